@@ -1,0 +1,1 @@
+"""Speed and memory figures, printed by `make bench`; one module per subject with `rows() -> [(what, figure)]`."""

@@ -1,0 +1,1 @@
+"""Pure functions on arrays: kinematics and sign priors (no files, no torch needed)."""

@@ -1,0 +1,1 @@
+"""Windows and pairs for training, augmentation on the GPU."""

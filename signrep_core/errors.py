@@ -1,0 +1,76 @@
+"""The exceptions that SignRep raises, and the reason codes of videos that end outside the shards.
+
+SignRepError
+├── ConfigError      a key or value of the configuration
+├── SheetError       a line or column of the sheet
+├── VideoError       one video cannot be used: carries a reason code; the rest of its shard goes on
+├── TableError       a Parquet table of another schema or version, or broken
+├── ShardError       MP4, packet index and tables of a shard disagree
+├── CheckpointError  weights that do not fit or cannot be read
+└── TrainingError    a training that cannot go on
+
+A message says where, what was expected, what came, and what to do.
+"""
+
+# Reason codes of the account (`videos/{shard}.parquet`), in the order in which a video meets them.
+REASONS = {
+    # rejected by probe
+    "missing_file": "no file at the sheet's path",
+    "empty_file": "the file has zero bytes",
+    "not_a_video": "no demuxer recognises the file as a video",
+    "no_video_stream": "the container holds no video stream (audio only)",
+    "undecodable": "no frame of the video stream can be decoded",
+    "no_duration": "the frames carry no usable time: the video has no duration",
+    "empty_span": "the sheet's start..end holds no frame of the video",
+    "too_few_frames": "fewer frames on the common timeline than one window (16)",
+    # excluded by deduplicate
+    "overlap": "the video also belongs to an evaluation data set",
+    # rejected by extract_pose
+    "no_signer": "no person was found in any frame",
+    "signer_too_small": "the person is too small in the picture for the hands to be seen",
+    "pose_failed": "the pose backend failed on this video",
+    # rejected by crop_signers
+    "signer_too_brief": "no run of 16 consecutive frames shows a signer",
+}
+
+
+class SignRepError(Exception):
+    """Base of every error that SignRep raises on purpose."""
+
+
+class ConfigError(SignRepError):
+    """A key or value of the configuration is wrong."""
+
+
+class SheetError(SignRepError):
+    """The sheet is wrong; the message names the line and the column."""
+
+
+class VideoError(SignRepError):
+    """One video cannot be used; `reason` is a key of REASONS and `detail` says what was seen."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        if reason not in REASONS:
+            raise ValueError(f"unknown reason code {reason!r}; add it to signrep_core.errors.REASONS")
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.reason, self.detail)
+
+
+class TableError(SignRepError):
+    """A table has another schema or version than this code reads, or is broken."""
+
+
+class ShardError(SignRepError):
+    """The parts of a shard disagree with each other."""
+
+
+class CheckpointError(SignRepError):
+    """Weights that do not fit the model, or that cannot be read."""
+
+
+class TrainingError(SignRepError):
+    """Training cannot go on; the message names the step and the cause."""

@@ -1,0 +1,1 @@
+"""Features, retrieval and the other measurements."""

@@ -1,0 +1,1 @@
+"""Encoder, decoder, discriminator, losses, and SignRep that joins them."""

@@ -1,0 +1,1 @@
+"""Video to landmarks: pose backends, one signer followed through a video."""

@@ -1,0 +1,1 @@
+"""Videos to the sheet: folders, data sets' own metadata, the overlap audit."""

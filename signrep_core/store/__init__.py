@@ -1,0 +1,1 @@
+"""The disk: atomic files, table schemas, video decode and encode, shards."""

@@ -1,0 +1,168 @@
+"""The tables that stages hand to each other: columns, shapes and versions, each once.
+
+A column with a shape is a fixed-size list of its flattened values. Raise a table's version when a column changes its
+name, type, shape or meaning: readers then refuse older files and name the stage to rerun, and the workflow reruns it.
+
+Legend: J = 61 joints; xyz metres in skeleton axes, neck at the origin; xy pixels of the source frame.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from signrep_core.skeleton import (
+    FINGERTIP_DESTINATIONS,
+    FINGERTIPS,
+    INTERACTION_DESTINATIONS,
+    INTERACTION_SOURCES,
+    N_BODY_ANGLES,
+    N_BODY_OFFSETS,
+    N_HAND_ANGLES,
+    N_HAND_OFFSETS,
+    N_JOINTS,
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: `dtype` is the value's Arrow type, `shape` that of a row's array (empty for a scalar)."""
+
+    name: str
+    dtype: pa.DataType
+    shape: tuple[int, ...] = ()
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A table: its name, its version, the stage (rule) that writes it and its columns."""
+
+    name: str
+    version: int
+    stage: str
+    columns: tuple[Column, ...]
+
+
+FLOAT, INT, LONG, BOOL, TEXT = pa.float32(), pa.int32(), pa.int64(), pa.bool_(), pa.string()
+
+_SHEET_COLUMNS = (
+    Column("dataset", TEXT),
+    Column("split", TEXT),
+    Column("gloss", TEXT),
+    Column("language", TEXT),
+    Column("signer", TEXT),
+)
+_FRAME_KEYS = (Column("video_id", TEXT), Column("frame", INT), Column("time_s", pa.float64()))
+_ANGLES = (
+    Column("body_angles", FLOAT, (N_BODY_ANGLES,)),
+    Column("right_angles", FLOAT, (N_HAND_ANGLES,)),
+    Column("left_angles", FLOAT, (N_HAND_ANGLES,)),
+)
+_KEYPOINTS = (Column("keypoints", FLOAT, (N_JOINTS, 3)), Column("confidence", FLOAT, (N_JOINTS,)))
+_ACTIVITY = (Column("right_active", BOOL, nullable=True), Column("left_active", BOOL, nullable=True))
+
+# The account of a shard: what became of every video of the sheet. probe writes the first, each later stage settles
+# more rows, and the last one is published as videos/{shard}.parquet.
+VIDEOS = Schema(
+    "videos", 1, "probe",
+    (
+        Column("video_id", TEXT),
+        Column("path", TEXT),
+        *_SHEET_COLUMNS,
+        Column("start", pa.float64(), nullable=True),   # seconds of the annotated span; null = from the beginning
+        Column("end", pa.float64(), nullable=True),     # null = to the end
+        Column("status", TEXT),                         # ok, excluded or rejected
+        Column("reason", TEXT),                         # a key of errors.REASONS, empty when ok
+        Column("detail", TEXT),
+        Column("width", INT),                           # upright, after rotation
+        Column("height", INT),
+        Column("fps", FLOAT),                           # mean rate of the source
+        Column("n_frames", INT),                        # of the source stream
+        Column("duration_s", FLOAT),
+        Column("codec", TEXT),
+        Column("rotation", INT),                        # degrees, as stored in the file
+        Column("vfr", BOOL),                            # variable frame rate
+        Column("sha256", TEXT),
+    ),
+)  # fmt: skip
+
+POSE = Schema(
+    "pose", 1, "extract_pose",
+    (
+        *_FRAME_KEYS,
+        Column("present", BOOL),                        # the signer was found in this frame
+        Column("doubtful", BOOL),                       # who the signer is was not clear-cut (other people near)
+        Column("landmarks", FLOAT, (N_JOINTS, 3)),      # NaN where not detected
+        Column("image_xy", FLOAT, (N_JOINTS, 2)),       # NaN where not detected
+        Column("confidence", FLOAT, (N_JOINTS,)),       # 0 where not detected
+        Column("box", FLOAT, (4,)),                     # x0, y0, x1, y1 of the visible joints, pixels; NaN if absent
+    ),
+)  # fmt: skip
+
+ANGLES = Schema(
+    "angles", 1, "solve_angles",
+    (
+        *_FRAME_KEYS,
+        *_ANGLES,
+        Column("body_offsets", FLOAT, (N_BODY_OFFSETS,)),   # of this frame's landmarks; NaN where a joint is missing
+        Column("hand_offsets", FLOAT, (N_HAND_OFFSETS,)),   # left and right pooled
+        Column("residual_m", FLOAT),                    # mean distance of FK(angles, the video's bones) to landmarks
+        Column("interpolated", BOOL),                   # some angle was filled over a gap, not detected
+    ),
+)  # fmt: skip
+
+KEYPOINTS = Schema("keypoints", 1, "angles_to_keypoints", (*_FRAME_KEYS, *_KEYPOINTS))
+
+DISTANCES = Schema(
+    "distances", 1, "distance_priors",
+    (
+        *_FRAME_KEYS,
+        Column("body", FLOAT, (len(INTERACTION_SOURCES), len(INTERACTION_DESTINATIONS), 3)),
+        Column("right", FLOAT, (len(FINGERTIPS["right"]), len(FINGERTIP_DESTINATIONS["right"]), 3)),
+        Column("left", FLOAT, (len(FINGERTIPS["left"]), len(FINGERTIP_DESTINATIONS["left"]), 3)),
+    ),
+)  # fmt: skip
+
+# Of the window that starts at this frame; null where no full window starts.
+ACTIVITY = Schema("activity", 1, "activity_labels", (*_FRAME_KEYS, *_ACTIVITY))
+
+CROPS = Schema(
+    "crops", 1, "crop_signers",
+    (
+        Column("video_id", TEXT),
+        Column("sequence", INT),                        # counts from 0 within the shard
+        Column("start_frame", INT),                     # on the common timeline
+        Column("n_frames", INT),
+        Column("x0", FLOAT),                            # the square, pixels of the source frame (may reach outside)
+        Column("y0", FLOAT),
+        Column("side", FLOAT),
+    ),
+)  # fmt: skip
+
+# One row per frame of the shard's MP4, same order and count.
+FRAMES = Schema(
+    "frames", 1, "pack_shards",
+    (
+        *_FRAME_KEYS,
+        Column("sequence", INT),
+        Column("packet_offset", LONG),                  # bytes into the MP4
+        Column("packet_size", INT),
+        Column("keyframe", BOOL),
+        *_ANGLES,
+        *_KEYPOINTS,
+        *_ACTIVITY,
+    ),
+)  # fmt: skip
+
+SEQUENCES = Schema(
+    "sequences", 1, "pack_shards",
+    (
+        Column("shard", TEXT),
+        Column("sequence", INT),
+        Column("video_id", TEXT),
+        *_SHEET_COLUMNS,
+        Column("first_row", LONG),                      # row of the shard's frame table and frame of its MP4
+        Column("n_frames", INT),
+        Column("fps", FLOAT),
+    ),
+)  # fmt: skip

@@ -1,0 +1,204 @@
+"""Parquet tables with a named, versioned schema: written atomically in row groups of one video, read back as arrays.
+
+A column with a shape comes and goes as an array (rows, *shape); a nullable column as a masked array; text as a list.
+A row group never holds two videos and at most ROWS_PER_GROUP rows, so that a stage's memory does not grow with its
+shard.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from signrep_core import __version__
+from signrep_core.errors import TableError
+from signrep_core.skeleton import SKELETON_VERSION
+from signrep_core.store.files import atomic_path
+from signrep_core.store.schemas import Column, Schema
+
+ROWS_PER_GROUP = 4096
+Columns = dict[str, Any]  # column name -> array (rows, *shape), masked array or list of str
+
+
+class TableWriter(AbstractContextManager["TableWriter"]):
+    """Writes a table piece by piece; the file appears under its name only when the block ends without an error."""
+
+    def __init__(self, path: str | Path, schema: Schema, provenance: Mapping[str, str] | None = None) -> None:
+        self._path, self._schema, self._provenance = path, schema, dict(provenance or {})
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "TableWriter":
+        partial = self._stack.enter_context(atomic_path(self._path))
+        arrow = arrow_schema(self._schema).with_metadata(_metadata(self._schema, self._provenance))
+        self._writer = self._stack.enter_context(pq.ParquetWriter(partial, arrow, compression="zstd"))
+        return self
+
+    def write(self, columns: Mapping[str, Any]) -> None:
+        """Append rows (of one video, where the table has a video per row group)."""
+        table = to_arrow(columns, self._schema).replace_schema_metadata(None)
+        for start in range(0, table.num_rows, ROWS_PER_GROUP):
+            self._writer.write_table(table.slice(start, ROWS_PER_GROUP).cast(self._writer.schema))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, trace)
+
+
+def write_table(
+    path: str | Path, schema: Schema, columns: Mapping[str, Any], provenance: Mapping[str, str] | None = None
+) -> None:
+    """Write a whole small table."""
+    with TableWriter(path, schema, provenance) as writer:
+        writer.write(columns)
+
+
+def read_table(path: str | Path, schema: Schema, names: Sequence[str] | None = None) -> Columns:
+    """Read a whole table, or the named columns of it."""
+    with open_table(path, schema) as file:
+        return from_arrow(file.read(columns=_names(schema, names)), schema)
+
+
+def read_groups(path: str | Path, schema: Schema, names: Sequence[str] | None = None) -> Iterator[Columns]:
+    """Read a table a row group (at most ROWS_PER_GROUP rows of one video) at a time, in file order."""
+    with open_table(path, schema) as file:
+        for group in range(file.num_row_groups):
+            yield from_arrow(file.read_row_group(group, columns=_names(schema, names)), schema)
+
+
+def read_videos(path: str | Path, schema: Schema, names: Sequence[str] | None = None) -> Iterator[tuple[str, Columns]]:
+    """Read a table a video at a time: (video_id, its columns), in file order."""
+    wanted = [*dict.fromkeys(["video_id", *(names if names is not None else _names(schema, None))])]
+    pieces: list[Columns] = []
+    for group in read_groups(path, schema, wanted):
+        if pieces and group["video_id"][0] != pieces[0]["video_id"][0]:
+            yield pieces[0]["video_id"][0], _concatenate(pieces)
+            pieces = []
+        pieces.append(group)
+    if pieces:
+        yield pieces[0]["video_id"][0], _concatenate(pieces)
+
+
+def open_table(path: str | Path, schema: Schema) -> pq.ParquetFile:
+    """Open a Parquet file after checking that it holds this schema in this version.
+
+    Raises:
+        TableError: the file is missing or broken, or holds another table or version; names the stage to rerun.
+    """
+    redo = f"rerun the stage that writes it: snakemake --forcerun {schema.stage}"
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise TableError(f"{path}: cannot be read as a {schema.name} table ({error}); {redo}") from error
+    metadata = file.schema_arrow.metadata or {}
+    found = (metadata.get(b"schema", b"?").decode(), metadata.get(b"version", b"?").decode())
+    if found != (schema.name, str(schema.version)):
+        file.close()
+        raise TableError(
+            f"{path}: expected table {schema.name!r} version {schema.version}, found {found[0]!r} version {found[1]}; {redo}"
+        )
+    return file
+
+
+def arrow_schema(schema: Schema) -> pa.Schema:
+    """The Arrow schema of a table."""
+    return pa.schema([_arrow_field(column) for column in schema.columns])
+
+
+def to_arrow(columns: Mapping[str, Any], schema: Schema) -> pa.Table:
+    """Arrays to an Arrow table.
+
+    Raises:
+        TableError: a column is missing, unknown, of another shape or of another length than the first.
+    """
+    names = [column.name for column in schema.columns]
+    if set(columns) != set(names):
+        raise TableError(
+            f"table {schema.name!r}: missing columns {sorted(set(names) - set(columns))}, "
+            f"unknown columns {sorted(set(columns) - set(names))}"
+        )
+    rows = len(columns[names[0]])
+    arrays = []
+    for column in schema.columns:
+        values = columns[column.name]
+        if column.shape and np.shape(values)[1:] != column.shape:
+            raise TableError(
+                f"table {schema.name!r}: column {column.name!r} must have shape (rows, {', '.join(map(str, column.shape))}), "
+                f"got {np.shape(values)}"
+            )
+        if len(values) != rows:
+            raise TableError(
+                f"table {schema.name!r}: column {column.name!r} has {len(values)} rows, {names[0]!r} has {rows}"
+            )
+        arrays.append(_to_arrow_array(values, column))
+    return pa.Table.from_arrays(arrays, schema=arrow_schema(schema))
+
+
+def from_arrow(table: pa.Table, schema: Schema) -> Columns:
+    """The columns that an Arrow table holds, as arrays."""
+    by_name = {column.name: column for column in schema.columns}
+    return {name: _from_arrow_array(table[name].combine_chunks(), by_name[name]) for name in table.column_names}
+
+
+def _names(schema: Schema, names: Sequence[str] | None) -> list[str]:
+    return [column.name for column in schema.columns] if names is None else list(names)
+
+
+def _metadata(schema: Schema, provenance: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "schema": schema.name,
+        "version": str(schema.version),
+        "skeleton": str(SKELETON_VERSION),
+        "tool": f"signrep {__version__} {schema.stage}",
+        **provenance,
+    }
+
+
+def _arrow_field(column: Column) -> pa.Field:
+    if not column.shape:
+        return pa.field(column.name, column.dtype, nullable=column.nullable)
+    size = int(np.prod(column.shape))
+    shape = ",".join(map(str, column.shape))
+    return pa.field(column.name, pa.list_(column.dtype, size), nullable=False, metadata={"shape": shape})
+
+
+def _to_arrow_array(values: Any, column: Column) -> pa.Array:
+    if column.shape:
+        flat = np.ascontiguousarray(values, dtype=column.dtype.to_pandas_dtype()).reshape(-1)
+        return pa.FixedSizeListArray.from_arrays(pa.array(flat, column.dtype), int(np.prod(column.shape)))
+    if isinstance(values, np.ma.MaskedArray):
+        return pa.array(values.data, column.dtype, mask=np.ma.getmaskarray(values))
+    if isinstance(values, np.ndarray):
+        values = values.astype(column.dtype.to_pandas_dtype()) if column.dtype != pa.string() else values.tolist()
+    return pa.array(values, column.dtype)
+
+
+def _from_arrow_array(array: pa.Array | pa.ChunkedArray, column: Column) -> Any:
+    if isinstance(array, pa.ChunkedArray):  # an empty table's column
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if column.shape:
+        return array.flatten().to_numpy(zero_copy_only=False).reshape(-1, *column.shape)
+    if column.dtype == pa.string():
+        return array.to_pylist()
+    if column.nullable:
+        mask = array.is_null().to_numpy(zero_copy_only=False)
+        return np.ma.MaskedArray(
+            array.fill_null(False if column.dtype == pa.bool_() else 0).to_numpy(zero_copy_only=False), mask
+        )
+    return array.to_numpy(zero_copy_only=False)
+
+
+def _concatenate(pieces: list[Columns]) -> Columns:
+    if len(pieces) == 1:
+        return pieces[0]
+    return {
+        name: sum((piece[name] for piece in pieces), [])
+        if isinstance(first, list)
+        else (np.ma if isinstance(first, np.ma.MaskedArray) else np).concatenate([piece[name] for piece in pieces])
+        for name, first in pieces[0].items()
+    }

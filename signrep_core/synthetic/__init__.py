@@ -1,0 +1,1 @@
+"""The procedural signer: ground truth for demo, tests and benchmarks."""

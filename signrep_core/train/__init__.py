@@ -1,0 +1,1 @@
+"""Optimiser, checkpoint and the training loops."""
