@@ -1,0 +1,237 @@
+"""The configuration: every knob once, with its reason; `config.yaml` is generated from these models.
+
+Runtime knobs (cores, memory, GPUs, retries) live in `profiles/`. A value that the paper fixes carries its section.
+"""
+
+import difflib
+import hashlib
+import json
+import textwrap
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from signrep_core.errors import ConfigError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Synthetic(Section):
+    """The embedded demo corpus of procedural signers, rendered when no sheet is given."""
+
+    signers: PositiveInt = Field(6, description="people; they are divided among the train, val and test splits")
+    glosses: PositiveInt = Field(6, description="different signs")
+    takes: PositiveInt = Field(1, description="performances of each sign by each signer")
+    size: PositiveInt = Field(320, description="width and height of the pictures, pixels")
+
+
+class Timeline(Section):
+    """Which frames exist: one common timeline for pose, crops and tables."""
+
+    target_fps: PositiveInt | Literal["native"] = Field(
+        25, description="frames per second; `native` keeps each video's own frames"
+    )
+
+
+class Deduplicate(Section):
+    """Videos of evaluation data are kept out of pretraining (supplement A2)."""
+
+    wlasl: str | None = Field(None, description="path of WLASL_v0.3.json as published; null = nothing to compare with")
+
+
+class Pose(Section):
+    """Landmarks from video."""
+
+    model: str = Field(
+        "mediapipe",
+        description="`mediapipe` = Holistic with the models of its wheel; or the path of a holistic `.task` file",
+    )
+    min_shoulder_px: PositiveInt = Field(
+        24,
+        description="with narrower shoulders the hands cannot be seen: rejected as signer_too_small",
+    )
+
+
+class Angles(Section):
+    """Landmarks to joint angles."""
+
+    max_gap: int = Field(
+        5, ge=0, description="gaps of at most so many frames are interpolated in angle space, and flagged"
+    )
+
+
+class Priors(Section):
+    """Sign priors from keypoints."""
+
+    activity_std: float = Field(
+        0.26, gt=0, description="a low hand whose joints' summed standard deviation is below this is inactive (A2)"
+    )
+    write_distances: bool = Field(
+        True,
+        description="write distances/*.parquet for inspection; training derives the same distances from the keypoints, "
+        "so a corpus of 300 million frames can do without these 1.3 TB",
+    )
+
+
+class Crop(Section):
+    """Signer crops, 256×256 (A2), and their encoding."""
+
+    margin: float = Field(0.15, ge=0, description="room around the reach of head and hands, as a share of the square")
+    crf: int = Field(18, ge=0, le=51, description="x264 quality of the shards: lower is better and larger")
+    preset: str = Field("medium", description="x264 speed preset")
+
+
+class Pretrain(Section):
+    """Self-supervised pretraining (A3, A4)."""
+
+    run: str = Field("demo", pattern=r"^[\w.-]+$", description="name of the run: its folder is pretrain/{run}")
+    splits: list[str] = Field(
+        ["train"],
+        description="splits of the sheet that are pretrained on: the only ones that overlaps are excluded from",
+    )
+    preset: Literal["tiny", "base"] = Field("tiny", description="`base` is the paper's model (50.8 M parameters)")
+    iterations: PositiveInt = Field(200, description="optimiser steps; the paper: 500000")
+    batch_size: PositiveInt = Field(20, description="windows in a batch, two of each video (A2)")
+    learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
+    warmup: int = Field(20, ge=0, description="warm-up steps; the paper: 50000")
+    validate_every: PositiveInt = Field(
+        100, description="steps between validations; the best one is kept; the paper: 25000"
+    )
+    workers: int = Field(1, ge=0, description="loader processes")
+
+
+class Retrieval(Section):
+    """Zero-shot retrieval: each query video against the gallery of another split."""
+
+    gallery: str = Field("train", description="split whose videos are searched")
+    queries: str = Field("test", description="split whose videos are looked up")
+    pooling: Literal["weighted", "average"] = Field(
+        "weighted", description="of a video's windows, by activity or plain"
+    )
+
+
+class Config(Section):
+    """Everything that changes what is computed."""
+
+    results: str = Field("results", description="folder that everything is written to")
+    sheet: str | None = Field(
+        None,
+        description="your videos, as `python -m signrep_core sheet` lists them; null = the embedded synthetic demo",
+    )
+    videos_per_shard: PositiveInt = Field(
+        64, description="videos per shard, the unit of every job; fixed once a corpus is begun"
+    )
+    seed: int = Field(0, ge=0, description="of everything random")
+    synthetic: Synthetic = Synthetic()
+    timeline: Timeline = Timeline()
+    deduplicate: Deduplicate = Deduplicate()
+    pose: Pose = Pose()
+    angles: Angles = Angles()
+    priors: Priors = Priors()
+    crop: Crop = Crop()
+    pretrain: Pretrain = Pretrain()
+    retrieval: Retrieval = Retrieval()
+
+
+def load_config(values: Mapping[str, Any]) -> Config:
+    """Check a nested mapping (of YAML or of the command line) and fill in the defaults.
+
+    Raises:
+        ConfigError: names each wrong key, what was expected, and for an unknown key the nearest valid one.
+    """
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        problems = [_explain(problem) for problem in error.errors()]
+        raise ConfigError("the configuration is wrong:\n" + "\n".join(f"  {line}" for line in problems)) from None
+
+
+def load_config_file(path: str) -> Config:
+    """Read and check a YAML file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = yaml.safe_load(file) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{path}: expected keys and values at the top level, found {type(values).__name__}")
+    return load_config(values)
+
+
+def digest(values: Any) -> str:
+    """A short stable digest of plain values (numbers, text, lists, mappings)."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def default_yaml() -> str:
+    """The text of `config.yaml`: every key with its default and its reason."""
+    head = textwrap.wrap(
+        "Every knob of the workflow with its default and its reason. Generated by `python -m signrep_core config`; "
+        "give other values in a file of your own (--configfile) or with --config key=value.",
+        118,
+    )
+    return "\n".join([*(f"# {line}" for line in head), "", *_section_yaml(Config(), 0)]) + "\n"
+
+
+def _section_yaml(section: Section, depth: int) -> list[str]:
+    lines: list[str] = []
+    indent = "  " * depth
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            lines += ["", f"{indent}# {(type(value).__doc__ or '').strip()}", f"{indent}{name}:"]
+            lines += _section_yaml(value, depth + 1)
+        else:
+            text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+            lines += [f"{indent}# {line}" for line in textwrap.wrap(field.description or "", 116)]
+            lines.append(f"{indent}{name}: {text}")
+    return lines
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
+    """One line on one problem that pydantic found."""
+    path, known = [], list(Config.model_fields)
+    for part in problem["loc"]:  # pydantic appends the branch of a union and list positions: those are no keys
+        path.append(str(part))
+        if part not in known:
+            break
+        known = _keys_below(path)
+    where = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: there is no such key; {_nearest_key(path)}"
+    if path[-1] not in _keys_below(path[:-1]):
+        where = ".".join(path[:-1])
+    message = problem["msg"]
+    return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+
+
+def _nearest_key(path: list[str]) -> str:
+    """What the user may have meant by the unknown key at the end of `path`."""
+    siblings = _keys_below(path[:-1])
+    everywhere = {name: [section, name] for section in Config.model_fields for name in _keys_below([section])}
+    key = path[-1]
+    if key in everywhere:
+        return f"did you mean {'.'.join(everywhere[key])}?"
+    if near := difflib.get_close_matches(key, siblings, n=1):
+        return f"did you mean {'.'.join([*path[:-1], near[0]])}?"
+    if near := difflib.get_close_matches(key, everywhere, n=1, cutoff=0.7):
+        return f"did you mean {'.'.join(everywhere[near[0]])}?"
+    return f"the keys here are {', '.join(siblings)}"
+
+
+def _keys_below(path: list[str]) -> list[str]:
+    """Keys of the section at `path`; none if a plain value stands there."""
+    model: Any = Config
+    for part in path:
+        model = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(model, type) and issubclass(model, Section)):
+            return []
+    return list(model.model_fields)
