@@ -26,7 +26,7 @@ check: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	$(BIN)/python -m signrep_core bench
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf results .snakemake

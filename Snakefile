@@ -1,0 +1,54 @@
+"""SignRep: from a folder of sign-language videos to Parquet/MP4 shards and a trained representation.
+
+REQUIRED INPUTS
+    A sheet of videos (config key `sheet`), as `python -m signrep_core sheet folder DIR --out videos.tsv` writes it;
+    without one the embedded synthetic demo is rendered and used.
+
+OUTPUTS
+    Below `results` (config key): one folder per stage, one file per shard; `summary.txt` tells what became of the
+    videos, `shards/` is what a GPU machine needs, `pretrain/{run}/` holds the trained model, `figures/` the pictures.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: workflow.source_path("config.yaml")
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=CONFIG.results,
+    logs=f"{CONFIG.results}/logs",
+    benchmarks=f"{CONFIG.results}/benchmarks",
+    run=CONFIG.pretrain.run,
+
+
+rule all:
+    default_target: True
+    """The main job: shards, a first model, its retrieval and the summary."""
+    input:
+        "<results>/shards/info.json",
+        "<results>/overlap.tsv",
+        "<results>/summary.txt",
+        DISTANCES,
+        "<results>/pretrain/<run>/best.safetensors",
+        expand("<results>/retrieval/<run>/{dataset}.json", dataset=DATASETS),
+
+
+include: "rules/synthesize.smk"
+include: "rules/videos.smk"
+include: "rules/pose.smk"
+include: "rules/angles.smk"
+include: "rules/priors.smk"
+include: "rules/shards.smk"
+include: "rules/pretrain.smk"
+include: "rules/evaluate.smk"
+include: "rules/summary.smk"
+
+
+onsuccess:
+    show_summary()

@@ -1,0 +1,71 @@
+"""What the rules share: the checked configuration, the sheet cut into shards, and the few functions of the workflow."""
+
+import os
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+from signrep_core.config import load_config
+from signrep_core.errors import SignRepError
+from signrep_core.sources.sheet import cut_shards, read_sheet, shard_digest
+from signrep_core.store import schemas
+
+
+def plan_sheet():
+    """The rows of the user's sheet, or of the demo corpus, whose plan needs no rendering."""
+    if CONFIG.sheet is not None:
+        return read_sheet(CONFIG.sheet)
+    from signrep_core.synthetic.corpus import plan_corpus, sheet_rows
+
+    return sheet_rows(
+        plan_corpus(**CONFIG.synthetic.model_dump(), seed=CONFIG.seed, kind="isolated")
+    )
+
+
+try:
+    CONFIG = load_config(config)
+    ROWS = plan_sheet()
+    SHARDS = dict(cut_shards(ROWS, CONFIG.videos_per_shard))
+except SignRepError as error:
+    raise WorkflowError(str(error))
+
+SHEET = CONFIG.sheet or f"{CONFIG.results}/synthetic/videos.tsv"
+DATASETS = sorted({row.dataset for row in ROWS})
+
+
+wildcard_constraints:
+    shard=r"\d{5}",
+
+
+def rows_digest(wildcards):
+    """Digest of the shard's rows of the sheet: rows appended later leave finished shards alone."""
+    return shard_digest(SHARDS[wildcards.shard])
+
+
+def rendered_videos(wildcards):
+    """The demo's videos of this shard, to be rendered first; nothing where the user brings videos."""
+    return (
+        []
+        if CONFIG.sheet
+        else f"{CONFIG.results}/synthetic/truth/{wildcards.shard}.parquet"
+    )
+
+
+def all_shards(pattern):
+    """One path per shard of the sheet."""
+    return expand(pattern, shard=SHARDS)
+
+
+DISTANCES = (
+    all_shards("<results>/distances/{shard}.parquet")
+    if CONFIG.priors.write_distances
+    else []
+)
+
+
+def show_summary():
+    """Print the summary table where a run has made or kept it."""
+    path = f"{CONFIG.results}/summary.txt"
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            sys.stderr.write("\n" + file.read())

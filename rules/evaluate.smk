@@ -1,0 +1,51 @@
+"""What the representation is worth: features and retrieval.
+
+REQUIRED INPUTS
+    shards/ and pretrain/{run}/best.safetensors
+
+OUTPUTS
+    features/{run}/{dataset}.parquet     features and activity of every window
+    retrieval/{run}/{dataset}.json       metrics with protocol, counts and chance level
+    figures/retrieval_{run}_{dataset}.png  sequences and their nearest neighbours
+"""
+
+
+rule extract_features:
+    """Features of every window of a data set's sequences."""
+    input:
+        weights="<results>/pretrain/<run>/best.safetensors",
+        index="<results>/shards/index.parquet",
+        info="<results>/shards/info.json",
+    output:
+        features="<results>/features/<run>/{dataset}.parquet",
+    log:
+        "<logs>/extract_features/<run>/{dataset}.log",
+    benchmark:
+        "<benchmarks>/extract_features/<run>/{dataset}.tsv"
+    threads: 16
+    resources:
+        mem_mb=8000,
+        runtime=480,
+    script:
+        "../workflow_scripts/extract_features.py"
+
+
+rule evaluate_retrieval:
+    """Zero-shot retrieval, and the figure of nearest neighbours."""
+    input:
+        features="<results>/features/<run>/{dataset}.parquet",
+        index="<results>/shards/index.parquet",
+    output:
+        metrics="<results>/retrieval/<run>/{dataset}.json",
+        figure="<results>/figures/retrieval_<run>_{dataset}.png",
+    log:
+        "<logs>/evaluate_retrieval/<run>/{dataset}.log",
+    benchmark:
+        "<benchmarks>/evaluate_retrieval/<run>/{dataset}.tsv"
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        **CONFIG.retrieval.model_dump(),
+    script:
+        "../workflow_scripts/evaluate_retrieval.py"

@@ -1,0 +1,34 @@
+"""Landmarks: one signer followed through each video.
+
+REQUIRED INPUTS
+    accounts/deduplicate/{shard}.parquet and the videos it names
+
+OUTPUTS
+    pose/{shard}.parquet                   per frame: 61 landmarks, image points, confidences, presence
+    accounts/extract_pose/{shard}.parquet  the account, with videos without a usable signer rejected
+"""
+
+
+rule extract_pose:
+    """Landmarks of every frame on the common timeline: the costliest stage."""
+    input:
+        account="<results>/accounts/deduplicate/{shard}.parquet",
+        model=[] if CONFIG.pose.model == "mediapipe" else CONFIG.pose.model,
+    output:
+        pose="<results>/pose/{shard}.parquet",
+        account="<results>/accounts/extract_pose/{shard}.parquet",
+    log:
+        "<logs>/extract_pose/{shard}.log",
+    benchmark:
+        "<benchmarks>/extract_pose/{shard}.tsv"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        model=CONFIG.pose.model,
+        min_shoulder_px=CONFIG.pose.min_shoulder_px,
+        target_fps=CONFIG.timeline.target_fps,
+        schema=schemas.POSE.version,
+    script:
+        "../workflow_scripts/extract_pose.py"

@@ -1,0 +1,34 @@
+"""Self-supervised pretraining on the shards.
+
+REQUIRED INPUTS
+    shards/: its MP4s, tables, index.parquet and info.json
+
+OUTPUTS
+    pretrain/{run}/best.safetensors   the selected weights with their configuration inside
+    pretrain/{run}/metrics.csv        every loss term, step by step
+    pretrain/{run}/last/              resume state: a killed run goes on from there
+"""
+
+
+rule pretrain:
+    """Train encoder, decoder and style discriminator (A3, A4)."""
+    input:
+        index="<results>/shards/index.parquet",
+        info="<results>/shards/info.json",
+        frames=all_shards("<results>/shards/{shard}.parquet"),
+    output:
+        weights="<results>/pretrain/<run>/best.safetensors",
+        metrics="<results>/pretrain/<run>/metrics.csv",
+    log:
+        "<logs>/pretrain/<run>.log",
+    benchmark:
+        "<benchmarks>/pretrain/<run>.tsv"
+    threads: 16
+    resources:
+        mem_mb=16000,
+        runtime=2880,
+    params:
+        settings=CONFIG.pretrain.model_dump(exclude={"run"}),
+        seed=CONFIG.seed,
+    script:
+        "../workflow_scripts/pretrain.py"

@@ -1,0 +1,82 @@
+"""Crops and shards: what crosses to the GPU machine.
+
+REQUIRED INPUTS
+    pose, angles, keypoints and activity of the shard, and the videos
+
+OUTPUTS
+    crops/{shard}.parquet, crops/{shard}.mp4    sequences with a signer, 256×256
+    videos/{shard}.parquet                      the final account: every video ok, excluded or rejected
+    shards/{shard}.mp4, shards/{shard}.parquet  frames, packet index and targets, row by row
+    shards/index.parquet, shards/info.json      one row per sequence; what a reader must know
+"""
+
+
+rule crop_signers:
+    """Cut each run of frames with a signer to one steady square of the upper torso."""
+    input:
+        account="<results>/accounts/extract_pose/{shard}.parquet",
+        pose="<results>/pose/{shard}.parquet",
+    output:
+        crops="<results>/crops/{shard}.parquet",
+        mp4="<results>/crops/{shard}.mp4",
+        account="<results>/videos/{shard}.parquet",
+    log:
+        "<logs>/crop_signers/{shard}.log",
+    benchmark:
+        "<benchmarks>/crop_signers/{shard}.tsv"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    params:
+        **CONFIG.crop.model_dump(),
+        target_fps=CONFIG.timeline.target_fps,
+        schema=schemas.CROPS.version,
+    script:
+        "../workflow_scripts/crop_signers.py"
+
+
+rule pack_shards:
+    """Join frames, packet index and targets of a shard."""
+    input:
+        account="<results>/videos/{shard}.parquet",
+        crops="<results>/crops/{shard}.parquet",
+        mp4="<results>/crops/{shard}.mp4",
+        angles="<results>/angles/{shard}.parquet",
+        keypoints="<results>/keypoints/{shard}.parquet",
+        activity="<results>/activity/{shard}.parquet",
+    output:
+        mp4="<results>/shards/{shard}.mp4",
+        frames="<results>/shards/{shard}.parquet",
+        sequences="<results>/sequences/{shard}.parquet",
+    log:
+        "<logs>/pack_shards/{shard}.log",
+    benchmark:
+        "<benchmarks>/pack_shards/{shard}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        target_fps=CONFIG.timeline.target_fps,
+        schema=schemas.FRAMES.version,
+    script:
+        "../workflow_scripts/pack_shards.py"
+
+
+rule index_shards:
+    """The table of all sequences, and what a reader must know of the shards."""
+    input:
+        sequences=all_shards("<results>/sequences/{shard}.parquet"),
+        mp4s=all_shards("<results>/shards/{shard}.mp4"),
+        bones="<results>/bones.json",
+    output:
+        index="<results>/shards/index.parquet",
+        info="<results>/shards/info.json",
+    log:
+        "<logs>/index_shards.log",
+    benchmark:
+        "<benchmarks>/index_shards.tsv"
+    params:
+        schema=schemas.SEQUENCES.version,
+    script:
+        "../workflow_scripts/index_shards.py"

@@ -1,0 +1,47 @@
+"""The embedded demo: videos of procedural signers with true joints, when the user gives no sheet.
+
+REQUIRED INPUTS
+    None; the corpus follows from the configuration (`synthetic`, `seed`).
+
+OUTPUTS
+    synthetic/videos.tsv               the sheet
+    synthetic/videos/*.mp4             the videos
+    synthetic/truth/{shard}.parquet    true joints and angles per frame; written last: it stands for the videos
+"""
+
+
+rule write_synthetic_sheet:
+    """The demo corpus's sheet."""
+    output:
+        sheet="<results>/synthetic/videos.tsv",
+    log:
+        "<logs>/write_synthetic_sheet.log",
+    benchmark:
+        "<benchmarks>/write_synthetic_sheet.tsv"
+    params:
+        corpus=CONFIG.synthetic.model_dump(),
+        seed=CONFIG.seed,
+    script:
+        "../workflow_scripts/write_synthetic_sheet.py"
+
+
+rule synthesize:
+    """Render a shard's videos and write their truth."""
+    output:
+        truth="<results>/synthetic/truth/{shard}.parquet",
+    log:
+        "<logs>/synthesize/{shard}.log",
+    benchmark:
+        "<benchmarks>/synthesize/{shard}.tsv"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        videos=f"{CONFIG.results}/synthetic/videos",
+        corpus=CONFIG.synthetic.model_dump(),
+        seed=CONFIG.seed,
+        videos_per_shard=CONFIG.videos_per_shard,
+        schema=schemas.TRUTH.version,
+    script:
+        "../workflow_scripts/synthesize.py"

@@ -1,0 +1,67 @@
+"""The account of the videos: which are usable, which belong to evaluation data.
+
+REQUIRED INPUTS
+    the sheet (config `sheet`); WLASL_v0.3.json for the audit (config `deduplicate.wlasl`), if given
+
+OUTPUTS
+    accounts/probe/{shard}.parquet         one row per video: size, rate, duration ..., or rejected with a reason
+    accounts/deduplicate/{shard}.parquet   the same with overlaps excluded
+    overlap.tsv                            the leak audit over all shards
+"""
+
+
+rule probe:
+    """Look into each video of a shard: usable, or rejected with a reason."""
+    input:
+        sheet=ancient(SHEET),
+        rendered=rendered_videos,
+    output:
+        account="<results>/accounts/probe/{shard}.parquet",
+    log:
+        "<logs>/probe/{shard}.log",
+    benchmark:
+        "<benchmarks>/probe/{shard}.tsv"
+    threads: 4
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        rows=rows_digest,
+        videos_per_shard=CONFIG.videos_per_shard,
+        target_fps=CONFIG.timeline.target_fps,
+        schema=schemas.VIDEOS.version,
+    script:
+        "../workflow_scripts/probe.py"
+
+
+rule deduplicate:
+    """Exclude videos of the pretraining splits that an evaluation data set holds too (A2)."""
+    input:
+        account="<results>/accounts/probe/{shard}.parquet",
+        wlasl=[CONFIG.deduplicate.wlasl] if CONFIG.deduplicate.wlasl else [],
+    output:
+        account="<results>/accounts/deduplicate/{shard}.parquet",
+        overlap="<results>/overlap/{shard}.tsv",
+    log:
+        "<logs>/deduplicate/{shard}.log",
+    benchmark:
+        "<benchmarks>/deduplicate/{shard}.tsv"
+    params:
+        splits=CONFIG.pretrain.splits,
+        schema=schemas.VIDEOS.version,
+    script:
+        "../workflow_scripts/deduplicate.py"
+
+
+rule audit_overlap:
+    """Gather the overlaps of all shards: the leak audit."""
+    input:
+        overlaps=all_shards("<results>/overlap/{shard}.tsv"),
+    output:
+        audit="<results>/overlap.tsv",
+    log:
+        "<logs>/audit_overlap.log",
+    benchmark:
+        "<benchmarks>/audit_overlap.tsv"
+    script:
+        "../workflow_scripts/audit_overlap.py"

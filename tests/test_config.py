@@ -1,0 +1,61 @@
+"""The configuration: one source, clear errors."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from signrep_core.config import Config, default_yaml, load_config, load_config_file
+from signrep_core.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_config_yaml_is_what_the_models_generate():
+    assert (ROOT / "config.yaml").read_text() == default_yaml(), "run: python -m signrep_core config > config.yaml"
+
+
+def test_default_yaml_loads_as_the_defaults():
+    assert load_config(yaml.safe_load(default_yaml())) == Config()
+
+
+def test_every_key_has_a_reason():
+    sections = [Config, *(field.annotation for field in Config.model_fields.values())]
+    for section in sections:
+        for name, field in getattr(section, "model_fields", {}).items():
+            nested = hasattr(field.annotation, "model_fields")
+            assert field.annotation.__doc__ if nested else field.description, name
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"pretrain": {"iteratons": 5}}, "pretrain.iteratons: there is no such key; did you mean pretrain.iterations?"),
+        ({"sheeet": "x"}, "sheeet: there is no such key; did you mean sheet?"),
+        ({"iterations": 5}, "iterations: there is no such key; did you mean pretrain.iterations?"),
+        ({"pretrain": {"targetfps": 1}}, "did you mean timeline.target_fps?"),
+        ({"zzz": 1}, "zzz: there is no such key; the keys here are results, sheet"),
+        ({"videos_per_shard": 0}, "videos_per_shard: input should be greater than 0, got 0"),
+        ({"timeline": {"target_fps": "fast"}}, "timeline.target_fps: input should be 'native', got 'fast'"),
+        ({"crop": 5}, "crop: input should be a valid dictionary"),
+        ({"pretrain": {"run": "../x"}}, "pretrain.run: string should match pattern"),
+    ],
+)
+def test_a_wrong_value_names_the_key_and_what_was_expected(values, message):
+    with pytest.raises(ConfigError) as error:
+        load_config(values)
+    assert message in str(error.value)
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(ConfigError, match=r"videos_per_shard.*\n.*sheeet"):
+        load_config({"sheeet": 1, "videos_per_shard": -1})
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path):
+    (tmp_path / "c.yaml").write_text("- a\n- b\n")
+    with pytest.raises(ConfigError, match="expected keys and values at the top level, found list"):
+        load_config_file(str(tmp_path / "c.yaml"))
+    (tmp_path / "c.yaml").write_text("a: [")
+    with pytest.raises(ConfigError, match="cannot be read as YAML"):
+        load_config_file(str(tmp_path / "c.yaml"))

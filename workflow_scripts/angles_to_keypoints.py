@@ -1,0 +1,27 @@
+"""Forward kinematics with the corpus's median bones: keypoints free of the person's proportions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from signrep_core.body.kinematics import forward_kinematics
+from signrep_core.store.schemas import ANGLES, KEYPOINTS, POSE
+from signrep_core.store.tables import TableWriter, read_groups
+
+import _job
+
+provenance = _job.start(snakemake)
+bones = json.loads(Path(snakemake.input.bones).read_text())
+body_offsets, hand_offsets = np.float32(bones["body_offsets"]), np.float32(bones["hand_offsets"])
+angles = read_groups(
+    snakemake.input.angles, ANGLES, ["video_id", "frame", "time_s", "body_angles", "right_angles", "left_angles"]
+)
+poses = read_groups(snakemake.input.pose, POSE, ["video_id", "frame", "confidence"])
+with TableWriter(snakemake.output.keypoints, KEYPOINTS, provenance) as writer:
+    for solved, pose in zip(angles, poses, strict=True):
+        keypoints = forward_kinematics(
+            solved["body_angles"], solved["right_angles"], solved["left_angles"], body_offsets, hand_offsets
+        )
+        keys = {key: solved[key] for key in ("video_id", "frame", "time_s")}
+        writer.write({**keys, "keypoints": keypoints, "confidence": pose["confidence"]})

@@ -1,0 +1,17 @@
+"""Exclude videos of the pretraining splits that an evaluation data set holds too."""
+
+from signrep_core.sources.overlap import exclude, find_overlap, write_overlap
+from signrep_core.sources.wlasl import read_wlasl, wlasl_youtube_ids
+
+from signrep_core.store.schemas import VIDEOS
+from signrep_core.store.tables import read_table, write_table
+
+import _job
+
+provenance = _job.start(snakemake)
+account = read_table(snakemake.input.account, VIDEOS)
+wlasl = snakemake.input.wlasl
+evaluation_ids = {"WLASL": wlasl_youtube_ids(read_wlasl(wlasl[0]))} if wlasl else {}
+overlaps = find_overlap(account, evaluation_ids)
+write_overlap(snakemake.output.overlap, overlaps)
+write_table(snakemake.output.account, VIDEOS, exclude(account, overlaps, snakemake.params.splits), provenance)

@@ -1,0 +1,15 @@
+"""Look into each video of a shard: usable, or rejected with a reason."""
+
+from signrep_core.sources.probe import probe_shard
+from signrep_core.sources.sheet import cut_shards, read_sheet
+
+from signrep_core.store.schemas import VIDEOS
+from signrep_core.store.tables import write_table
+
+import _job
+
+provenance = _job.start(snakemake)
+params = snakemake.params
+shards = dict(cut_shards(read_sheet(snakemake.input.sheet), params.videos_per_shard))
+account = probe_shard(shards[snakemake.wildcards.shard], target_fps=params.target_fps, threads=snakemake.threads)
+write_table(snakemake.output.account, VIDEOS, account, provenance)

@@ -1,0 +1,28 @@
+"""Joint angles of every frame, and the histogram of its bone lengths."""
+
+import logging
+
+from signrep_core.body.bones import BoneHistogram
+
+from signrep_core.body.kinematics import Quality, solve_angles
+from signrep_core.store.files import write_json
+from signrep_core.store.schemas import ANGLES, POSE, VIDEOS
+from signrep_core.store.tables import TableWriter, read_table, read_videos
+
+import _job
+
+provenance = _job.start(snakemake)
+account = read_table(snakemake.input.account, VIDEOS)
+splits = dict(zip(account["video_id"], account["split"], strict=True))
+bones, quality = BoneHistogram(), Quality()
+with TableWriter(snakemake.output.angles, ANGLES, provenance) as writer:
+    for video_id, pose in read_videos(
+        snakemake.input.pose, POSE, ["video_id", "frame", "time_s", "landmarks", "confidence"]
+    ):
+        solution = solve_angles(pose["landmarks"], pose["confidence"], max_gap=snakemake.params.max_gap)
+        writer.write({**{key: pose[key] for key in ("video_id", "frame", "time_s")}, **solution.columns()})
+        quality.add(solution, pose["landmarks"], pose["confidence"])
+        if splits[video_id] in snakemake.params.splits:
+            bones.add(pose["landmarks"], pose["confidence"])
+write_json(snakemake.output.bones, bones.to_dict())
+logging.getLogger("quality").info("%s", quality)
