@@ -1,0 +1,483 @@
+"""Which frames a video has: reading any video file as upright RGB frames on the common timeline.
+
+Pose and crop both take their frames from `read_frames`, so frame k of one is frame k of the other. Frame k of the
+common timeline is shown at k / target_fps seconds after the first shown frame (or after `start`) and is the source
+frame nearest in time, whatever rate, gaps or repeats the source has.
+
+Only local files are opened, and no playlist that could name other files.
+"""
+
+import functools
+import heapq
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type
+from av.stream import Disposition
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from signrep_core.errors import VideoError
+from signrep_core.store.files import file_digest
+
+log = logging.getLogger(__name__)
+
+# Demuxers that read one self-contained file. The audio ones are here to tell "audio only" from "not a video".
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg,mxf,rm,h264,hevc,m4v,ivf,apng,"
+    "wav,mp3,flac,aac,aiff"
+)
+LONGEST_STEP_S = Fraction(60)  # a longer step between two frames is a broken clock, not a pause
+STEP_BACK_S = Fraction(1)  # a frame up to this much before its predecessor is dropped; more is a clock that restarted
+SEEK_MARGIN_S = Fraction(1, 2)  # a span's reading begins at a keyframe at least this much before it
+REORDER_PACKETS = 32  # packets leave the demuxer in decoding order; no codec reorders further than this
+READ_ERRORS_IN_A_ROW = 8  # after so many damaged reads without a packet the rest of the file is given up
+SQUARE_PIXEL_LIMIT = 4  # a pixel more than this times wider than high (or higher than wide) is a broken header
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame on the timeline; `rgb` (H, W, 3) uint8 is read-only, and the same array where a frame repeats."""
+
+    index: int
+    time_s: float
+    rgb: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What probing found: the span's part of the video where a span was asked for."""
+
+    width: int  # upright, square pixels
+    height: int
+    fps: float  # mean rate of the source
+    n_frames: int  # of the source
+    timeline_frames: int  # on the common timeline
+    duration_s: float
+    codec: str
+    rotation: int  # degrees counterclockwise, as stored in the file
+    vfr: bool  # variable frame rate
+    sha256: str
+
+
+def read_frames(
+    path: str | Path,
+    target_fps: float | None = 25.0,
+    start: float | None = None,
+    end: float | None = None,
+    threads: int = 2,
+) -> Iterator[Frame]:
+    """Read a video's frames on the common timeline, in order, in constant memory.
+
+    Args:
+        target_fps: rate of the timeline; None gives each source frame once, at its own time.
+        start, end: seconds after the video's first frame; the span's times count from `start`.
+        threads: decoding threads.
+
+    Raises:
+        VideoError: nothing to read, with a reason of `errors.REASONS`. Damage in mid-file is skipped and logged.
+    """
+    with _open_video(path, threads) as source:
+        painter = _Painter(source)
+        frames = source.decode(*_exact(start, end))
+        index = -1
+        for index, time, (painted, _) in _on_timeline(frames, target_fps, start, end):
+            yield Frame(index, float(time), painter.paint(painted))
+        if index < 0:
+            raise VideoError("empty_span", f"{path}: no frame between {start} s and {end} s")
+
+
+def probe_video(
+    path: str | Path,
+    start: float | None = None,
+    end: float | None = None,
+    target_fps: float | None = 25.0,
+    min_frames: int = 16,
+) -> VideoInfo:
+    """What kind of video a file holds, from its packets' times and its first decoded frame.
+
+    Raises:
+        VideoError: the video cannot be used; the reason is a key of `errors.REASONS`.
+    """
+    with _open_video(path, threads=1) as source:
+        first = _Painter(source).paint(source.first_frame())
+        shown = _Intervals(source.packet_times(*_exact(start, end)), *_exact(start, end))
+        n_timeline = sum(1 for _ in _on_timeline(shown, target_fps, start, end))
+        if source.timeless or (shown.count > 1 and shown.longest == 0):
+            raise VideoError("no_duration", f"{path}: {shown.count} frames, all at the same time")
+        if n_timeline == 0:
+            raise VideoError("empty_span", f"{path}: no frame between {start} s and {end} s")
+        if n_timeline < min_frames:
+            raise VideoError("too_few_frames", f"{path}: {n_timeline} frames, at least {min_frames} are needed")
+        mean = shown.mean or Fraction(1, Fraction(target_fps or 25))
+        return VideoInfo(
+            width=first.shape[1],
+            height=first.shape[0],
+            fps=float(1 / mean),
+            n_frames=shown.count,
+            timeline_frames=n_timeline,
+            duration_s=float(mean * shown.count),
+            codec=source.stream.codec_context.codec.canonical_name,
+            rotation=source.first_frame().rotation,
+            vfr=shown.longest - shown.shortest > mean / 10 + source.tick,
+            sha256=_digest(str(path), *_identity(path)),
+        )
+
+
+# ---------------------------------------------------------------- the timeline
+
+Timed = tuple[Any, Fraction]  # something shown, and its time after the video's first frame in seconds
+
+
+def _on_timeline(
+    shown: Iterable[Timed], target_fps: float | None, start: float | None, end: float | None
+) -> Iterator[tuple[int, Fraction, Timed]]:
+    """(index, time, what is shown) for every frame of the timeline; `shown` has rising times."""
+    origin, stop = _exact(start, end)
+    origin = origin or Fraction(0)
+    if target_fps is None:
+        inside = (item for item in shown if item[1] >= origin and (stop is None or item[1] < stop))
+        yield from ((index, item[1] - origin, item) for index, item in enumerate(inside))
+        return
+    period = 1 / Fraction(target_fps).limit_denominator(100_000)
+    index, previous, step = 0, None, period
+    for item in shown:
+        if previous is not None:
+            step = min(item[1] - previous[1], Fraction(1))
+            middle = (previous[1] + item[1]) / 2
+            while origin + index * period <= middle and (stop is None or origin + index * period < stop):
+                yield index, index * period, previous
+                index += 1
+        previous = item
+    if previous is not None:  # the last frame is shown as long as the one before it, up to a second
+        last = previous[1] + step - period / 20  # the clocks of containers are rounded: a sliver is no frame
+        while origin + index * period < last and (stop is None or origin + index * period < stop):
+            yield index, index * period, previous
+            index += 1
+
+
+class _Clock:
+    """Rising times from timestamps: missing ones continue at the nominal rate, jumps are closed, repeats dropped."""
+
+    def __init__(self, tick: Fraction, rate: Fraction | None, first: int | None = None) -> None:
+        self._tick, self._step = tick, 1 / rate if rate else None
+        self._offset = None if first is None else -first * tick
+        self._last: Fraction | None = None
+
+    def __call__(self, timestamp: int | None) -> Fraction | None:
+        """Seconds after the first frame, or None for a frame that is never shown."""
+        if timestamp is None:
+            time = None if self._step is None else Fraction(0) if self._last is None else self._last + self._step
+        else:
+            if self._offset is None:
+                self._offset = -timestamp * self._tick
+            time = self._offset + timestamp * self._tick
+            if self._last is not None and not -STEP_BACK_S <= time - self._last <= LONGEST_STEP_S:
+                restarted = self._last + (self._step or Fraction(1, 25))
+                self._offset += restarted - time
+                time = restarted
+        if time is None or (self._last is not None and time <= self._last):
+            return None
+        self._last = time
+        return time
+
+
+class _Intervals:
+    """Passes timed items through and keeps what their times say about those inside the span."""
+
+    def __init__(self, shown: Iterable[Timed], start: Fraction | None, end: Fraction | None) -> None:
+        self._shown, self._start, self._end = shown, start or Fraction(0), end
+        self.count = 0
+        self.first = self.last = self.longest = Fraction(0)
+        self.shortest = LONGEST_STEP_S
+
+    def __iter__(self) -> Iterator[Timed]:
+        for item in self._shown:
+            time = item[1]
+            if time >= self._start and (self._end is None or time < self._end):
+                if self.count:
+                    self.longest = max(self.longest, time - self.last)
+                    self.shortest = min(self.shortest, time - self.last)
+                else:
+                    self.first = time
+                self.last = time
+                self.count += 1
+            yield item
+
+    @property
+    def mean(self) -> Fraction | None:
+        """Mean interval between frames."""
+        return (self.last - self.first) / (self.count - 1) if self.count > 1 and self.last > self.first else None
+
+
+def _exact(start: float | None, end: float | None) -> tuple[Fraction | None, Fraction | None]:
+    """A span's ends in exact microseconds, so that 0.1 s means one tenth."""
+    begin = None if start is None else max(Fraction(start).limit_denominator(1_000_000), Fraction(0))
+    return begin, None if end is None else Fraction(end).limit_denominator(1_000_000)
+
+
+# ---------------------------------------------------------------- the file
+
+
+class _Source:
+    """An open video: its stream, its frames and its packets' times."""
+
+    def __init__(self, path: str | Path, container: Any, stream: Any) -> None:
+        self.path, self._container, self.stream = path, container, stream
+        self.tick: Fraction = stream.time_base
+        self._rate: Fraction | None = stream.average_rate or stream.guessed_rate
+        self._first: Any = None
+        self.timeless = False
+
+    def first_frame(self) -> Any:
+        """The first frame that can be decoded; the file is rewound afterwards, if it was not read yet."""
+        if self._first is None:
+            self._first = next(self._frames(), None)
+            if self._first is None:
+                codec = self.stream.codec_context.name
+                raise VideoError("undecodable", f"{self.path}: no frame of its {codec} stream decodes")
+            self._rewind(None)
+        return self._first
+
+    def decode(self, start: Fraction | None, end: Fraction | None) -> Iterator[Timed]:
+        """(decoded frame, its time), from a little before `start` to a little after `end`."""
+        for frame, time in self._from(start, self._frames, lambda frame: frame.pts):
+            yield frame, time
+            if end is not None and time > end + SEEK_MARGIN_S:
+                return
+
+    def packet_times(self, start: Fraction | None, end: Fraction | None) -> Iterator[Timed]:
+        """(None, time) of the frames that the packets promise, without decoding them."""
+        self.timeless = True
+        for timestamp, time in self._from(start, self._timestamps, lambda timestamp: timestamp):
+            self.timeless = self.timeless and timestamp is None and self._rate is None
+            yield None, time
+            if end is not None and time > end + SEEK_MARGIN_S:
+                return
+
+    def _from(self, start: Fraction | None, read: Any, timestamp_of: Any) -> Iterator[Timed]:
+        """What `read` gives with its times, from the last keyframe before `start` where the file can be sought."""
+        first = self.first_frame().pts
+        wanted = None
+        if start and first is not None and start > SEEK_MARGIN_S:
+            wanted = first + int((start - SEEK_MARGIN_S) / self.tick)
+            self._rewind(wanted)
+        items = iter(read())
+        head = next(items, None)
+        if wanted is not None and (head is None or timestamp_of(head) is None or timestamp_of(head) > wanted):
+            self._rewind(None)  # sought past the span (or into nothing): read from the beginning
+            items = iter(read())
+            head = next(items, None)
+        if head is None:
+            return
+        clock = _Clock(self.tick, self._rate, first)
+        for item in _chain(head, items):
+            time = clock(timestamp_of(item))
+            if time is not None and time >= 0:
+                yield item, time
+
+    def _rewind(self, timestamp: int | None) -> None:
+        """Seek to the keyframe before a timestamp, or to the beginning."""
+        try:
+            if timestamp is not None:
+                self._container.seek(timestamp, stream=self.stream, backward=True)
+                return
+        except av.FFmpegError:
+            pass
+        self._container.close()
+        self._container, self.stream = _open_stream(self.path, self.stream.codec_context.thread_count)
+
+    def _frames(self) -> Iterator[Any]:
+        """Every good decoded frame, in the order of showing."""
+        damaged = 0
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                damaged += 1
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    damaged += 1
+                else:
+                    yield frame
+        if damaged:
+            log.warning("%s: %d damaged packets or frames were left out", self.path, damaged)
+
+    def _packets(self) -> Iterator[Any]:
+        """The stream's packets with the closing empty one, going on after damaged reads."""
+        errors = 0
+        while errors < READ_ERRORS_IN_A_ROW:
+            try:
+                for packet in self._container.demux(self.stream):
+                    errors = 0
+                    yield packet
+                return
+            except av.FFmpegError as error:
+                errors += 1
+                log.warning("%s: damaged while reading: %s", self.path, error)
+
+    def _timestamps(self) -> Iterator[int | None]:
+        """The packets' timestamps in the order of showing."""
+        waiting: list[int] = []
+        for packet in self._packets():
+            if packet.size == 0 or packet.is_discard:
+                continue
+            if packet.pts is None:
+                yield packet.dts
+                continue
+            heapq.heappush(waiting, packet.pts)
+            if len(waiting) > REORDER_PACKETS:
+                yield heapq.heappop(waiting)
+        while waiting:
+            yield heapq.heappop(waiting)
+
+    def close(self) -> None:
+        self._container.close()
+
+
+@contextmanager
+def _open_video(path: str | Path, threads: int) -> Iterator[_Source]:
+    """Open a video file, or say with a reason code why it is none."""
+    _check_file(Path(path))
+    try:
+        source = _Source(path, *_open_stream(path, threads))
+    except av.FFmpegError as error:
+        raise VideoError("not_a_video", f"{path}: {_why_unreadable(Path(path))} ({error.strerror})") from error
+    try:
+        source.first_frame()
+        yield source
+    finally:
+        source.close()
+
+
+def _open_stream(path: str | Path, threads: int) -> tuple[Any, Any]:
+    """An opened container and its video stream."""
+    # "file:" keeps a colon in the name from being read as a protocol.
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams or streams[0].codec_context is None:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        container.close()
+        if streams:
+            raise VideoError("undecodable", f"{path}: no decoder for the codec of its video stream")
+        raise VideoError("no_video_stream", f"{path}: it holds {kinds}")
+    stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
+    stream.codec_context.thread_type = "AUTO"
+    stream.codec_context.thread_count = threads
+    return container, stream
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise VideoError("missing_file", f"{path}: no such file; correct the sheet's path")
+    if not path.is_file():
+        raise VideoError("not_a_video", f"{path}: a {'folder' if path.is_dir() else 'device'}, not a file")
+    if not os.access(path, os.R_OK):
+        raise VideoError("not_a_video", f"{path}: may not be read; correct its permissions")
+    if path.stat().st_size == 0:
+        raise VideoError("empty_file", f"{path}: zero bytes")
+
+
+def _why_unreadable(path: Path) -> str:
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp":
+        return "an MP4 without its index (moov): cut off, or its recording never finished"
+    return "no demuxer recognises it"
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: str, size: int, modified_ns: int) -> str:
+    """SHA-256 of a file, once for all the spans of one video."""
+    return file_digest(path)
+
+
+def _identity(path: str | Path) -> tuple[int, int]:
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _chain(head: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield head
+    yield from rest
+
+
+# ---------------------------------------------------------------- the picture
+
+
+class _Painter:
+    """Decoded frames to upright RGB with square pixels, all of the first frame's size."""
+
+    def __init__(self, source: _Source) -> None:
+        self._reformatter = VideoReformatter()
+        first = source.first_frame()
+        self._size = _square_size(first.width, first.height, source.stream.sample_aspect_ratio)
+        self._orientation = _display_matrix(first)
+        self._last: tuple[Any, NDArray[np.uint8]] | None = None
+
+    def paint(self, frame: Any) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8, read-only."""
+        if self._last is not None and self._last[0] is frame:
+            return self._last[1]
+        rgb = np.ascontiguousarray(_upright(self._rgb(frame), self._orientation))
+        rgb.flags.writeable = False
+        self._last = frame, rgb
+        return rgb
+
+    def _rgb(self, frame: Any) -> NDArray[np.uint8]:
+        width, height = self._size
+        options: dict[str, Any] = {
+            "width": width,
+            "height": height,
+            "threads": 1,
+            "interpolation": Interpolation.BICUBIC,
+        }
+        if frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
+            rgba = self._reformatter.reformat(frame, format="rgba", **options).to_ndarray()
+            return (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] // 255).astype(np.uint8)  # on black
+        if not frame.format.is_rgb:
+            full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+            options["src_color_range"] = ColorRange.JPEG if full else ColorRange.MPEG
+            options["dst_color_range"] = ColorRange.JPEG
+            options["src_colorspace"] = _matrix(frame)
+        return self._reformatter.reformat(frame, format="rgb24", **options).to_ndarray()  # type: ignore[return-value]
+
+
+def _matrix(frame: Any) -> int:
+    """The frame's colour matrix; untagged video is BT.709 from 720 lines on and BT.601 below, as players assume."""
+    tagged = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601,
+              7: Colorspace.SMPTE240M, 9: Colorspace.BT2020, 10: Colorspace.BT2020}  # fmt: skip
+    return tagged.get(frame.colorspace, Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601)
+
+
+def _square_size(width: int, height: int, pixel: Fraction | None) -> tuple[int, int]:
+    """Width and height with square pixels, never smaller than stored; `pixel` is the width : height of one."""
+    if not pixel or not Fraction(1, SQUARE_PIXEL_LIMIT) <= pixel <= SQUARE_PIXEL_LIMIT:
+        return width, height
+    return (round(width * pixel), height) if pixel >= 1 else (width, round(height / pixel))
+
+
+def _display_matrix(frame: Any) -> NDArray[np.int32]:
+    """The 2×2 part of the file's display matrix, where its picture is to be turned or mirrored; else the identity."""
+    for data in frame.side_data:
+        if data.type == Type.DISPLAYMATRIX:
+            return np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2].copy()
+    return np.eye(2, dtype=np.int32)
+
+
+def _upright(picture: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """The picture turned by quarter turns and mirrored as (x, y) · matrix says, as near as a matrix comes to that."""
+    (a, b), (c, d) = matrix.tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        picture, a, d = picture.transpose(1, 0, 2), c, b
+    return picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
