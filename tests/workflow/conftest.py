@@ -1,0 +1,67 @@
+"""Runs of the real workflow that several tests look at."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
+
+
+def snakemake(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the workflow with the test's small settings; output and messages are in `stdout`."""
+    command = [SNAKEMAKE, "--cores", "2", "--configfile", str(Path(__file__).with_name("small.yaml")), "--nolock"]
+    return subprocess.run(
+        [*command, *map(str, arguments)], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def planned_rules(*arguments: str | Path) -> dict[str, int]:
+    """What a dry run would do: rule -> number of jobs, without the target rule."""
+    run = snakemake("--dry-run", *arguments)
+    assert run.returncode == 0, run.stdout
+    stats = re.search(r"^job +count\n-[- ]+\n(.*?)^total", run.stdout, re.MULTILINE | re.DOTALL)
+    if stats is None:
+        assert "Nothing to be done" in run.stdout, run.stdout
+        return {}
+    counts = dict(line.split() for line in stats[1].strip().splitlines())
+    return {rule: int(count) for rule, count in counts.items() if rule != "all"}
+
+
+def write_sheet(folder: Path, sheet: Path) -> Path:
+    """The sheet of a folder of videos, as a user makes it."""
+    command = [sys.executable, "-m", "signrep_core", "sheet", "folder", str(folder), "--out", str(sheet)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    return sheet
+
+
+class Finished:
+    """A finished run: its sheet, its results and the arguments that made it."""
+
+    def __init__(self, sheet: Path, results: Path) -> None:
+        self.sheet, self.results = sheet, results
+        self.config = ["--config", f"sheet={sheet}", f"results={results}"]
+        self.output = ""
+
+
+@pytest.fixture(scope="session")
+def clips_run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The main job on the 18 real clips."""
+    folder = tmp_path_factory.mktemp("clips")
+    run = Finished(write_sheet(clips, folder / "videos.tsv"), folder / "results")
+    done = snakemake(*run.config)
+    assert done.returncode == 0, done.stdout[-8000:]
+    run.output = done.stdout
+    return run
+
+
+@pytest.fixture
+def scratch_run(clips_run: Finished, tmp_path: Path) -> Finished:
+    """A copy of the finished run that a test may damage; the paths inside stay those of the original's videos."""
+    results = tmp_path / "results"
+    shutil.copytree(clips_run.results, results, copy_function=shutil.copy2)
+    return Finished(clips_run.sheet, results)
