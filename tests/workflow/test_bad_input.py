@@ -1,4 +1,4 @@
-"""Hostile and odd videos in one shard: each becomes the right result or a row with a reason; the others are unaffected."""
+"""Hostile and odd videos in one shard: each ends well or as a row with a reason, and the others are unaffected."""
 
 import subprocess
 from pathlib import Path

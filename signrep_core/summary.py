@@ -1,0 +1,101 @@
+"""What became of the videos: the table that ends a run, and the same figures for programs."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from signrep_core.errors import REASONS
+from signrep_core.skeleton import HANDS
+from signrep_core.store.schemas import POSE, SEQUENCES, VIDEOS
+from signrep_core.store.tables import read_groups, read_table
+
+
+def summarize(
+    accounts: Sequence[str], sequences: Sequence[str], poses: Sequence[str], pose_benchmarks: Iterable[Path]
+) -> dict[str, Any]:
+    """Counts over all shards, a shard at a time.
+
+    Args:
+        accounts, sequences, poses: paths of `videos/`, `sequences/` and `pose/` tables.
+        pose_benchmarks: Snakemake's benchmark files of extract_pose (seconds and CPU seconds per job).
+    """
+    videos: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for path in accounts:
+        account = read_table(path, VIDEOS, ["status", "reason"])
+        videos.update(account["status"])
+        reasons.update(reason for reason in account["reason"] if reason)
+    n_sequences = n_frames = 0
+    hours = 0.0
+    for path in sequences:
+        table = read_table(path, SEQUENCES, ["n_frames", "fps"])
+        n_sequences += len(table["n_frames"])
+        n_frames += int(table["n_frames"].sum())
+        hours += float((table["n_frames"] / table["fps"]).sum()) / 3600
+    return {
+        "videos": videos.total(),
+        "in_shards": videos["ok"],
+        "excluded": videos["excluded"],
+        "rejected": videos["rejected"],
+        "reasons": {reason: reasons[reason] for reason in REASONS if reasons[reason]},
+        "sequences": n_sequences,
+        "frames": n_frames,
+        "hours": hours,
+        **_pose_figures(poses, pose_benchmarks),
+    }
+
+
+def format_summary(figures: dict[str, Any]) -> str:
+    """The summary as a text table."""
+    lines = [_line("videos", figures["videos"]), _line("  in shards", figures["in_shards"])]
+    for status in ("excluded", "rejected"):
+        lines.append(_line(f"  {status}", figures[status]))
+        lines += [
+            f"{_line(f'    {reason}', count)}   {REASONS[reason]}"
+            for reason, count in figures["reasons"].items()
+            if (reason == "overlap") == (status == "excluded")
+        ]
+    lines += [
+        _line("sequences", figures["sequences"]),
+        _line("frames", figures["frames"]),
+        _line("hours", figures["hours"]),
+        _line("pose frames", figures["pose_frames"]),
+        _line("  per second", figures["pose_frames_per_second"]),
+        _line("  per core-second", figures["pose_frames_per_core_second"]),
+        *(_line(f"  {side} hand found, %", figures[f"{side}_hand_found"]) for side in HANDS),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _pose_figures(poses: Sequence[str], benchmarks: Iterable[Path]) -> dict[str, Any]:
+    """Frames, speed, and in what share of the frames with a signer each hand was found (percent)."""
+    n_frames = n_present = 0
+    found = np.zeros(len(HANDS))
+    for path in poses:
+        for group in read_groups(path, POSE, ["present", "confidence"]):
+            n_frames += len(group["present"])
+            n_present += int(group["present"].sum())
+            confidence = group["confidence"][group["present"]]
+            found += [(confidence[:, hand.start] >= 0.5).sum() for hand in HANDS.values()]
+    timings = [pd.read_csv(path, sep="\t").iloc[-1] for path in benchmarks]
+    wall = sum(float(timing["s"]) for timing in timings)
+    cpu = sum(float(timing["cpu_time"]) for timing in timings)
+    return {
+        "pose_frames": n_frames,
+        "pose_frames_per_second": n_frames / wall if wall else None,
+        "pose_frames_per_core_second": n_frames / cpu if cpu else None,
+        **{
+            f"{side}_hand_found": 100 * float(share)
+            for side, share in zip(HANDS, found / max(n_present, 1), strict=True)
+        },
+    }
+
+
+def _line(name: str, value: float | None) -> str:
+    if value is None:
+        return f"{name:<24}{'-':>12}"
+    return f"{name:<24}{value:>12,}" if isinstance(value, int) else f"{name:<24}{value:>12,.2f}"
