@@ -81,7 +81,7 @@ def _pose_figures(poses: Sequence[str], benchmarks: Iterable[Path]) -> dict[str,
             n_present += int(group["present"].sum())
             confidence = group["confidence"][group["present"]]
             found += [(confidence[:, hand.start] >= 0.5).sum() for hand in HANDS.values()]
-    timings = [pd.read_csv(path, sep="\t").iloc[-1] for path in benchmarks]
+    timings = [pd.read_csv(path, sep="\t", na_values="-").iloc[-1].fillna(0) for path in benchmarks]
     wall = sum(float(timing["s"]) for timing in timings)
     cpu = sum(float(timing["cpu_time"]) for timing in timings)
     return {

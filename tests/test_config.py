@@ -59,3 +59,14 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path):
     (tmp_path / "c.yaml").write_text("a: [")
     with pytest.raises(ConfigError, match="cannot be read as YAML"):
         load_config_file(str(tmp_path / "c.yaml"))
+
+
+@pytest.mark.parametrize("overlay", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_each_overlay_is_a_valid_configuration(overlay):
+    load_config_file(str(overlay))
+
+
+def test_the_paper_s_run_has_the_paper_s_values():
+    pretrain = load_config_file(str(ROOT / "configs/youtube_sl_25.yaml")).pretrain
+    assert (pretrain.preset, pretrain.iterations, pretrain.batch_size) == ("base", 500_000, 20)  # A3, A4
+    assert (pretrain.learning_rate, pretrain.warmup, pretrain.validate_every) == (1e-4, 50_000, 25_000)
