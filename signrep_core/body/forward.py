@@ -1,0 +1,148 @@
+"""Forward kinematics of the sign skeleton: angles and bone lengths to joints (supplement A1).
+
+One differentiable function for numpy and torch arrays alike. A rotating frame is kept as its three column vectors,
+so that a turn about a local axis costs four multiplications a coordinate instead of a matrix product.
+
+Legend: `...` any leading dimensions (frames, batch), J = 61 joints, angles in radians, lengths in metres.
+"""
+
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from signrep_core.body.arrays import Array, namespace
+from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, SIDES, Side
+
+Frame = tuple[Array, Array, Array]  # the columns of a rotation matrix, each (..., 3)
+
+# First angle of each finger's chain, and the local axes that each of its four bones turns about.
+_FINGER_START = MappingProxyType({finger: HAND_ANGLES.index(f"{finger}_{part}_x") for finger, part in zip(
+    FINGERS, ("cmc", *["metacarpal"] * 4), strict=True)})  # fmt: skip
+_FINGER_AXES = MappingProxyType(
+    {f: ("xyz", "xyz", "xyz", "x") if f == "thumb" else ("xyz", "xy", "x", "x") for f in FINGERS}
+)
+# Offsets of each finger's four bones, from the wrist outward.
+_FINGER_BONES = MappingProxyType({"thumb": (1, 2, 3, 4), "index": (0, 5, 6, 7), "middle": (8, 9, 10, 11),
+                                  "ring": (12, 13, 14, 15), "pinky": (16, 17, 18, 19)})  # fmt: skip
+
+
+def forward_kinematics(
+    body_angles: Array, right_angles: Array, left_angles: Array, body_offsets: Array, hand_offsets: Array
+) -> Array:
+    """Joints of posed skeletons.
+
+    Args:
+        body_angles: (..., 22) radians, in the order of `skeleton.BODY_ANGLES`.
+        right_angles, left_angles: (..., 41) radians, in the order of `skeleton.HAND_ANGLES`.
+        body_offsets: (..., 16) upper-arm length in metres, then ratios to it; broadcasts against the angles.
+        hand_offsets: (..., 20) index metacarpal in metres, then ratios to it; both hands share them.
+
+    Returns:
+        (..., 61, 3) joints in metres, neck at the origin.
+    """
+    xp = namespace(body_angles)
+    joints, forearms = _pose_body(xp, body_angles, body_offsets)
+    for side, angles in zip(SIDES, (right_angles, left_angles), strict=True):
+        joints += _pose_hand(xp, side, angles, hand_offsets, forearms[side], joints[ARMS[side][2]])
+    return xp.stack(xp.broadcast_tensors(*joints) if xp is not np else np.broadcast_arrays(*joints), -2)
+
+
+def hand_base(side: Side, forearm: Frame) -> Frame:
+    """The frame that a hand's wrist angles turn, from its forearm's: W = Eᵀ·K, the transpose as measured.
+
+    W·v is row-wise in E, so its columns are E's rows in the order that K picks.
+    """
+    x, y, z = forearm
+    xp = namespace(x)
+    row0, row1, row2 = (xp.stack((x[..., i], y[..., i], z[..., i]), -1) for i in range(3))
+    return (row2, row0, row1) if side == "right" else (-row2, -row0, row1)
+
+
+def turn(frame: Frame, axis: str, angle: Array) -> Frame:
+    """The frame turned about one of its own axes: R → R·R_axis(angle); angle (...)."""
+    x, y, z = frame
+    xp = namespace(angle)
+    c, s = xp.cos(angle)[..., None], xp.sin(angle)[..., None]
+    if axis == "x":
+        return x, c * y + s * z, c * z - s * y
+    if axis == "y":
+        return c * x - s * z, y, s * x + c * z
+    return c * x + s * y, c * y - s * x, z
+
+
+def turns(frame: Frame, axes: str, angles: Array, signs: tuple[int, int, int] = (1, 1, 1)) -> Frame:
+    """The frame turned about its own axes one after the other; angles (..., len(axes))."""
+    for k, axis in enumerate(axes):
+        frame = turn(frame, axis, signs["xyz".index(axis)] * angles[..., k])
+    return frame
+
+
+def hand_signs(side: Side) -> tuple[int, int, int]:
+    """Signs of a hand's x, y and z rotations: the left hand's y and z angles are negated."""
+    return (1, 1, 1) if side == "right" else (1, -1, -1)
+
+
+def root_frame(like: Array) -> Frame:
+    """The identity frame at the neck, of the dtype (and device) of `like`."""
+    eye = np.eye(3, dtype=np.result_type(like, np.float32)) if namespace(like) is np else like.new_ones(3).diag()
+    return eye[0], eye[1], eye[2]
+
+
+def _pose_body(xp: Any, angles: Array, offsets: Array) -> tuple[list[Array], dict[Side, Frame]]:
+    """Joints 0..18, each (..., 3), and the forearms' frames."""
+    root = root_frame(angles)
+    upper_arm = offsets[..., :1]
+    lengths = [upper_arm] + [upper_arm * offsets[..., i : i + 1] for i in range(1, 16)]
+    joints: list[Array] = [None] * 19
+    forearms: dict[Side, Frame] = {}
+    for side, outward, start in zip(SIDES, (-1, 1), (0, 6), strict=True):
+        shoulder, elbow, wrist = ARMS[side]
+        clavicle = turns(root, "zy", angles[..., start : start + 2])
+        upper = turns(clavicle, "zxy", angles[..., start + 2 : start + 5])
+        forearms[side] = fore = turn(upper, "x", angles[..., start + 5])
+        joints[shoulder] = lengths[1] * (outward * clavicle[0])
+        joints[elbow] = joints[shoulder] + lengths[0] * upper[1]
+        joints[wrist] = joints[elbow] + lengths[2] * fore[1]
+
+    spine = turns(root, "zxy", angles[..., 19:22])
+    lower_spine = turn(spine, "x", angles[..., 15])
+    mid_hip = lengths[5] * (spine[1] + lower_spine[1])
+    joints[6] = mid_hip - lengths[4] * lower_spine[0]
+    joints[7] = mid_hip + lengths[4] * lower_spine[0]
+
+    head = turns(root, "zxy", angles[..., 12:15])
+    joints[8] = nose = -lengths[3] * head[1]
+    ear, mouth, eye = lengths[6:9], lengths[9:12], lengths[13:16]
+    spacing = lengths[12]
+    for joint, x, y, z in (
+        (9, eye[0] - spacing, -eye[1], eye[2]),
+        (10, eye[0], -eye[1], eye[2]),
+        (11, eye[0] + spacing, -eye[1], eye[2]),
+        (12, spacing - eye[0], -eye[1], eye[2]),
+        (13, -eye[0], -eye[1], eye[2]),
+        (14, -eye[0] - spacing, -eye[1], eye[2]),
+        (15, ear[0], ear[1], ear[2]),
+        (16, -ear[0], ear[1], ear[2]),
+        (17, mouth[0], mouth[1], mouth[2]),
+        (18, -mouth[0], mouth[1], mouth[2]),
+    ):
+        joints[joint] = nose + x * head[0] + y * head[1] + z * head[2]
+    return joints, forearms
+
+
+def _pose_hand(xp: Any, side: Side, angles: Array, offsets: Array, forearm: Frame, wrist: Array) -> list[Array]:
+    """The hand's 21 joints, each (..., 3), its wrist first."""
+    signs = hand_signs(side)
+    metacarpal = offsets[..., :1]
+    lengths = [metacarpal] + [metacarpal * offsets[..., i : i + 1] for i in range(1, 20)]
+    palm = turns(hand_base(side, forearm), "xyz", angles[..., :3], signs)
+    joints = [wrist]
+    for finger in FINGERS:
+        frame, joint, angle = palm, wrist, _FINGER_START[finger]
+        for axes, bone in zip(_FINGER_AXES[finger], _FINGER_BONES[finger], strict=True):
+            frame = turns(frame, axes, angles[..., angle : angle + len(axes)], signs)
+            angle += len(axes)
+            joint = joint + lengths[bone] * frame[2]  # every bone lies along its frame's z
+            joints.append(joint)
+    return joints
