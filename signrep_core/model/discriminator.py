@@ -1,0 +1,63 @@
+"""The style of a window, and the discriminator that tells whether a style belongs to a feature vector.
+
+Method section 2 (P for the Gram matrix, S for the discriminator).
+
+Legend: B batch, N tokens, C channels of the encoder's first stage, D features, S = C(C+1)/2 style values.
+"""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+STYLE_GAIN = 100.0  # S: the discriminator sees 100·z_style
+
+
+def style_of(stage1: Tensor) -> Tensor:
+    """Gram matrix of a feature map, its upper triangle: (B, N, C) → (B, S), detached, divided by channels × tokens."""
+    with torch.autocast(stage1.device.type, enabled=False):
+        x = stage1.detach().float()
+        _, n, c = x.shape
+        gram = x.transpose(1, 2) @ x / (c * n)
+        row, column = torch.triu_indices(c, c, device=x.device)
+        return gram[:, row, column]
+
+
+def style_width(channels: int) -> int:
+    """Values of the style of a feature map with so many channels: 96 → 4,656."""
+    return channels * (channels + 1) // 2
+
+
+class Discriminator(nn.Module):
+    """Does this style belong to this feature vector? One logit; positive = matched."""
+
+    mean_matched: Tensor
+    mean_unmatched: Tensor
+
+    def __init__(self, n_features: int, n_style: int, width: int = 768) -> None:
+        super().__init__()
+        self.style = nn.Sequential(nn.Linear(n_style, width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width))
+        sizes = [n_features + width, width, width, width, 1]
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise(sizes):
+            layers += [spectral_norm(nn.Linear(inputs, outputs)), nn.GELU()]
+        self.judge = nn.Sequential(*layers[:-1])
+        # S: running means (momentum 0.1) of the output on matched and unmatched pairs, E_M and E_U.
+        self.register_buffer("mean_matched", torch.zeros(()))
+        self.register_buffer("mean_unmatched", torch.zeros(()))
+
+    def forward(self, z: Tensor, style: Tensor) -> Tensor:
+        """(B, D), (B, S) → (B,) logits."""
+        return self.judge(torch.cat((z, self.style(STYLE_GAIN * style)), -1))[:, 0]
+
+    @torch.no_grad()
+    def update_means(self, matched: Tensor, unmatched: Tensor, momentum: float = 0.1) -> None:
+        """Move the running means towards the means of a batch of outputs (of all ranks, already averaged)."""
+        self.mean_matched.lerp_(matched.float().mean(), momentum)
+        self.mean_unmatched.lerp_(unmatched.float().mean(), momentum)
+
+
+def accuracy(matched: Tensor, unmatched: Tensor) -> Tensor:
+    """Share of pairs that the discriminator judges rightly."""
+    return torch.cat((matched > 0, unmatched <= 0)).float().mean()

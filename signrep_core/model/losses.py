@@ -1,0 +1,106 @@
+"""The losses of pretraining as pure functions.
+
+Method section 3 (supplement A8, Table 9; P for variance, covariance and the adversarial term).
+
+Legend: B batch, D features, `...` leading dimensions, C values of one entry.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from signrep_core.body.targets import ACTIVITY_WEIGHT, PRIORS, Target
+
+PriorLoss = Literal["l1", "smooth_l1", "mse"]
+Reduce = Callable[[Tensor], Tensor]
+
+VARIANCE_WEIGHT = 1.0  # Table 9
+COVARIANCE_WEIGHT = 0.004
+ADVERSARIAL_WEIGHT = 2.0
+VARIANCE_EPSILON = 1e-4  # D: as VICReg, keeps the root's gradient finite
+
+_ELEMENTWISE = {"l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss, "mse": F.mse_loss}
+
+
+def masked_mean(values: Tensor, valid: Tensor, mean_over_ranks: Reduce | None = None) -> Tensor:
+    """Mean of the valid values, 0 if there is none; values and valid have one shape.
+
+    `mean_over_ranks` averages the count over the ranks: then the mean over ranks of the result is the mean over the
+    whole batch, however unevenly the missing joints are spread.
+    """
+    count = valid.sum().to(values.dtype)
+    if mean_over_ranks is not None:
+        count = mean_over_ranks(count)
+    return torch.where(valid, values, 0).sum() / count.clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def prior_losses(
+    priors: Mapping[str, Tensor],
+    targets: Mapping[str, Target],
+    kind: PriorLoss = "l1",
+    mean_over_ranks: Reduce | None = None,
+) -> dict[str, Tensor]:
+    """Masked mean error of each prior, its target scaled by ψ, not yet weighted (Table 9).
+
+    Args:
+        priors: by name (..., *shape), as the decoder gives them.
+        targets: by name, in physical units.
+        kind: error of one value (D: L1).
+    """
+    losses = {}
+    for name, prior in PRIORS.items():
+        target = targets[name]
+        error = _ELEMENTWISE[kind](priors[name].float(), prior.scale * target.value, reduction="none").mean(-1)
+        losses[name] = masked_mean(error, target.valid, mean_over_ranks)
+    return losses
+
+
+def activity_loss(logits: Tensor, active: Tensor, valid: Tensor, mean_over_ranks: Reduce | None = None) -> Tensor:
+    """Masked binary cross entropy: (B, 2) logits, (B, 2) bool right and left hand active, (B, 2) bool known."""
+    error = F.binary_cross_entropy_with_logits(logits.float(), active.float(), reduction="none")
+    return masked_mean(error, valid, mean_over_ranks)
+
+
+def reconstruction_loss(losses: Mapping[str, Tensor]) -> Tensor:
+    """Σ w · loss over the priors and, if it is among them, the activity."""
+    weights = {name: prior.weight for name, prior in PRIORS.items()} | {"activity": ACTIVITY_WEIGHT}
+    return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+
+def variance_loss(z: Tensor, divide: bool = True) -> Tensor:
+    """Σ_j max(0, 1 − σ_j) over the batch z (B, D), divided by D unless `divide` is false (D: as VICReg)."""
+    deviation = (z.float().var(0) + VARIANCE_EPSILON).sqrt()
+    return F.relu(1 - deviation).sum() / (z.shape[1] if divide else 1)
+
+
+def covariance_loss(z: Tensor, divide: bool = True) -> Tensor:
+    """Σ_{j≠k} C_jk² of the covariance C of the batch z (B, D), divided by D unless `divide` is false."""
+    centred = z.float() - z.float().mean(0)
+    # Σ_jk C_jk² is the same for the B×B Gram matrix, which is far smaller than D×D.
+    gram = centred @ centred.T / (len(z) - 1)
+    off_diagonal = gram.square().sum() - centred.var(0).square().sum()
+    return off_diagonal.clamp(min=0) / (z.shape[1] if divide else 1)
+
+
+def adversarial_loss(matched: Tensor, unmatched: Tensor, mean_matched: Tensor, mean_unmatched: Tensor) -> Tensor:
+    """What the encoder is trained on so that style tells nothing (D).
+
+    mean (D(z, matched) − E_U)² + mean (D(z, unmatched) − E_M)², of the discriminator's outputs (B,) and its running
+    means.
+    """
+    return (matched - mean_unmatched).square().mean() + (unmatched - mean_matched).square().mean()
+
+
+def effective_rank(z: Tensor) -> Tensor:
+    """exp of the entropy of the normalised singular values of the centred batch z (B, D): 1 when collapsed."""
+    values = torch.linalg.svdvals(z.float() - z.float().mean(0))
+    share = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
+    return torch.exp(-torch.xlogy(share, share).sum())
+
+
+def discriminator_loss(matched: Tensor, unmatched: Tensor) -> Tensor:
+    """Cross entropy of the discriminator: matched → 1, unmatched → 0; logits (B,) each."""
+    return 0.5 * (F.softplus(-matched).mean() + F.softplus(unmatched).mean())

@@ -1,0 +1,176 @@
+"""SignRep: encoder, sign decoder and activity head, with weights that carry their configuration.
+
+Method section 2 (S, C).
+
+Legend: B batch, T = 16 frames, D features (768), A latent width (D of the encoder's last stage).
+"""
+
+import dataclasses
+import json
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from signrep_core.body.targets import PRIORS
+from signrep_core.errors import CheckpointError
+from signrep_core.model.encoder import Encoder, EncoderConfig
+from signrep_core.skeleton import SKELETON_VERSION
+from signrep_core.store.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+FORMAT = "signrep-1"  # of the safetensors file: names of the weights and of the configuration
+
+
+@dataclass(frozen=True)
+class SignRepConfig:
+    """Sizes of the model; the defaults are the paper's (C)."""
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    decoder_channels: tuple[int, int] = (512, 384)  # after the first convolution, and of each decoded frame
+    activity_channels: int = 128
+
+
+@dataclass(frozen=True)
+class SignRepOutput:
+    """What the model says of a batch of windows."""
+
+    latent: Tensor  # (B, D) mean of the encoder's tokens
+    features: Tensor  # (B, D) z: what every downstream use takes
+    priors: dict[str, Tensor]  # by name of `PRIORS`: (B, T, *shape), in Table 9's scale (divide by ψ for units)
+    activity: Tensor  # (B, 2) logits: right, left hand active
+    stage1: Tensor  # (B, N, C) tokens after the encoder's first stage, which the style is taken from
+
+
+PRESETS = MappingProxyType(
+    {
+        "base": SignRepConfig(),
+        # A narrow, shallow one on small pictures, for the demo and the tests on a CPU (D).
+        "tiny": SignRepConfig(
+            EncoderConfig(image_size=96, embed_dim=32, stages=(1, 1, 2, 1), drop_path=0.0), (128, 96), 64
+        ),
+    }
+)
+
+
+class SignDecoder(nn.Module):
+    """z to the priors of 16 frames: as a sequence of length 1 through two convolutions, then one Linear per prior."""
+
+    def __init__(self, features: int, channels: tuple[int, int], frames: int) -> None:
+        super().__init__()
+        wide, narrow = channels
+        self.expand = nn.Sequential(
+            nn.Conv1d(features, wide, 1), nn.GELU(), nn.ConvTranspose1d(wide, narrow, kernel_size=frames)
+        )
+        self.heads = nn.ModuleDict({name: nn.Linear(narrow, math.prod(p.shape)) for name, p in PRIORS.items()})
+
+    def forward(self, z: Tensor) -> dict[str, Tensor]:
+        """(B, D) → by prior (B, T, *shape)."""
+        frames = self.expand(z[..., None]).transpose(1, 2)  # (B, T, narrow)
+        return {name: head(frames).unflatten(-1, PRIORS[name].shape) for name, head in self.heads.items()}
+
+
+class SignRep(nn.Module):
+    """The published entry point: `SignRep.load(path)`, then call it on normalised windows."""
+
+    def __init__(self, config: SignRepConfig = PRESETS["base"]) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.encoder)
+        width = self.encoder.num_features
+        self.n_features = width
+        self.projection = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width, bias=False))
+        self.decoder = SignDecoder(width, config.decoder_channels, config.encoder.frames)
+        self.activity_head = nn.Sequential(
+            nn.Linear(width, config.activity_channels), nn.GELU(), nn.Linear(config.activity_channels, 2)
+        )
+
+    def forward(self, video: Tensor, visible: Tensor | None = None) -> SignRepOutput:
+        """Describe windows of video.
+
+        Args:
+            video: (B, 3, 16, 224, 224) RGB, ImageNet-normalised (`signrep_core.data.augment.prepare`); other presets
+                have their own picture size, `config.encoder.image_size`.
+            visible: (B, U) mask units to look at (training); None = all.
+        """
+        encoded = self.encoder(video, visible)
+        latent = encoded.tokens.mean(1)
+        z = self.projection(latent)
+        return SignRepOutput(latent, z, self.decoder(z), self.activity_head(z), encoded.stage1)
+
+    def save(self, path: str | Path, extra: Mapping[str, str] | None = None) -> None:
+        """Write weights and configuration as one safetensors file, atomically; `extra` notes go to its metadata."""
+        save_weights(path, self.state_dict(), self.config, extra)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "SignRep":
+        """The model of a safetensors file, in evaluation mode.
+
+        Raises:
+            CheckpointError: not a file of SignRep's, broken, or for another skeleton.
+        """
+        weights, config = load_weights(path)
+        with torch.device("meta"):
+            model = cls(config)
+        try:
+            model.load_state_dict(weights, strict=True, assign=True)
+        except RuntimeError as error:
+            raise CheckpointError(f"{path}: its weights do not fit its own configuration: {error}") from error
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+        return model.to(device).eval()
+
+
+def save_weights(
+    path: str | Path, weights: Mapping[str, Tensor], config: SignRepConfig, extra: Mapping[str, str] | None = None
+) -> None:
+    """Write weights (names of `SignRep`) and their configuration, atomically."""
+    metadata = {
+        "format": FORMAT,
+        "skeleton": str(SKELETON_VERSION),
+        "config": json.dumps(dataclasses.asdict(config)),
+        **(extra or {}),
+    }
+    with atomic_path(path) as partial:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial, metadata)
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], SignRepConfig]:
+    """Read what `save_weights` wrote.
+
+    Raises:
+        CheckpointError: not a file of SignRep's, broken, or for another skeleton.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as safetensors weights ({error}); "
+            "give a best.safetensors of a run, or convert a checkpoint first"
+        ) from error
+    found = metadata.get("format"), metadata.get("skeleton")
+    if found != (FORMAT, str(SKELETON_VERSION)):
+        raise CheckpointError(
+            f"{path}: expected SignRep weights of format {FORMAT!r} and skeleton {SKELETON_VERSION}, found format "
+            f"{found[0]!r} and skeleton {found[1]}; train or convert them again with this version"
+        )
+    return weights, config_from_json(metadata["config"])
+
+
+def config_from_json(text: str) -> SignRepConfig:
+    """The configuration that `save_weights` put into the file."""
+    values: dict[str, Any] = json.loads(text)
+    encoder = {key: tuple(v) if isinstance(v, list) else v for key, v in values.pop("encoder").items()}
+    rest = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    return SignRepConfig(EncoderConfig(**encoder), **rest)
