@@ -1,0 +1,112 @@
+"""Augmentation on the device: one draw per window, the same for all its frames; never a flip, it would swap the hands.
+
+Method section 4: Planckian jitter, random resized crop 256→224, Gaussian blur, grayscale, ImageNet mean and std. The
+strengths are ours (D): no source gives them.
+
+Legend: B windows, T frames, H W pixels as stored (256), S pixels of the model's picture (224).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from kornia.augmentation import RandomPlanckianJitter
+from kornia.color import rgb_to_grayscale
+from kornia.filters import gaussian_blur2d
+from torch import Tensor
+
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+EVALUATION_CROP: Final = 224 / 256  # share of the side that the centre crop keeps
+
+JITTER_P: Final = 0.8
+BLUR_P: Final = 0.5
+BLUR_SIGMA: Final = (0.1, 2.0)  # pixels of a 224-pixel picture
+GRAY_P: Final = 0.2
+CROP_AREA: Final = (0.5, 1.0)
+CROP_RATIO: Final = (0.85, 1.18)  # width to height
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What was drawn for each of B windows, on the CPU."""
+
+    crop: Tensor  # (B, 4) y, x, height, width as shares of the picture
+    illuminant: Tensor  # (B,) row of the Planckian table, -1 = left as it is
+    sigma: Tensor  # (B,) of the blur, 0 = none
+    gray: Tensor  # (B,) bool
+
+    def __getitem__(self, windows: slice) -> "Draws":
+        return Draws(self.crop[windows], self.illuminant[windows], self.sigma[windows], self.gray[windows])
+
+
+def draw_augmentations(n: int, generator: torch.Generator) -> Draws:
+    """Draw for n windows."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(n, generator=generator)
+
+    area, ratio = uniform(*CROP_AREA), torch.exp(uniform(*torch.tensor(CROP_RATIO).log().tolist()))
+    height, width = (area / ratio).sqrt().clamp(max=1), (area * ratio).sqrt().clamp(max=1)
+    y, x = (1 - height) * uniform(0, 1), (1 - width) * uniform(0, 1)
+    illuminant = torch.randint(len(_planckian()), (n,), generator=generator)
+    return Draws(
+        torch.stack((y, x, height, width), 1),
+        illuminant.where(uniform(0, 1) < JITTER_P, -1),
+        uniform(*BLUR_SIGMA).where(uniform(0, 1) < BLUR_P, 0),
+        uniform(0, 1) < GRAY_P,
+    )
+
+
+def augment(frames: Tensor, draws: Draws, size: int) -> Tensor:
+    """Augmented, normalised windows: (B, T, H, W, 3) uint8 → (B, 3, T, S, S)."""
+    x = torch.stack([_crop(window, crop, size) for window, crop in zip(frames, draws.crop.tolist(), strict=True)])
+    x = _jitter(x, draws.illuminant)  # (B, T, 3, S, S) in 0..1
+    for i in torch.nonzero(draws.sigma)[:, 0].tolist():  # drawn on the CPU: no waiting for the device
+        x[i] = _blur(x[i], float(draws.sigma[i]) * size / 224)
+    for i in torch.nonzero(draws.gray)[:, 0].tolist():
+        x[i] = rgb_to_grayscale(x[i])
+    return _normalise(x)
+
+
+def prepare(frames: Tensor, size: int) -> Tensor:
+    """Windows for evaluation, centre-cropped and normalised: (B, T, H, W, 3) uint8 → (B, 3, T, S, S)."""
+    margin = (1 - EVALUATION_CROP) / 2
+    crop = [margin, margin, EVALUATION_CROP, EVALUATION_CROP]
+    return _normalise(torch.stack([_crop(window, crop, size) for window in frames]))
+
+
+def _crop(window: Tensor, crop: list[float], size: int) -> Tensor:
+    """(T, H, W, 3) uint8 → (T, 3, size, size) in 0..1."""
+    full_height, full_width = window.shape[1:3]
+    height, width = max(1, round(crop[2] * full_height)), max(1, round(crop[3] * full_width))
+    y, x = min(round(crop[0] * full_height), full_height - height), min(round(crop[1] * full_width), full_width - width)
+    cut = window[:, y : y + height, x : x + width].permute(0, 3, 1, 2).float() / 255
+    if (height, width) == (size, size):
+        return cut
+    return F.interpolate(cut, size=(size, size), mode="bilinear", antialias=True)
+
+
+def _jitter(x: Tensor, illuminant: Tensor) -> Tensor:
+    """Scale red and blue as under a black-body light; (B, T, 3, S, S)."""
+    gains = torch.ones(len(illuminant), 3)
+    lit = illuminant >= 0
+    gains[lit, ::2] = _planckian()[illuminant[lit]]
+    return (x * gains.to(x.device)[:, None, :, None, None]).clamp(0, 1)
+
+
+def _blur(window: Tensor, sigma: float) -> Tensor:
+    kernel = 2 * max(1, round(2 * sigma)) + 1
+    return gaussian_blur2d(window, (kernel, kernel), (sigma, sigma))
+
+
+def _normalise(x: Tensor) -> Tensor:
+    """(B, T, 3, S, S) in 0..1 → (B, 3, T, S, S)."""
+    mean, std = (torch.tensor(values, device=x.device)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((x - mean) / std).transpose(1, 2)
+
+
+def _planckian() -> Tensor:
+    """(25, 2) gains of red and blue, by colour temperature."""
+    return RandomPlanckianJitter(mode="blackbody").pl

@@ -1,0 +1,258 @@
+"""Windows of the shards for pretraining: an item is one video, two random windows of 16 frames.
+
+Supplement A2. The items are one endless stream: item i is position i mod n of epoch i div n, each epoch a permutation
+of the n videos. Everything about an item is a pure function of (seed, i), so the order does not depend on workers or
+ranks, and training resumes at any step without replaying the ones before it.
+
+Legend: P pairs (videos) per batch, W = 2P windows, T = 16 frames, J = 61 joints.
+"""
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from signrep_core.errors import ShardError, TrainingError, VideoError
+
+log = logging.getLogger(__name__)
+
+WINDOW: Final = 16  # frames (A2)
+MAX_ATTEMPTS: Final = 8  # windows tried for one item before the corpus counts as unreadable
+TARGETS: Final = ("body_angles", "right_angles", "left_angles", "keypoints", "confidence")
+
+
+class WindowReader(Protocol):
+    """What is needed of the shards (`signrep_core.store.shards.ShardReader`)."""
+
+    index: Mapping[str, Any]
+
+    def read_window(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]: ...
+
+    def read_targets(self, row: int, start: int, n_frames: int = WINDOW) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Videos:
+    """The videos of an index and where windows start in them; each video's sequences stand together."""
+
+    video_ids: list[str]
+    rows: NDArray[np.int64]  # (S,) rows of the index, by video
+    starts_before: NDArray[np.int64]  # (S + 1,) window starts in all sequences before this one
+    first: NDArray[np.int64]  # (V + 1,) position in `rows` of each video's first sequence
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def locate(self, video: int, k: int) -> tuple[int, int]:
+        """Row and start frame of the k-th window start of a video."""
+        begin, end = self.first[video], self.first[video + 1]
+        flat = self.starts_before[begin] + k
+        place = int(np.searchsorted(self.starts_before[begin : end + 1], flat, side="right")) - 1 + int(begin)
+        return int(self.rows[place]), int(flat - self.starts_before[place])
+
+    def n_starts(self, video: int) -> int:
+        """Window starts of a video."""
+        return int(self.starts_before[self.first[video + 1]] - self.starts_before[self.first[video]])
+
+
+def group_videos(index: Mapping[str, Any], splits: Sequence[str] | None, n_frames: int = WINDOW) -> Videos:
+    """The videos of the given splits (None = all) with at least one window.
+
+    Raises:
+        TrainingError: there is none; says which splits exist.
+    """
+    split = np.asarray(index["split"], dtype=object)
+    long_enough = np.asarray(index["n_frames"]) >= n_frames
+    wanted = np.isin(split, list(splits)) if splits is not None else np.ones(len(split), bool)
+    if not (wanted & long_enough).any():
+        counts = {str(name): int((split == name).sum()) for name in sorted(set(split.tolist()), key=str)}
+        raise TrainingError(
+            f"no sequence of at least {n_frames} frames in the splits {list(splits or counts)}; "
+            f"the shards hold sequences by split: {counts}; name others or pack more videos"
+        )
+    rows = np.flatnonzero(wanted & long_enough)
+    ids = np.asarray(index["video_id"], dtype=object)[rows].astype(str)
+    video_ids, video = np.unique(ids, return_inverse=True)
+    order = np.argsort(video, kind="stable")
+    rows = rows[order]
+    starts = np.asarray(index["n_frames"])[rows].astype(np.int64) - n_frames + 1
+    first = np.searchsorted(video[order], np.arange(len(video_ids) + 1))
+    return Videos(video_ids.tolist(), rows, np.concatenate(([0], np.cumsum(starts))), first)
+
+
+class WindowPairs(Dataset[dict[str, Any]]):
+    """Item i of the endless stream: two windows of one video as arrays, with what identifies them."""
+
+    def __init__(
+        self, open_reader: Callable[[], WindowReader], splits: Sequence[str] | None, seed: int, n_frames: int = WINDOW
+    ) -> None:
+        self._open_reader, self._seed, self._n_frames = open_reader, seed, n_frames
+        self._reader: WindowReader | None = open_reader()
+        self.videos = group_videos(self._reader.index, splits, n_frames)
+        self._epoch: tuple[int, NDArray[np.int64]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_reader": None, "_epoch": None}  # each process opens its own files
+
+    @property
+    def reader(self) -> WindowReader:
+        """The shards, opened once per process."""
+        if self._reader is None:
+            self._reader = self._open_reader()
+        return self._reader
+
+    def detach(self) -> None:
+        """Close the door before forking: no two processes may share open files."""
+        self._reader = None
+
+    def video_of(self, item: int) -> int:
+        """Which video an item is."""
+        epoch, position = divmod(item, len(self.videos))
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = (epoch, np.random.default_rng((self._seed, 0, epoch)).permutation(len(self.videos)))
+        return int(self._epoch[1][position])
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        """Two windows: arrays (2, T, ...), `video`, `windows` (text) and `broken` (what could not be read).
+
+        A sequence that cannot be read is reported in `broken` and another video, drawn from (seed, item, attempt),
+        takes its place, so that the batch keeps its shape; the training logs and counts it.
+
+        Raises:
+            TrainingError: MAX_ATTEMPTS videos in a row could not be read.
+        """
+        broken: list[str] = []
+        video = self.video_of(item)
+        for attempt in range(MAX_ATTEMPTS):
+            rng = np.random.default_rng((self._seed, 1, item, attempt))
+            if attempt:
+                video = int(rng.integers(len(self.videos)))
+            try:
+                return self._read_pair(video, rng) | {"broken": broken}
+            except (ShardError, VideoError, OSError) as error:
+                broken.append(f"{self.videos.video_ids[video]}: {error}")
+        raise TrainingError(f"item {item}: {MAX_ATTEMPTS} videos in a row cannot be read, the last: {broken[-1]}")
+
+    def _read_pair(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
+        n = self.videos.n_starts(video)
+        chosen = rng.choice(n, 2, replace=n < 2)  # two different windows if the video has them
+        places = [self.videos.locate(video, int(k)) for k in chosen]
+        windows = [read_window(self.reader, row, start, self._n_frames) for row, start in places]
+        pair: dict[str, Any] = {name: np.stack([window[name] for window in windows]) for name in windows[0]}
+        name = self.videos.video_ids[video]
+        return pair | {"video": video, "windows": [f"{name} row {row} frame {start}" for row, start in places]}
+
+
+def read_window(reader: WindowReader, row: int, start: int, n_frames: int = WINDOW) -> dict[str, NDArray[Any]]:
+    """One window: frames (T, 256, 256, 3), the target columns (T, ...), `active` (2,) right, left, `active_known` (2,)."""
+    targets = reader.read_targets(row, start, n_frames)
+    active = [targets["right_active"][:1], targets["left_active"][:1]]  # of the window that starts at this frame
+    return {
+        "frames": np.asarray(reader.read_window(row, start, n_frames)),
+        **{name: np.asarray(targets[name], dtype=np.float32) for name in TARGETS},
+        "active": np.concatenate([np.ma.getdata(a) for a in active]).astype(bool),
+        "active_known": ~np.concatenate([np.ma.getmaskarray(a) for a in active]),
+    }
+
+
+@dataclass(frozen=True)
+class Batch:
+    """W windows, those of one video side by side; `tensors` by name (W, ...)."""
+
+    tensors: dict[str, Tensor]
+    videos: Tensor  # (W,) number of each window's video
+    windows: list[str]  # which they are, for messages
+    broken: list[str]  # what could not be read and was replaced
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on another device."""
+        tensors = {name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors.items()}
+        return Batch(tensors, self.videos.to(device, non_blocking=True), self.windows, self.broken)
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory, from where a copy to the GPU does not wait."""
+        tensors = {name: tensor.pin_memory() for name, tensor in self.tensors.items()}
+        return Batch(tensors, self.videos.pin_memory(), self.windows, self.broken)
+
+
+def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
+    """P items to one batch."""
+    names = [name for name, value in items[0].items() if isinstance(value, np.ndarray)]
+    return Batch(
+        {name: torch.from_numpy(np.concatenate([item[name] for item in items])) for name in names},
+        torch.tensor([item["video"] for item in items for _ in item["windows"]]),
+        [window for item in items for window in item["windows"]],
+        [line for item in items for line in item["broken"]],
+    )
+
+
+def batch_items(steps: range, pairs: int, rank: int = 0, ranks: int = 1) -> Iterator[list[int]]:
+    """The items of a rank at each step: step s of the whole run holds items s·pairs to (s + 1)·pairs."""
+    own = pairs // ranks
+    for step in steps:
+        first = step * pairs + rank * own
+        yield list(range(first, first + own))
+
+
+class _Steps:
+    """`batch_items` as the loader wants it: something that can be iterated over and counted."""
+
+    def __init__(self, steps: range, pairs: int, rank: int, ranks: int) -> None:
+        self._iterate = functools.partial(batch_items, steps, pairs, rank, ranks)
+        self._n = len(steps)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self._iterate()
+
+    def __len__(self) -> int:
+        return self._n
+
+
+def load_batches(
+    dataset: WindowPairs,
+    steps: range,
+    pairs: int,
+    *,
+    rank: int = 0,
+    ranks: int = 1,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """The batches of the given steps, in order, read ahead by `workers` processes.
+
+    Raises:
+        TrainingError: the pairs cannot be shared out evenly, or there is no other video to be unmatched with.
+    """
+    if pairs % ranks or pairs // ranks < 2:
+        raise TrainingError(
+            f"a batch of {2 * pairs} windows holds {pairs} videos: each of {ranks} devices must get the same number, "
+            "two at least; change the batch size"
+        )
+    if len(dataset.videos) < 2:
+        raise TrainingError(
+            "pretraining needs windows of at least two videos (the style of another video); "
+            f"the shards hold {len(dataset.videos)} in these splits"
+        )
+    if workers:
+        dataset.detach()
+    loader = DataLoader(
+        dataset,
+        batch_sampler=_Steps(steps, pairs, rank, ranks),  # type: ignore[arg-type]
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_start_worker,
+        prefetch_factor=4 if workers else None,
+    )
+    yield from loader
+
+
+def _start_worker(worker: int) -> None:
+    torch.set_num_threads(1)
