@@ -166,3 +166,17 @@ SEQUENCES = Schema(
         Column("fps", FLOAT),
     ),
 )  # fmt: skip
+
+
+def features_schema(width: int) -> Schema:
+    """The features of a run's windows: vectors of `width` values (768 of the paper's model)."""
+    return Schema(
+        "features", 1, "extract_features",
+        (
+            Column("video_id", TEXT),
+            Column("start_frame", INT),                 # first frame of the window, on the common timeline
+            Column("features", FLOAT, (width,)),
+            Column("right_active", FLOAT),              # probability that the hand is active
+            Column("left_active", FLOAT),
+        ),
+    )  # fmt: skip
