@@ -151,7 +151,7 @@ class WindowPairs(Dataset[dict[str, Any]]):
 
 
 def read_window(reader: WindowReader, row: int, start: int, n_frames: int = WINDOW) -> dict[str, NDArray[Any]]:
-    """One window: frames (T, 256, 256, 3), the target columns (T, ...), `active` (2,) right, left, `active_known` (2,)."""
+    """One window: `frames` (T, 256, 256, 3), target columns (T, ...), `active` and `active_known` (2,) right, left."""
     targets = reader.read_targets(row, start, n_frames)
     active = [targets["right_active"][:1], targets["left_active"][:1]]  # of the window that starts at this frame
     return {

@@ -1,0 +1,232 @@
+"""Features of videos: a vector for every window of 16 frames, stride 2 (method section 6).
+
+Legend: n windows, T = 16 frames, S pixels of the model's picture, D features.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from signrep_core.data.augment import prepare
+from signrep_core.data.windows import WINDOW, WindowReader
+from signrep_core.errors import ShardError, TrainingError, VideoError
+from signrep_core.model.signrep import SignRep
+from signrep_core.store.schemas import features_schema
+from signrep_core.store.tables import TableWriter
+
+log = logging.getLogger(__name__)
+
+STRIDE: Final = 2  # C
+CHUNK: Final = 24  # windows decoded together: their frames overlap
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """All windows of one video."""
+
+    video_id: str
+    start_frame: NDArray[np.int32]  # (n,) on the common timeline
+    features: NDArray[np.float32]  # (n, D)
+    activity: NDArray[np.float32]  # (n, 2) probabilities: right, left hand active
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Consecutive frames of a sequence and the windows that start in them."""
+
+    row: int
+    starts: NDArray[np.int64]  # (n,) window starts within the sequence
+    first_frame: int  # of the sequence, on the common timeline
+    frames: NDArray[np.uint8] | None  # (m, H, W, 3) from starts[0] on; None = could not be read
+    error: str = ""
+
+
+def extract_features(
+    weights: Path,
+    open_reader: Callable[[], WindowReader],
+    out: Path,
+    *,
+    splits: Sequence[str] | None = None,
+    batch_size: int = 32,
+    workers: int = 0,
+    accelerator: str = "auto",
+    on_video: Callable[[], None] = lambda: None,
+) -> int:
+    """Write the features of all videos of the given splits as a Parquet table (`store.schemas.features_schema`).
+
+    Args:
+        weights: a safetensors file of `SignRep`.
+        open_reader: opens the shards, for example `functools.partial(ShardReader, folder)`.
+        splits: None = all.
+        batch_size: windows per forward pass.
+        on_video: called after each video (progress).
+
+    Returns:
+        Videos written.
+
+    Raises:
+        CheckpointError: the weights cannot be used.
+        TrainingError: no sequence in these splits.
+    """
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=None)
+    model = SignRep.load(weights, fabric.device)
+    n_videos = 0
+    with TableWriter(out, features_schema(model.n_features), {"weights": str(weights)}) as writer:
+        for video in video_features(
+            model, open_reader, select_rows(open_reader().index, splits), batch_size=batch_size, workers=workers
+        ):
+            writer.write(
+                {
+                    "video_id": [video.video_id] * len(video.features),
+                    "start_frame": video.start_frame,
+                    "features": video.features,
+                    "right_active": video.activity[:, 0],
+                    "left_active": video.activity[:, 1],
+                }
+            )
+            n_videos += 1
+            on_video()
+    return n_videos
+
+
+def select_rows(index: Mapping[str, Any], splits: Sequence[str] | None) -> NDArray[np.int64]:
+    """Rows of an index that belong to the given splits (None = all), those of one video together.
+
+    Raises:
+        TrainingError: there is none; says which splits exist.
+    """
+    split = np.asarray(index["split"], dtype=object)
+    rows = np.flatnonzero(np.isin(split, list(splits)) if splits is not None else np.ones(len(split), bool))
+    if not len(rows):
+        raise TrainingError(
+            f"no sequence in the splits {list(splits or [])}; the shards have {sorted(set(split.tolist()))}: name one"
+        )
+    ids = np.asarray(index["video_id"], dtype=object)[rows].astype(str)
+    return rows[np.argsort(ids, kind="stable")]
+
+
+def video_features(
+    model: SignRep,
+    open_reader: Callable[[], WindowReader],
+    rows: NDArray[np.int64],
+    *,
+    batch_size: int = 32,
+    workers: int = 0,
+) -> Iterator[VideoFeatures]:
+    """The features of every video among `rows` (grouped by video), in order; memory does not grow with the corpus.
+
+    A sequence that cannot be read is logged; its other sequences still make up the video.
+    """
+    dataset = _Chunks(open_reader, rows)
+    ids = dataset.video_ids
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers, collate_fn=_as_is)
+    pending: list[tuple[str, NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]] = []
+    for chunks in _gather(iter(loader), batch_size):
+        for chunk, features, activity in _encode(model, chunks):
+            video_id = ids[chunk.row]
+            if pending and pending[0][0] != video_id:
+                yield _join(pending)
+                pending = []
+            pending.append((video_id, (chunk.first_frame + chunk.starts).astype(np.int32), features, activity))
+    if pending:
+        yield _join(pending)
+
+
+def window_starts(n_frames: int, stride: int = STRIDE, window: int = WINDOW) -> NDArray[np.int64]:
+    """First frames of a sequence's windows; one, padded at its end, if it is shorter than a window."""
+    return np.arange(0, max(n_frames - window, 0) + 1, stride)
+
+
+def cut_windows(frames: Tensor, n: int, stride: int = STRIDE, window: int = WINDOW) -> Tensor:
+    """n windows of prepared frames (3, m, S, S) → (n, 3, T, S, S), the last frame repeated where they run out."""
+    missing = (n - 1) * stride + window - frames.shape[1]
+    if missing > 0:
+        frames = torch.cat((frames, frames[:, -1:].expand(-1, missing, -1, -1)), 1)
+    return torch.stack([frames[:, k * stride : k * stride + window] for k in range(n)])
+
+
+class _Chunks(Dataset[_Chunk]):
+    """The sequences of `rows` in pieces of at most CHUNK windows."""
+
+    def __init__(self, open_reader: Callable[[], WindowReader], rows: NDArray[np.int64]) -> None:
+        self._open_reader = open_reader
+        self._reader: WindowReader | None = None
+        index = open_reader().index
+        ids, n_frames = index["video_id"], np.asarray(index["n_frames"])
+        self.video_ids = {int(row): str(ids[row]) for row in rows}
+        self._n_frames = n_frames
+        windows = np.maximum(n_frames[rows] - WINDOW, 0) // STRIDE + 1
+        pieces = -(-windows // CHUNK)
+        self._rows = np.repeat(rows, pieces)
+        before = np.repeat(np.cumsum(pieces) - pieces, pieces)
+        self._piece = np.arange(len(self._rows)) - before
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, k: int) -> _Chunk:
+        if k >= len(self):
+            raise IndexError(k)
+        if self._reader is None:
+            self._reader = self._open_reader()
+        row = int(self._rows[k])
+        n_frames = int(self._n_frames[row])
+        starts = window_starts(n_frames)[self._piece[k] * CHUNK :][:CHUNK]
+        begin, end = int(starts[0]), min(int(starts[-1]) + WINDOW, n_frames)
+        try:
+            first_frame = int(self._reader.read_targets(row, 0, 1)["frame"][0])
+            return _Chunk(row, starts, first_frame, self._reader.read_window(row, begin, end - begin))
+        except (ShardError, VideoError, OSError) as error:
+            return _Chunk(row, starts, 0, None, str(error))
+
+
+def _gather(chunks: Iterator[_Chunk], batch_size: int) -> Iterator[list[_Chunk]]:
+    """Readable chunks in groups of at least `batch_size` windows (but for the last)."""
+    group: list[_Chunk] = []
+    n_broken = 0
+    for chunk in chunks:
+        if chunk.frames is None:
+            n_broken += 1
+            log.warning("no features of row %d (%d unreadable so far): %s", chunk.row, n_broken, chunk.error)
+            continue
+        group.append(chunk)
+        if sum(len(c.starts) for c in group) >= batch_size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+@torch.inference_mode()
+def _encode(model: SignRep, chunks: list[_Chunk]) -> Iterator[tuple[_Chunk, NDArray[np.float32], NDArray[np.float32]]]:
+    device = next(model.parameters()).device
+    size = model.config.encoder.image_size
+    windows = []
+    for chunk in chunks:
+        frames = torch.from_numpy(np.ascontiguousarray(chunk.frames)).to(device)
+        windows.append(cut_windows(prepare(frames[None], size)[0], len(chunk.starts)))
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        output = model(torch.cat(windows))
+    sizes = [len(chunk.starts) for chunk in chunks]
+    features = output.features.float().cpu().split(sizes)
+    activity = output.activity.float().sigmoid().cpu().split(sizes)
+    for chunk, f, a in zip(chunks, features, activity, strict=True):
+        yield chunk, f.numpy(), a.numpy()
+
+
+def _join(pieces: list[tuple[str, NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]]) -> VideoFeatures:
+    _, starts, features, activity = zip(*pieces, strict=True)
+    return VideoFeatures(pieces[0][0], np.concatenate(starts), np.concatenate(features), np.concatenate(activity))
+
+
+def _as_is(chunk: _Chunk) -> _Chunk:
+    return chunk
