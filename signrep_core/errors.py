@@ -3,6 +3,7 @@
 SignRepError
 ├── ConfigError      a key or value of the configuration
 ├── SheetError       a line or column of the sheet
+├── SourceError      a data set's own metadata file
 ├── VideoError       one video cannot be used: carries a reason code; the rest of its shard goes on
 ├── TableError       a Parquet table of another schema or version, or broken
 ├── ShardError       MP4, packet index and tables of a shard disagree
@@ -44,6 +45,10 @@ class ConfigError(SignRepError):
 
 class SheetError(SignRepError):
     """The sheet is wrong; the message names the line and the column."""
+
+
+class SourceError(SignRepError):
+    """A data set's own metadata file is wrong; the message names the entry."""
 
 
 class VideoError(SignRepError):
