@@ -1,0 +1,118 @@
+"""A folder of videos to rows of the sheet: every video below it, in one order on every machine.
+
+The video_id is the path below the folder without its suffix, in composed Unicode (NFC) whatever the disk holds, so that
+it can be typed; the suffix stays where two files differ only in it. Hidden files and folders are left out, links to
+files and folders followed, each folder once. A name that a sheet cannot hold (a tab, a line break, a control character,
+bytes that are not UTF-8) is refused, not escaped: the path in the sheet is the path on the disk.
+"""
+
+import logging
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from signrep_core.errors import SheetError
+from signrep_core.sources.sheet import CONTROL, Row
+
+EXTENSIONS = ("mp4", "m4v", "mkv", "webm", "mov", "avi", "gif")
+
+_log = logging.getLogger(__name__)
+
+
+def list_folder(
+    folder: str | Path, extensions: Sequence[str] = EXTENSIONS, dataset: str | None = None, split: str = "train"
+) -> list[Row]:
+    """List the videos below a folder, sorted by their path.
+
+    Args:
+        folder: searched with its subfolders.
+        extensions: of the files to take, without regard to case.
+        dataset: the rows' data set; None = the folder's name.
+
+    Raises:
+        SheetError: no such folder, a folder that cannot be listed, no video, or a name that a sheet cannot hold.
+    """
+    if not os.path.isdir(folder):
+        raise SheetError(f"{folder}: expected a folder of videos, found {_kind(folder)}; give the path of a folder")
+    wanted = {f".{extension.lower().lstrip('.')}" for extension in extensions}
+    taken, left = [], Counter[str]()
+    for file in _walk(str(folder)):
+        if os.path.splitext(file)[1].lower() in wanted:
+            taken.append(os.path.relpath(file, folder))
+        else:
+            left[os.path.splitext(file)[1].lower() or "no suffix"] += 1
+    looked_for = ", ".join(sorted(extension[1:] for extension in wanted))
+    if not taken:
+        raise SheetError(
+            f"{folder}: no video found; looked for {looked_for}, came upon {_counts(left) or 'no file at all'}; "
+            "give another folder or convert the files"
+        )
+    _log.info("%s: %d videos; other files: %s", folder, len(taken), _counts(left) or "none")
+    taken.sort(key=lambda file: (unicodedata.normalize("NFC", file), file))
+    _check_names(folder, taken)
+    dataset = Path(folder).resolve().name if dataset is None else dataset
+    ids = _to_ids(folder, taken)
+    paths = [os.path.join(folder, file) for file in taken]
+    return [Row(video_id, path, dataset, split) for video_id, path in zip(ids, paths, strict=True)]
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """Paths of the files below a folder; depth first, sorted, every folder once even where links make circles."""
+    seen = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            status = os.stat(here)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(here) as entries:
+                shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_name)
+        except OSError as error:
+            raise SheetError(f"{here}: the folder cannot be listed ({error.strerror}); make it readable") from error
+        waiting += [entry.path for entry in reversed(shown) if entry.is_dir() and not entry.is_symlink()]
+        waiting[:0] = [entry.path for entry in reversed(shown) if entry.is_dir() and entry.is_symlink()]
+        # A broken link is listed: the probe then accounts for it as a missing file.
+        yield from (entry.path for entry in shown if entry.is_file() or (entry.is_symlink() and not entry.is_dir()))
+
+
+def _name(entry: "os.DirEntry[str]") -> str:
+    return entry.name
+
+
+def _check_names(folder: str | Path, files: list[str]) -> None:
+    bad = [file for file in files if CONTROL.search(file)]
+    if bad:
+        shown = ", ".join(ascii(file) for file in bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+        raise SheetError(
+            f"{folder}: a sheet cannot hold file names with tabs, line breaks, control characters or bytes other than "
+            f"UTF-8: {shown}; rename {'it' if len(bad) == 1 else 'them'}"
+        )
+
+
+def _to_ids(folder: str | Path, files: list[str]) -> list[str]:
+    """One video_id per file: without suffix where that is unique."""
+    whole = [unicodedata.normalize("NFC", Path(file).as_posix()) for file in files]
+    ids = [os.path.splitext(name)[0] for name in whole]
+    # The suffix of one file can make it the namesake of another (a.mp4, a.mkv, a.mp4.mp4): repeat until all differ.
+    while clashing := {video_id for video_id, count in Counter(ids).items() if count > 1}:
+        longer = [name if video_id in clashing else video_id for name, video_id in zip(whole, ids, strict=True)]
+        if longer == ids:
+            twins = [ascii(file) for file, video_id in zip(files, ids, strict=True) if video_id in clashing]
+            raise SheetError(
+                f"{folder}: names that look alike and differ only in Unicode normalisation: {', '.join(twins[:4])}; "
+                "rename all but one"
+            )
+        ids = longer
+    return ids
+
+
+def _counts(suffixes: Counter[str]) -> str:
+    return ", ".join(f"{count} {suffix}" for suffix, count in sorted(suffixes.items()))
+
+
+def _kind(path: str | Path) -> str:
+    return "a file" if os.path.exists(path) else "nothing there"
