@@ -1,0 +1,121 @@
+"""The leak audit: videos of the sheet that an evaluation data set holds too, found by their YouTube id (supplement A2).
+
+Every stretch of a video_id and a path that could be a YouTube id is looked up among the ids of the evaluation data, so
+that no way of naming a file hides one. `overlap.tsv` holds a row per video and evaluation instance; its column `rule`
+says where the id stands: in the `video_id`, in the `filename` or in a `folder` of the path.
+"""
+
+import csv
+import io
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from signrep_core.errors import TableError
+from signrep_core.sources.youtube import possible_youtube_ids
+from signrep_core.store.accounts import Outcome, settle
+from signrep_core.store.files import write_text
+from signrep_core.store.tables import Columns
+
+
+class Overlap(NamedTuple):
+    """A video of the sheet and an instance of an evaluation data set that come from one YouTube video."""
+
+    video_id: str
+    youtube_id: str
+    matched_dataset: str
+    matched_id: str  # the evaluation data set's own id of the instance
+    rule: str  # video_id, filename or folder
+
+
+def find_overlap(account: Columns, evaluation_ids: Mapping[str, Mapping[str, Collection[str]]]) -> list[Overlap]:
+    """The overlaps of an account's videos, whatever their status and split, in the order of the account.
+
+    Args:
+        account: its columns `video_id`, `path` and `dataset` are read.
+        evaluation_ids: data set -> YouTube id -> the data set's own ids. Videos of the sheet that belong to the data
+            set itself (its name, without regard to case) are no overlaps of it.
+    """
+    holders: dict[str, list[tuple[str, Collection[str]]]] = defaultdict(list)
+    for dataset, ids in evaluation_ids.items():
+        for youtube_id, matched in ids.items():
+            holders[youtube_id].append((dataset, matched))
+    return [
+        Overlap(video_id, youtube_id, holder, matched_id, rule)
+        for video_id, path, dataset in zip(account["video_id"], account["path"], account["dataset"], strict=True)
+        for youtube_id, rule in _known_ids(video_id, path, holders.keys())
+        for holder, matched in holders[youtube_id]
+        if holder.casefold() != dataset.casefold()
+        for matched_id in sorted(matched)
+    ]
+
+
+def exclude(account: Columns, overlaps: Iterable[Overlap], splits: Collection[str] = ("train",)) -> Columns:
+    """A copy of an account whose ok videos of the pretraining splits are excluded where they overlap.
+
+    Overlaps of videos that the account does not hold are passed over.
+    """
+    found: dict[str, list[Overlap]] = defaultdict(list)
+    for overlap in overlaps:
+        found[overlap.video_id].append(overlap)
+    rows = zip(account["video_id"], account["status"], account["split"], strict=True)
+    return settle(
+        account,
+        {
+            video_id: Outcome("excluded", "overlap", _describe(found[video_id]))
+            for video_id, status, split in rows
+            if status == "ok" and split in splits and video_id in found
+        },
+    )
+
+
+def write_overlap(path: str | Path, overlaps: Iterable[Overlap]) -> None:
+    """Write `overlap.tsv` atomically, the rows in the order given; without overlaps it has its header alone."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(Overlap._fields)
+    writer.writerows(overlaps)
+    write_text(path, text.getvalue())
+
+
+def read_overlap(path: str | Path) -> list[Overlap]:
+    """Read a file of `write_overlap`.
+
+    Raises:
+        TableError: the file is missing or not of that form.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file, delimiter="\t", strict=True)
+        if tuple(header) != Overlap._fields:
+            raise ValueError(f"expected the columns {', '.join(Overlap._fields)}, found {', '.join(header)}")
+        return [Overlap(*row) for row in rows]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise TableError(
+            f"{path}: cannot be read as an overlap table ({error}); "
+            "rerun the stage that writes it: snakemake --forcerun deduplicate"
+        ) from error
+
+
+def _known_ids(video_id: str, path: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The known YouTube ids that a video's names hold, each once with the first place where it stands."""
+    folder, filename = os.path.split(path)
+    seen = set()
+    for rule, text in (("video_id", video_id), ("filename", filename), ("folder", folder)):
+        for youtube_id in possible_youtube_ids(text):
+            if youtube_id in known and youtube_id not in seen:
+                seen.add(youtube_id)
+                yield youtube_id, rule
+
+
+def _describe(overlaps: list[Overlap]) -> str:
+    """For the account: the YouTube videos and how much of the evaluation data comes from them."""
+    instances: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for overlap in overlaps:
+        instances[overlap.youtube_id, overlap.matched_dataset].append(overlap.matched_id)
+    return "; ".join(
+        f"YouTube {youtube_id} is in {dataset} ({', '.join(ids[:3])}{f' and {len(ids) - 3} more' if ids[3:] else ''})"
+        for (youtube_id, dataset), ids in instances.items()
+    )

@@ -1,0 +1,112 @@
+"""WLASL's own metadata, `WLASL_v0.3.json` as published: a list of glosses, each with its instances."""
+
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from signrep_core.errors import SourceError
+from signrep_core.sources.youtube import named_youtube_id, youtube_id
+
+_log = logging.getLogger(__name__)
+
+
+class Instance(NamedTuple):
+    """One performance of a gloss: a clip, or a span of a longer video."""
+
+    gloss: str
+    video_id: str
+    url: str
+    split: str  # train, val or test
+    signer_id: int
+    fps: int
+    frame_start: int  # counts from 1
+    frame_end: int  # -1 = to the end
+    bbox: tuple[int, int, int, int]  # xmin, ymin, xmax, ymax, pixels
+    source: str
+    instance_id: int
+    variation_id: int
+
+
+_KINDS = {name: kind for name, kind in Instance.__annotations__.items() if name not in ("gloss", "bbox")}
+_SPLITS = ("train", "val", "test")
+
+
+def read_wlasl(path: str | Path) -> list[Instance]:
+    """Read WLASL's JSON, the instances in its order.
+
+    Raises:
+        SourceError: the file is missing, no JSON, or not of WLASL's schema; the message names the entry.
+    """
+    entries = _read_json(path)
+    if not isinstance(entries, list) or not entries:
+        raise SourceError(f"{path}: expected a list of glosses, found {_came(entries)}; {_GET}")
+    instances = []
+    for number, entry in enumerate(entries):
+        at = f"{path}, entry {number}"
+        gloss = _field(entry, "gloss", str, at)
+        for place, instance in enumerate(_field(entry, "instances", list, f"{at} ({gloss})")):
+            instances.append(_to_instance(gloss, instance, f"{at} ({gloss}), instance {place}"))
+    return instances
+
+
+def wlasl_youtube_ids(instances: Iterable[Instance]) -> dict[str, set[str]]:
+    """The YouTube ids that WLASL draws on, each with the video_ids of its instances.
+
+    Clips that WLASL takes from other sites count too where their file name carries a YouTube id.
+    """
+    ids: dict[str, set[str]] = {}
+    for instance in instances:
+        found = youtube_id(instance.url) or named_youtube_id(instance.url)
+        if found:
+            ids.setdefault(found, set()).add(instance.video_id)
+        elif "youtu" in instance.url.lower():
+            _log.warning(
+                "WLASL %s: no YouTube id found in %r; it cannot be kept apart", instance.video_id, instance.url
+            )
+    return ids
+
+
+_GET = "give WLASL_v0.3.json as its authors publish it"
+
+
+def _read_json(path: str | Path) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); {_GET}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise SourceError(f"{path}: expected JSON, found something else ({error}); {_GET}") from error
+
+
+def _to_instance(gloss: str, entry: Any, at: str) -> Instance:
+    values = {name: _field(entry, name, kind, at) for name, kind in _KINDS.items()}
+    if values["split"] not in _SPLITS:
+        raise SourceError(f"{at}: split must be one of {', '.join(_SPLITS)}, found {values['split']!r}; {_GET}")
+    bbox = _field(entry, "bbox", list, at)
+    if len(bbox) != 4 or not all(_is(value, int) for value in bbox):
+        raise SourceError(f"{at}: bbox must be 4 whole numbers, found {_came(bbox)}; {_GET}")
+    return Instance(gloss=gloss, bbox=tuple(bbox), **values)
+
+
+def _field(entry: Any, name: str, kind: type, at: str) -> Any:
+    if not isinstance(entry, dict):
+        raise SourceError(f"{at}: expected an object with {name!r}, found {_came(entry)}; {_GET}")
+    if name not in entry:
+        raise SourceError(
+            f"{at}: {name!r} is missing; the entry has {', '.join(map(repr, entry)) or 'nothing'}; {_GET}"
+        )
+    if not _is(entry[name], kind):
+        word = {str: "text", int: "a whole number", list: "a list"}[kind]
+        raise SourceError(f"{at}: {name!r} must be {word}, found {_came(entry[name])}; {_GET}")
+    return entry[name]
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _came(value: Any) -> str:
+    shown = json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= 80 else f"{shown[:80]}…"
