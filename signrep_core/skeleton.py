@@ -33,6 +33,7 @@ N_HAND_JOINTS: Final = len(HAND_JOINTS)  # 21
 BODY: Final = slice(0, len(BODY_JOINTS))
 HANDS: Final = MappingProxyType({"right": slice(19, 40), "left": slice(40, 61)})  # the hand's joints, its wrist first
 ARMS: Final = MappingProxyType({"right": (0, 1, 2), "left": (3, 4, 5)})  # shoulder, elbow, body wrist
+MIN_CONFIDENCE: Final = 0.5  # A8: below it a joint is missing, and whatever needs it is masked
 FINGERS: Final = ("thumb", "index", "middle", "ring", "pinky")
 
 # MediaPipe Pose landmark of each body joint, in the order of BODY_JOINTS.

@@ -1,0 +1,266 @@
+"""Bone lengths: measured in every frame, gathered in a mergeable histogram, and turned into offsets (supplement A1).
+
+A length is measured in metres; `offsets` are what forward kinematics takes: the upper arm (index metacarpal) in metres
+and the other bones as ratios to it. Medians are taken in metres, and divided afterwards: a ratio of two noisy lengths
+of one frame has a skewed distribution, and needs both bones in view.
+
+The face points are not bones but coordinates in the head's frame, signed: x outward from the middle, y down, z away
+from the camera, from the nose. That frame is known from the landmarks alone: its y axis runs from the nose to the neck
+(the nose lies at -y by definition), its x axis from the right to the left of the face.
+
+The mid-spine is not a joint, so only the distance neck to mid-hip is seen: |mid-hip| = 2 b cos(x/2), with the lower
+spine bent by x. `spine_half` is b for the resting bend.
+
+Legend: T frames, N = 16 + 20 bones (body, then hand), S = 2 sides (right, left), J = 61 joints.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signrep_core.errors import TableError
+from signrep_core.skeleton import (
+    ARMS,
+    BODY_ANGLES,
+    BODY_OFFSETS,
+    DEFAULT_BODY_OFFSETS,
+    DEFAULT_HAND_OFFSETS,
+    HAND_OFFSETS,
+    HANDS,
+    JOINTS,
+    MIN_CONFIDENCE,
+    N_BODY_OFFSETS,
+    N_HAND_OFFSETS,
+    OBSERVED_BODY_RANGES,
+    SIDES,
+    SKELETON_VERSION,
+)
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.float64]
+
+BONES: Final = BODY_OFFSETS + HAND_OFFSETS
+N_BONES: Final = len(BONES)
+# A bone with one instance, in the middle of the body: measured once, under the first side.
+CENTRAL_BONES: Final = ("neck_nose", "hip_half_width", "spine_half")
+_RESTING_BEND = OBSERVED_BODY_RANGES[BODY_ANGLES.index("lower_spine_x")].mean()
+
+# The hand joints (wrist first) that each hand bone ends at and starts from, in the order of HAND_OFFSETS.
+_HAND_ENDS = (5, 1, 2, 3, 4, 6, 7, 8, *range(9, 21))
+_HAND_STARTS = (0, 0, 1, 2, 3, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
+_EYES = {side: [JOINTS.index(f"{side}_eye{part}") for part in ("_inner", "", "_outer")] for side in SIDES}
+_EARS = {side: JOINTS.index(f"{side}_ear") for side in SIDES}
+_MOUTH = {side: JOINTS.index(f"mouth_{side}") for side in SIDES}
+_NOSE = JOINTS.index("nose")
+_HIPS = tuple(JOINTS.index(f"{side}_hip") for side in SIDES)
+
+
+# ---------------------------------------------------------------- measuring
+def measure_bones(landmarks: NDArray[np.floating], confidence: NDArray[np.floating]) -> Floats:
+    """Length in metres (of a face point: signed coordinate) of every bone in every frame.
+
+    Args:
+        landmarks: (T, 61, 3) metres, neck at the origin.
+        confidence: (T, 61); joints below 0.5 do not count (A8).
+
+    Returns:
+        (T, 36, 2) right and left; NaN where a joint is missing, and for the second side of a central bone.
+    """
+    joints = seen_joints(landmarks, confidence)
+    lengths = np.full((len(joints), N_BONES, len(SIDES)), np.nan)
+    x, y, z = head_frame(joints)
+    centred = joints[:, : HANDS["right"].start] - joints[:, _NOSE, None]
+    face = np.stack([np.einsum("tji,ti->tj", centred, axis) for axis in (x, y, z)], -1)
+    for k, (side, mirror) in enumerate(zip(SIDES, (-1.0, 1.0), strict=True)):
+        shoulder, elbow, wrist = (joints[:, joint] for joint in ARMS[side])
+        lengths[:, 0, k] = _norm(elbow - shoulder)
+        lengths[:, 1, k] = _norm(shoulder)
+        lengths[:, 2, k] = _norm(wrist - elbow)
+        lengths[:, 6:9, k] = face[:, _EARS[side]] * (mirror, 1, 1)
+        lengths[:, 9:12, k] = face[:, _MOUTH[side]] * (mirror, 1, 1)
+        inner, centre, outer = (face[:, joint] for joint in _EYES[side])
+        lengths[:, 12, k] = mirror * (outer - inner)[:, 0] / 2
+        lengths[:, 13:16, k] = (inner + centre + outer) / 3 * (mirror, -1, 1)
+        hand = joints[:, HANDS[side]]
+        lengths[:, N_BODY_OFFSETS:, k] = _norm(hand[:, _HAND_ENDS] - hand[:, _HAND_STARTS])
+    right_hip, left_hip = (joints[:, hip] for hip in _HIPS)
+    lengths[:, 3, 0] = _norm(joints[:, _NOSE])
+    lengths[:, 4, 0] = _norm(left_hip - right_hip) / 2
+    lengths[:, 5, 0] = _norm(left_hip + right_hip) / 2 / (2 * np.cos(_RESTING_BEND / 2))
+    return lengths
+
+
+def seen_joints(landmarks: NDArray[np.floating], confidence: NDArray[np.floating]) -> Floats:
+    """The landmarks in float64, NaN where the confidence is below 0.5 (A8): (T, 61, 3)."""
+    seen = (np.asarray(confidence) >= MIN_CONFIDENCE)[..., None] & np.isfinite(landmarks).all(-1, keepdims=True)
+    return np.where(seen, landmarks, np.nan).astype(np.float64, copy=False)
+
+
+def head_frame(joints: Floats) -> tuple[Floats, Floats, Floats]:
+    """The head's axes (columns of H), each (T, 3), from joints (T, 61, 3) with NaN where missing.
+
+    y runs from the nose to the neck; x is the mean right-to-left direction of the eyes, ears and mouth corners in view,
+    made perpendicular to y.
+    """
+    y = -joints[:, _NOSE] / _norm(joints[:, _NOSE])[:, None]
+    pairs = [*zip(_EYES["right"], _EYES["left"], strict=True)]
+    pairs += [(points["right"], points["left"]) for points in (_EARS, _MOUTH)]
+    across = np.stack([joints[:, left] - joints[:, right] for right, left in pairs])
+    x = np.where(np.isnan(across).all(0), np.nan, np.nansum(across, 0))
+    x = x - (x * y).sum(-1, keepdims=True) * y
+    x = x / _norm(x)[:, None]
+    return x, y, np.cross(x, y)
+
+
+# ---------------------------------------------------------------- lengths to offsets
+def frame_offsets(lengths: Floats) -> tuple[Floats, Floats]:
+    """Offsets of every frame, both sides averaged: (T, 36, 2) to (T, 16) and (T, 20); NaN where a joint is missing."""
+    count = np.isfinite(lengths).sum(-1)
+    pooled = np.where(count > 0, np.nansum(lengths, -1) / np.maximum(count, 1), np.nan)
+    body, hand = pooled[:, :N_BODY_OFFSETS], pooled[:, N_BODY_OFFSETS:]
+    return _to_ratios(body), _to_ratios(hand)
+
+
+def video_offsets(lengths: Floats) -> tuple[Floats, Floats]:
+    """Offsets (16,) and (20,) of one video: the median over its frames and both sides of each bone (T, 36, 2).
+
+    A bone never seen is the lifelike default, in proportion to the bones that are seen.
+    """
+    rows = lengths.transpose(1, 0, 2).reshape(N_BONES, -1)
+    medians = np.array([np.median(row) if row.size else np.nan for row in (r[np.isfinite(r)] for r in rows)])
+    return offsets_from_lengths(medians)
+
+
+def offsets_from_lengths(lengths: Floats) -> tuple[Floats, Floats]:
+    """Offsets (16,) and (20,) from 36 lengths in metres, of which NaN ones become lifelike defaults, in proportion."""
+    defaults = np.concatenate([_to_lengths(DEFAULT_BODY_OFFSETS), _to_lengths(DEFAULT_HAND_OFFSETS)])
+    filled = lengths.copy()
+    scales = [_proportion(lengths[part], defaults[part]) for part in _PARTS]
+    for part, own, other in zip(_PARTS, scales, reversed(scales), strict=True):
+        scale = own if np.isfinite(own) else other if np.isfinite(other) else 1.0
+        filled[part] = np.where(np.isfinite(lengths[part]), lengths[part], scale * defaults[part])
+    body, hand = (_to_ratios(filled[part]) for part in _PARTS)
+    return body, hand
+
+
+_PARTS = (slice(0, N_BODY_OFFSETS), slice(N_BODY_OFFSETS, N_BODY_OFFSETS + N_HAND_OFFSETS))
+
+
+def _proportion(lengths: Floats, defaults: Floats) -> float:
+    """How large the seen bones are, relative to the default ones; NaN when none is. Short ones say little."""
+    seen = np.isfinite(lengths) & (defaults > 0.01)
+    return float(np.median(lengths[seen] / defaults[seen])) if seen.any() else np.nan
+
+
+def _to_ratios(lengths: Floats) -> Floats:
+    return np.concatenate([lengths[..., :1], lengths[..., 1:] / lengths[..., :1]], -1)
+
+
+def _to_lengths(offsets: Floats) -> Floats:
+    return np.concatenate([offsets[..., :1], offsets[..., 1:] * offsets[..., :1]], -1)
+
+
+def _norm(vectors: Floats) -> Floats:
+    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+
+
+# ---------------------------------------------------------------- the corpus
+class BoneHistogram:
+    """Counts of every bone's lengths in bins of 0.1 mm: of constant size, and the sum of parts is that of the whole.
+
+    The median of any number of frames is exact to half a bin, needs no second pass, and does not depend on the order.
+    """
+
+    BIN = 1e-4  # metres
+    LOWEST, HIGHEST = -0.5, 1.5  # metres; anything outside counts in the first or last bin, which no median meets
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((N_BONES, round((self.HIGHEST - self.LOWEST) / self.BIN)), np.int64)
+
+    def add(self, landmarks: NDArray[np.floating], confidence: NDArray[np.floating]) -> None:
+        """Count every frame's bones, left and right pooled: landmarks (T, 61, 3) metres, confidence (T, 61)."""
+        for start in range(0, len(landmarks), 4096):
+            frames = slice(start, start + 4096)
+            self.add_lengths(measure_bones(landmarks[frames], confidence[frames]))
+
+    def add_lengths(self, lengths: Floats) -> None:
+        """Count measured lengths (T, 36, 2) in metres; NaN does not count."""
+        n_bins = self._counts.shape[1]
+        _, bone, _ = seen = np.nonzero(np.isfinite(lengths))
+        bins = np.clip(np.floor((lengths[seen] - self.LOWEST) / self.BIN), 0, n_bins - 1).astype(np.int64)
+        self._counts += np.bincount(bone * n_bins + bins, minlength=self._counts.size).reshape(self._counts.shape)
+
+    def merge(self, other: "BoneHistogram") -> "BoneHistogram":
+        """The histogram of both parts."""
+        merged = BoneHistogram()
+        merged._counts = self._counts + other._counts
+        return merged
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How many lengths of each bone were counted: (36,)."""
+        return self._counts.sum(1)
+
+    def median_lengths(self) -> Floats:
+        """The median of every bone in metres, (36,); NaN for a bone never seen."""
+        medians = np.full(N_BONES, np.nan)
+        for bone, total in enumerate(self.counts):
+            if total:
+                ranks = ((total - 1) // 2, total // 2)  # the middle one, or the middle two
+                bins = np.searchsorted(np.cumsum(self._counts[bone]), ranks, side="right")
+                medians[bone] = self.LOWEST + (bins.mean() + 0.5) * self.BIN
+        return medians
+
+    def medians(self) -> dict[str, Any]:
+        """The standard skeleton, as `bones.json` holds it: offsets, counts and the bones that were never seen.
+
+        A bone never seen is the lifelike default in proportion to the others, with a warning in the log.
+        """
+        lengths, counts = self.median_lengths(), self.counts
+        body, hand = offsets_from_lengths(lengths)
+        unseen = [bone for bone, total in zip(BONES, counts, strict=True) if not total]
+        if unseen:
+            logger.warning(
+                "median bones: never seen with a confidence of %.1f: %s; lifelike defaults stand in",
+                MIN_CONFIDENCE, ", ".join(unseen),
+            )  # fmt: skip
+        return {
+            "skeleton_version": SKELETON_VERSION,
+            "body_offsets": body.round(6).tolist(),
+            "hand_offsets": hand.round(6).tolist(),
+            "counts": dict(zip(BONES, counts.tolist(), strict=True)),
+            "defaults": unseen,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The histogram as JSON values: of each bone seen the first bin that holds anything, and the counts from there."""
+        bones = {}
+        for bone, counts in zip(BONES, self._counts, strict=True):
+            bins = np.flatnonzero(counts)
+            if bins.size:
+                bones[bone] = {"first": int(bins[0]), "counts": counts[bins[0] : bins[-1] + 1].tolist()}
+        return {"skeleton_version": SKELETON_VERSION, "lowest_m": self.LOWEST, "bin_m": self.BIN, "bones": bones}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The histogram that `to_dict` gave.
+
+        Raises:
+            TableError: it was made with another skeleton or other bins.
+        """
+        expected = {"skeleton_version": SKELETON_VERSION, "lowest_m": cls.LOWEST, "bin_m": cls.BIN}
+        found = {key: values.get(key) for key in expected}
+        if found != expected:
+            raise TableError(
+                f"bone histogram: expected {expected}, found {found}; "
+                "rerun the stage that writes it: snakemake --forcerun solve_angles"
+            )
+        histogram = cls()
+        for bone, part in values["bones"].items():
+            counts = part["counts"]
+            histogram._counts[BONES.index(bone), part["first"] : part["first"] + len(counts)] = counts
+        return histogram

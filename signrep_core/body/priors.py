@@ -1,0 +1,178 @@
+"""Sign priors from keypoints: fingertip and interaction distances, signer activity, which angles are known (A1, A8).
+
+Legend: `...` any leading dimensions, T frames of one video, W windows, J = 61 joints, A angles; metres, y down.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signrep_core.body.arrays import Array, namespace
+from signrep_core.skeleton import (
+    ACTIVITY_REFERENCE,
+    ARMS,
+    BODY_ANGLES,
+    FINGERTIP_DESTINATIONS,
+    FINGERTIPS,
+    HAND_ANGLES,
+    HAND_JOINTS,
+    HANDS,
+    INTERACTION_DESTINATIONS,
+    INTERACTION_SOURCES,
+    JOINTS,
+    MIN_CONFIDENCE,
+    N_JOINTS,
+    SIDES,
+    Side,
+)
+
+WINDOW: Final = 16  # frames of a window (A2)
+ACTIVITY_STD: Final = 0.26  # A1: metres, summed over the hand's 21 joints
+_CHUNK = 2048  # windows worked on at a time, so that memory does not grow with the video
+
+_DISTANCE_SETS: Final[dict[str, tuple[tuple[int, ...], tuple[int, ...]]]] = {
+    "body": (INTERACTION_SOURCES, INTERACTION_DESTINATIONS),
+    "right": (FINGERTIPS["right"], FINGERTIP_DESTINATIONS["right"]),
+    "left": (FINGERTIPS["left"], FINGERTIP_DESTINATIONS["left"]),
+}
+
+
+def distances(keypoints: Array, confidence: Array) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Per-axis signed differences source - destination (A1): interaction ("body") and fingertips ("right", "left").
+
+    Args:
+        keypoints: (..., 61, 3) metres; numpy or torch.
+        confidence: (..., 61).
+
+    Returns:
+        Values: "body" (..., 12, 22, 3), "right" and "left" (..., 5, 11, 3), metres.
+        Validity, under the same names without the last axis: both joints have a confidence of at least 0.5 (A8).
+    """
+    seen = confidence >= MIN_CONFIDENCE
+    values, valid = {}, {}
+    for name, (sources, destinations) in _DISTANCE_SETS.items():
+        rows, columns = list(sources), list(destinations)
+        values[name] = keypoints[..., rows, None, :] - keypoints[..., None, columns, :]
+        valid[name] = seen[..., rows, None] & seen[..., None, columns]
+    return values, valid
+
+
+def activity(
+    keypoints: NDArray[np.floating],
+    confidence: NDArray[np.floating],
+    window: int = WINDOW,
+    threshold: float = ACTIVITY_STD,
+) -> tuple[np.ma.MaskedArray, np.ma.MaskedArray]:
+    """Is each hand active in the window that starts at each frame (A1)?
+
+    A hand is inactive iff it hangs below the mid-torso and hardly moves: the mean y of its joints over the window is
+    larger than that of shoulders and hips, and the sum over its joints of the standard deviation over time is below
+    `threshold`. D: a joint's deviation is the mean of those of its x, y and z, over the frames in which it is seen
+    (confidence of at least 0.5); a hand never seen in the window is inactive.
+
+    Args:
+        keypoints: (T, 61, 3) metres, with the standard bones; the shoulders and hips count whatever their confidence.
+        confidence: (T, 61).
+        window: frames of a window.
+        threshold: metres.
+
+    Returns:
+        Right and left, each (T,) bool, masked where no full window starts.
+    """
+    seen = (confidence >= MIN_CONFIDENCE) & np.isfinite(keypoints).all(-1)
+    n_frames, n_windows = len(keypoints), max(len(keypoints) - window + 1, 0)
+    torso = keypoints[:, list(ACTIVITY_REFERENCE), 1].mean(-1, dtype=np.float64)
+    labels: list[np.ma.MaskedArray] = []
+    for side in SIDES:
+        active = np.zeros(n_frames, bool)
+        hand, hand_seen = keypoints[:, HANDS[side]], seen[:, HANDS[side]]
+        for start in range(0, n_windows, _CHUNK):
+            stop = min(start + _CHUNK, n_windows)
+            frames = slice(start, stop + window - 1)
+            active[start:stop] = _active(hand[frames], hand_seen[frames], torso[frames], window, threshold)
+        labels.append(np.ma.MaskedArray(active, np.arange(n_frames) >= n_windows))
+    return labels[0], labels[1]
+
+
+def angle_validity(confidence: Array) -> tuple[Array, Array, Array]:
+    """Which angles are known: every joint that the angle is solved from has a confidence of at least 0.5 (A8).
+
+    Args:
+        confidence: (..., 61); numpy or torch.
+
+    Returns:
+        Body (..., 22), right hand (..., 41) and left hand (..., 41), bool.
+    """
+    xp = namespace(confidence)
+    missing = confidence < MIN_CONFIDENCE
+    missing = missing.astype(np.float32) if xp is np else missing.float()
+    needed = _joints_needed()  # (A, J)
+    needed = needed.T if xp is np else missing.new_tensor(needed.T)
+    valid = (missing @ needed) == 0
+    body, right = len(BODY_ANGLES), len(BODY_ANGLES) + len(HAND_ANGLES)
+    return valid[..., :body], valid[..., body:right], valid[..., right:]
+
+
+def _active(
+    hand: NDArray[np.floating], seen: NDArray[np.bool_], torso: NDArray[np.float64], window: int, threshold: float
+) -> NDArray[np.bool_]:
+    """(W,) of the W = T - window + 1 windows of a stretch: hand (T, 21, 3), seen (T, 21), torso (T,) mean y."""
+    n_windows = len(hand) - window + 1
+    hand = np.where(seen[..., None], hand, 0).astype(np.float64)
+    weight = seen.astype(np.float64)[..., None]
+
+    def over_window(values: Callable[[slice], NDArray[np.float64]]) -> NDArray[np.float64]:
+        total = values(slice(0, n_windows)).copy()
+        for k in range(1, window):
+            total += values(slice(k, k + n_windows))
+        return total
+
+    count = over_window(lambda frames: weight[frames])  # (W, 21, 1)
+    shown = np.maximum(count, 1)
+    # Two passes over the window: no difference of large sums.
+    mean = over_window(lambda frames: hand[frames]) / shown
+    variance = over_window(lambda frames: weight[frames] * (hand[frames] - mean) ** 2) / shown
+    movement = np.sqrt(variance).mean(-1).sum(-1)
+    detections = count.sum((1, 2))
+    height = (mean[..., 1] * count[..., 0]).sum(1) / np.maximum(detections, 1)
+    below = height > over_window(lambda frames: torso[frames]) / window
+    return (detections > 0) & ~(below & (movement < threshold))
+
+
+@functools.cache
+def _joints_needed() -> NDArray[np.float32]:
+    """(22 + 41 + 41, 61): 1 where the angle is solved from the joint (D: no source says)."""
+    rows = [_body_angle_joints(angle) for angle in BODY_ANGLES]
+    rows += [_hand_angle_joints(angle, side) for side in SIDES for angle in HAND_ANGLES]
+    needed = np.zeros((len(rows), N_JOINTS), np.float32)
+    for row, joints in zip(needed, rows, strict=True):
+        row[list(joints)] = 1
+    return needed
+
+
+def _body_angle_joints(angle: str) -> set[int]:
+    shoulders = {ARMS[side][0] for side in SIDES}  # they make the neck, the origin of everything
+    part, _, rest = angle.partition("_")
+    if part in ARMS:
+        _, elbow, wrist = ARMS["right" if part == "right" else "left"]
+        if rest.startswith("clavicle"):
+            return shoulders
+        twist = rest in ("shoulder_y", "elbow_x")  # what turns about the upper arm shows in the forearm only
+        return shoulders | {elbow} | ({wrist} if twist else set())
+    if part == "head":
+        return shoulders | {JOINTS.index(joint) for joint in ("nose", "left_eye", "right_eye")}
+    if part == "reserved":
+        return shoulders
+    return shoulders | {JOINTS.index(joint) for joint in ("right_hip", "left_hip")}
+
+
+def _hand_angle_joints(angle: str, side: Side) -> set[int]:
+    start, finger = HANDS[side].start, angle.partition("_")[0]
+    palm = {start + k for k, joint in enumerate(HAND_JOINTS) if joint == "wrist" or joint.endswith("_mcp")}
+    palm -= {start + HAND_JOINTS.index("thumb_mcp")}
+    if finger == "wrist":  # relative to the forearm
+        return palm | set(ARMS[side])
+    return palm | {start + k for k, joint in enumerate(HAND_JOINTS) if joint.startswith(finger)}
