@@ -28,8 +28,15 @@ Columns = dict[str, Any]  # column name -> array (rows, *shape), masked array or
 class TableWriter(AbstractContextManager["TableWriter"]):
     """Writes a table piece by piece; the file appears under its name only when the block ends without an error."""
 
-    def __init__(self, path: str | Path, schema: Schema, provenance: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        schema: Schema,
+        provenance: Mapping[str, str] | None = None,
+        rows_per_group: int = ROWS_PER_GROUP,
+    ) -> None:
         self._path, self._schema, self._provenance = path, schema, dict(provenance or {})
+        self._rows_per_group = rows_per_group
         self._stack = ExitStack()
 
     def __enter__(self) -> "TableWriter":
@@ -41,8 +48,8 @@ class TableWriter(AbstractContextManager["TableWriter"]):
     def write(self, columns: Mapping[str, Any]) -> None:
         """Append rows (of one video, where the table has a video per row group)."""
         table = to_arrow(columns, self._schema).replace_schema_metadata(None)
-        for start in range(0, table.num_rows, ROWS_PER_GROUP):
-            self._writer.write_table(table.slice(start, ROWS_PER_GROUP).cast(self._writer.schema))
+        for start in range(0, table.num_rows, self._rows_per_group):
+            self._writer.write_table(table.slice(start, self._rows_per_group).cast(self._writer.schema))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -96,12 +103,11 @@ def open_table(path: str | Path, schema: Schema) -> pq.ParquetFile:
     except (OSError, pa.ArrowInvalid) as error:
         raise TableError(f"{path}: cannot be read as a {schema.name} table ({error}); {redo}") from error
     metadata = file.schema_arrow.metadata or {}
-    found = (metadata.get(b"schema", b"?").decode(), metadata.get(b"version", b"?").decode())
-    if found != (schema.name, str(schema.version)):
+    name, version = (metadata.get(key, b"?").decode() for key in (b"schema", b"version"))
+    if (name, version) != (schema.name, str(schema.version)):
         file.close()
-        raise TableError(
-            f"{path}: expected table {schema.name!r} version {schema.version}, found {found[0]!r} version {found[1]}; {redo}"
-        )
+        expected = f"table {schema.name!r} version {schema.version}"
+        raise TableError(f"{path}: expected {expected}, found {name!r} version {version}; {redo}")
     return file
 
 
@@ -127,9 +133,9 @@ def to_arrow(columns: Mapping[str, Any], schema: Schema) -> pa.Table:
     for column in schema.columns:
         values = columns[column.name]
         if column.shape and np.shape(values)[1:] != column.shape:
+            expected = f"(rows, {', '.join(map(str, column.shape))})"
             raise TableError(
-                f"table {schema.name!r}: column {column.name!r} must have shape (rows, {', '.join(map(str, column.shape))}), "
-                f"got {np.shape(values)}"
+                f"table {schema.name!r}: column {column.name!r} must have shape {expected}, got {np.shape(values)}"
             )
         if len(values) != rows:
             raise TableError(
@@ -196,9 +202,10 @@ def _from_arrow_array(array: pa.Array | pa.ChunkedArray, column: Column) -> Any:
 def _concatenate(pieces: list[Columns]) -> Columns:
     if len(pieces) == 1:
         return pieces[0]
-    return {
-        name: sum((piece[name] for piece in pieces), [])
-        if isinstance(first, list)
-        else (np.ma if isinstance(first, np.ma.MaskedArray) else np).concatenate([piece[name] for piece in pieces])
-        for name, first in pieces[0].items()
-    }
+    return {name: _join([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _join(parts: list[Any]) -> Any:
+    if isinstance(parts[0], list):
+        return [value for part in parts for value in part]
+    return (np.ma if isinstance(parts[0], np.ma.MaskedArray) else np).concatenate(parts)

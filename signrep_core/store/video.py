@@ -9,6 +9,7 @@ Only local files are opened, and no playlist that could name other files.
 
 import functools
 import heapq
+import itertools
 import logging
 import os
 from collections.abc import Iterable, Iterator
@@ -233,7 +234,7 @@ class _Source:
     def __init__(self, path: str | Path, container: Any, stream: Any) -> None:
         self.path, self._container, self.stream = path, container, stream
         self.tick: Fraction = stream.time_base
-        self._rate: Fraction | None = stream.average_rate or stream.guessed_rate
+        self._rate: Fraction | None = stream.guessed_rate or stream.average_rate
         self._first: Any = None
         self.timeless = False
 
@@ -270,16 +271,12 @@ class _Source:
         if start and first is not None and start > SEEK_MARGIN_S:
             wanted = first + int((start - SEEK_MARGIN_S) / self.tick)
             self._rewind(wanted)
-        items = iter(read())
-        head = next(items, None)
-        if wanted is not None and (head is None or timestamp_of(head) is None or timestamp_of(head) > wanted):
+        items, head = _peek(read())
+        if wanted is not None and (not head or timestamp_of(head[0]) is None or timestamp_of(head[0]) > wanted):
             self._rewind(None)  # sought past the span (or into nothing): read from the beginning
-            items = iter(read())
-            head = next(items, None)
-        if head is None:
-            return
+            items, head = _peek(read())
         clock = _Clock(self.tick, self._rate, first)
-        for item in _chain(head, items):
+        for item in items:
             time = clock(timestamp_of(item))
             if time is not None and time >= 0:
                 yield item, time
@@ -407,9 +404,10 @@ def _identity(path: str | Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _chain(head: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield head
-    yield from rest
+def _peek(items: Iterator[Any]) -> tuple[Iterator[Any], list[Any]]:
+    """The items, and the first of them in a list (empty if there is none)."""
+    head = list(itertools.islice(items, 1))
+    return itertools.chain(head, items), head
 
 
 # ---------------------------------------------------------------- the picture
