@@ -186,8 +186,9 @@ def _came(names: list[str], wanted: str) -> str:
     came = f"the header has {', '.join(map(repr, names))}"
     if len(names) == 1 and re.search("[,; ]", names[0]):
         return f"{came}; separate columns by tabs"
-    near = difflib.get_close_matches(wanted, [name.lower() for name in names], 1, 0.6)
-    return f"{came}; rename {near[0]!r} to {wanted!r}" if near else f"{came}; add it"
+    alike = {name.lower(): name for name in names if name not in COLUMNS}
+    near = difflib.get_close_matches(wanted, alike, 1, 0.6)
+    return f"{came}; rename {alike[near[0]]!r} to {wanted!r}" if near else f"{came}; add it"
 
 
 def _check_characters(table: _Table, column: str) -> None:

@@ -1,0 +1,145 @@
+"""The leak audit: whatever a video is called, its YouTube id is found and kept out of pretraining."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signrep_core.errors import TableError
+from signrep_core.sources.overlap import Overlap, exclude, find_overlap, read_overlap, write_overlap
+from signrep_core.sources.sheet import Row
+from signrep_core.store.accounts import new_account, settle
+
+ONE, TWO = "dQw4w9WgXcQ", "-_bcdefghi8"
+EVALUATION = {"WLASL": {ONE: {"00336", "00335"}, TWO: {"00414"}}}
+
+
+def account(*rows: Row):
+    return new_account(rows)
+
+
+@pytest.mark.parametrize(
+    ("video_id", "path", "rule"),
+    [
+        (ONE, "videos/1.mp4", "video_id"),
+        (f"https://www.youtube.com/watch?v={ONE}&t=3", "videos/1.mp4", "video_id"),
+        (f"{ONE}_0003", "videos/1.mp4", "video_id"),
+        (f"sub/Title [{ONE}]", "videos/1.mp4", "video_id"),
+        ("1", f"videos/{ONE}.mp4", "filename"),
+        ("1", f"videos/Title [{ONE}].mp4", "filename"),
+        ("1", f"videos/Title-{ONE}.mp4", "filename"),
+        ("1", f"videos/{ONE}-00-12.mp4", "filename"),
+        ("1", f"videos/2023_{ONE}.f137.mp4", "filename"),
+        ("1", f"videos/watch%3Fv%3D{ONE}%26t%3D3", "filename"),
+        ("1", f"videos/{ONE}/0003.mp4", "folder"),
+    ],
+)
+def test_the_id_is_found_wherever_it_stands(video_id, path, rule):
+    found = find_overlap(account(Row(video_id, path, "yt", "train")), EVALUATION)
+    assert found == [
+        Overlap(video_id, ONE, "WLASL", "00335", rule),
+        Overlap(video_id, ONE, "WLASL", "00336", rule),
+    ]
+
+
+@pytest.mark.parametrize("name", ["hello_world", "dQw4w9WgXcq", "dQw4w9 WgXcQ", "QcXgW9w4wQd", "dQw4w9WgXc"])
+def test_other_names_are_no_overlap(name):
+    assert find_overlap(account(Row(name, f"videos/{name}.mp4", "yt", "train")), EVALUATION) == []
+
+
+def test_a_name_can_hold_two_ids_and_an_id_counts_once():
+    found = find_overlap(account(Row(ONE, f"{TWO}/{ONE}.mp4", "yt", "train")), EVALUATION)
+    assert [(one.youtube_id, one.matched_id, one.rule) for one in found] == [
+        (ONE, "00335", "video_id"), (ONE, "00336", "video_id"), (TWO, "00414", "folder"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("dataset", "others"), [("WLASL", ["MSASL"]), ("wlasl", ["MSASL"]), ("yt", ["WLASL", "MSASL"])]
+)
+def test_a_data_set_is_no_overlap_of_itself(dataset, others):
+    evaluation = {"WLASL": {ONE: {"00335"}}, "MSASL": {ONE: {"7"}}}
+    found = find_overlap(account(Row(ONE, "1.mp4", dataset, "train")), evaluation)
+    assert [one.matched_dataset for one in found] == others
+
+
+def test_nothing_to_compare_with_is_no_overlap():
+    assert find_overlap(account(Row(ONE, "1.mp4", "yt", "train")), {}) == []
+
+
+def test_overlaps_of_the_pretraining_splits_are_excluded_and_the_rest_stays():
+    rows = [
+        Row("a", f"{ONE}.mp4", "yt", "train"),
+        Row("b", f"{ONE}.mp4", "yt", "test"),
+        Row("c", "c.mp4", "yt", "train"),
+        Row("d", f"{TWO}.mp4", "yt", "train"),
+    ]
+    before = settle(account(*rows), {"d": ("rejected", "not_a_video", "text")})
+    overlaps = find_overlap(before, EVALUATION)
+    assert {overlap.video_id for overlap in overlaps} == {"a", "b", "d"}
+    after = exclude(before, overlaps, ("train",))
+    assert after["status"] == ["excluded", "ok", "ok", "rejected"]
+    assert after["reason"] == ["overlap", "", "", "not_a_video"]
+    assert after["detail"][0] == f"YouTube {ONE} is in WLASL (00335, 00336)"
+    assert exclude(before, overlaps, ("train", "test"))["status"] == ["excluded", "excluded", "ok", "rejected"]
+
+
+def test_the_detail_of_a_video_with_many_instances_is_short():
+    overlaps = [Overlap("a", ONE, "WLASL", f"{n:05d}", "filename") for n in range(40)]
+    after = exclude(account(Row("a", f"{ONE}.mp4", "yt", "train")), overlaps)
+    assert after["detail"] == [f"YouTube {ONE} is in WLASL (00000, 00001, 00002 and 37 more)"]
+
+
+def test_overlaps_of_other_shards_are_passed_over():
+    before = account(Row("a", "a.mp4", "yt", "train"))
+    assert exclude(before, [Overlap("z", ONE, "WLASL", "1", "filename")])["status"] == ["ok"]
+
+
+ID = st.text(string.ascii_letters + string.digits + "-_", min_size=11, max_size=11)
+PLACES = ["{}", "{}_0003", "Title [{}]", "Title-{}", "https://youtu.be/{}?t=3", "x{}y", "{}/3", "no id"]
+
+
+@given(st.data(), st.lists(ID, min_size=1, max_size=6, unique=True))
+def test_no_known_id_is_left_in_a_video_that_is_pretrained_on(data, ids):
+    known = data.draw(st.sets(st.sampled_from(ids)))
+    rows = [
+        Row(
+            f"{number} {data.draw(st.sampled_from(PLACES)).format(video)}",
+            data.draw(st.sampled_from(PLACES)).format(video),
+            data.draw(st.sampled_from(["yt", "WLASL"])),
+            data.draw(st.sampled_from(["train", "val"])),
+        )
+        for number, video in enumerate(data.draw(st.lists(st.sampled_from(ids), max_size=12)))
+    ]
+    before = account(*rows)
+    after = exclude(before, find_overlap(before, {"WLASL": {video: {"1"} for video in known}}), ("train",))
+    for row, status in zip(rows, after["status"], strict=True):
+        holds = any(video in row.video_id or video in row.path for video in known)
+        expected = "excluded" if holds and row.dataset == "yt" and row.split == "train" else "ok"
+        assert status == expected
+
+
+def test_the_audit_comes_back_as_written_in_its_order(tmp_path):
+    overlaps = [
+        Overlap("z", ONE, "WLASL", "00336", "filename"),
+        Overlap('a "b" ü', TWO, "WLASL", "00335", "video_id"),
+    ]
+    write_overlap(tmp_path / "overlap.tsv", overlaps)
+    assert read_overlap(tmp_path / "overlap.tsv") == overlaps
+    assert (tmp_path / "overlap.tsv").read_text().splitlines()[1] == f"z\t{ONE}\tWLASL\t00336\tfilename"
+
+
+def test_an_audit_without_overlaps_has_its_header(tmp_path):
+    write_overlap(tmp_path / "overlap.tsv", [])
+    assert (tmp_path / "overlap.tsv").read_text() == "video_id\tyoutube_id\tmatched_dataset\tmatched_id\trule\n"
+    assert read_overlap(tmp_path / "overlap.tsv") == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "video_id\tpath\n", "video_id\tyoutube_id\tmatched_dataset\tmatched_id\trule\na\n"]
+)
+def test_a_broken_audit_is_refused_naming_the_stage(tmp_path, content):
+    (tmp_path / "overlap.tsv").write_text(content)
+    with pytest.raises(TableError, match=r"cannot be read as an overlap table .*forcerun deduplicate"):
+        read_overlap(tmp_path / "overlap.tsv")

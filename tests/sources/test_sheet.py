@@ -1,0 +1,229 @@
+"""The sheet: what is read, what is refused and how the message says where."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signrep_core.errors import SheetError
+from signrep_core.sources.sheet import COLUMNS, CONTROL, Row, cut_shards, read_sheet, shard_digest, write_sheet
+
+HEADER = "video_id\tpath\tdataset\tsplit\tgloss\tlanguage\tsigner\tstart\tend\n"
+
+
+@pytest.fixture
+def sheet(tmp_path: Path):
+    """Writes a sheet from text or bytes."""
+
+    def write(content: str | bytes) -> Path:
+        path = tmp_path / "videos.tsv"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(SheetError) as caught:
+        read_sheet(path)
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- what is read
+def test_a_row_has_every_column(sheet, tmp_path):
+    path = sheet(HEADER + "a\tclips/a b.mp4\tyt\ttrain\tHELLO\tase\tS1\t1.5\t20\n")
+    assert read_sheet(path) == [Row("a", f"{tmp_path}/clips/a b.mp4", "yt", "train", "HELLO", "ase", "S1", 1.5, 20.0)]
+
+
+def test_missing_columns_are_empty_and_further_ones_ignored_in_any_order(sheet):
+    path = sheet("text\tpath\tvideo_id\nA line of\u2028text\t/videos/ä.mp4\tä\n")
+    assert read_sheet(path) == [Row("ä", "/videos/ä.mp4")]
+
+
+def test_byte_order_mark_crlf_blank_lines_and_a_missing_last_line_end_are_accepted(sheet):
+    path = sheet(b"\xef\xbb\xbfvideo_id\tpath\tsplit\r\na\t/a.mp4\ttrain\r\n\r\nb\t/b.mp4\t\r\n\r\nc\t/c.mp4\ttest")
+    assert [(row.video_id, row.split) for row in read_sheet(path)] == [("a", "train"), ("b", ""), ("c", "test")]
+
+
+def test_relative_paths_count_from_the_sheets_folder(sheet, monkeypatch):
+    path = sheet("video_id\tpath\na\tclips/a.mp4\nb\t/abs/b.mp4\n")
+    monkeypatch.chdir(path.parent.parent)
+    assert [row.path for row in read_sheet(f"{path.parent.name}/videos.tsv")] == [
+        f"{path.parent.name}/clips/a.mp4",
+        "/abs/b.mp4",
+    ]
+    monkeypatch.chdir(path.parent)
+    assert [row.path for row in read_sheet("videos.tsv")] == ["clips/a.mp4", "/abs/b.mp4"]
+
+
+def test_a_sheet_written_by_pandas_is_read(tmp_path):
+    frame = pd.DataFrame({"video_id": ["a", "b"], "path": ['/say "hi".mp4', '/"quoted" first.mp4'], "end": [2.5, None]})
+    frame.to_csv(tmp_path / "videos.tsv", sep="\t", index=False)
+    rows = read_sheet(tmp_path / "videos.tsv")
+    assert [row.path for row in rows] == ['/say "hi".mp4', '/"quoted" first.mp4']
+    assert [row.end for row in rows] == [2.5, None]
+
+
+def test_a_written_sheet_is_read_by_pandas(tmp_path):
+    write_sheet(tmp_path / "videos.tsv", [Row("a", '/"quoted" first.mp4', gloss='say "hi"', start=0.5)])
+    frame = pd.read_csv(tmp_path / "videos.tsv", sep="\t", keep_default_na=False)
+    assert tuple(frame.columns) == COLUMNS
+    assert frame.loc[0, ["path", "gloss", "start"]].tolist() == ['/"quoted" first.mp4', 'say "hi"', 0.5]
+
+
+def test_a_near_miss_of_a_column_name_is_warned_of(sheet, caplog):
+    read_sheet(sheet("video_id\tpath\tspilt\ttext\na\ta.mp4\ttrain\thello\n"))
+    assert [record.getMessage().split(": ")[1] for record in caplog.records] == [
+        "column 'spilt' is ignored; did you mean 'split'?"
+    ]
+
+
+# ---------------------------------------------------------------- what is refused
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "the sheet is empty; it needs a header line with at least video_id and path"),
+        ("\ufeff\n \n", "the sheet is empty"),
+        (HEADER, "has a header and no rows"),
+        ("video_id\tdataset\na\tyt\n", "line 1: needed column 'path' is missing; the header has 'video_id', 'dataset'"),
+        ("Video_ID\tpath\na\ta.mp4\n", "line 1: needed column 'video_id' .*; rename 'Video_ID' to 'video_id'"),
+        ("id\tpath\na\ta.mp4\n", "line 1: needed column 'video_id' is missing; the header has 'id', 'path'; add it"),
+        ("video_id,path\na,a.mp4\n", "line 1: needed column 'video_id' is missing; .*separate columns by tabs"),
+        ("video_id\tpath\tpath\na\tb\tc\n", r"line 1: column 'path' stands 2 times, at \[2, 3\]; keep one"),
+        (
+            "video_id\tpath\na\t1.mp4\nb\t2.mp4\na\t3.mp4\n",
+            "line 4, column video_id: 'a' already stands on line 2; give every row its own video_id",
+        ),
+        ("video_id\tpath\n\ta.mp4\n", "line 2, column video_id: the cell is empty"),
+        ("video_id\tpath\na\t \n", "line 2, column path: the cell is empty"),
+        ("video_id\tpath\na\ta.mp4\nb\n", "line 3: expected 2 cells as in the header, found 1"),
+        ("video_id\tpath\na\ta.mp4\tb\n", "line 2: expected 2 cells as in the header, found 3"),
+        ("video_id\tpath\nb\tb.mp4\na\tx\0y.mp4\n", r"line 3, column path: 'x\\x00y.mp4' holds '\\x00'"),
+        ("video_id\tpath\na\x1b[0m\ta.mp4\n", r"line 2, column video_id: .* holds '\\x1b'"),
+        ('video_id\tpath\n"a\tb"\ta.mp4\n', r"line 2, column video_id: 'a\\tb' holds '\\t'"),
+        ('video_id\tpath\na\t"a.mp4\nb\tb.mp4"\n', "line 2, column path: .*is a quotation mark not closed"),
+        ('video_id\tpath\na\t"a.mp4\nb\tb.mp4\n', "line 2: the quotation marks of a cell do not fit"),
+        ('video_id\tpath\na\t"a" b.mp4\n', "line 2: the quotation marks of a cell do not fit"),
+        ("video_id\tpath\tdataset\na\ta.mp4\tyt/sl\n", "line 2, column dataset: 'yt/sl' holds a slash"),
+        (b"video_id\tpath\na\ta.mp4\nb\t\xe4.mp4\n", "line 3: expected UTF-8 text, found byte 0xe4; save it as UTF-8"),
+        ("video_id\tpath\n".encode("utf-16"), "line 1: expected UTF-8 text, found byte 0xff .it looks like UTF-16.;"),
+    ],
+)  # fmt: skip
+def test_a_broken_sheet_is_refused_with_line_and_column(sheet, content, said):
+    path = sheet(content)
+    assert re.match(f"{re.escape(str(path))}(, |: ).*({said})", refusal(path))
+
+
+@pytest.mark.parametrize("cell", ["x", "nan", "inf", "1_0", "1,5", "-1", "0x1", "1e999", "00:12"])
+@pytest.mark.parametrize("column", ["start", "end"])
+def test_a_time_that_is_no_number_of_seconds_is_refused(sheet, column, cell):
+    path = sheet(f"video_id\tpath\t{column}\na\ta.mp4\t\nb\tb.mp4\t{cell}\n")
+    assert f"line 3, column {column}: expected seconds such as 12.5" in refusal(path)
+    assert f"found {cell!r}" in refusal(path)
+
+
+@pytest.mark.parametrize(("start", "end"), [("2", "2"), ("2", "1.5"), ("", "0")])
+def test_a_span_that_ends_before_it_starts_is_refused(sheet, start, end):
+    path = sheet(f"video_id\tpath\tstart\tend\na\ta.mp4\t{start}\t{end}\n")
+    assert f"line 2, column end: expected seconds after the start at {start or 0}, found {end}" in refusal(path)
+
+
+def test_a_missing_sheet_says_how_to_make_one(tmp_path):
+    assert "python -m signrep_core sheet folder DIR --out" in refusal(tmp_path / "none.tsv")
+    assert "cannot be read" in refusal(tmp_path)
+
+
+def test_writing_refuses_what_reading_would_and_leaves_the_old_sheet(tmp_path):
+    path = tmp_path / "videos.tsv"
+    write_sheet(path, [Row("a", "/a.mp4")])
+    before = path.read_bytes()
+    for rows in (
+        [Row("a", "/a.mp4"), Row("a", "/b.mp4")],
+        [Row("a", "")],
+        [Row("a\nb", "/a.mp4")],
+        [Row("a", "/\udcff.mp4")],
+        [Row("a", "/a.mp4", end=float("nan"))],
+        [],
+    ):
+        with pytest.raises(SheetError):
+            write_sheet(path, rows)
+    assert path.read_bytes() == before
+
+
+# ---------------------------------------------------------------- write and read again
+CELLS = st.text(st.characters(codec="utf-8"), max_size=12).filter(lambda text: not CONTROL.search(text))
+NAMES = CELLS.filter(lambda text: text.strip())
+SECONDS = st.floats(0, 1e6, allow_nan=False)
+ROWS = st.builds(
+    Row,
+    NAMES,
+    NAMES.map(lambda name: f"/videos/{name.replace('/', '')}x"),
+    CELLS.map(lambda text: re.sub(r"[/\\]", "", text)),
+    *[CELLS] * 4,
+    st.none() | SECONDS,
+    st.none() | SECONDS.map(lambda seconds: 1e6 + 1 + seconds),
+)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=5, unique_by=lambda row: row.video_id))
+def test_any_rows_come_back_as_they_were_written(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("sheets") / "videos.tsv"
+    write_sheet(path, rows)
+    assert read_sheet(path) == rows
+
+
+def test_videos_below_the_sheets_folder_are_written_relative_and_others_absolute(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    rows = [Row("a", "clips/a.mp4"), Row("b", "../b.mp4"), Row("c", f"{tmp_path}/work/c.mp4")]
+    write_sheet("videos.tsv", rows)
+    lines = Path("videos.tsv").read_text().splitlines()[1:]
+    assert [line.split("\t")[1] for line in lines] == ["clips/a.mp4", f"{tmp_path}/b.mp4", "c.mp4"]
+    assert [row.path for row in read_sheet("videos.tsv")] == ["clips/a.mp4", f"{tmp_path}/b.mp4", "c.mp4"]
+
+
+# ---------------------------------------------------------------- shards
+def numbered(count: int) -> list[Row]:
+    return [Row(f"v{n}", f"/{n}.mp4") for n in range(count)]
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (64, [64]), (65, [64, 1]), (150, [64, 64, 22])])
+def test_shards_are_cut_in_order_and_numbered_in_five_digits(count, sizes):
+    shards = cut_shards(numbered(count))
+    assert [len(rows) for _, rows in shards] == sizes
+    assert [name for name, _ in shards] == [f"0000{n}" for n in range(len(sizes))]
+    assert [row for _, rows in shards for row in rows] == numbered(count)
+
+
+def test_a_shard_holds_at_least_one_video():
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        cut_shards(numbered(3), 0)
+
+
+def test_appended_rows_change_the_digest_of_the_unfinished_shard_only():
+    def digests(count: int) -> list[str]:
+        return [shard_digest(rows) for _, rows in cut_shards(numbered(count), 4)]
+
+    before, after = digests(10), digests(13)
+    assert after[:2] == before[:2]
+    assert after[2] != before[2]
+    assert len(after) == 4
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_the_digest_depends_on_every_column(column):
+    row = Row("a", "/a.mp4", "d", "train", "g", "ase", "s", 1.0, 2.0)
+    other = row._replace(**{column: 1.5 if column in ("start", "end") else "other"})
+    assert shard_digest([row]) != shard_digest([other])
+
+
+def test_the_digest_keeps_neighbouring_cells_apart_and_never_changes():
+    assert shard_digest([Row("ab", "c")]) != shard_digest([Row("a", "bc")])
+    # sha256sum of: [["a", "/\u00e4.mp4", "", "", "", "", "", null, 2.5]]
+    assert (
+        shard_digest([Row("a", "/ä.mp4", end=2.5)])
+        == "f83966e7d5f7dd5a4311a5737848a80d3db5d990d788222d69f6b356e7361a08"
+    )

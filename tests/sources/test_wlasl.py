@@ -1,0 +1,109 @@
+"""WLASL's JSON as published, and how a broken one is refused."""
+
+import json
+import logging
+
+import pytest
+
+from signrep_core.errors import SourceError
+from signrep_core.sources.wlasl import read_wlasl, wlasl_youtube_ids
+
+
+def instance(**changes):
+    return {
+        "bbox": [174, 15, 461, 370], "fps": 25, "frame_end": -1, "frame_start": 1, "instance_id": 4, "signer_id": 90,
+        "source": "asl5200", "split": "train", "url": "https://www.youtube.com/watch?v=dQw4w9WgXcQ",
+        "variation_id": 0, "video_id": "00335", **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def wlasl(tmp_path):
+    """Writes any value, or text, as the JSON file."""
+
+    def write(value):
+        path = tmp_path / "WLASL_v0.3.json"
+        path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_instances_come_with_their_gloss_in_the_files_order(wlasl):
+    path = wlasl(
+        [
+            {"gloss": "book", "instances": [instance(), instance(video_id="00336", split="val")]},
+            {"gloss": "no instances", "instances": []},
+            {"gloss": "drink", "instances": [instance(video_id="00414", frame_start=12, frame_end=60)]},
+        ]
+    )
+    found = read_wlasl(path)
+    assert [(one.gloss, one.video_id, one.split) for one in found] == [
+        ("book", "00335", "train"), ("book", "00336", "val"), ("drink", "00414", "train"),
+    ]  # fmt: skip
+    assert found[0].bbox == (174, 15, 461, 370)
+    assert (found[2].frame_start, found[2].frame_end, found[0].fps, found[0].signer_id) == (12, 60, 25, 90)
+
+
+def without(name):
+    entry = instance()
+    del entry[name]
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("{", "expected JSON"),
+        ("", "expected JSON"),
+        ("[" * 100_000, "expected JSON"),
+        ({"gloss": "book"}, r'expected a list of glosses, found {"gloss": "book"}'),
+        ([], r"expected a list of glosses, found \[\]"),
+        (["book"], "entry 0: expected an object with 'gloss', found \"book\""),
+        ([{"gloss": "book"}], r"entry 0 \(book\): 'instances' is missing; the entry has 'gloss'"),
+        ([{"gloss": 1, "instances": []}], "entry 0: 'gloss' must be text, found 1"),
+        (
+            [{"gloss": "a", "instances": []}, {"gloss": "b", "instances": {}}],
+            r"entry 1 \(b\): 'instances' must be a list",
+        ),
+        ([{"gloss": "a", "instances": [instance(), 3]}], r"entry 0 \(a\), instance 1: expected an object"),
+        ([{"gloss": "a", "instances": [without("url")]}], r"entry 0 \(a\), instance 0: 'url' is missing"),
+        ([{"gloss": "a", "instances": [instance(video_id=335)]}], "'video_id' must be text, found 335"),
+        ([{"gloss": "a", "instances": [instance(fps="25")]}], "'fps' must be a whole number, found \"25\""),
+        ([{"gloss": "a", "instances": [instance(fps=True)]}], "'fps' must be a whole number, found true"),
+        ([{"gloss": "a", "instances": [instance(split="dev")]}], "split must be one of train, val, test, found 'dev'"),
+        ([{"gloss": "a", "instances": [instance(bbox=[1, 2, 3])]}], r"bbox must be 4 whole numbers, found \[1, 2, 3\]"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_naming_the_entry(wlasl, value, said):
+    path = wlasl(value)
+    with pytest.raises(SourceError, match=said) as caught:
+        read_wlasl(path)
+    assert str(caught.value).startswith(str(path))
+    assert "give WLASL_v0.3.json" in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(SourceError, match="cannot be read"):
+        read_wlasl(tmp_path / "none.json")
+
+
+def test_one_youtube_video_holds_many_instances(wlasl):
+    urls = {
+        "1": "https://www.youtube.com/watch?v=dQw4w9WgXcQ",
+        "2": "https://youtu.be/dQw4w9WgXcQ?t=3",
+        "3": "https://www.youtube.com/watch?v=abcdefghijk&feature=share",
+        "4": "https://example.org/uploads/SignSchool%20Interesting-2KnhfiMHh7E.mp4",
+        "5": "https://aslsignbank.haskins.yale.edu/dictionary/protected_media/glossvideo/ASL/AR/ART-2443.mp4",
+        "6": "http://www.aslpro.com/main/b/book.swf",
+    }
+    instances = [instance(video_id=video_id, url=url) for video_id, url in urls.items()]
+    found = wlasl_youtube_ids(read_wlasl(wlasl([{"gloss": "book", "instances": instances}])))
+    assert found == {"dQw4w9WgXcQ": {"1", "2"}, "abcdefghijk": {"3"}, "2KnhfiMHh7E": {"4"}}
+
+
+def test_a_youtube_link_without_an_id_is_warned_of(wlasl, caplog):
+    path = wlasl([{"gloss": "book", "instances": [instance(url="https://www.youtube.com/watch?v=short")]}])
+    with caplog.at_level(logging.WARNING):
+        assert wlasl_youtube_ids(read_wlasl(path)) == {}
+    assert "WLASL 00335: no YouTube id found" in caplog.text

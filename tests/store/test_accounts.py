@@ -1,0 +1,83 @@
+"""The account: every video of the sheet has a row in it, from the probe to the summary."""
+
+import pytest
+
+from signrep_core.errors import REASONS
+from signrep_core.sources.sheet import Row
+from signrep_core.store.accounts import new_account, settle, summarise
+from signrep_core.store.schemas import VIDEOS
+from signrep_core.store.tables import read_table, write_table
+
+ROWS = [
+    Row("a", "/a.mp4", "yt", "train", "HELLO", "ase", "S1", 0.0, 2.5),
+    Row("b", "/b.mp4", "yt", "test"),
+    Row("c", "/c.mp4", "yt", "train", end=4.0),
+]
+
+
+def test_a_new_account_holds_the_sheets_rows_all_ok_and_survives_the_disk(tmp_path):
+    account = new_account(ROWS)
+    assert list(account) == [column.name for column in VIDEOS.columns]
+    write_table(tmp_path / "account.parquet", VIDEOS, account)
+    back = read_table(tmp_path / "account.parquet", VIDEOS)
+    assert back["video_id"] == ["a", "b", "c"]
+    assert back["gloss"] == ["HELLO", "", ""]
+    assert back["start"].tolist() == [0.0, None, None]
+    assert back["end"].tolist() == [2.5, None, 4.0]
+    assert (back["status"], back["reason"]) == (["ok"] * 3, [""] * 3)
+    assert back["n_frames"].tolist() == [0, 0, 0]
+    assert back["sha256"] == ["", "", ""]
+
+
+def test_an_account_without_rows_can_be_written(tmp_path):
+    write_table(tmp_path / "account.parquet", VIDEOS, new_account([]))
+    assert read_table(tmp_path / "account.parquet", VIDEOS)["video_id"] == []
+
+
+def test_settling_changes_the_named_videos_and_leaves_the_account_given_as_it_was():
+    account = new_account(ROWS)
+    settled = settle(account, {"c": ("rejected", "no_signer", "0 of 40 frames")})
+    assert settled["status"] == ["ok", "ok", "rejected"]
+    assert settled["reason"] == ["", "", "no_signer"]
+    assert settled["detail"] == ["", "", "0 of 40 frames"]
+    assert settled["path"] == account["path"]
+    assert account["status"] == ["ok"] * 3
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ({"z": ("rejected", "no_signer", "")}, "holds no video 'z', which was to be rejected as no_signer"),
+        ({"a": ("rejected", "bored", "")}, "unknown reason 'bored' of video 'a'; add it to"),
+        ({"a": ("rejected", "", "")}, "unknown reason '' of video 'a'"),
+        ({"a": ("ok", "no_signer", "")}, "unknown status 'ok' of video 'a'; expected one of"),
+        ({"b": ("excluded", "overlap", "")}, "video 'b' is rejected already, as no_signer"),
+    ],
+)
+def test_a_wrong_outcome_is_refused(outcomes, said):
+    account = settle(new_account(ROWS), {"b": ("rejected", "no_signer", "")})
+    with pytest.raises(ValueError, match=said):
+        settle(account, outcomes)
+
+
+def test_the_summary_counts_by_status_and_reason_over_accounts_and_files(tmp_path):
+    one = settle(new_account(ROWS), {"a": ("rejected", "no_signer", ""), "b": ("excluded", "overlap", "")})
+    two = settle(new_account(ROWS), {"a": ("rejected", "missing_file", ""), "b": ("rejected", "no_signer", "")})
+    write_table(tmp_path / "two.parquet", VIDEOS, two)
+    counts = summarise([one, tmp_path / "two.parquet", str(tmp_path / "two.parquet")])
+    assert list(counts.items()) == [
+        (("ok", ""), 3),
+        (("excluded", "overlap"), 1),
+        (("rejected", "missing_file"), 2),
+        (("rejected", "no_signer"), 3),
+    ]
+
+
+def test_the_summary_of_nothing_is_no_video():
+    assert summarise([]) == {("ok", ""): 0}
+
+
+def test_every_reason_can_be_settled_and_counted():
+    rows = [Row(reason, f"/{reason}.mp4") for reason in REASONS]
+    account = settle(new_account(rows), {reason: ("rejected", reason, "") for reason in REASONS})
+    assert [reason for _, reason in summarise([account])] == ["", *REASONS]
