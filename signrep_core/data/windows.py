@@ -87,6 +87,19 @@ def group_videos(index: Mapping[str, Any], splits: Sequence[str] | None, n_frame
     return Videos(video_ids.tolist(), rows, np.concatenate(([0], np.cumsum(starts))), first)
 
 
+def shuffle_epoch(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of n videos in an epoch: a pure function of (seed, epoch).
+
+    No epoch begins with the video that the one before ended with, so any two neighbours in the stream differ.
+    """
+    if n < 3:
+        return np.arange(n)
+    order = np.random.default_rng((seed, 0, epoch)).permutation(n)
+    if epoch and order[0] == np.random.default_rng((seed, 0, epoch - 1)).permutation(n)[-1]:
+        order[:2] = order[1::-1]  # leaves the last one where it is
+    return order
+
+
 class WindowPairs(Dataset[dict[str, Any]]):
     """Item i of the endless stream: two windows of one video as arrays, with what identifies them."""
 
@@ -116,7 +129,7 @@ class WindowPairs(Dataset[dict[str, Any]]):
         """Which video an item is."""
         epoch, position = divmod(item, len(self.videos))
         if self._epoch is None or self._epoch[0] != epoch:
-            self._epoch = (epoch, np.random.default_rng((self._seed, 0, epoch)).permutation(len(self.videos)))
+            self._epoch = (epoch, shuffle_epoch(len(self.videos), self._seed, epoch))
         return int(self._epoch[1][position])
 
     def __getitem__(self, item: int) -> dict[str, Any]:
@@ -132,8 +145,9 @@ class WindowPairs(Dataset[dict[str, Any]]):
         video = self.video_of(item)
         for attempt in range(MAX_ATTEMPTS):
             rng = np.random.default_rng((self._seed, 1, item, attempt))
-            if attempt:
-                video = int(rng.integers(len(self.videos)))
+            if attempt:  # not a neighbour in the stream: a batch needs two videos at least
+                near = {self.video_of(max(item - 1, 0)), self.video_of(item + 1)}
+                video = next(v for v in rng.permutation(len(self.videos)).tolist() if v not in near or attempt > 4)
             try:
                 return self._read_pair(video, rng) | {"broken": broken}
             except (ShardError, VideoError, OSError) as error:

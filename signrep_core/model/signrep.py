@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -40,8 +40,7 @@ class SignRepConfig:
     activity_channels: int = 128
 
 
-@dataclass(frozen=True)
-class SignRepOutput:
+class SignRepOutput(NamedTuple):
     """What the model says of a batch of windows."""
 
     latent: Tensor  # (B, D) mean of the encoder's tokens

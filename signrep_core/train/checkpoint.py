@@ -1,0 +1,36 @@
+"""Resume state on the disk: one atomic file of tensors and plain values, read with `weights_only=True`."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from signrep_core.errors import CheckpointError
+from signrep_core.store.files import atomic_path
+
+STATE_VERSION = 1
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write the state; a kill at any moment leaves the old file or the new one."""
+    with atomic_path(path) as partial:
+        torch.save({"version": STATE_VERSION, **state}, partial)
+
+
+def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read the state.
+
+    Raises:
+        CheckpointError: broken, or of another version.
+    """
+    advice = f"delete the folder {path.parent} to start the run afresh"
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path}: the resume state cannot be read ({error}); {advice}") from error
+    if state.get("version") != STATE_VERSION:
+        raise CheckpointError(
+            f"{path}: expected resume state of version {STATE_VERSION}, found {state.get('version')}; {advice}"
+        )
+    return state
