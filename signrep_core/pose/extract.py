@@ -1,0 +1,215 @@
+"""Pose of one video: its signer chosen, followed through all frames, and written down as rows of schemas.POSE."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from queue import Full, Queue
+from threading import Event, Thread
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signrep_core.body.landmarks import Detections, assemble_landmarks
+from signrep_core.errors import VideoError
+from signrep_core.pose.backend import Backend, Detection
+from signrep_core.pose.follow import SHOULDERS, Follower, Sighting
+from signrep_core.pose.people import SCAN_FPS, Cast, FaceDetector, find_people
+from signrep_core.skeleton import BODY, N_HAND_JOINTS, SIDES
+from signrep_core.store.video import Frame
+
+Columns = dict[str, Any]  # of schemas.POSE, without video_id
+OpenFrames = Callable[[float | None], Iterable[Frame]]  # a rate, or None for the common timeline -> the frames
+
+MIN_FRAMES: Final = 16  # one window (paper, section 4)
+MIN_SHOULDER_PX: Final = 24.0
+MIN_RUN: Final = 8  # fewer frames in a row are a mistake of the detector, unless a face was seen there
+CHUNK: Final = 1500  # frames in memory at a time: one minute at 25 fps
+AHEAD: Final = 16  # frames decoded ahead of inference
+
+T = TypeVar("T")
+
+
+def extract_video(
+    open_frames: OpenFrames,
+    backend: Backend,
+    find_faces: FaceDetector,
+    *,
+    min_shoulder_px: float = MIN_SHOULDER_PX,
+    min_frames: int = MIN_FRAMES,
+    on_frame: Callable[[bool], None] = lambda done: None,
+) -> Iterator[Columns]:
+    """Choose a video's signer from a sparse pass over its frames, then follow it through all of them.
+
+    Args:
+        open_frames: gives the video's frames at a rate, or with None on the common timeline; called twice.
+        min_shoulder_px: median width of the signer's shoulders in pixels that is demanded.
+        on_frame: called after each frame, with False in the sparse pass and True when its pose is done, for progress.
+
+    Yields:
+        Columns of schemas.POSE without `video_id`, for at most CHUNK frames at a time, in order.
+
+    Raises:
+        VideoError: at the end, when the rows are not to be used: too_few_frames, no_signer, signer_too_small.
+    """
+    cast = find_people(ahead(open_frames(SCAN_FPS)), find_faces, lambda: on_frame(False))
+    yield from extract_pose(
+        ahead(open_frames(None)),
+        backend,
+        cast,
+        min_shoulder_px=min_shoulder_px,
+        min_frames=min_frames,
+        on_frame=on_frame,
+    )
+
+
+def extract_pose(
+    frames: Iterable[Frame],
+    backend: Backend,
+    cast: Cast,
+    *,
+    min_shoulder_px: float = MIN_SHOULDER_PX,
+    min_frames: int = MIN_FRAMES,
+    on_frame: Callable[[bool], None] = lambda done: None,
+) -> Iterator[Columns]:
+    """Follow a cast's signer through the frames of a video; arguments, results and errors as `extract_video`."""
+    follower = Follower(backend, cast)
+    chunk, tally = _Chunk(), _Tally()
+    for frame in frames:
+        chunk.add(frame, follower(frame.rgb, frame.time_s))
+        on_frame(True)
+        if len(chunk.sightings) == CHUNK:
+            yield tally.count(chunk.columns())
+            chunk = _Chunk()
+    if chunk.sightings:
+        yield tally.count(chunk.columns())
+    tally.check(min_shoulder_px, min_frames)
+
+
+@dataclass
+class _Tally:
+    """What decides at a video's end whether its rows are of use."""
+
+    frames: int = 0
+    present: int = 0
+    shoulder_px: list[NDArray[np.float64]] = field(default_factory=list)
+
+    def count(self, columns: Columns) -> Columns:
+        """Note a chunk and hand it on."""
+        present = columns["present"]
+        right, left = (columns["image_xy"][present, joint] for joint in SHOULDERS)
+        self.frames += len(present)
+        self.present += int(present.sum())
+        self.shoulder_px.append(np.linalg.norm(right - left, axis=-1))
+        return columns
+
+    def check(self, min_shoulder_px: float, min_frames: int) -> None:
+        """Raise VideoError where the video holds no usable signer."""
+        if self.frames < min_frames:
+            raise VideoError("too_few_frames", f"{self.frames} frames could be read, {min_frames} are needed")
+        if not self.present:
+            raise VideoError("no_signer", f"no person was found in any of {self.frames} frames")
+        width = float(np.median(np.concatenate(self.shoulder_px)))
+        if width < min_shoulder_px:
+            raise VideoError(
+                "signer_too_small", f"shoulders {width:.0f} px apart (median), at least {min_shoulder_px:g} are needed"
+            )
+
+
+class _Chunk:
+    """Sightings of successive frames, until they become columns."""
+
+    def __init__(self) -> None:
+        self.frames: list[int] = []
+        self.times: list[float] = []
+        self.sightings: list[Sighting] = []
+
+    def add(self, frame: Frame, sighting: Sighting) -> None:
+        self.frames.append(frame.index)
+        self.times.append(frame.time_s)
+        self.sightings.append(sighting)
+
+    def columns(self) -> Columns:
+        """The chunk as columns of schemas.POSE."""
+        present = keep_runs(
+            np.array([s.detection is not None for s in self.sightings]), np.array([s.on_face for s in self.sightings])
+        )
+        seen = [s.detection if here else None for s, here in zip(self.sightings, present, strict=True)]
+        landmarks = assemble_landmarks(_stack(seen))
+        return {
+            "frame": np.array(self.frames, np.int32),
+            "time_s": np.array(self.times, np.float64),
+            "present": present,
+            "doubtful": np.array([s.doubtful for s in self.sightings]) & present,
+            "landmarks": landmarks.xyz,
+            "image_xy": landmarks.image_xy,
+            "confidence": landmarks.confidence,
+            "box": landmarks.box,
+        }
+
+
+def keep_runs(present: NDArray[np.bool_], on_face: NDArray[np.bool_], min_run: int = MIN_RUN) -> NDArray[np.bool_]:
+    """(T,) presence without runs that are shorter than `min_run` and never on a known face.
+
+    A run that touches either end of the chunk is kept where it may go on beyond it.
+    """
+    kept = present.copy()
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], present, [False]]).astype(np.int8)))
+    for start, end in edges.reshape(-1, 2):
+        if end - start < min_run and not on_face[start:end].any():
+            kept[start:end] = False
+    return kept
+
+
+def _stack(seen: list[Detection | None]) -> Detections:
+    """Detections frame by frame, NaN and score 0 where there is none."""
+    frames, hands, joints = len(seen), len(SIDES), BODY.stop
+    stacked = Detections(
+        np.full((frames, joints, 2), np.nan, np.float32),
+        np.full((frames, joints, 3), np.nan, np.float32),
+        np.zeros((frames, joints), np.float32),
+        np.full((frames, hands, N_HAND_JOINTS, 3), np.nan, np.float32),
+        np.zeros((frames, hands), np.float32),
+        np.zeros((frames, hands), np.float32),
+    )
+    for t, detection in enumerate(seen):
+        if detection is not None:
+            for name, values in vars(stacked).items():
+                values[t] = getattr(detection, name)
+    return stacked
+
+
+def ahead(items: Iterable[T], size: int = AHEAD) -> Iterator[T]:
+    """The same items, produced by a thread up to `size` items ahead; its error is raised here, in its place."""
+    queue: Queue[tuple[str, Any]] = Queue(size)
+    stop = Event()
+
+    def put(message: tuple[str, Any]) -> None:
+        while not stop.is_set():
+            try:
+                return queue.put(message, timeout=0.1)
+            except Full:
+                continue
+
+    def produce() -> None:
+        try:
+            for item in items:
+                put(("item", item))
+                if stop.is_set():
+                    return
+            put(("end", None))
+        except BaseException as error:
+            put(("error", error))
+
+    thread = Thread(target=produce, daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = queue.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,292 @@
+"""Who is in a video, and who of them is the signer: faces at a few frames a second, linked to people and scored.
+
+A sparse pass: faces (MediaPipe's full-range detector, on quarters of large pictures too, for an interpreter's inset)
+are linked to tracks by place, tracks to people by their clothes' colours, and each person is scored by size,
+centrality, time in the picture and the motion of hands and torso. What is kept is bounded by a few numbers per face.
+
+Legend: a box is (x centre, y centre, width) of a face in pixels; all other lengths are in that width.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from signrep_core.pose.backend import import_mediapipe, quiet_stderr
+from signrep_core.store.video import Frame
+
+SCAN_FPS: Final = 3.0
+MIN_FACE_SCORE: Final = 0.5
+TILED_FROM_PX: Final = 600  # a picture with this short side is also searched in its quarters
+MAX_GAP_S: Final = 2.0  # a track bridges so much time without its face
+MAX_STEP: Final = 1.0  # a face moves at most so far between two scanned frames ...
+MAX_GROWTH: Final = 1.6  # ... and grows or shrinks at most so much
+SAME_CLOTHES: Final = 0.55  # correlation of colour histograms from which two tracks show one person
+OTHER_CLOTHES: Final = 0.2  # below it even a face at the same place is someone else: a cut between two pictures
+DOUBTFUL_SHARE: Final = 0.6  # a runner-up with this share of the signer's score makes the choice doubtful
+MIN_SIGHTINGS: Final = 2  # a face seen once is no person
+TORSO: Final = (-2.2, -0.5, 2.2, 4.0)  # where hands and torso are, from the face's centre
+CLOTHES: Final = (-0.8, 1.0, 0.8, 2.6)
+MOVED: Final = 15  # grey levels
+SMALL_PX: Final = 160  # long side of the picture that motion is measured in
+
+Box = NDArray[np.float64]  # (3,) x centre, y centre, width
+FaceDetector = Callable[[NDArray[np.uint8]], NDArray[np.float64]]  # picture -> (N, 3) boxes
+
+
+@dataclass
+class Person:
+    """One person's face over time."""
+
+    times: list[float] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    motion: list[float] = field(default_factory=list)
+    clothes: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # running mean histogram
+
+    def see(self, time_s: float, box: Box, motion: float, clothes: NDArray[np.float64]) -> None:
+        """Add a sighting."""
+        n = len(self.times)
+        self.clothes = clothes if n == 0 else self.clothes + (clothes - self.clothes) / min(n + 1, 30)
+        self.times.append(time_s)
+        self.boxes.append(box)
+        self.motion.append(motion)
+
+    def join(self, later: "Person") -> None:
+        """Add a later track of the same person."""
+        share = len(later.times) / (len(self.times) + len(later.times))
+        self.clothes = self.clothes + (later.clothes - self.clothes) * share
+        self.times += later.times
+        self.boxes += later.boxes
+        self.motion += later.motion
+
+    def face_at(self, time_s: float, period_s: float = 1 / SCAN_FPS) -> Box | None:
+        """The face's box, interpolated between sightings at most MAX_GAP_S apart; None where it is not known."""
+        right = int(np.searchsorted(self.times, time_s))
+        before = right - 1 if right > 0 else None
+        after = right if right < len(self.times) else None
+        if before is not None and after is not None and self.times[after] - self.times[before] <= MAX_GAP_S:
+            share = (time_s - self.times[before]) / (self.times[after] - self.times[before])
+            box: Box = self.boxes[before] * (1 - share) + self.boxes[after] * share
+            return box
+        near = [i for i in (before, after) if i is not None and abs(self.times[i] - time_s) <= period_s]
+        return self.boxes[min(near, key=lambda i: abs(self.times[i] - time_s))] if near else None
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The people of a video: its signer (None where no face was found), the others, and how clear the choice was."""
+
+    signer: Person | None
+    others: tuple[Person, ...]
+    doubtful: bool
+
+
+def open_face_detector() -> FaceDetector:
+    """MediaPipe's full-range face detector, from the wheel.
+
+    Raises:
+        SignRepError: MediaPipe cannot be imported.
+    """
+    solution = import_mediapipe("mediapipe.python.solutions.face_detection")
+    with quiet_stderr():
+        detector = solution.FaceDetection(model_selection=1, min_detection_confidence=MIN_FACE_SCORE)
+        detector.process(np.zeros((64, 64, 3), np.uint8))
+
+    def find(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+        height, width = rgb.shape[:2]
+        tiles = [(0, 0, width, height)]
+        if min(height, width) >= TILED_FROM_PX:
+            w, h = width * 5 // 8, height * 5 // 8
+            tiles += [(x, y, w, h) for y in (0, height - h) for x in (0, width - w)]
+        found = [box for tile in tiles for box in _find_in_tile(detector, rgb, tile)]
+        return _distinct(found)
+
+    return find
+
+
+def find_people(frames: Iterable[Frame], find_faces: FaceDetector, on_frame: Callable[[], None]) -> Cast:
+    """The people of a video from a sparse pass over its frames (about SCAN_FPS a second).
+
+    Args:
+        on_frame: called after each frame, for progress.
+    """
+    scan = _Scan()
+    size = (1, 1)
+    for frame in frames:
+        size = (frame.rgb.shape[0], frame.rgb.shape[1])
+        scan.add(frame, find_faces(frame.rgb))
+        on_frame()
+    people = [p for p in _link_tracks(scan.finish()) if len(p.times) >= MIN_SIGHTINGS or scan.frames < 4]
+    return choose_signer(people, size, scan.frames)
+
+
+def choose_signer(people: Sequence[Person], size: tuple[int, int], scanned: int) -> Cast:
+    """The person who most likely signs; `size` is the picture's (height, width), `scanned` the frames looked at."""
+    if not people:
+        return Cast(None, (), doubtful=False)
+    scores = score_people(people, size, scanned)
+    order = sorted(range(len(people)), key=lambda i: -scores[i])
+    doubtful = len(people) > 1 and scores[order[1]] >= DOUBTFUL_SHARE * scores[order[0]]
+    return Cast(people[order[0]], tuple(people[i] for i in order[1:]), doubtful)
+
+
+def score_people(people: Sequence[Person], size: tuple[int, int], scanned: int) -> list[float]:
+    """√size · centrality · √presence · motion of each person, each factor in 0..1, relative to the best."""
+    width = [float(np.median([box[2] for box in p.boxes])) for p in people]
+    motion = [float(np.mean(p.motion)) for p in people]
+    scores = []
+    for i, person in enumerate(people):
+        aside = abs(float(np.median([box[0] for box in person.boxes])) - size[1] / 2) / (size[1] / 2)
+        presence = min(len(person.times) / max(scanned, 1), 1.0)
+        moving = motion[i] / max(max(motion), 1e-6)
+        scores.append(
+            math.sqrt(width[i] / max(width)) * (1 - 0.5 * min(aside, 1)) * math.sqrt(presence) * (0.2 + 0.8 * moving)
+        )
+    return scores
+
+
+# ---------------------------------------------------------------- the scan
+
+
+class _Scan:
+    """Faces of successive frames, linked to tracks."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._open: list[Person] = []
+        self._closed: list[Person] = []
+        self._before: NDArray[np.uint8] | None = None
+
+    def add(self, frame: Frame, faces: NDArray[np.float64]) -> None:
+        """Take in a frame's faces."""
+        small, factor = _small_grey(frame.rgb)
+        before = small if self._before is None else self._before
+        moved = cv2.absdiff(small, before) > MOVED
+        self._before = small
+        self.frames += 1
+        alive = [p for p in self._open if frame.time_s - p.times[-1] <= MAX_GAP_S]
+        self._closed += [p for p in self._open if frame.time_s - p.times[-1] > MAX_GAP_S]
+        clothes = [_histogram(_cut(frame.rgb, box, CLOTHES)) for box in faces]
+        links = _link_faces(alive, frame.time_s, faces, clothes)
+        for k, box in enumerate(faces):
+            motion = _motion(moved, faces * factor, k)
+            if k in links:
+                links[k].see(frame.time_s, box, motion, clothes[k])
+            else:
+                person = Person()
+                person.see(frame.time_s, box, motion, clothes[k])
+                alive.append(person)
+        self._open = alive
+
+    def finish(self) -> list[Person]:
+        """All tracks, by the time at which they begin."""
+        return sorted(self._closed + self._open, key=lambda p: p.times[0])
+
+
+def _link_faces(
+    tracks: Sequence[Person], time_s: float, faces: NDArray[np.float64], clothes: Sequence[NDArray[np.float64]]
+) -> dict[int, Person]:
+    """Which track each face continues: nearest pairs first."""
+    pairs = []
+    for t, track in enumerate(tracks):
+        last = track.boxes[-1]
+        steps = max((time_s - track.times[-1]) * SCAN_FPS, 1.0)
+        for k, box in enumerate(faces):
+            widest = max(box[2], last[2])
+            distance = math.dist(box[:2], last[:2]) / widest
+            grown = widest / min(box[2], last[2])
+            fits = distance <= MAX_STEP * (1 + 0.5 * (steps - 1)) and grown <= MAX_GROWTH
+            if fits and _likeness(track.clothes, clothes[k]) >= OTHER_CLOTHES:
+                pairs.append((distance, t, k))
+    links: dict[int, Person] = {}
+    taken: set[int] = set()
+    for _, t, k in sorted(pairs):
+        if t not in taken and k not in links:
+            taken.add(t)
+            links[k] = tracks[t]
+    return links
+
+
+def _link_tracks(tracks: Sequence[Person]) -> list[Person]:
+    """Tracks of one person joined: the same clothes at another time."""
+    people: list[Person] = []
+    for track in tracks:
+        ended = [p for p in people if p.times[-1] < track.times[0]]
+        best = max(ended, key=lambda p: _likeness(p.clothes, track.clothes), default=None)
+        if best is not None and _likeness(best.clothes, track.clothes) >= SAME_CLOTHES:
+            best.join(track)
+        else:
+            people.append(track)
+    return people
+
+
+def _find_in_tile(detector: Any, rgb: NDArray[np.uint8], tile: tuple[int, int, int, int]) -> list[Box]:
+    """Faces of a part (x, y, width, height) of the picture; those cut by an inner edge are left to another part."""
+    x0, y0, width, height = tile
+    part = np.ascontiguousarray(rgb[y0 : y0 + height, x0 : x0 + width])
+    boxes = []
+    for face in detector.process(part).detections or []:
+        box = face.location_data.relative_bounding_box
+        w, h = box.width * width, box.height * height
+        x, y = x0 + box.xmin * width + w / 2, y0 + box.ymin * height + h / 2
+        cut = (x0 > 0 and x - w / 2 < x0 + 2) or (x0 + width < rgb.shape[1] and x + w / 2 > x0 + width - 2)
+        if w > 1 and not cut:
+            boxes.append(np.array([x, y, w]))
+    return boxes
+
+
+def _distinct(boxes: Sequence[Box]) -> NDArray[np.float64]:
+    """(N, 3) boxes without those that lie on an earlier one."""
+    kept: list[Box] = []
+    for box in boxes:
+        if all(math.dist(box[:2], other[:2]) > 0.5 * max(box[2], other[2]) for other in kept):
+            kept.append(box)
+    return np.array(kept).reshape(-1, 3)
+
+
+def _small_grey(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """A blurred grey thumbnail and its scale."""
+    factor = min(SMALL_PX / max(rgb.shape[:2]), 1.0)
+    small = cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), factor  # type: ignore[return-value]
+
+
+def _motion(moved: NDArray[np.bool_], faces: NDArray[np.float64], k: int) -> float:
+    """Share of the pixels around a torso that moved; what is nearer to a neighbour's face is the neighbour's."""
+    x, y, width = faces[k]
+    left, right = x + TORSO[0] * width, x + TORSO[2] * width
+    for j, (other, _, other_width) in enumerate(faces):
+        if j != k:
+            border = (x * other_width + other * width) / (width + other_width)  # as many widths from either face
+            left, right = (max(left, border), right) if other < x else (left, min(right, border))
+    part = moved[_span(y + TORSO[1] * width, y + TORSO[3] * width), _span(left, right)]
+    return float(part.mean()) if part.size else 0.0
+
+
+def _cut(rgb: NDArray[np.uint8], box: Box, region: tuple[float, float, float, float]) -> NDArray[np.uint8]:
+    x, y, width = box
+    x0, y0, x1, y1 = region
+    return rgb[_span(y + y0 * width, y + y1 * width), _span(x + x0 * width, x + x1 * width)]
+
+
+def _span(start: float, end: float) -> slice:
+    return slice(max(round(start), 0), max(round(end), 0))
+
+
+def _histogram(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(128,) hue-saturation-value histogram, summing to 1 (0 where the region lies outside the picture)."""
+    if rgb.size == 0:
+        return np.zeros(128)
+    hsv = cv2.cvtColor(np.ascontiguousarray(rgb[::2, ::2]), cv2.COLOR_RGB2HSV)
+    counts = cv2.calcHist([hsv], [0, 1, 2], None, [8, 4, 4], [0, 180, 0, 256, 0, 256]).ravel()
+    return counts / counts.sum()
+
+
+def _likeness(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Cosine of two histograms; 1 where there is nothing to compare."""
+    length = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return 1.0 if length == 0 else float(a @ b) / length
