@@ -28,7 +28,7 @@ rule extract_pose:
     params:
         model=CONFIG.pose.model,
         min_shoulder_px=CONFIG.pose.min_shoulder_px,
-        target_fps=CONFIG.timeline.target_fps,
+        target_fps=CONFIG.timeline.rate,
         schema=schemas.POSE.version,
     script:
         "../workflow_scripts/extract_pose.py"

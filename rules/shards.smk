@@ -30,7 +30,7 @@ rule crop_signers:
         runtime=480,
     params:
         **CONFIG.crop.model_dump(),
-        target_fps=CONFIG.timeline.target_fps,
+        target_fps=CONFIG.timeline.rate,
         schema=schemas.CROPS.version,
     script:
         "../workflow_scripts/crop_signers.py"
@@ -57,7 +57,7 @@ rule pack_shards:
         mem_mb=4000,
         runtime=120,
     params:
-        target_fps=CONFIG.timeline.target_fps,
+        target_fps=CONFIG.timeline.rate,
         schema=schemas.FRAMES.version,
     script:
         "../workflow_scripts/pack_shards.py"

@@ -28,7 +28,7 @@ rule probe:
     params:
         rows=rows_digest,
         videos_per_shard=CONFIG.videos_per_shard,
-        target_fps=CONFIG.timeline.target_fps,
+        target_fps=CONFIG.timeline.rate,
         schema=schemas.VIDEOS.version,
     script:
         "../workflow_scripts/probe.py"

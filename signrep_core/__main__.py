@@ -64,8 +64,7 @@ def _sheet_folder(options: argparse.Namespace) -> None:
     from signrep_core.sources.folder import list_folder
     from signrep_core.sources.sheet import write_sheet
 
-    dataset = options.dataset or options.folder.resolve().name
-    rows = list_folder(options.folder, dataset=dataset, split=options.split)
+    rows = list_folder(options.folder, dataset=options.dataset, split=options.split)
     write_sheet(options.out, rows)
     print(f"{options.out}: {len(rows)} videos")
 

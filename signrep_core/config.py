@@ -40,6 +40,11 @@ class Timeline(Section):
         25, description="frames per second; `native` keeps each video's own frames"
     )
 
+    @property
+    def rate(self) -> float | None:
+        """Frames per second, or None for each video's own frames."""
+        return None if self.target_fps == "native" else float(self.target_fps)
+
 
 class Deduplicate(Section):
     """Videos of evaluation data are kept out of pretraining (supplement A2)."""

@@ -1,7 +1,8 @@
 """The sheet `videos.tsv`: one row per video or annotated span, read, checked, written and cut into shards.
 
 Tab-separated UTF-8 with a header; a cell that begins with a quotation mark is quoted as spreadsheets and pandas do it.
-`video_id` and `path` are needed, the other columns may be missing, further ones are ignored. A video_id is any text
+`video_id` and `path` are needed, the other columns may be missing, further ones are ignored; a row without a dataset
+belongs to the one named like the sheet, a row without a split to `train`. A video_id is any text
 without tabs, line breaks and control characters, once in the sheet; so are the other cells. A relative path counts
 from the sheet's folder in the file, and from the working directory in a `Row`.
 """
@@ -40,6 +41,7 @@ class Row(NamedTuple):
 
 COLUMNS = Row._fields
 NEEDED = ("video_id", "path")
+DEFAULT_SPLIT = "train"
 # What no cell may hold: C0, C1, line and paragraph separators, bytes that are not UTF-8 (as surrogates).
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -136,7 +138,8 @@ def _parse(text: str, path: str | Path) -> list[Row]:
     spans = _to_spans(table)
     folder = os.path.dirname(path)
     videos = [os.path.join(folder, video) for video in table.cells["path"]]
-    texts = [table.cells[name] for name in COLUMNS[2:-2]]
+    defaults = {"dataset": Path(path).stem, "split": DEFAULT_SPLIT}
+    texts = [[text or defaults.get(name, "") for text in table.cells[name]] for name in COLUMNS[2:-2]]
     return list(map(Row, table.cells["video_id"], videos, *texts, *spans))
 
 

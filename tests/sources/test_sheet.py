@@ -38,14 +38,14 @@ def test_a_row_has_every_column(sheet, tmp_path):
     assert read_sheet(path) == [Row("a", f"{tmp_path}/clips/a b.mp4", "yt", "train", "HELLO", "ase", "S1", 1.5, 20.0)]
 
 
-def test_missing_columns_are_empty_and_further_ones_ignored_in_any_order(sheet):
+def test_missing_columns_have_defaults_and_further_ones_are_ignored_in_any_order(sheet):
     path = sheet("text\tpath\tvideo_id\nA line of\u2028text\t/videos/ä.mp4\tä\n")
-    assert read_sheet(path) == [Row("ä", "/videos/ä.mp4")]
+    assert read_sheet(path) == [Row("ä", "/videos/ä.mp4", dataset="videos", split="train")]
 
 
 def test_byte_order_mark_crlf_blank_lines_and_a_missing_last_line_end_are_accepted(sheet):
     path = sheet(b"\xef\xbb\xbfvideo_id\tpath\tsplit\r\na\t/a.mp4\ttrain\r\n\r\nb\t/b.mp4\t\r\n\r\nc\t/c.mp4\ttest")
-    assert [(row.video_id, row.split) for row in read_sheet(path)] == [("a", "train"), ("b", ""), ("c", "test")]
+    assert [(row.video_id, row.split) for row in read_sheet(path)] == [("a", "train"), ("b", "train"), ("c", "test")]
 
 
 def test_relative_paths_count_from_the_sheets_folder(sheet, monkeypatch):
@@ -172,7 +172,8 @@ ROWS = st.builds(
 def test_any_rows_come_back_as_they_were_written(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("sheets") / "videos.tsv"
     write_sheet(path, rows)
-    assert read_sheet(path) == rows
+    expected = [row._replace(dataset=row.dataset or "videos", split=row.split or "train") for row in rows]
+    assert read_sheet(path) == expected
 
 
 def test_videos_below_the_sheets_folder_are_written_relative_and_others_absolute(tmp_path, monkeypatch):

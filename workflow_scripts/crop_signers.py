@@ -1,0 +1,24 @@
+"""Cut each run of frames with a signer to one steady square of the upper torso; settle the final account."""
+
+from signrep_core.store.accounts import settle
+from signrep_core.store.crops import crop_shard
+from signrep_core.store.schemas import CROPS, VIDEOS
+from signrep_core.store.tables import read_table, write_table
+
+import _job
+
+provenance = _job.start(snakemake)
+params = snakemake.params
+account = read_table(snakemake.input.account, VIDEOS)
+result = crop_shard(
+    account,
+    snakemake.input.pose,
+    snakemake.output.mp4,
+    threads=snakemake.threads,
+    target_fps=params.target_fps,
+    margin=params.margin,
+    crf=params.crf,
+    preset=params.preset,
+)
+write_table(snakemake.output.crops, CROPS, result.crops, {**provenance, "encoder": result.encoder})
+write_table(snakemake.output.account, VIDEOS, settle(account, result.outcomes), provenance)

@@ -1,0 +1,21 @@
+"""Landmarks of every frame on the common timeline, one signer followed through each video."""
+
+from signrep_core.pose.shard import extract_shard, settle
+from signrep_core.store.schemas import VIDEOS
+from signrep_core.store.tables import read_table, write_table
+
+import _job
+
+provenance = _job.start(snakemake)
+params = snakemake.params
+account = read_table(snakemake.input.account, VIDEOS)
+outcomes = extract_shard(
+    account,
+    snakemake.output.pose,
+    model=params.model,
+    target_fps=params.target_fps,
+    min_shoulder_px=params.min_shoulder_px,
+    threads=snakemake.threads,
+    provenance=provenance,
+)
+write_table(snakemake.output.account, VIDEOS, settle(account, outcomes), provenance)

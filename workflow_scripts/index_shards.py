@@ -1,0 +1,9 @@
+"""The table of all sequences, and what a reader must know of the shards."""
+
+from signrep_core.store.pack import write_index
+
+import _job
+
+provenance = _job.start(snakemake)
+inputs, outputs = snakemake.input, snakemake.output
+write_index(inputs.sequences, inputs.mp4s, outputs.index, outputs.info, provenance=provenance)

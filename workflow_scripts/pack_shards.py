@@ -1,0 +1,22 @@
+"""Join frames, packet index and targets of a shard."""
+
+from signrep_core.store.pack import pack_shard
+
+import _job
+
+provenance = _job.start(snakemake)
+inputs, outputs = snakemake.input, snakemake.output
+pack_shard(
+    snakemake.wildcards.shard,
+    account=inputs.account,
+    crops=inputs.crops,
+    crops_mp4=inputs.mp4,
+    angles=inputs.angles,
+    keypoints=inputs.keypoints,
+    activity=inputs.activity,
+    out_mp4=outputs.mp4,
+    out_frames=outputs.frames,
+    out_sequences=outputs.sequences,
+    target_fps=snakemake.params.target_fps,
+    provenance=provenance,
+)
