@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.errors import ShardError, VideoError
+from signrep_core.store.accounts import Outcome
 from signrep_core.store.encode import Encoder, EncoderSettings, join_pieces
 from signrep_core.store.files import atomic_path
 from signrep_core.store.schemas import POSE
@@ -43,10 +44,10 @@ class Cut:
 
 @dataclass(frozen=True)
 class CropResult:
-    """The shard's crops table, and what became of the videos that gave no sequence."""
+    """The shard's crops table, what became of the videos that gave no sequence, and the encoder's settings."""
 
     crops: Columns
-    rejected: dict[str, VideoError]
+    outcomes: dict[str, Outcome]
     encoder: str
 
 
@@ -75,12 +76,12 @@ def crop_shard(
 
     Raises:
         ShardError: encoding failed, or the pose table lacks an ok video. A video that cannot be cropped is in
-            `rejected` instead: no_signer, signer_too_brief, or what decoding it raised.
+            `outcomes` instead: no_signer, signer_too_brief, or what decoding it raised.
     """
     settings = EncoderSettings(size=size, fps=target_fps or 25.0, crf=crf, preset=preset, gop=gop)
     videos = _ok_videos(account)
     plans = _plan_cuts(videos, pose, margin, min_frames, max_gap)
-    rejected = {video: plan for video, plan in plans.items() if isinstance(plan, VideoError)}
+    outcomes: dict[str, Outcome] = {}
     rows: list[tuple[str, Cut]] = []
     pieces: list[tuple[Path, int]] = []
     out_mp4 = Path(out_mp4)
@@ -96,7 +97,7 @@ def crop_shard(
         try:
             for video, done in _progress(plans, pool.map(encode, range(len(plans)), plans), out_mp4.stem):
                 if isinstance(done, VideoError):
-                    rejected[video] = done
+                    outcomes[video] = Outcome("rejected", done.reason, done.detail)
                     continue
                 cuts = plans[video]
                 rows += [(video, cut) for cut in cuts]  # type: ignore[union-attr]
@@ -106,7 +107,7 @@ def crop_shard(
             raise
         with atomic_path(out_mp4) as partial:
             join_pieces(pieces, partial, settings)
-    return CropResult(_crops_columns(rows), rejected, str(settings))
+    return CropResult(_crops_columns(rows), outcomes, str(settings))
 
 
 def cut_square(rgb: NDArray[np.uint8], x0: float, y0: float, side: float, size: int) -> NDArray[np.uint8]:
@@ -222,8 +223,8 @@ def _encode_cut(path: str, frames: Iterator[Frame], cut: Cut, piece: Path, setti
                 return
         raise VideoError(
             "undecodable",
-            f"{path}: its pose goes to frame {cut.start + cut.n_frames}, decoding ended at {cut.start + encoder.n_frames}; "
-            "if the file was changed, rerun the stage extract_pose",
+            f"{path}: its pose goes to frame {cut.start + cut.n_frames}, decoding ended at frame "
+            f"{cut.start + encoder.n_frames}; if the file was changed, rerun the stage extract_pose",
         )
 
 

@@ -37,7 +37,9 @@ FORMATS = (
     "wav,mp3,flac,aac,aiff"
 )
 LONGEST_STEP_S = Fraction(60)  # a longer step between two frames is a broken clock, not a pause
-STEP_BACK_S = Fraction(1)  # a frame up to this much before its predecessor is dropped; more is a clock that restarted
+STEP_BACK_S = Fraction(
+    1, 5
+)  # a frame up to this much before its predecessor is dropped; more is a clock that restarted
 SEEK_MARGIN_S = Fraction(1, 2)  # a span's reading begins at a keyframe at least this much before it
 REORDER_PACKETS = 32  # packets leave the demuxer in decoding order; no codec reorders further than this
 READ_ERRORS_IN_A_ROW = 8  # after so many damaged reads without a packet the rest of the file is given up
@@ -325,9 +327,14 @@ class _Source:
     def _timestamps(self) -> Iterator[int | None]:
         """The packets' timestamps in the order of showing."""
         waiting: list[int] = []
+        decoded_at = None
         for packet in self._packets():
             if packet.size == 0 or packet.is_discard:
                 continue
+            if decoded_at is not None and packet.dts is not None and packet.dts < decoded_at:
+                yield from sorted(waiting)  # the file's clock restarted
+                waiting.clear()
+            decoded_at = packet.dts
             if packet.pts is None:
                 yield packet.dts
                 continue
@@ -417,6 +424,7 @@ class _Painter:
     """Decoded frames to upright RGB with square pixels, all of the first frame's size."""
 
     def __init__(self, source: _Source) -> None:
+        self._path = source.path
         self._reformatter = VideoReformatter()
         first = source.first_frame()
         self._size = _square_size(first.width, first.height, source.stream.sample_aspect_ratio)
@@ -427,7 +435,10 @@ class _Painter:
         """(H, W, 3) uint8, read-only."""
         if self._last is not None and self._last[0] is frame:
             return self._last[1]
-        rgb = np.ascontiguousarray(_upright(self._rgb(frame), self._orientation))
+        try:
+            rgb = np.ascontiguousarray(_upright(self._rgb(frame), self._orientation))
+        except (av.FFmpegError, ValueError) as error:
+            raise VideoError("undecodable", f"{self._path}: no RGB from {frame.format.name} frames: {error}") from error
         rgb.flags.writeable = False
         self._last = frame, rgb
         return rgb

@@ -1,0 +1,287 @@
+"""Reading windows out of the shards: one ranged read and one decode each, no container opened.
+
+A shard is an MP4, and a table with a row per frame of it: where the frame's packet lies and what training wants of
+the frame. `index.parquet` has a row per sequence, `info.json` what a decoder must know. Every sequence begins with a
+keyframe and has one every `gop` frames, so a window is decoded from the keyframe at or before its first frame.
+
+Legend: T frames of a window, J = 61 joints.
+"""
+
+import base64
+import json
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from numpy.typing import NDArray
+
+from signrep_core.errors import ShardError, TableError
+from signrep_core.skeleton import SKELETON_VERSION
+from signrep_core.store.schemas import FRAMES, SEQUENCES
+from signrep_core.store.tables import Columns, from_arrow, open_table, read_table
+
+FORMAT_VERSION: Final = 1  # of the shards as a whole; raise it when a reader of before could misread them
+ROWS_PER_GROUP: Final = 256  # of the frame tables: small, since a window reads the whole group that it lies in
+PACKETS: Final = ("sequence", "packet_offset", "packet_size", "keyframe")
+TARGETS: Final = (
+    "body_angles", "right_angles", "left_angles", "keypoints", "confidence", "right_active", "left_active",
+)  # fmt: skip
+
+
+class ShardReader:
+    """Random windows of a folder of shards.
+
+    Pickles without its open files, so every process of a data loader opens its own; not for several threads at once.
+
+    Args:
+        folder: holds `index.parquet` and `info.json`.
+        max_open: shards kept open; each costs two file descriptors and the table's footer, about 10 MB for a shard of
+            five hours.
+
+    Raises:
+        ShardError: another format or skeleton version.
+        TableError: the index is missing or of another version.
+    """
+
+    def __init__(self, folder: str | Path, max_open: int = 64) -> None:
+        self.folder = Path(folder)
+        self.index: Columns = read_table(self.folder / "index.parquet", SEQUENCES)
+        self.info = read_info(self.folder / "info.json")
+        self._max_open = max_open
+        self._forget()
+
+    def __len__(self) -> int:
+        """Sequences."""
+        return len(self.index["shard"])
+
+    def read_window(self, row: int, start: int, n_frames: int = 16) -> NDArray[np.uint8]:
+        """Frames start .. start + n_frames of a sequence as (T, 256, 256, 3) RGB; `row` is the index's.
+
+        Raises:
+            IndexError: the sequence has no such frames.
+            ShardError: the shard's bytes are not what its table says, naming shard and sequence.
+        """
+        frames = self._decode(row, start, n_frames)
+        rgb = np.empty((n_frames, frames[0].height, frames[0].width, 3), np.uint8)
+        for k, frame in enumerate(frames):
+            rgb[k] = self._reformatter.reformat(
+                frame, format="rgb24", src_colorspace=Colorspace.ITU709, src_color_range=ColorRange.MPEG,
+                dst_color_range=ColorRange.JPEG, threads=1,
+            ).to_ndarray()  # fmt: skip
+        return rgb
+
+    def read_planes(self, row: int, start: int, n_frames: int = 16) -> NDArray[np.uint8]:
+        """The same frames as decoded, (T, 384, 256): 256 rows of Y, 64 of U, 64 of V (yuv420p, BT.709, TV range)."""
+        return np.stack([frame.to_ndarray() for frame in self._decode(row, start, n_frames)])
+
+    def read_targets(self, row: int, start: int, n_frames: int = 16) -> Columns:
+        """TARGETS of the same frames, each (T, ...); activity, a masked array, is of the window from each frame on.
+
+        Raises:
+            IndexError, ShardError: as read_window.
+        """
+        first = self._first_row(row, start, n_frames)
+        columns = self._rows(row, first, first + n_frames)
+        return {name: columns[name] for name in TARGETS}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")} | {
+            "_max_open": self._max_open
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin without open files or a decoder: those of another process must not be used."""
+        self._pid = os.getpid()
+        self._open: OrderedDict[str, _Shard] = OrderedDict()
+        self._last: tuple[_Shard, tuple[int, int], Columns] | None = None
+        self._decoder: Any = None
+        self._reformatter = VideoReformatter()
+
+    def _first_row(self, row: int, start: int, n_frames: int) -> int:
+        """Row of the shard's frame table where a window begins."""
+        length = int(self.index["n_frames"][row])
+        if n_frames < 1 or start < 0 or start + n_frames > length:
+            raise IndexError(f"{self._name(row)}: frames {start}..{start + n_frames} of a sequence of {length}")
+        return int(self.index["first_row"][row]) + start
+
+    def _decode(self, row: int, start: int, n_frames: int) -> list[Any]:
+        """The window's decoded frames."""
+        first = self._first_row(row, start, n_frames)
+        lead = start % self.info.gop  # frames between the keyframe and the window
+        columns = self._rows(row, first - lead, first + n_frames, packets_only=True)
+        offsets, sizes = columns["packet_offset"], columns["packet_size"]
+        begin, end = int(offsets[0]), int(offsets[-1]) + int(sizes[-1])
+        if not columns["keyframe"][0] or not np.array_equal(offsets[:-1] + sizes[:-1], offsets[1:]):
+            raise self._broken(row, "its packets do not follow each other from a keyframe on")
+        data = os.pread(self._shard(row).descriptor, end - begin, begin)
+        if len(data) != end - begin:
+            raise self._broken(row, f"the MP4 ends at byte {begin + len(data)}, expected {end}")
+        frames = self._decode_packets(row, data, (offsets - begin).tolist(), sizes.tolist())
+        if len(frames) != lead + n_frames:
+            raise self._broken(row, f"{lead + n_frames} packets gave {len(frames)} frames")
+        return frames[lead:]
+
+    def _decode_packets(self, row: int, data: bytes, offsets: list[int], sizes: list[int]) -> list[Any]:
+        if self._decoder is None:
+            self._decoder = self.info.decoder()
+        frames: list[Any] = []
+        try:
+            for offset, size in zip(offsets, sizes, strict=True):
+                frames += self._decoder.decode(av.Packet(data[offset : offset + size]))
+            frames += self._decoder.decode(None)
+            self._decoder.flush_buffers()
+        except av.FFmpegError as error:
+            self._decoder = None
+            raise self._broken(row, f"its packets cannot be decoded ({error.strerror})") from error
+        if any(frame.is_corrupt for frame in frames):
+            raise self._broken(row, "its packets are damaged")
+        return frames
+
+    def _rows(self, row: int, begin: int, end: int, packets_only: bool = False) -> Columns:
+        """Rows of a sequence out of its shard's frame table."""
+        try:
+            columns = self._group_rows(self._shard(row), begin, end, packets_only)
+        except (OSError, pa.ArrowException) as error:
+            raise self._broken(row, f"its table cannot be read ({error})") from error
+        if len(columns["sequence"]) != end - begin or (columns["sequence"] != self.index["sequence"][row]).any():
+            raise self._broken(row, f"rows {begin}..{end} of its table belong to another sequence")
+        return columns
+
+    def _group_rows(self, shard: "_Shard", begin: int, end: int, packets_only: bool) -> Columns:
+        """Rows of a frame table; the row groups read last are kept, for they hold a window's targets and packets."""
+        groups, offset = shard.groups(begin, end)
+        if self._last is not None and self._last[:2] == (shard, groups):
+            columns = self._last[2]
+        else:
+            columns = shard.read(groups, PACKETS if packets_only else PACKETS + TARGETS)
+            if not packets_only:
+                self._last = shard, groups, columns
+        return {name: values[begin - offset : end - offset] for name, values in columns.items()}
+
+    def _shard(self, row: int) -> "_Shard":
+        """The open shard of a sequence; the one used longest ago is closed where there are too many."""
+        if self._pid != os.getpid():
+            self._forget()  # forked: the files' positions and the decoder are the parent's
+        name = self.index["shard"][row]
+        shard = self._open.pop(name, None)
+        if shard is None:
+            while len(self._open) >= self._max_open:
+                self._open.popitem(last=False)[1].close()
+            shard = self._open_shard(row, name)
+        self._open[name] = shard
+        return shard
+
+    def _open_shard(self, row: int, name: str) -> "_Shard":
+        mp4, frames = (self.folder / self.info.paths[kind].format(shard=name) for kind in ("mp4", "frames"))
+        try:
+            return _Shard(mp4, frames)
+        except (OSError, TableError) as error:
+            raise self._broken(row, f"{error}; copy the whole folder of shards again") from error
+
+    def _broken(self, row: int, what: str) -> ShardError:
+        return ShardError(f"{self._name(row)}: {what}; pack the shard again: snakemake --forcerun crop_signers")
+
+    def _name(self, row: int) -> str:
+        return (
+            f"{self.folder}: shard {self.index['shard'][row]}, sequence {self.index['sequence'][row]} "
+            f"of video {self.index['video_id'][row]!r}"
+        )
+
+
+class _Shard:
+    """A shard's two open files."""
+
+    def __init__(self, mp4: Path, frames: Path) -> None:
+        self._table: pq.ParquetFile = open_table(frames, FRAMES)
+        try:
+            self.descriptor = os.open(mp4, os.O_RDONLY)
+        except OSError:
+            self._table.close()
+            raise
+        metadata = self._table.metadata
+        counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        self._bounds = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+    def groups(self, begin: int, end: int) -> tuple[tuple[int, int], int]:
+        """First and last row group that rows begin..end lie in, and the row that the first begins with."""
+        first, last = np.searchsorted(self._bounds, [begin, end - 1], side="right") - 1
+        return (int(first), int(last)), int(self._bounds[first])
+
+    def read(self, groups: tuple[int, int], names: tuple[str, ...]) -> Columns:
+        """Columns of some row groups."""
+        table = self._table.read_row_groups(range(groups[0], groups[1] + 1), columns=list(names), use_threads=False)
+        return from_arrow(table, FRAMES)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        self._table.close()
+
+
+# ---------------------------------------------------------------- info.json
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """What a reader must know of all shards of a folder: the content of info.json."""
+
+    encoder: str  # settings, as recorded
+    codec: str
+    extradata: bytes  # the decoder's parameters (avcC)
+    width: int
+    height: int
+    pix_fmt: str
+    gop: int
+    counts: dict[str, int]
+    paths: dict[str, str]
+
+    def decoder(self) -> Any:
+        """A decoder for the shards' packets."""
+        decoder = av.CodecContext.create(self.codec, "r")
+        decoder.extradata = self.extradata
+        decoder.thread_count = 1  # a frame thread holds frames back, and the loader runs many processes
+        decoder.options = {"err_detect": "explode"}
+        return decoder
+
+    def to_json(self) -> dict[str, Any]:
+        """As written to info.json."""
+        return {
+            "format": "signrep shards",
+            "version": FORMAT_VERSION,
+            "skeleton": SKELETON_VERSION,
+            **{name: getattr(self, name) for name in ("encoder", "codec", "width", "height", "pix_fmt", "gop")},
+            "extradata": base64.b64encode(self.extradata).decode(),
+            "counts": self.counts,
+            "paths": self.paths,
+        }
+
+
+def read_info(path: str | Path) -> ShardInfo:
+    """Read info.json.
+
+    Raises:
+        ShardError: it is missing or broken, or of another format or skeleton version.
+    """
+    redo = "rerun the stage index_shards, or copy the whole folder of shards again"
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        versions = found["version"], found["skeleton"]
+        if versions != (FORMAT_VERSION, SKELETON_VERSION):
+            raise ShardError(
+                f"{path}: expected format version {FORMAT_VERSION} and skeleton version {SKELETON_VERSION}, "
+                f"found {versions[0]} and {versions[1]}; {redo}"
+            )
+        names = ("encoder", "codec", "width", "height", "pix_fmt", "gop", "counts", "paths")
+        return ShardInfo(extradata=base64.b64decode(found["extradata"]), **{name: found[name] for name in names})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ShardError(f"{path}: cannot be read as the shards' info ({error!r}); {redo}") from error
