@@ -1,0 +1,122 @@
+"""Augmentation: one draw per window, never a mirror image."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from signrep_core.data import augment as module
+from signrep_core.data.augment import Draws, augment, draw_augmentations, prepare
+
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+
+def nothing(n: int) -> Draws:
+    return Draws(
+        torch.tensor([[0.0, 0.0, 1.0, 1.0]] * n),
+        torch.full((n,), -1),
+        torch.zeros(n),
+        torch.zeros(n, dtype=torch.bool),
+    )
+
+
+def pixels(video: torch.Tensor) -> torch.Tensor:
+    """Undo the normalisation: (B, 3, T, S, S) in 0..255."""
+    return 255 * (video * STD[:, None, None, None] + MEAN[:, None, None, None])
+
+
+def noise(n: int = 2, t: int = 3, side: int = 32) -> torch.Tensor:
+    return torch.randint(0, 256, (n, t, side, side, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+
+
+def test_with_nothing_drawn_the_pixels_stay() -> None:
+    frames = noise()
+    torch.testing.assert_close(
+        pixels(augment(frames, nothing(2), 32)), frames.permute(0, 4, 1, 2, 3).float(), rtol=0, atol=1e-3
+    )
+
+
+def test_imagenet_statistics() -> None:
+    black = augment(torch.zeros(1, 1, 8, 8, 3, dtype=torch.uint8), nothing(1), 8)
+    torch.testing.assert_close(black[0, :, 0, 0, 0], -MEAN / STD)
+
+
+def test_all_frames_of_a_window_get_the_same_draw_and_windows_get_their_own() -> None:
+    frame = noise(1, 1, 64)
+    frames = frame.expand(4, 5, -1, -1, -1).contiguous()  # the same picture everywhere
+    video = augment(frames, draw_augmentations(4, torch.Generator().manual_seed(1)), 48)
+    assert video.shape == (4, 3, 5, 48, 48)
+    for window in video:
+        assert all(torch.equal(window[:, 0], window[:, t]) for t in range(5))
+    assert not torch.equal(video[0], video[1])
+
+
+def test_left_stays_left() -> None:
+    frames = torch.zeros(20, 2, 64, 64, 3, dtype=torch.uint8)
+    frames[:, :, :, :32] = 200  # bright at the left
+    video = augment(frames, draw_augmentations(20, torch.Generator().manual_seed(2)), 32).mean((1, 2, 3))  # (20, 32)
+    assert (video[:, 0] >= video[:, -1]).all()
+
+
+def test_the_crop_is_the_drawn_one() -> None:
+    frames = torch.zeros(1, 1, 64, 64, 3, dtype=torch.uint8)
+    frames[0, 0, 16:48, 32:64] = 255
+    draws = dataclasses.replace(nothing(1), crop=torch.tensor([[0.25, 0.5, 0.5, 0.5]]))
+    torch.testing.assert_close(
+        pixels(augment(frames, draws, 32)), torch.full((1, 3, 1, 32, 32), 255.0), rtol=0, atol=1e-2
+    )
+
+
+def test_gray_windows_have_equal_channels_and_only_they() -> None:
+    draws = dataclasses.replace(nothing(2), gray=torch.tensor([True, False]))
+    out = pixels(augment(noise(), draws, 32))
+    torch.testing.assert_close(out[0, 0], out[0, 2], rtol=0, atol=1e-2)
+    assert not torch.allclose(out[1, 0], out[1, 2], atol=1)
+
+
+def test_a_low_colour_temperature_reddens() -> None:
+    frames = torch.full((2, 1, 8, 8, 3), 100, dtype=torch.uint8)
+    draws = dataclasses.replace(nothing(2), illuminant=torch.tensor([0, 24]))
+    out = pixels(augment(frames, draws, 8))[:, :, 0, 0, 0]
+    assert out[0, 0] > 120 > 100 > out[0, 2]  # 3000 K: red gains, blue loses
+    assert out[1, 0] < 100 < out[1, 2]  # 15000 K
+    torch.testing.assert_close(out[:, 1], torch.full((2,), 100.0), rtol=0, atol=1e-2)
+
+
+def test_blur_smooths_without_changing_the_mean() -> None:
+    draws = dataclasses.replace(nothing(1), sigma=torch.tensor([2.0]))
+    frames = noise(1, 2, 64)
+    sharp, blurred = pixels(augment(frames, nothing(1), 64)), pixels(augment(frames, draws, 64))
+    assert blurred.std() < 0.8 * sharp.std()
+    assert abs(blurred.mean() - sharp.mean()) < 1
+
+
+def test_crops_stay_inside_the_picture_and_in_the_range_of_areas() -> None:
+    crop = draw_augmentations(500, torch.Generator().manual_seed(3)).crop
+    y, x, height, width = crop.T
+    assert (y >= 0).all()
+    assert (x >= 0).all()
+    assert (y + height <= 1 + 1e-6).all()
+    assert (x + width <= 1 + 1e-6).all()
+    assert (height * width).min() > module.CROP_AREA[0] * 0.95
+
+
+def test_shares_of_what_is_drawn() -> None:
+    draws = draw_augmentations(2000, torch.Generator().manual_seed(4))
+    assert (draws.illuminant >= 0).float().mean().item() == pytest.approx(module.JITTER_P, abs=0.05)
+    assert (draws.sigma > 0).float().mean().item() == pytest.approx(module.BLUR_P, abs=0.05)
+    assert draws.gray.float().mean().item() == pytest.approx(module.GRAY_P, abs=0.05)
+
+
+def test_evaluation_cuts_the_centre_without_resizing_at_the_papers_size() -> None:
+    frames = noise(1, 1, 256)
+    torch.testing.assert_close(
+        pixels(prepare(frames, 224))[0, :, 0], frames[0, 0, 16:240, 16:240].permute(2, 0, 1).float(), rtol=0, atol=1e-3
+    )
+
+
+def test_evaluation_is_the_same_for_each_frame_alone() -> None:
+    frames = noise(1, 4, 64)
+    together = prepare(frames, 48)
+    alone = torch.cat([prepare(frames[:, t : t + 1], 48) for t in range(4)], 2)
+    torch.testing.assert_close(together, alone)

@@ -1,0 +1,117 @@
+"""The losses by hand calculation."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from signrep_core.body.targets import PRIORS, Target
+from signrep_core.model import losses
+
+
+def targets_of(value: float, valid: bool = True) -> dict[str, Target]:
+    return {
+        name: Target(torch.full((1, 16, *p.shape), value), torch.full((1, 16, *p.shape[:-1]), valid))
+        for name, p in PRIORS.items()
+    }
+
+
+def zeros() -> dict[str, torch.Tensor]:
+    return {name: torch.zeros(1, 16, *p.shape) for name, p in PRIORS.items()}
+
+
+def test_masked_mean_looks_at_valid_values_only() -> None:
+    values, valid = torch.tensor([1.0, 2.0, 100.0]), torch.tensor([True, True, False])
+    assert losses.masked_mean(values, valid).item() == 1.5
+
+
+def test_a_loss_with_nothing_valid_is_zero_and_so_is_its_gradient() -> None:
+    predicted = torch.tensor([1.0, math.nan], requires_grad=True)
+    loss = losses.masked_mean(predicted, torch.tensor([False, False]))
+    loss.backward()
+    assert loss.item() == 0
+    assert predicted.grad.tolist() == [0, 0]
+    found = losses.prior_losses(zeros(), targets_of(1.0, valid=False))
+    assert losses.reconstruction_loss(found).item() == 0
+
+
+def test_the_scale_multiplies_the_target() -> None:
+    found = losses.prior_losses(zeros(), targets_of(0.5))
+    assert found["body_keypoints"].item() == pytest.approx(0.5)  # ψ = 1
+    assert found["right_keypoints"].item() == pytest.approx(1.0)  # ψ = 2
+    assert found["left_distances"].item() == pytest.approx(2.0)  # ψ = 4
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("l1", 2.0), ("mse", 4.0), ("smooth_l1", 1.5)])
+def test_the_error_of_a_value_can_be_chosen(kind: losses.PriorLoss, expected: float) -> None:
+    found = losses.prior_losses(zeros(), targets_of(2.0), kind)
+    assert found["body_angles"].item() == pytest.approx(expected)
+
+
+def test_reconstruction_has_the_weights_of_table_9() -> None:
+    ones = {name: torch.tensor(1.0) for name in [*PRIORS, "activity"]}
+    assert losses.reconstruction_loss(ones).item() == pytest.approx(6 * 10 + 3 * 20 + 0.2)
+
+
+def test_the_mean_over_ranks_is_the_mean_over_the_batch() -> None:
+    """Two ranks with 3 and 1 valid values, each dividing by the average count."""
+    ranks = [(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([True, True, True])),
+             (torch.tensor([10.0, 0.0, 0.0]), torch.tensor([True, False, False]))]  # fmt: skip
+    shares = [losses.masked_mean(v, m, lambda _count: torch.tensor(2.0)) for v, m in ranks]
+    assert torch.stack(shares).mean().item() == pytest.approx(16 / 4)
+
+
+def test_activity_is_masked_cross_entropy() -> None:
+    logits = torch.tensor([[0.0, 50.0]])
+    active, known = torch.tensor([[True, False]]), torch.tensor([[True, False]])
+    assert losses.activity_loss(logits, active, known).item() == pytest.approx(math.log(2))
+
+
+def test_variance_of_spread_features_is_free_and_of_collapsed_ones_costs_one_each() -> None:
+    spread = torch.tensor([[2.0, -3.0], [-2.0, 3.0]])
+    assert losses.variance_loss(spread).item() == 0
+    collapsed = torch.zeros(4, 3)
+    assert losses.variance_loss(collapsed).item() == pytest.approx(1 - 0.01)  # σ = √1e-4
+    assert losses.variance_loss(collapsed, divide=False).item() == pytest.approx(3 * (1 - 0.01))
+
+
+def test_covariance_by_hand() -> None:
+    z = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])  # C = [[2, 2], [2, 2]]
+    assert losses.covariance_loss(z, divide=False).item() == pytest.approx(8)
+    assert losses.covariance_loss(z).item() == pytest.approx(4)
+    independent = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    assert losses.covariance_loss(independent).item() == pytest.approx(0, abs=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 12), st.integers(1, 9), st.integers(0, 1000))
+def test_covariance_equals_the_definition(batch: int, width: int, seed: int) -> None:
+    z = torch.randn(batch, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).float()
+    c = torch.cov(z.T).reshape(width, width)
+    expected = (c.square().sum() - c.diagonal().square().sum()).item() / width
+    assert losses.covariance_loss(z).item() == pytest.approx(expected, rel=1e-3, abs=1e-5)
+
+
+def test_adversarial_pulls_each_answer_to_the_mean_of_the_other() -> None:
+    loss = losses.adversarial_loss(
+        torch.tensor([1.0, 3.0]), torch.tensor([0.0, 0.0]), torch.tensor(2.0), torch.tensor(-1.0)
+    )
+    assert loss.item() == pytest.approx((4 + 16) / 2 + 4)
+
+
+def test_discriminator_loss_by_hand() -> None:
+    assert losses.discriminator_loss(torch.zeros(3), torch.zeros(3)).item() == pytest.approx(math.log(2))
+    assert losses.discriminator_loss(torch.full((2,), 40.0), torch.full((2,), -40.0)).item() == pytest.approx(0)
+    assert losses.discriminator_loss(torch.tensor([-3.0]), torch.tensor([-50.0])).item() == pytest.approx(
+        0.5 * math.log(1 + math.e**3)
+    )
+
+
+def test_effective_rank_counts_directions() -> None:
+    line = torch.outer(torch.tensor([1.0, -1.0, 2.0]), torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    assert losses.effective_rank(line).item() == pytest.approx(1, abs=1e-3)
+    cross = torch.tensor([[1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, -1.0, 0]])
+    assert losses.effective_rank(cross).item() == pytest.approx(2, abs=1e-3)
+    assert losses.effective_rank(torch.zeros(4, 3)).item() == pytest.approx(1)
