@@ -180,3 +180,22 @@ def features_schema(width: int) -> Schema:
             Column("left_active", FLOAT),
         ),
     )  # fmt: skip
+
+# What the synthetic signer really did. `joints` are forward kinematics of the angles, in body axes; `camera_joints` the
+# same points in camera axes (x right, y down, z away), which is what a detector's landmarks are compared with. Both have
+# the neck at the origin.
+TRUTH = Schema(
+    "truth", 1, "synthesize",
+    (
+        *_FRAME_KEYS,
+        *_ANGLES,
+        Column("body_offsets", FLOAT, (N_BODY_OFFSETS,)),   # the signer's true bone lengths
+        Column("hand_offsets", FLOAT, (N_HAND_OFFSETS,)),
+        Column("joints", FLOAT, (N_JOINTS, 3)),
+        Column("camera_joints", FLOAT, (N_JOINTS, 3)),
+        Column("image_xy", FLOAT, (N_JOINTS, 2)),           # pixels; may lie outside the picture
+        Column("right_signing", BOOL),                      # the hand takes part in a sign's stroke
+        Column("left_signing", BOOL),
+        Column("gloss", TEXT),                              # the sign under way, empty in rest and transitions
+    ),
+)  # fmt: skip
