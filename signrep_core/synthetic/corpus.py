@@ -1,0 +1,279 @@
+"""Corpora of synthetic signers: planned from a seed in an instant, rendered video by video, with the truth as a table.
+
+A plan is a list of `Performance`s, a pure function of its arguments, so that a workflow knows its videos before any is
+rendered. Each video is rendered on its own and atomically: rendering can be spread over processes or machines, and goes
+on where it was stopped. Splits share no signer.
+
+Three kinds: `isolated`, one sign per video; `sentences`, a gloss sequence with an English-like text; `pretraining`,
+long unlabelled signing.
+"""
+
+import csv
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from signrep_core.skeleton import SIDES
+from signrep_core.sources.sheet import COLUMNS, Row
+from signrep_core.store.files import atomic_path, write_text
+from signrep_core.store.schemas import TRUTH
+from signrep_core.store.tables import TableWriter
+from signrep_core.synthetic.perform import NO_GLOSS, Motion, perform
+from signrep_core.synthetic.signer import Scene, Signer, make_scene, make_signer, project
+from signrep_core.synthetic.signs import ORDER, make_sentence
+
+Kind = Literal["isolated", "sentences", "pretraining"]
+DATASET: Final = "synthetic"
+SIGNS_PER_STREAM: Final = 10  # of a pretraining video
+CRF: Final = 18
+NOISE: Final = 1.5 / 255  # standard deviation of the sensor's noise
+_PEOPLE, _VIDEOS = 1, 2  # streams of randomness
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Performance:
+    """One video to be: who signs what, and the seed of everything else about it."""
+
+    video_id: str
+    split: str
+    signer: str
+    signer_seed: int
+    seed: int
+    glosses: tuple[str, ...]
+    text: str
+    kind: Kind
+    size: int
+    fps: float
+
+    @property
+    def gloss(self) -> str:
+        """The sheet's gloss: the glosses in order, nothing for unlabelled signing."""
+        return "" if self.kind == "pretraining" else " ".join(self.glosses)
+
+    def sheet_row(self, folder: str | Path) -> dict[str, str]:
+        """The video's row of the sheet, with its sentence as the extra column `text`."""
+        row = _row(self, folder)
+        return {
+            **{name: "" if value is None else str(value) for name, value in row._asdict().items()},
+            "text": self.text,
+        }
+
+
+def plan_corpus(
+    *, signers: int, glosses: int, takes: int, seed: int, size: int, kind: Kind = "isolated", fps: float = 25.0
+) -> list[Performance]:
+    """The videos of a corpus, signer by signer, without rendering any.
+
+    Args:
+        signers: people, divided among train, val and test.
+        glosses: how many of `signs.ORDER` are used.
+        takes: performances of each gloss by each signer; of the other kinds, videos of each signer.
+        seed: of everything; other seeds give other people.
+        size: side of the square pictures in pixels.
+
+    Raises:
+        ValueError: a number is out of range, or the grammar needs more glosses.
+    """
+    if not (signers >= 1 and takes >= 1 and size >= 32 and 1 <= glosses <= len(ORDER)):
+        raise ValueError(
+            f"synthetic corpus: expected signers >= 1, takes >= 1, size >= 32 and 1 <= glosses <= {len(ORDER)}, "
+            f"got {signers}, {takes}, {size}, {glosses}"
+        )
+    plan: list[Performance] = []
+    for person, split in enumerate(_splits(signers)):
+        signer_seed = _number(seed, _PEOPLE, person)
+        for i in range(takes * (glosses if kind == "isolated" else 1)):
+            number = _number(seed, _VIDEOS, person, i)
+            names, text = _content(kind, i, glosses, number)
+            label = f"{names[0].lower()}-{i // glosses}" if kind == "isolated" else f"{kind}-{i:03d}"
+            plan.append(
+                Performance(
+                    f"s{person:03d}-{label}", split, f"s{person:03d}", signer_seed, number, names, text, kind, size, fps
+                )
+            )
+    return plan
+
+
+def sheet_rows(performances: Sequence[Performance], folder: str | Path = "videos") -> list[Row]:
+    """The rows of the corpus's sheet; videos lie in `folder`."""
+    return [_row(performance, folder) for performance in performances]
+
+
+def render_video(performance: Performance, path: str | Path) -> int:
+    """Render one video as an MP4 (H.264), atomically; returns its number of frames."""
+    import av
+
+    from signrep_core.synthetic.anatomy import build_surface
+
+    signer, scene, motion = _act(performance)
+    surface = build_surface(signer)
+    noise = np.random.default_rng([performance.seed, 31])
+    with atomic_path(path) as partial, av.open(str(partial), "w") as container:
+        stream = container.add_stream("libx264", rate=round(performance.fps))
+        stream.width = stream.height = performance.size
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(CRF), "preset": "veryfast", "threads": "1"}
+        for picture in _pictures(surface, scene, motion, performance.size):
+            grain = noise.normal(0, NOISE, picture.shape[:2]).astype(np.float32)
+            values = (np.clip(picture + grain[..., None], 0, 1) * 255 + 0.5).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
+        container.mux(stream.encode())
+    return len(motion)
+
+
+def write_truth(performances: Sequence[Performance], path: str | Path) -> None:
+    """Write the true angles, bones and joints of every frame (store.schemas.TRUTH), one row group per video."""
+    with TableWriter(path, TRUTH) as writer:
+        for performance in performances:
+            writer.write(true_columns(performance))
+
+
+def true_columns(performance: Performance) -> dict[str, Any]:
+    """The truth about one video, as columns of store.schemas.TRUTH."""
+    from signrep_core.body.kinematics import forward_kinematics
+
+    signer, scene, motion = _act(performance)
+    n = len(motion)
+    joints = forward_kinematics(motion.body, motion.right, motion.left, signer.body_offsets, signer.hand_offsets)
+    camera = joints @ scene.view.T
+    return {
+        "video_id": [performance.video_id] * n,
+        "frame": np.arange(n, dtype=np.int32),
+        "time_s": np.arange(n) / motion.fps,
+        "body_angles": motion.body,
+        "right_angles": motion.right,
+        "left_angles": motion.left,
+        "body_offsets": np.broadcast_to(signer.body_offsets, (n, len(signer.body_offsets))),
+        "hand_offsets": np.broadcast_to(signer.hand_offsets, (n, len(signer.hand_offsets))),
+        "joints": joints,
+        "camera_joints": camera,
+        "image_xy": project(scene, camera, performance.size),
+        **{f"{side}_signing": motion.signing[side] for side in SIDES},
+        "gloss": [performance.glosses[k] if k != NO_GLOSS else "" for k in motion.gloss],
+    }
+
+
+def write_corpus(
+    out: str | Path, *, signers: int, glosses: int, takes: int, seed: int = 0, size: int = 320, fps: float = 25.0,
+    processes: int = 1, kind: Kind = "isolated",
+) -> list[Performance]:  # fmt: skip
+    """Write a whole corpus to a folder: videos/*.mp4, truth.parquet and, last, the sheet videos.tsv.
+
+    Videos that are there are kept: run it again to go on after an interruption.
+    """
+    plan = plan_corpus(signers=signers, glosses=glosses, takes=takes, seed=seed, size=size, kind=kind, fps=fps)
+    out = Path(out)
+    render_videos(plan, out / "videos", processes=processes)
+    write_truth(plan, out / "truth.parquet")
+    write_corpus_sheet(plan, out / "videos.tsv", "videos")
+    return plan
+
+
+def render_videos(performances: Sequence[Performance], folder: str | Path, *, processes: int = 1) -> None:
+    """Render the videos that `folder` does not hold yet, `processes` at a time, with progress and ETA."""
+    from signrep_core.progress import Progress
+    from signrep_core.synthetic.farm import render_all
+
+    folder = Path(folder)
+    missing = [performance for performance in performances if not video_path(performance, folder).exists()]
+    if len(missing) < len(performances):
+        _log.info("%s: %d of %d videos are there already", folder, len(performances) - len(missing), len(performances))
+    done = 0
+    with Progress("synthesize", sum(map(count_frames, missing))) as progress:
+        tasks = [(performance, video_path(performance, folder)) for performance in missing]
+        for frames in render_all(tasks, processes):
+            done += 1
+            progress.advance(frames, note=f"{done}/{len(missing)} videos")
+
+
+def write_corpus_sheet(performances: Sequence[Performance], path: str | Path, folder: str | Path) -> None:
+    """Write the sheet with its extra column `text`; `folder` is as the sheet shall name it."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*COLUMNS, "text"], delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(performance.sheet_row(folder) for performance in performances)
+    write_text(path, text.getvalue())
+
+
+def video_path(performance: Performance, folder: str | Path) -> Path:
+    """Where a video lies in the folder of videos."""
+    return Path(folder) / f"{performance.video_id}.mp4"
+
+
+def count_frames(performance: Performance) -> int:
+    """How many frames the video will have; nothing is rendered."""
+    return len(_act(performance)[2])
+
+
+def to_json(performance: Performance) -> dict[str, Any]:
+    """A performance as plain values."""
+    return asdict(performance)
+
+
+def from_json(values: dict[str, Any]) -> Performance:
+    """A performance back from plain values."""
+    return Performance(**{**values, "glosses": tuple(values["glosses"])})
+
+
+def _row(performance: Performance, folder: str | Path) -> Row:
+    return Row(
+        video_id=performance.video_id,
+        path=str(video_path(performance, folder)),
+        dataset=DATASET,
+        split=performance.split,
+        gloss=performance.gloss,
+        signer=performance.signer,
+    )
+
+
+def _splits(signers: int) -> list[str]:
+    """The split of each signer: about a quarter test, an eighth val, at least one of each where there are three."""
+    test = max(1, round(signers / 4)) if signers > 1 else 0
+    val = max(1, round(signers / 8)) if signers > 2 else 0
+    return ["train"] * (signers - val - test) + ["val"] * val + ["test"] * test
+
+
+def _number(*key: int) -> int:
+    """A number that follows from the key alone."""
+    return int(np.random.SeedSequence(key).generate_state(1)[0])
+
+
+def _content(kind: Kind, i: int, glosses: int, number: int) -> tuple[tuple[str, ...], str]:
+    """What is signed in a signer's i-th video, and its text."""
+    rng = np.random.default_rng([number, 32])
+    if kind == "isolated":
+        return (ORDER[i % glosses],), ""
+    if kind == "sentences":
+        return make_sentence(rng, frozenset(ORDER[:glosses]))
+    return tuple(ORDER[k] for k in rng.integers(0, glosses, SIGNS_PER_STREAM)), ""
+
+
+@lru_cache(maxsize=4)
+def _act(performance: Performance) -> tuple[Signer, Scene, Motion]:
+    signer = make_signer(performance.signer_seed)
+    scene = make_scene(performance.seed, signer)
+    return signer, scene, perform(signer, performance.glosses, performance.seed, performance.fps)
+
+
+def _pictures(surface: Any, scene: Scene, motion: Motion, size: int, batch: int = 1) -> Any:
+    """The video's pictures, (size, size, 3) sRGB in 0..1."""
+    from signrep_core.synthetic.render import Expression, backdrop, render
+    from signrep_core.synthetic.surface import pose_signer
+
+    wall = backdrop(scene, size).astype(np.float32)
+    for start in range(0, len(motion), batch):
+        take = slice(start, start + batch)
+        body, right, left, lids, mouth, brows = (
+            values[take].astype(np.float32)
+            for values in (motion.body, motion.right, motion.left, motion.lids, motion.mouth, motion.brows)
+        )
+        pose = pose_signer(surface.signer, body, right, left)
+        yield from render(surface, pose, Expression(lids, mouth, brows), scene, wall, size)

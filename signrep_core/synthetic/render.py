@@ -1,0 +1,250 @@
+"""Rasterises and shades the signer's mesh, a batch of frames at a time, alike in numpy and in torch (on a GPU).
+
+Triangles are cut into rows and rows into pixels (so that no pixel is visited in vain), the nearest wins, and each
+covered pixel is shaded once: key, fill and sky light, a soft shadow of near things (ambient occlusion), and a painted
+face. Pictures are rendered at SUPERSAMPLE times their size and averaged, in linear light.
+
+Legend: B frames, V vertices, F faces, H × W pixels of the supersampled picture, N covered pixels.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from signrep_core.synthetic.arrays import (
+    Array,
+    blur,
+    clip,
+    integer,
+    like,
+    namespace,
+    positions,
+    real,
+    repeat,
+    scatter_max,
+    steps_within,
+    unit,
+    where_true,
+)  # fmt: skip
+from signrep_core.synthetic.paint import paint
+from signrep_core.synthetic.signer import Floats, Scene
+from signrep_core.synthetic.surface import PART, Pose, Surface
+
+SUPERSAMPLE: Final = 2
+GAMMA: Final = 2.2
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What the face does, per frame: eyelids 0 shut .. 1 open, mouth 0 closed .. 1 open, brows -1 .. 1 raised."""
+
+    lids: Array  # (B,)
+    mouth: Array
+    brows: Array
+
+
+def rasterise(corners: Array, height: int, width: int) -> tuple[Array, Array, Array]:
+    """The triangle seen at each covered pixel.
+
+    Args:
+        corners: (B, F, 3, 3) x, y in pixels and 1/depth of each triangle's corners.
+
+    Returns:
+        pixel (N,) index into B·H·W, face (N,) index into B·F, weights (N, 3) of its corners (true in perspective),
+        sorted by pixel.
+    """
+    xp = namespace(corners)
+    frames, faces = corners.shape[:2]
+    flat = corners.reshape(frames * faces, 3, 3)
+    x, y = flat[..., 0], flat[..., 1]
+    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
+    low, high = _min3(y), _max3(y)
+    seen = (area < -1e-6) & (high > 0) & (low < height) & (_max3(x) > 0) & (_min3(x) < width)
+    (face,) = where_true(seen)
+    top = clip(xp.ceil(low[face] - 0.5), 0, height)
+    rows = integer(clip(xp.ceil(high[face] - 0.5), 0, height) - top)
+    item = repeat(positions(len(face), face), rows)  # one item per triangle and row
+    row = integer(top)[item] + steps_within(rows, item)
+    left, right = _row_span(flat[face], item, real(row, corners) + 0.5)
+    start = integer(clip(xp.ceil(left - 0.5), 0, width))
+    count = clip(integer(clip(xp.ceil(right - 0.5), 0, width)) - start, 0, None)
+    run = repeat(positions(len(count), count), count)  # one item per pixel
+    column = start[run] + steps_within(count, run)
+    face, row = face[item[run]], row[run]
+    pixel = (face // faces * height + row) * width + column
+    weights, nearness = _weights(flat, area, face, real(column, corners) + 0.5, real(row, corners) + 0.5)
+    buffer = corners.reshape(-1)[:1].repeat(frames * height * width) * 0
+    scatter_max(buffer, pixel, nearness)
+    front = nearness == buffer[pixel]
+    owner = positions(frames * height * width, pixel) * 0 - 1
+    (kept,) = where_true(front)
+    owner[pixel[kept]] = kept
+    (pixel,) = where_true(owner >= 0)
+    kept = owner[pixel]
+    return pixel, face[kept], weights[kept]
+
+
+def _min3(values: Array) -> Array:
+    xp = namespace(values)
+    return xp.minimum(xp.minimum(values[..., 0], values[..., 1]), values[..., 2])
+
+
+def _max3(values: Array) -> Array:
+    xp = namespace(values)
+    return xp.maximum(xp.maximum(values[..., 0], values[..., 1]), values[..., 2])
+
+
+def _row_span(corners: Array, item: Array, middle: Array) -> tuple[Array, Array]:
+    """Where each row's middle line enters and leaves its triangle; each edge is taken from its upper end."""
+    xp = namespace(corners)
+    left, right = middle * 0 + 1e9, middle * 0 - 1e9
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        swap = corners[:, a, 1] > corners[:, b, 1]
+        upper = xp.where(swap[:, None], corners[:, b, :2], corners[:, a, :2])
+        lower = xp.where(swap[:, None], corners[:, a, :2], corners[:, b, :2])
+        slope = (lower[:, 0] - upper[:, 0]) / clip(lower[:, 1] - upper[:, 1], 1e-9, None)
+        upper_y = upper[:, 1][item]
+        crossed = (upper_y <= middle) & (lower[:, 1][item] > middle)
+        x = upper[:, 0][item] + (middle - upper_y) * slope[item]
+        left = xp.where(crossed & (x < left), x, left)
+        right = xp.where(crossed & (x > right), x, right)
+    return left, right
+
+
+def _weights(flat: Array, area: Array, face: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    """Corner weights (N, 3), true in perspective, and 1/depth (N,) at pixel middles."""
+    xp = namespace(flat)
+    inverse = 1 / xp.where(area < -1e-6, area, area * 0 - 1)
+    p = flat - flat[:, :1]
+    # screen weights of corners 1 and 2 are linear in the offset from corner 0
+    gradients = xp.stack(
+        (p[:, 2, 1] * inverse, -p[:, 2, 0] * inverse, -p[:, 1, 1] * inverse, p[:, 1, 0] * inverse,
+         flat[:, 0, 0], flat[:, 0, 1], flat[:, 0, 2], flat[:, 1, 2], flat[:, 2, 2]), -1
+    )[face]  # fmt: skip
+    dx, dy = x - gradients[:, 4], y - gradients[:, 5]
+    w1 = gradients[:, 0] * dx + gradients[:, 1] * dy
+    w2 = gradients[:, 2] * dx + gradients[:, 3] * dy
+    q0, q1, q2 = (1 - w1 - w2) * gradients[:, 6], w1 * gradients[:, 7], w2 * gradients[:, 8]
+    nearness = q0 + q1 + q2
+    return xp.stack((q0, q1, q2), -1) / nearness[:, None], nearness
+
+
+def render(surface: Surface, pose: Pose, expression: Expression, scene: Scene, backdrop: Array, size: int) -> Array:
+    """Pictures of a posed signer.
+
+    Args:
+        surface, pose: the mesh and what it hangs on; B frames, body axes.
+        expression: the face.
+        scene: camera and light.
+        backdrop: (S, S, 3) linear light, S = SUPERSAMPLE · size, or broadcastable (B, S, S, 3).
+        size: side of the square pictures in pixels.
+
+    Returns:
+        (B, size, size, 3) sRGB in 0..1, in the floating type of the pose.
+    """
+    xp = namespace(pose.joints)
+    view = like(scene.view, pose.joints)
+    vertices = surface.vertices(pose)
+    normals = xp.einsum("bvi,ji->bvj", surface.normals(vertices), view)
+    placed = xp.einsum("bvi,ji->bvj", vertices, view) + like(scene.neck, pose.joints)
+    side = size * SUPERSAMPLE
+    nearness = 1 / placed[..., 2]
+    screen = xp.stack(
+        (scene.focal * side * placed[..., 0] * nearness + side / 2,
+         scene.focal * side * placed[..., 1] * nearness + side / 2, nearness), -1
+    )  # fmt: skip
+    faces = like(surface.faces, pose.joints)
+    pixel, face, weights = rasterise(screen[:, faces], side, side)
+    frame, face = face // len(surface.faces), face % len(surface.faces)
+    corner = faces[face] + (frame * placed.shape[1])[:, None]
+    attributes = xp.concatenate((placed, normals), -1).reshape(-1, 6)
+    fixed = xp.concatenate((like(surface.albedo, placed), like(surface.paint, placed)), -1)
+    mixed = _mix(attributes, corner, weights)
+    fixed_mixed = _mix(fixed, faces[face], weights)
+    point, normal = mixed[:, :3], unit(mixed[:, 3:])
+    part = like(surface.part, placed)[face]
+    albedo = paint(surface.signer, fixed_mixed[:, :3], fixed_mixed[:, 3:], part, frame, expression)
+    shade = _occlusion(pixel, point[:, 2], len(placed), side)
+    light = _light(scene, point, normal, albedo, part, shade)
+    picture = (backdrop + (placed[:, :1, :1, None] * 0)).reshape(-1, 3)
+    picture[pixel] = light
+    picture = picture.reshape(len(placed), size, SUPERSAMPLE, size, SUPERSAMPLE, 3).mean(4).mean(2)
+    return clip(picture, 0, 1) ** (1 / GAMMA)
+
+
+def _mix(values: Array, corner: Array, weights: Array) -> Array:
+    return (
+        values[corner[:, 0]] * weights[:, :1]
+        + values[corner[:, 1]] * weights[:, 1:2]
+        + values[corner[:, 2]] * weights[:, 2:]
+    )
+
+
+def _occlusion(pixel: Array, depth: Array, frames: int, side: int) -> Array:
+    """(N,) 1 in the open .. less where something near stands before the surroundings."""
+    xp = namespace(depth)
+    far = depth.max() + 0.05
+    field = depth[:1].repeat(frames * side * side) * 0 + far
+    field[pixel] = depth
+    small = field.reshape(frames, side // 2, 2, side // 2, 2).mean(4).mean(2)
+    half = side // 2
+    index = pixel // (side * side) * (half * half) + pixel % (side * side) // side // 2 * half + pixel % side // 2
+    dark = depth * 0
+    for share, strength in ((0.010, 6.0), (0.030, 4.0)):
+        nearer = depth - blur(small, share * half).reshape(-1)[index]
+        dark = dark + clip(nearer, 0, 0.07) * strength
+    return xp.exp(-dark)
+
+
+def _light(scene: Scene, point: Array, normal: Array, albedo: Array, part: Array, open_: Array) -> Array:
+    """(N, 3) linear light that leaves each pixel's surface towards the camera."""
+    skin = real(part <= PART["nail"], normal)[:, None]
+    hair = real(part == PART["hair"], normal)[:, None]
+    # light creeps around the edge of skin, red the farthest
+    wrap = skin * like(np.array([0.38, 0.24, 0.17]), normal) + (1 - skin) * 0.12
+    key, fill = like(scene.key, normal), like(scene.fill, normal)
+    main = clip(((normal @ key)[:, None] + wrap) / (1 + wrap), 0, None)
+    second = clip(((normal @ fill)[:, None] + wrap) / (1 + wrap), 0, None)
+    sky = 0.75 - 0.25 * normal[:, 1:2]
+    open_ = open_[:, None]
+    diffuse = 0.74 * main * like(np.array(scene.key_colour), normal) * open_**0.6 + (0.16 * second + 0.30 * sky) * open_
+    half = unit(key - unit(point))
+    gloss = clip((normal * half).sum(-1), 0, None)[:, None]
+    shine = skin * 0.050 * gloss**14 + hair * 0.09 * gloss**22 + (1 - skin - hair) * 0.012 * gloss**8
+    return scene.exposure * (albedo * diffuse + shine * open_)
+
+
+def backdrop(scene: Scene, size: int) -> Floats:
+    """(S, S, 3) the wall behind the signer in linear light, S = SUPERSAMPLE · size."""
+    rng = np.random.default_rng([scene.seed, 21])
+    grid = (np.arange(256) + 0.5) / 256 - 0.5
+    x, y = np.meshgrid(grid, grid)
+    wall = np.ones((256, 256, 3)) * np.power(scene.wall, GAMMA)
+    if scene.clutter:
+        wall = _furnish(rng, wall, scene.clutter)
+    spot = scene.key[0] * 0.35
+    glow = 0.80 + 0.30 * np.exp(-(((x - spot) / 0.75) ** 2) - ((y + 0.30) / 0.7) ** 2)
+    shadow = 1 - 0.16 * np.exp(-(((x + scene.key[0] * 0.16) / 0.24) ** 2) - ((y - 0.22) / 0.42) ** 2)
+    wall = wall * (glow * shadow * scene.exposure * 0.92)[..., None]
+    return _resize(wall, size * SUPERSAMPLE)
+
+
+def _furnish(rng: np.random.Generator, wall: Floats, clutter: float) -> Floats:
+    """Muted rectangles as of pictures, a shelf, a door, out of focus."""
+    base = wall[0, 0].copy()
+    for _ in range(int(2 + 5 * clutter)):
+        x0, y0 = rng.integers(-40, 230, 2)
+        w, h = rng.integers(25, 90, 2)
+        tone = base * rng.uniform(0.35, 1.35) * rng.uniform(0.8, 1.2, 3)
+        wall[max(y0, 0) : max(y0 + h, 0), max(x0, 0) : max(x0 + w, 0)] = np.clip(tone, 0.02, 0.9)
+    return np.moveaxis(blur(np.moveaxis(wall, -1, 0), 256 * rng.uniform(0.010, 0.022)), 0, -1)
+
+
+def _resize(image: Floats, side: int) -> Floats:
+    """Bilinear resampling of a square picture."""
+    place = np.clip((np.arange(side) + 0.5) * len(image) / side - 0.5, 0, len(image) - 1)
+    low = np.minimum(place.astype(int), len(image) - 2)
+    share = (place - low)[:, None]
+    rows = image[low] * (1 - share[..., None]) + image[low + 1] * share[..., None]
+    return rows[:, low] * (1 - share) + rows[:, low + 1] * share
