@@ -31,7 +31,7 @@ FORMAT_VERSION: Final = 1  # of the shards as a whole; raise it when a reader of
 ROWS_PER_GROUP: Final = 256  # of the frame tables: small, since a window reads the whole group that it lies in
 PACKETS: Final = ("sequence", "packet_offset", "packet_size", "keyframe")
 TARGETS: Final = (
-    "body_angles", "right_angles", "left_angles", "keypoints", "confidence", "right_active", "left_active",
+    "frame", "body_angles", "right_angles", "left_angles", "keypoints", "confidence", "right_active", "left_active",
 )  # fmt: skip
 
 
@@ -126,7 +126,8 @@ class ShardReader:
             raise self._broken(row, "its packets do not follow each other from a keyframe on")
         data = os.pread(self._shard(row).descriptor, end - begin, begin)
         if len(data) != end - begin:
-            raise self._broken(row, f"the MP4 ends at byte {begin + len(data)}, expected {end}")
+            size = os.fstat(self._shard(row).descriptor).st_size
+            raise self._broken(row, f"the MP4 has {size} bytes, its packets go to {end}")
         frames = self._decode_packets(row, data, (offsets - begin).tolist(), sizes.tolist())
         if len(frames) != lead + n_frames:
             raise self._broken(row, f"{lead + n_frames} packets gave {len(frames)} frames")
