@@ -6,6 +6,7 @@ Legend: n windows, T = 16 frames, S pixels of the model's picture, D features.
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,9 @@ from signrep_core.data.augment import prepare
 from signrep_core.data.windows import WINDOW, WindowReader
 from signrep_core.errors import ShardError, TrainingError, VideoError
 from signrep_core.model.signrep import SignRep
+from signrep_core.progress import Progress
 from signrep_core.store.schemas import features_schema
+from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import TableWriter
 
 log = logging.getLogger(__name__)
@@ -51,64 +54,78 @@ class _Chunk:
 
 
 def extract_features(
-    weights: Path,
-    open_reader: Callable[[], WindowReader],
-    out: Path,
+    weights: str | Path,
+    shards: str | Path,
+    out: str | Path,
     *,
+    dataset: str | None = None,
     splits: Sequence[str] | None = None,
     batch_size: int = 32,
     workers: int = 0,
     accelerator: str = "auto",
-    on_video: Callable[[], None] = lambda: None,
+    open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> int:
-    """Write the features of all videos of the given splits as a Parquet table (`store.schemas.features_schema`).
+    """Write the features of a data set's videos as a Parquet table (`store.schemas.features_schema`).
 
     Args:
         weights: a safetensors file of `SignRep`.
-        open_reader: opens the shards, for example `functools.partial(ShardReader, folder)`.
-        splits: None = all.
+        shards: folder of the packed shards.
+        dataset, splits: which videos; None = all.
         batch_size: windows per forward pass.
-        on_video: called after each video (progress).
+        workers: loader processes.
+        open_reader: what reads the shards.
 
     Returns:
         Videos written.
 
     Raises:
         CheckpointError: the weights cannot be used.
-        TrainingError: no sequence in these splits.
+        TrainingError: there is no such sequence.
     """
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=None)
-    model = SignRep.load(weights, fabric.device)
-    n_videos = 0
-    with TableWriter(out, features_schema(model.n_features), {"weights": str(weights)}) as writer:
-        for video in video_features(
-            model, open_reader, select_rows(open_reader().index, splits), batch_size=batch_size, workers=workers
-        ):
-            writer.write(
-                {
-                    "video_id": [video.video_id] * len(video.features),
-                    "start_frame": video.start_frame,
-                    "features": video.features,
-                    "right_active": video.activity[:, 0],
-                    "left_active": video.activity[:, 1],
-                }
-            )
-            n_videos += 1
-            on_video()
-    return n_videos
+    device = Fabric(accelerator=accelerator, devices=1).device
+    model = SignRep.load(weights, device)
+    opener = partial(open_reader, Path(shards))
+    index = opener().index
+    rows = select_rows(index, splits, dataset)
+    videos = video_features(model, opener, rows, batch_size=batch_size, workers=workers)
+    n_videos = len({index["video_id"][row] for row in rows})
+    done = 0
+    with (
+        TableWriter(out, features_schema(model.n_features), {"weights": str(weights)}) as writer,
+        Progress(f"extract_features {dataset or ''}".strip(), n_videos, "videos") as progress,
+    ):
+        for video in videos:
+            writer.write(_columns(video))
+            progress.advance()
+            done += 1
+    return done
 
 
-def select_rows(index: Mapping[str, Any], splits: Sequence[str] | None) -> NDArray[np.int64]:
-    """Rows of an index that belong to the given splits (None = all), those of one video together.
+def _columns(video: VideoFeatures) -> dict[str, Any]:
+    return {
+        "video_id": [video.video_id] * len(video.features),
+        "start_frame": video.start_frame,
+        "features": video.features,
+        "right_active": video.activity[:, 0],
+        "left_active": video.activity[:, 1],
+    }
+
+
+def select_rows(
+    index: Mapping[str, Any], splits: Sequence[str] | None, dataset: str | None = None
+) -> NDArray[np.int64]:
+    """Rows of an index that belong to a data set and the given splits (None = all), those of one video together.
 
     Raises:
-        TrainingError: there is none; says which splits exist.
+        TrainingError: there is none; says what there is.
     """
-    split = np.asarray(index["split"], dtype=object)
-    rows = np.flatnonzero(np.isin(split, list(splits)) if splits is not None else np.ones(len(split), bool))
+    split, names = np.asarray(index["split"], dtype=object), np.asarray(index["dataset"], dtype=object)
+    wanted = np.isin(split, list(splits)) if splits is not None else np.ones(len(split), bool)
+    rows = np.flatnonzero(wanted & (names == dataset) if dataset is not None else wanted)
     if not len(rows):
         raise TrainingError(
-            f"no sequence in the splits {list(splits or [])}; the shards have {sorted(set(split.tolist()))}: name one"
+            f"no sequence of data set {dataset or 'any'!r}, splits {splits or 'any'}; the shards have the data sets "
+            f"{sorted(set(names.tolist()))} and the splits {sorted(set(split.tolist()))}: name one of these"
         )
     ids = np.asarray(index["video_id"], dtype=object)[rows].astype(str)
     return rows[np.argsort(ids, kind="stable")]

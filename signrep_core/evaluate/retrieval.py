@@ -101,6 +101,8 @@ def rank_glosses(
 
     A gloss that is exactly as near as the right one counts as nearer, so that collapsed features score nothing.
     """
+    if not len(query_glosses):
+        return np.zeros(0, np.int64)
     names = sorted(set(gallery_glosses))
     number = {name: k for k, name in enumerate(names)}
     own = torch.tensor([number[gloss] for gloss in query_glosses], dtype=torch.long, device=queries.device)
@@ -112,7 +114,7 @@ def rank_glosses(
         best = similarity.new_full((len(block), len(names)), -torch.inf)
         best.scatter_reduce_(1, of_gallery.expand_as(similarity), similarity, "amax")  # (BLOCK, G)
         ranks.append((best >= best.gather(1, right[:, None])).sum(1) - 1)
-    return torch.cat(ranks).cpu().numpy() if ranks else np.zeros(0, np.int64)
+    return torch.cat(ranks).cpu().numpy()
 
 
 def metrics_of_ranks(ranks: NDArray[np.int64]) -> dict[str, float]:
@@ -134,7 +136,7 @@ def evaluate_retrieval(
     gallery: str = "train",
     queries: str = "test",
     pooling: Pooling = "weighted",
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     """Metrics of retrieving the queries' glosses from the gallery, with protocol, counts and chance beside.
 
     Args:
@@ -142,7 +144,8 @@ def evaluate_retrieval(
         index: columns `video_id`, `split` and `gloss` of the sequences (`ShardReader.index`).
 
     Returns:
-        None if no query has a gloss that the gallery has too (say, a folder of unlabelled clips).
+        `protocol`, `counts`, `metrics`, `chance`; the last two are None where no query has a gloss that the gallery
+        has too (say, in a folder of unlabelled clips).
     """
     labels = {
         str(video): (str(split), str(gloss))
@@ -156,8 +159,8 @@ def evaluate_retrieval(
     glosses = [labels[video][1] for video in ids]
     known = {glosses[k] for k in places[gallery]}
     usable = [k for k in places[queries] if glosses[k] in known]
-    if not usable or gallery == queries:
-        return None
+    if gallery == queries:
+        usable = []  # each query would find itself
     ranks = rank_glosses(
         vectors[usable], [glosses[k] for k in usable], vectors[places[gallery]], [glosses[k] for k in places[gallery]]
     )
@@ -166,8 +169,8 @@ def evaluate_retrieval(
                      "gloss_score": "best gallery video", "ties": "against the query"},
         "counts": {"gallery_videos": len(places[gallery]), "query_videos": len(usable), "glosses": len(known),
                    "queries_without_gallery_gloss": len(places[queries]) - len(usable)},
-        "metrics": metrics_of_ranks(ranks),
-        "chance": chance_metrics(len(known)),
+        "metrics": metrics_of_ranks(ranks) if usable else None,
+        "chance": chance_metrics(len(known)) if usable else None,
     }  # fmt: skip
 
 

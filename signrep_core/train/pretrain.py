@@ -428,7 +428,7 @@ def _retrieve(run: _Run) -> dict[str, float]:
         found = evaluate_retrieval(videos, run.index, gallery="train", queries="val")
     finally:
         run.signrep.train()
-    if found is None:
+    if found["metrics"] is None:
         raise TrainingError("no validation video could be read, though the index lists them: look at the log above")
     return {f"retrieval_{name}": value for name, value in found["metrics"].items()}
 
