@@ -196,7 +196,7 @@ def nearest_windows(
     wanted = F.normalize(features.float(), dim=1)  # (R, D)
     found: list[list[Window]] = [[] for _ in references]
     for video in videos:
-        similarity = wanted @ F.normalize(torch.from_numpy(video.features).float(), dim=1).T  # (R, n)
+        similarity = wanted @ F.normalize(torch.tensor(video.features), dim=1).T  # (R, n)
         value, place = similarity.max(1)
         for r, reference in enumerate(references):
             if reference.video_id != video.video_id:

@@ -1,0 +1,123 @@
+"""Which windows have features, and that they are the model's."""
+
+import dataclasses
+import logging
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from signrep_core.data.augment import prepare
+from signrep_core.errors import TrainingError
+from signrep_core.evaluate.features import (
+    cut_windows,
+    extract_features,
+    select_rows,
+    video_features,
+    window_starts,
+)
+from signrep_core.evaluate.retrieval import read_features
+from signrep_core.model.signrep import PRESETS, SignRep
+from tests.fake_reader import FakeReader
+
+CONFIG = dataclasses.replace(
+    PRESETS["tiny"],
+    encoder=dataclasses.replace(PRESETS["tiny"].encoder, image_size=32, embed_dim=8, stages=(1, 1, 1, 1)),
+)
+
+
+class Long(FakeReader):
+    n_videos, n_frames = 2, 90  # 38 windows in each sequence: more than one chunk
+
+
+class Short(FakeReader):
+    n_videos, n_frames = 2, 10
+
+
+class Broken(FakeReader):
+    broken_rows = (3, 4, 5)  # one sequence of video01, both of video02
+
+
+@pytest.fixture(scope="module")
+def model() -> SignRep:
+    torch.manual_seed(0)
+    return SignRep(CONFIG).eval()
+
+
+def test_windows_start_at_every_second_frame_and_end_within_the_sequence() -> None:
+    assert window_starts(16).tolist() == [0]
+    assert window_starts(17).tolist() == [0]
+    assert window_starts(21).tolist() == [0, 2, 4]
+    assert window_starts(5).tolist() == [0]
+
+
+def test_windows_are_cut_out_of_the_frames_and_padded_with_the_last() -> None:
+    frames = torch.arange(20.0).reshape(1, 20, 1, 1)
+    windows = cut_windows(frames, 3)
+    assert windows[:, 0, :, 0, 0].tolist() == [[float(t) for t in range(s, s + 16)] for s in (0, 2, 4)]
+    padded = cut_windows(frames[:, :10], 1)[0, 0, :, 0, 0]
+    assert padded.tolist() == [*range(10), *[9] * 6]
+
+
+def test_the_features_are_those_of_the_model_on_each_window(model: SignRep) -> None:
+    reader = Long()
+    (video, _) = list(video_features(model, Long, np.arange(4), batch_size=10))
+    assert video.video_id == "video00"
+    assert video.start_frame.tolist() == [*range(0, 75, 2), *range(100, 175, 2)]  # the fake's second starts at 100
+    for k in (0, 23, 24, 37, 38, 75):  # at the seams of chunks and sequences too
+        row, start = divmod(int(video.start_frame[k]), 100)
+        frames = torch.from_numpy(reader.read_window(row, start))[None]
+        with torch.no_grad():
+            output = model(prepare(frames, 32))
+        np.testing.assert_allclose(video.features[k], output.features[0], atol=1e-5)
+        np.testing.assert_allclose(video.activity[k], output.activity[0].sigmoid(), atol=1e-5)
+
+
+def test_features_do_not_depend_on_batches_or_workers(model: SignRep) -> None:
+    one, other = (
+        list(video_features(model, Long, np.arange(4), batch_size=size, workers=workers))
+        for size, workers in ((1, 0), (200, 1))
+    )
+    for a, b in zip(one, other, strict=True):
+        assert a.start_frame.tolist() == b.start_frame.tolist()
+        np.testing.assert_allclose(a.features, b.features, atol=1e-5)
+
+
+def test_a_short_sequence_has_one_window(model: SignRep) -> None:
+    found = list(video_features(model, Short, np.arange(4)))
+    assert [len(video.features) for video in found] == [2, 2]
+    assert all(np.isfinite(video.features).all() for video in found)
+
+
+def test_a_broken_sequence_is_logged_and_the_rest_goes_on(model: SignRep, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    found = list(video_features(model, Broken, np.arange(12)))
+    assert [video.video_id for video in found] == ["video00", "video01", "video03", "video04", "video05"]
+    assert [len(video.features) for video in found] == [10, 5, 10, 10, 10]
+    assert sum("do not decode" in record.message for record in caplog.records) == 3
+
+
+def test_a_table_is_written_for_the_wanted_videos(model: SignRep, tmp_path: Path) -> None:
+    model.save(tmp_path / "model.safetensors")
+    out = tmp_path / "features.parquet"
+    write = partial(extract_features, tmp_path / "model.safetensors", tmp_path, out, accelerator="cpu")
+    assert write(splits=["val", "test"], open_reader=FakeReader) == 2
+    found = list(read_features(out))
+    assert [video.video_id for video in found] == ["video04", "video05"]
+    assert found[0].features.shape == (10, model.n_features)
+    assert write(dataset="fake", open_reader=FakeReader) == 6
+
+
+def test_no_such_split_or_data_set_says_what_there_is() -> None:
+    index = FakeReader().index
+    with pytest.raises(TrainingError, match=r"splits \['dev'\].*'test', 'train', 'val'"):
+        select_rows(index, ["dev"])
+    with pytest.raises(TrainingError, match=r"data set 'wlasl'.*\['fake'\]"):
+        select_rows(index, None, "wlasl")
+
+
+def test_rows_of_one_video_come_together() -> None:
+    index = {"video_id": ["b", "a", "b"], "split": ["train"] * 3, "dataset": ["d"] * 3}
+    assert select_rows(index, None).tolist() == [1, 0, 2]

@@ -1,0 +1,154 @@
+"""Retrieval against a naive implementation and by hand."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from signrep_core.errors import TableError
+from signrep_core.evaluate.features import VideoFeatures
+from signrep_core.evaluate.retrieval import (
+    chance_metrics,
+    evaluate_retrieval,
+    metrics_of_ranks,
+    nearest_windows,
+    pick_references,
+    pool,
+    rank_glosses,
+    read_features,
+)
+from signrep_core.store.schemas import VIDEOS, features_schema
+from signrep_core.store.tables import TableWriter, write_table
+
+
+def video(name: str, features: list[list[float]], activity: list[list[float]] | None = None) -> VideoFeatures:
+    n = len(features)
+    return VideoFeatures(
+        name,
+        np.arange(0, 2 * n, 2, dtype=np.int32),
+        np.array(features, np.float32),
+        np.array(activity if activity else [[1.0, 0.0]] * n, np.float32),
+    )
+
+
+def naive_ranks(queries: np.ndarray, own: list[str], gallery: np.ndarray, glosses: list[str]) -> list[int]:
+    """Word by word after the protocol, one query and one gallery video at a time."""
+    ranks = []
+    for q, right in zip(queries, own, strict=True):
+        score: dict[str, float] = {}
+        for g, gloss in zip(gallery, glosses, strict=True):
+            cosine = float(q @ g / (np.linalg.norm(q) * np.linalg.norm(g)))
+            score[gloss] = max(score.get(gloss, -math.inf), cosine)
+        ordered = sorted(score, key=lambda gloss: -score[gloss])
+        ranks.append(ordered.index(right))
+    return ranks
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 600), st.integers(2, 30), st.integers(1, 8))
+def test_ranks_equal_those_of_a_naive_implementation(seed: int, n_queries: int, n_gallery: int, n_glosses: int) -> None:
+    rng = np.random.default_rng(seed)
+    n_queries = n_queries if seed % 10 == 0 else n_queries % 20 + 1  # now and then more than one block
+    gallery, queries = rng.normal(size=(n_gallery, 5)), rng.normal(size=(n_queries, 5))
+    glosses = [f"g{k % n_glosses}" for k in range(n_gallery)]
+    own = [glosses[int(k)] for k in rng.integers(0, n_gallery, n_queries)]
+    found = rank_glosses(torch.from_numpy(queries), own, torch.from_numpy(gallery), glosses)
+    assert found.tolist() == naive_ranks(queries, own, gallery, glosses)
+
+
+def test_metrics_by_hand() -> None:
+    found = metrics_of_ranks(np.array([0, 2, 7]))
+    assert found["DCG"] == pytest.approx(100 * (1 + 1 / 2 + 1 / math.log2(9)) / 3)
+    assert found["MRR"] == pytest.approx(100 * (1 + 1 / 3 + 1 / 8) / 3)
+    assert found["R@1"] == pytest.approx(100 / 3)
+    assert found["R@5"] == pytest.approx(200 / 3)
+    assert found["R@10"] == 100
+
+
+def test_chance_by_hand() -> None:
+    found = chance_metrics(20)
+    assert (found["R@1"], found["R@5"], found["R@10"]) == pytest.approx((5, 25, 50))
+    assert found["MRR"] == pytest.approx(100 * sum(1 / k for k in range(1, 21)) / 20)
+
+
+def test_collapsed_features_score_nothing() -> None:
+    ranks = rank_glosses(torch.ones(3, 4), ["a", "b", "c"], torch.ones(3, 4), ["a", "b", "c"])
+    assert ranks.tolist() == [2, 2, 2]
+
+
+def test_weighted_pooling_follows_the_more_active_hand() -> None:
+    features = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    activity = np.array([[0.9, 0.1], [0.2, 0.3]], np.float32)
+    np.testing.assert_allclose(pool(features, activity, "weighted"), [0.75, 0.25], rtol=1e-6)
+    np.testing.assert_allclose(pool(features, activity, "average"), [0.5, 0.5])
+    np.testing.assert_allclose(pool(features, np.zeros((2, 2), np.float32), "weighted"), [0.5, 0.5])
+
+
+def labelled() -> tuple[list[VideoFeatures], dict[str, list[str]]]:
+    videos = [
+        video("a", [[1, 0, 0]]), video("b", [[0, 1, 0]]), video("c", [[0, 0, 1]]),
+        video("x", [[0.9, 0.1, 0]]), video("y", [[0.9, 0.5, 0]]), video("z", [[0, 0, 1]]), video("w", [[1, 1, 1]]),
+    ]  # fmt: skip
+    index = {
+        "video_id": ["a", "b", "c", "x", "y", "z", "w"],
+        "split": ["train", "train", "train", "test", "test", "test", "val"],
+        "gloss": ["ONE", "TWO", "THREE", "ONE", "TWO", "UNKNOWN", "ONE"],
+    }
+    return videos, index
+
+
+def test_queries_are_looked_up_in_the_gallery() -> None:
+    videos, index = labelled()
+    found = evaluate_retrieval(videos, index)
+    assert found["counts"] == {
+        "gallery_videos": 3, "query_videos": 2, "glosses": 3, "queries_without_gallery_gloss": 1,
+    }  # fmt: skip
+    assert found["metrics"]["R@1"] == 50  # y is nearer to ONE than to TWO
+    assert found["metrics"]["MRR"] == 75
+    assert found["chance"]["R@1"] == pytest.approx(100 / 3)
+
+
+def test_without_glosses_there_are_no_metrics_but_counts() -> None:
+    videos, index = labelled()
+    found = evaluate_retrieval(videos, index | {"gloss": [""] * 7})
+    assert found["metrics"] is None
+    assert found["counts"]["query_videos"] == 0
+    assert evaluate_retrieval(videos, index, gallery="train", queries="train")["metrics"] is None
+
+
+def test_the_nearest_windows_are_of_other_videos_one_of_each() -> None:
+    videos = [
+        video("ref", [[0, 0, 1], [1, 0, 0]], [[0.1, 0.2], [0.9, 0.0]]),
+        video("near", [[0, 1, 0], [0.9, 0.1, 0], [0.8, 0.1, 0]], [[0.3, 0.3]] * 3),
+        video("far", [[0, 0, 1]], [[0.5, 0.5]]),
+        video("middle", [[0.5, 0.5, 0]], [[0.2, 0.2]]),
+    ]
+    references, vectors = pick_references(videos, 1)
+    assert (references[0].video_id, references[0].start_frame) == ("ref", 2)
+    (found,) = nearest_windows(videos, references, vectors, 2)
+    assert [(w.video_id, w.start_frame) for w in found] == [("near", 2), ("middle", 0)]
+    assert found[1].similarity == pytest.approx(math.sqrt(0.5))
+
+
+def test_features_come_back_from_their_table(tmp_path: Path) -> None:
+    path = tmp_path / "features.parquet"
+    columns = {"video_id": ["a", "a", "b"], "start_frame": np.array([0, 2, 0]),
+               "features": np.arange(9, dtype=np.float32).reshape(3, 3),
+               "right_active": np.array([0.1, 0.2, 0.3]), "left_active": np.array([0.4, 0.5, 0.6])}  # fmt: skip
+    with TableWriter(path, features_schema(3)) as writer:  # a row group per video
+        for rows in (slice(0, 2), slice(2, 3)):
+            writer.write({name: values[rows] for name, values in columns.items()})
+    found = list(read_features(path))
+    assert [v.video_id for v in found] == ["a", "b"]
+    np.testing.assert_array_equal(found[0].features, [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_allclose(found[0].activity, [[0.1, 0.4], [0.2, 0.5]], rtol=1e-6)
+
+
+def test_a_table_of_something_else_says_which_stage_to_rerun(tmp_path: Path) -> None:
+    write_table(tmp_path / "x.parquet", VIDEOS, {c.name: [] for c in VIDEOS.columns})
+    with pytest.raises(TableError, match=r"x.parquet: .*rerun: snakemake --forcerun extract_features"):
+        list(read_features(tmp_path / "x.parquet"))

@@ -1,0 +1,48 @@
+"""The figure of nearest strips."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from signrep_core.errors import TableError
+from signrep_core.figures import retrieval_strips
+from signrep_core.store.schemas import features_schema
+from signrep_core.store.tables import TableWriter
+from tests.fake_reader import FakeReader
+
+
+def write_features(path: Path, n_videos: int) -> None:
+    rng = np.random.default_rng(0)
+    with TableWriter(path, features_schema(4)) as writer:
+        for k in range(n_videos):
+            writer.write(
+                {
+                    "video_id": [f"video{k:02d}"] * 2,
+                    "start_frame": np.array([0, 102]),  # in the first and in the second sequence
+                    "features": rng.normal(size=(2, 4)).astype(np.float32),
+                    "right_active": rng.random(2),
+                    "left_active": rng.random(2),
+                }
+            )
+
+
+def test_strips_of_references_and_their_nearest_are_drawn(tmp_path: Path) -> None:
+    write_features(tmp_path / "features.parquet", 6)
+    groups = retrieval_strips(
+        tmp_path / "features.parquet", tmp_path, tmp_path / "strips.png", n_references=2, open_reader=FakeReader
+    )
+    assert [len(group) for group in groups] == [4, 4]
+    for reference, *nearest in groups:
+        assert reference.video_id not in {window.video_id for window in nearest}
+        assert len({window.video_id for window in nearest}) == 3
+    picture = np.asarray(Image.open(tmp_path / "strips.png").convert("RGB"))
+    assert picture.shape[1] == 1200
+    assert (picture == 230).all(-1).any()  # the fake's bright square is in it
+
+
+def test_an_empty_table_is_an_error(tmp_path: Path) -> None:
+    write_features(tmp_path / "features.parquet", 0)
+    with pytest.raises(TableError, match="holds no window"):
+        retrieval_strips(tmp_path / "features.parquet", tmp_path, tmp_path / "x.png", open_reader=FakeReader)
