@@ -101,7 +101,7 @@ class Encoder(AbstractContextManager["Encoder"]):
     def _failure(self) -> ShardError:
         code = self._process.wait()
         self._complaint.seek(0)
-        said = self._complaint.read().decode(errors="replace").strip()[-STDERR_TAIL:]
+        said = " | ".join(self._complaint.read().decode(errors="replace").split("\n")).strip(" |")[-STDERR_TAIL:]
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
         return ShardError(
             f"{self._path}: FFmpeg stopped after {self.n_frames} frames ({how}): {said or 'it said nothing'}; "

@@ -181,9 +181,10 @@ def features_schema(width: int) -> Schema:
         ),
     )  # fmt: skip
 
-# What the synthetic signer really did. `joints` are forward kinematics of the angles, in body axes; `camera_joints` the
-# same points in camera axes (x right, y down, z away), which is what a detector's landmarks are compared with. Both have
-# the neck at the origin.
+
+# What the synthetic signer really did. `joints` are forward kinematics of the angles, in body axes; `camera_joints` are
+# the same points in camera axes (x right, y down, z away), which a detector's landmarks are compared with. Both have the
+# neck at the origin.
 TRUTH = Schema(
     "truth", 1, "synthesize",
     (

@@ -84,7 +84,7 @@ def account_of(videos: dict[str, Path], status: dict[str, str] | None = None) ->
 
 
 def pose_of(
-    video: str, present: Sequence[bool], center: tuple[float, float] = (80, 40), width: float = 30, fps: float = 25
+    video: str, present: Sequence[bool], center: tuple[float, float] = (80, 60), width: float = 80, fps: float = 25
 ) -> dict[str, Any]:
     """POSE rows of a person whose shoulders, `width` apart, are around `center`; absent frames hold NaN."""
     n = len(present)

@@ -9,7 +9,7 @@ import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signrep_core.errors import VideoError
@@ -93,7 +93,8 @@ def test_native_frames_come_once_at_their_own_times(tmp_path: Path) -> None:
     assert [frame.time_s for frame in frames] == pytest.approx([0, 0.01, 0.5, 0.6, 1.5])
 
 
-@given(st.lists(st.integers(1, 3000), min_size=1, max_size=60), st.sampled_from([10.0, 25.0, 29.97, 60.0]))
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=30), st.sampled_from([10.0, 25.0, 29.97, 60.0]))
 def test_the_timeline_is_gapless_and_nearest_for_any_timestamps(steps_ms: list[int], fps: float) -> None:
     times = [Fraction(int(t), 1000) for t in np.cumsum([0, *steps_ms])]
     shown = list(_on_timeline(list(enumerate(times)), fps, None, None))

@@ -1,0 +1,81 @@
+"""A small shard, cropped and packed from painted videos."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signrep_core.store.crops import CropResult, crop_shard
+from signrep_core.store.pack import pack_shard, write_index
+from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, POSE, VIDEOS
+from signrep_core.store.tables import TableWriter, write_table
+from tests.store.painted import account_of, pose_of, targets_of, write_video
+
+# video -> frames with a signer
+PRESENT = {
+    "one run": [True] * 40,
+    "two runs": [True] * 21 + [False] * 9 + [True] * 30,
+    "nobody": [False] * 40,
+    "too brief": [True] * 15 + [False] * 25,
+}
+
+
+@dataclass(frozen=True)
+class Built:
+    """Where a shard's files are, and what cropping said."""
+
+    folder: Path
+    crop: CropResult
+
+    def paths(self, shard: str = "00000") -> dict[str, Path]:
+        """Arguments of pack_shard."""
+        stages = ("account", "crops", "angles", "keypoints", "activity")
+        out = self.folder / "shards"
+        return {name: self.folder / name / f"{shard}.parquet" for name in stages} | {
+            "crops_mp4": self.folder / "crops" / f"{shard}.mp4",
+            "out_mp4": out / f"{shard}.mp4",
+            "out_frames": out / f"{shard}.parquet",
+            "out_sequences": self.folder / "sequences" / f"{shard}.parquet",
+        }
+
+
+def build_shard(folder: Path, present: dict[str, list[bool]], shard: str = "00000", threads: int = 2) -> Built:
+    """Videos, poses and targets → crops."""
+    videos = {
+        name: write_video(folder / "videos" / f"{shard} {name}.mp4", range(len(shown)))
+        for name, shown in present.items()
+        if not (folder / "videos").mkdir(parents=True, exist_ok=True)
+    }
+    account: dict[str, Any] = account_of(videos)
+    with TableWriter(folder / "pose" / f"{shard}.parquet", POSE) as writer:
+        for name, shown in present.items():
+            writer.write(pose_of(name, shown))
+    for schema in (ANGLES, KEYPOINTS, ACTIVITY):
+        with TableWriter(folder / schema.name / f"{shard}.parquet", schema) as writer:
+            for name, shown in present.items():
+                writer.write(targets_of(name, len(shown))[schema.name])
+    built = Built(
+        folder,
+        crop_shard(account, folder / "pose" / f"{shard}.parquet", folder / "crops" / f"{shard}.mp4", threads=threads),
+    )
+    account["status"] = ["rejected" if name in built.crop.outcomes else "ok" for name in videos]
+    write_table(folder / "account" / f"{shard}.parquet", VIDEOS, account)
+    write_table(folder / "crops" / f"{shard}.parquet", CROPS, built.crop.crops)
+    return built
+
+
+@pytest.fixture(scope="package")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Shard 00000 with three sequences, and shard 00001 in which nobody is seen; packed and indexed."""
+    folder = tmp_path_factory.mktemp("packed")
+    built = build_shard(folder, PRESENT)
+    empty = build_shard(folder, {"empty room": [False] * 20}, "00001")
+    pack_shard("00000", **built.paths())
+    pack_shard("00001", **empty.paths("00001"))
+    shards = [built.paths(shard) for shard in ("00000", "00001")]
+    write_index(
+        [paths["out_sequences"] for paths in shards], [paths["out_mp4"] for paths in shards],
+        folder / "shards" / "index.parquet", folder / "shards" / "info.json",
+    )  # fmt: skip
+    return built

@@ -1,0 +1,61 @@
+"""Atomic files."""
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from signrep_core.store.files import atomic_path, file_digest, write_json, write_text
+
+
+def test_the_file_appears_whole_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "new folder" / "table.parquet"
+    with atomic_path(target) as partial:
+        partial.write_text("half")
+        assert partial.suffix == ".parquet"
+        assert not target.exists()
+    assert target.read_text() == "half"
+    assert os.listdir(target.parent) == ["table.parquet"]
+
+
+def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail() -> None:
+        with atomic_path(target) as partial:
+            partial.write_text("new")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.txt"):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+def test_text_is_utf8(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "手話 été")
+    assert (tmp_path / "a.txt").read_bytes() == "手話 été".encode()
+
+
+def test_json_keeps_order_and_refuses_what_json_has_not(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": [0.5, "é"]})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "b": 1,\n  "a": [\n    0.5,\n    "é"\n  ]\n}\n'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "b.json", {"x": math.nan})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": 1, "a": [0.5, "é"]}
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_the_digest_is_sha256(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" * 3_000_000)
+    assert file_digest(tmp_path / "a") == hashlib.sha256(b"x" * 3_000_000).hexdigest()
