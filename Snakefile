@@ -28,7 +28,6 @@ pathvars:
 
 
 rule all:
-    default_target: True
     """The main job: shards, a first model, its retrieval and the summary."""
     input:
         "<results>/shards/info.json",

@@ -23,6 +23,8 @@ rule solve_angles:
         "<logs>/solve_angles/{shard}.log",
     benchmark:
         "<benchmarks>/solve_angles/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     resources:
         mem_mb=6000,
         runtime=120,
@@ -44,6 +46,8 @@ rule median_bones:
         "<logs>/median_bones.log",
     benchmark:
         "<benchmarks>/median_bones.tsv"
+    conda:
+        "../envs/signrep.yaml"
     script:
         "../workflow_scripts/median_bones.py"
 
@@ -60,6 +64,8 @@ rule angles_to_keypoints:
         "<logs>/angles_to_keypoints/{shard}.log",
     benchmark:
         "<benchmarks>/angles_to_keypoints/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     resources:
         mem_mb=4000,
         runtime=60,

@@ -68,4 +68,4 @@ def show_summary():
     path = f"{CONFIG.results}/summary.txt"
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
-            sys.stderr.write("\n" + file.read())
+            sys.stderr.write(f"\n{file.read()}")

@@ -22,6 +22,8 @@ rule extract_features:
         "<logs>/extract_features/<run>/{dataset}.log",
     benchmark:
         "<benchmarks>/extract_features/<run>/{dataset}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     threads: 16
     resources:
         mem_mb=8000,
@@ -42,6 +44,8 @@ rule evaluate_retrieval:
         "<logs>/evaluate_retrieval/<run>/{dataset}.log",
     benchmark:
         "<benchmarks>/evaluate_retrieval/<run>/{dataset}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     resources:
         mem_mb=8000,
         runtime=120,

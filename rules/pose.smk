@@ -21,6 +21,8 @@ rule extract_pose:
         "<logs>/extract_pose/{shard}.log",
     benchmark:
         "<benchmarks>/extract_pose/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     threads: 8
     resources:
         mem_mb=8000,

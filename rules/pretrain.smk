@@ -23,6 +23,8 @@ rule pretrain:
         "<logs>/pretrain/<run>.log",
     benchmark:
         "<benchmarks>/pretrain/<run>.tsv"
+    conda:
+        "../envs/signrep.yaml"
     threads: 16
     resources:
         mem_mb=16000,

@@ -19,6 +19,8 @@ rule distance_priors:
         "<logs>/distance_priors/{shard}.log",
     benchmark:
         "<benchmarks>/distance_priors/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
@@ -38,6 +40,8 @@ rule activity_labels:
         "<logs>/activity_labels/{shard}.log",
     benchmark:
         "<benchmarks>/activity_labels/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     resources:
         mem_mb=4000,
         runtime=60,

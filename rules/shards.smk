@@ -24,6 +24,8 @@ rule crop_signers:
         "<logs>/crop_signers/{shard}.log",
     benchmark:
         "<benchmarks>/crop_signers/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     threads: 4
     resources:
         mem_mb=4000,
@@ -53,6 +55,8 @@ rule pack_shards:
         "<logs>/pack_shards/{shard}.log",
     benchmark:
         "<benchmarks>/pack_shards/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     resources:
         mem_mb=4000,
         runtime=120,
@@ -76,6 +80,8 @@ rule index_shards:
         "<logs>/index_shards.log",
     benchmark:
         "<benchmarks>/index_shards.tsv"
+    conda:
+        "../envs/signrep.yaml"
     params:
         schema=schemas.SEQUENCES.version,
     script:

@@ -22,6 +22,8 @@ rule summarize:
         "<logs>/summarize.log",
     benchmark:
         "<benchmarks>/summarize.tsv"
+    conda:
+        "../envs/signrep.yaml"
     params:
         benchmarks=f"{CONFIG.results}/benchmarks",
     script:

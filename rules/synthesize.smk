@@ -18,6 +18,8 @@ rule write_synthetic_sheet:
         "<logs>/write_synthetic_sheet.log",
     benchmark:
         "<benchmarks>/write_synthetic_sheet.tsv"
+    conda:
+        "../envs/signrep.yaml"
     params:
         corpus=CONFIG.synthetic.model_dump(),
         seed=CONFIG.seed,
@@ -33,6 +35,8 @@ rule synthesize:
         "<logs>/synthesize/{shard}.log",
     benchmark:
         "<benchmarks>/synthesize/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     threads: 8
     resources:
         mem_mb=4000,

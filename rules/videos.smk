@@ -21,6 +21,8 @@ rule probe:
         "<logs>/probe/{shard}.log",
     benchmark:
         "<benchmarks>/probe/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     threads: 4
     resources:
         mem_mb=2000,
@@ -46,6 +48,8 @@ rule deduplicate:
         "<logs>/deduplicate/{shard}.log",
     benchmark:
         "<benchmarks>/deduplicate/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
     params:
         splits=CONFIG.pretrain.splits,
         schema=schemas.VIDEOS.version,
@@ -63,5 +67,7 @@ rule audit_overlap:
         "<logs>/audit_overlap.log",
     benchmark:
         "<benchmarks>/audit_overlap.tsv"
+    conda:
+        "../envs/signrep.yaml"
     script:
         "../workflow_scripts/audit_overlap.py"

@@ -1,5 +1,3 @@
 """SignRep: self-supervised sign-language video representations, from raw video to numbers."""
 
-from importlib.metadata import version
-
-__version__ = version("signrep")
+__version__ = "0.1.0"

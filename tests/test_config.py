@@ -1,5 +1,7 @@
 """The configuration: one source, clear errors."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,12 @@ def test_the_paper_s_run_has_the_paper_s_values():
     pretrain = load_config_file(str(ROOT / "configs/youtube_sl_25.yaml")).pretrain
     assert (pretrain.preset, pretrain.iterations, pretrain.batch_size) == ("base", 500_000, 20)  # A3, A4
     assert (pretrain.learning_rate, pretrain.warmup, pretrain.validate_every) == (1e-4, 50_000, 25_000)
+
+
+def test_the_conda_environment_has_the_pinned_versions():
+    pins = set((ROOT / "constraints.txt").read_text().lower().split())
+    *_, pip = yaml.safe_load((ROOT / "envs/signrep.yaml").read_text())["dependencies"]
+    assert set(pip["pip"]) <= pins
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.match(r"[\w.-]+", requirement)[0] for requirement in project["dependencies"]}
+    assert {pin.split("==")[0] for pin in pip["pip"]} == needed

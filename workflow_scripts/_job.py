@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the core, also where it is not installed
+
 from signrep_core.config import digest
 from signrep_core.errors import SignRepError
 

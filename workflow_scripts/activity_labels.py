@@ -1,11 +1,10 @@
 """Activity of each hand, for every window start of every video."""
 
-from signrep_core.body.priors import activity
+import _job
 
+from signrep_core.body.priors import activity
 from signrep_core.store.schemas import ACTIVITY, KEYPOINTS
 from signrep_core.store.tables import TableWriter, read_videos
-
-import _job
 
 provenance = _job.start(snakemake)
 with TableWriter(snakemake.output.activity, ACTIVITY, provenance) as writer:

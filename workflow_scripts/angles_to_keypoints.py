@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
+import _job
+
 import numpy as np
 
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.store.schemas import ANGLES, KEYPOINTS, POSE
 from signrep_core.store.tables import TableWriter, read_groups
-
-import _job
 
 provenance = _job.start(snakemake)
 bones = json.loads(Path(snakemake.input.bones).read_text())

@@ -1,11 +1,11 @@
 """Cut each run of frames with a signer to one steady square of the upper torso; settle the final account."""
 
+import _job
+
 from signrep_core.store.accounts import settle
 from signrep_core.store.crops import crop_shard
 from signrep_core.store.schemas import CROPS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
-
-import _job
 
 provenance = _job.start(snakemake)
 params = snakemake.params

@@ -1,12 +1,11 @@
 """Exclude videos of the pretraining splits that an evaluation data set holds too."""
 
+import _job
+
 from signrep_core.sources.overlap import exclude, find_overlap, write_overlap
 from signrep_core.sources.wlasl import read_wlasl, wlasl_youtube_ids
-
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
-
-import _job
 
 provenance = _job.start(snakemake)
 account = read_table(snakemake.input.account, VIDEOS)

@@ -1,11 +1,10 @@
 """Per-axis signed distances between fingertips, palms and body, of every frame."""
 
-from signrep_core.body.priors import distances
+import _job
 
+from signrep_core.body.priors import distances
 from signrep_core.store.schemas import DISTANCES, KEYPOINTS
 from signrep_core.store.tables import TableWriter, read_groups
-
-import _job
 
 provenance = _job.start(snakemake)
 with TableWriter(snakemake.output.distances, DISTANCES, provenance) as writer:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+import _job
+
 import torch
 
 from signrep_core.evaluate.features import extract_features
-
-import _job
 
 _job.start(snakemake)
 torch.set_num_threads(snakemake.threads)

@@ -1,10 +1,10 @@
 """Landmarks of every frame on the common timeline, one signer followed through each video."""
 
+import _job
+
 from signrep_core.pose.shard import extract_shard, settle
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
-
-import _job
 
 provenance = _job.start(snakemake)
 params = snakemake.params

@@ -1,8 +1,8 @@
 """The table of all sequences, and what a reader must know of the shards."""
 
-from signrep_core.store.pack import write_index
-
 import _job
+
+from signrep_core.store.pack import write_index
 
 provenance = _job.start(snakemake)
 inputs, outputs = snakemake.input, snakemake.output

@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-from signrep_core.body.bones import BoneHistogram
-
-from signrep_core.store.files import write_json
-
 import _job
+
+from signrep_core.body.bones import BoneHistogram
+from signrep_core.store.files import write_json
 
 _job.start(snakemake)
 corpus = BoneHistogram()

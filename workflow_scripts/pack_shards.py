@@ -1,8 +1,8 @@
 """Join frames, packet index and targets of a shard."""
 
-from signrep_core.store.pack import pack_shard
-
 import _job
+
+from signrep_core.store.pack import pack_shard
 
 provenance = _job.start(snakemake)
 inputs, outputs = snakemake.input, snakemake.output

@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
+import _job
+
 import torch
 
 from signrep_core.train.pretrain import PretrainSettings, pretrain
-
-import _job
 
 _job.start(snakemake)
 torch.set_num_threads(snakemake.threads)

@@ -1,12 +1,11 @@
 """Look into each video of a shard: usable, or rejected with a reason."""
 
+import _job
+
 from signrep_core.sources.probe import probe_shard
 from signrep_core.sources.sheet import cut_shards, read_sheet
-
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import write_table
-
-import _job
 
 provenance = _job.start(snakemake)
 params = snakemake.params

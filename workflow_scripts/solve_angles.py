@@ -2,14 +2,13 @@
 
 import logging
 
-from signrep_core.body.bones import BoneHistogram
+import _job
 
+from signrep_core.body.bones import BoneHistogram
 from signrep_core.body.kinematics import Quality, solve_angles
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import ANGLES, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, read_table, read_videos
-
-import _job
 
 provenance = _job.start(snakemake)
 account = read_table(snakemake.input.account, VIDEOS)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+import _job
+
 from signrep_core.store.files import write_json, write_text
 from signrep_core.summary import format_summary, summarize
-
-import _job
 
 _job.start(snakemake)
 inputs = snakemake.input

@@ -1,0 +1,13 @@
+"""Render a shard's videos of the demo corpus and write their truth."""
+
+import _job
+
+from signrep_core.sources.sheet import cut_shards
+from signrep_core.synthetic.corpus import plan_corpus, render_videos, write_truth
+
+_job.start(snakemake)
+params = snakemake.params
+plan = plan_corpus(**params.corpus, seed=params.seed)
+performances = dict(cut_shards(plan, params.videos_per_shard))[snakemake.wildcards.shard]
+render_videos(performances, params.videos, processes=snakemake.threads)
+write_truth(performances, snakemake.output.truth)

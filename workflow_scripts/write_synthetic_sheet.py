@@ -1,0 +1,9 @@
+"""The demo corpus's sheet."""
+
+import _job
+
+from signrep_core.synthetic.corpus import plan_corpus, write_corpus_sheet
+
+_job.start(snakemake)
+plan = plan_corpus(**snakemake.params.corpus, seed=snakemake.params.seed)
+write_corpus_sheet(plan, snakemake.output.sheet, "videos")
