@@ -183,7 +183,7 @@ def features_schema(width: int) -> Schema:
 
 
 # What the synthetic signer really did. `joints` are forward kinematics of the angles, in body axes; `camera_joints` are
-# those points in camera axes (x right, y down, z away), for comparison with landmarks. Both have the neck at the origin.
+# those points in camera axes (x right, y down, z away), to compare landmarks with. Both have the neck at the origin.
 TRUTH = Schema(
     "truth", 1, "synthesize",
     (
