@@ -121,7 +121,6 @@ def build_surface(signer: Signer) -> Surface:
     sweeps = _Sweeps()
     _add_trunk(sweeps, signer)
     for side in SIDES:
-        _add_leg(sweeps, signer, side)
         _add_arm(sweeps, signer, side)
         for finger in FINGERS:
             _add_finger(sweeps, signer, side, finger)
@@ -145,7 +144,7 @@ def build_surface(signer: Signer) -> Surface:
     )
 
 
-# ---------------------------------------------------------------- trunk, neck, legs
+# ---------------------------------------------------------------- trunk, neck
 # down from the neck joint, half width, half depth, forward shift of the middle
 _TRUNK: Final = np.array([
     (-0.052, 0.044, 0.046, 0.012), (-0.034, 0.062, 0.054, 0.014), (-0.012, 0.100, 0.068, 0.016),
@@ -154,8 +153,8 @@ _TRUNK: Final = np.array([
     (0.300, 0.134, 0.096, 0.030), (0.350, 0.139, 0.098, 0.028), (0.400, 0.148, 0.104, 0.026),
     (0.450, 0.156, 0.109, 0.024), (0.500, 0.162, 0.112, 0.022),
 ])  # fmt: skip
-_HIPS: Final = np.array([(0.500, 0.152, 0.104, 0.022), (0.540, 0.152, 0.106, 0.022), (0.600, 0.140, 0.098, 0.022),
-                         (0.640, 0.090, 0.070, 0.022)])  # fmt: skip
+_HIPS: Final = np.array([(0.500, 0.154, 0.106, 0.022), (0.540, 0.158, 0.108, 0.022), (0.600, 0.161, 0.108, 0.022),
+                         (0.680, 0.158, 0.104, 0.022), (0.780, 0.150, 0.096, 0.022), (0.960, 0.138, 0.086, 0.022)])  # fmt: skip
 _TRUNK_SEGMENTS: Final = 36
 
 
@@ -194,34 +193,25 @@ def _add_trunk(sweeps: _Sweeps, signer: Signer) -> None:
 
 
 def _add_neck(sweeps: _Sweeps, signer: Signer) -> None:
-    k = signer.face.scale * (0.94 + 0.10 * signer.breadth)
+    k = signer.face.scale * (0.84 + 0.20 * signer.breadth)
     places = np.array([-0.30, -0.1, 0.15, 0.4, 0.65, 0.9, 1.1])
     width = k * np.array([0.074, 0.066, 0.0585, 0.0555, 0.0545, 0.055, 0.055])
     depth = k * np.array([0.060, 0.058, 0.0560, 0.0545, 0.054, 0.054, 0.054])
     profiles = ellipse(width, depth, 24)
     joints = [JOINTS_EXTRA["nape"], JOINTS_EXTRA["skull"]]
+    shade = np.interp(places, [0.1, 0.6, 0.9], [0.97, 0.80, 0.68])  # below the chin
     paint = np.zeros((*profiles.shape[:2], 3))
-    sweeps.tube(joints, [BONES["neck"]], places, profiles, "skin", linear(signer.skin) * 0.97, paint)
-
-
-def _add_leg(sweeps: _Sweeps, signer: Signer, side: Side) -> None:
-    k = signer.upper_arm / UPPER_ARM * signer.girth
-    places = np.array([0.02, 0.15, 0.4, 0.8, 1.2])
-    radius = k * np.array([0.080, 0.085, 0.080, 0.068, 0.060])
-    profiles = ellipse(radius, radius * 1.05, 18, 0.015)
-    joints = [6 if side == "right" else 7, JOINTS_EXTRA[f"{side}_knee"]]
-    paint = np.zeros((*profiles.shape[:2], 3))
-    sweeps.tube(joints, [BONES["lower_spine"]], places, profiles, "trousers", linear(signer.trousers), paint)
+    sweeps.tube(joints, [BONES["neck"]], places, profiles, "skin", shade[:, None, None] * linear(signer.skin), paint)
 
 
 # ---------------------------------------------------------------- arms and hands
 # place along the arm (0 neck, 1 shoulder, 2 elbow, 3 wrist), half width across u, half width across v
 _ARM: Final = np.array([
-    (0.00, 0.040, 0.046), (0.30, 0.043, 0.050), (0.60, 0.046, 0.054), (0.80, 0.0475, 0.056), (0.92, 0.048, 0.056),
-    (1.00, 0.0485, 0.055), (1.08, 0.0485, 0.054), (1.18, 0.0480, 0.053), (1.32, 0.0460, 0.050), (1.50, 0.0430, 0.046),
+    (0.00, 0.031, 0.038), (0.30, 0.035, 0.046), (0.60, 0.039, 0.051), (0.80, 0.0415, 0.053), (0.92, 0.0425, 0.054),
+    (1.00, 0.0435, 0.054), (1.08, 0.0450, 0.053), (1.18, 0.0460, 0.052), (1.32, 0.0450, 0.049), (1.50, 0.0425, 0.0455),
     (1.70, 0.0395, 0.041), (1.84, 0.0375, 0.038), (1.93, 0.0365, 0.037), (2.00, 0.0360, 0.0365), (2.07, 0.0370, 0.037),
     (2.18, 0.0385, 0.038), (2.32, 0.0375, 0.036), (2.50, 0.0340, 0.031), (2.70, 0.0300, 0.0255), (2.85, 0.0275, 0.0215),
-    (2.95, 0.0270, 0.0200), (3.05, 0.0272, 0.0195),
+    (2.95, 0.0268, 0.0198), (3.06, 0.0255, 0.0170), (3.14, 0.0180, 0.0100), (3.20, 0.0060, 0.0040),
 ])  # fmt: skip
 _ARM_SEGMENTS: Final = 20
 _CLOTH: Final = 0.0065  # how far a sleeve stands off the arm
@@ -240,14 +230,12 @@ def arm_radius(signer: Signer, place: Floats) -> tuple[Floats, Floats]:
 
 def _add_arm(sweeps: _Sweeps, signer: Signer, side: Side) -> None:
     hem = 1 + signer.sleeve
-    places = np.sort(np.concatenate([_ARM[:, 0], [hem - 0.03, hem, hem + 1e-3, hem + 2e-3]]))
-    covered = places <= hem + 1e-9
+    edge = [hem - 0.03, hem, hem + 1e-3, hem + 2e-3]  # the last two: the sleeve's end turned in, and the bare arm
+    places = np.sort(np.concatenate([_ARM[:, 0], edge]))
+    covered = places <= edge[2]
     u, v = arm_radius(signer, places)
-    loose = _CLOTH * (1 + 0.5 * np.clip((places - 1) / max(hem - 1, 0.2), 0, 1))
-    u, v = u + np.where(covered, loose, 0), v + np.where(covered, loose, 0)
-    edge = np.isclose(places, hem + 1e-3)  # the sleeve's inner edge, turned in
-    u[edge], v[edge] = u[edge] - 0.002, v[edge] - 0.002
-    profiles = ellipse(u, v, _ARM_SEGMENTS)
+    loose = _CLOTH * (1 + 0.5 * np.clip((places - 1) / max(hem - 1, 0.2), 0, 1)) * (places <= edge[1])
+    profiles = ellipse(u + loose, v + loose, _ARM_SEGMENTS)
     shoulder, elbow, wrist = (0, 1, 2) if side == "right" else (3, 4, 5)
     middle = HANDS[side].start + 9
 
@@ -256,8 +244,9 @@ def _add_arm(sweeps: _Sweeps, signer: Signer, side: Side) -> None:
 
     bones: list[Bone] = [BONES[f"{side}_clavicle"], BONES[f"{side}_upper"], forearm, BONES[f"{side}_palm"]]
     albedo = np.where(covered[:, None, None], linear(signer.top), linear(signer.skin))
+    albedo = albedo * np.where(places == edge[2], 0.4, 1.0)[:, None, None]
     paint = np.zeros((*profiles.shape[:2], 3))
-    paint[..., 0], paint[..., 1], paint[..., 2] = profiles[..., 0], -1.0, places[:, None]
+    paint[..., 0], paint[..., 1], paint[..., 2] = places[:, None], -1.0, (places[:, None] - 1) * signer.upper_arm
     parts = ["top" if c else "skin" for c in covered]
     joints = [JOINTS_EXTRA[f"{side}_root"], shoulder, elbow, wrist, middle]
     sweeps.tube(joints, bones, places, profiles, parts, albedo, paint, blend=0.28)
@@ -383,7 +372,7 @@ def _skull(signer: Signer) -> Floats:
         ((0, -0.066, 0.106), (0.0745 * w, 0.088, 0.094)),  # cranium
         ((0, -0.020, 0.078), (0.0645 * w, 0.080, 0.063)),  # face
         ((0, 0.022, 0.070), (0.0540 * jaw, 0.044, 0.054)),  # jaw
-        ((0, 0.046, 0.040), (0.0260 * jaw, 0.022, 0.024)),  # chin
+        ((0, 0.040, 0.047), (0.0350 * jaw, 0.028, 0.031)),  # chin
     )
     reach = np.stack([_ellipsoid_reach(directions, np.array(c), np.array(r)) for c, r in blobs])
     radius = (reach**26).sum(0) ** (1 / 26)
@@ -409,7 +398,7 @@ def _relief(signer: Signer, points: Floats) -> Floats:
     def bump(height: float, at: tuple[float, float], size: tuple[float, float]) -> Floats:
         return height * np.exp(-(((x - at[0]) / size[0]) ** 2) - ((y - at[1]) / size[1]) ** 2)
 
-    ridge = np.interp(y, [-0.050, -0.036, -0.004, 0.004, 0.012], [0.002, 0.004, 0.0155, 0.0145, 0.0])
+    ridge = np.interp(y, [-0.070, -0.050, -0.036, -0.004, 0.004, 0.012], [0.0, 0.0015, 0.004, 0.0155, 0.0145, 0.0])
     width = np.interp(y, [-0.045, -0.010, 0.004], [0.0065, 0.0085, 0.0095]) * face.nose
     nose = ridge * np.exp(-((x / width) ** 2))
     return (
@@ -476,7 +465,7 @@ def _hair_curtain(signer: Signer) -> Floats:
     if end == 0:
         return _HEAD_CENTRE + np.zeros((12, 28, 3)) + place[..., None] * np.array([0, 0.01, 0])
     y = -0.09 + (end + 0.09) * place
-    width = np.interp(y, [-0.09, -0.03, 0.05, 0.12, 0.27], [0.070, 0.086, 0.090, 0.094, 0.100]) * (1 - 0.5 * place**12)
+    width = np.interp(y, [-0.09, -0.03, 0.05, 0.12, 0.27], [0.070, 0.090, 0.092, 0.094, 0.100]) * (1 - 0.5 * place**12)
     back = np.interp(y, [-0.09, 0.0, 0.06, 0.27], [0.090, 0.098, 0.090, 0.085])
     c, s = np.cos(turn), np.sin(turn)
     depth = np.where(s > 0, 0.036 - 0.02 * np.clip(y / 0.1, 0, 1), back)

@@ -13,7 +13,7 @@ from signrep_core.synthetic.signer import UPPER_ARM, Signer
 from signrep_core.synthetic.surface import PART
 
 _LINE: Final = (0.030, 0.018, 0.014)  # lashes and brows before they take the hair's colour, linear light
-_SCLERA: Final = (0.74, 0.71, 0.68)
+_SCLERA: Final = (0.62, 0.59, 0.56)
 
 
 def paint(signer: Signer, albedo: Array, place: Array, part: Array, frame: Array, expression: Any) -> Array:
@@ -24,6 +24,10 @@ def paint(signer: Signer, albedo: Array, place: Array, part: Array, frame: Array
     albedo[hand] = _paint_nails(signer, albedo[hand], place[hand])
     (top,) = where_true(part == PART["top"])
     albedo[top] = _paint_top(signer, albedo[top], place[top])
+    (legs,) = where_true(part == PART["trousers"])
+    albedo[legs] = _paint_trousers(signer, albedo[legs], place[legs])
+    (hair,) = where_true(part == PART["hair"])
+    albedo[hair] = _paint_hair(albedo[hair], place[hair])
     return albedo
 
 
@@ -64,7 +68,7 @@ def _paint_face(signer: Signer, base: Array, place: Array, frame: Array, express
 def _paint_brows(signer: Signer, colour: Array, x: Array, y: Array, raised: Array, front: Array) -> Array:
     face, k = signer.face, signer.face.scale
     along = (x - face.eye[0] - 0.001 * k) / (0.0195 * k)
-    middle = face.eye[1] - 0.0185 * k - 0.004 * k * raised - 0.0035 * k * (1 - along**2) + 0.0015 * k * along
+    middle = face.eye[1] - 0.0185 * k - 0.004 * k * raised - 0.0038 * k * (1 - along**2) - 0.0008 * k * along
     thick = 0.0028 * k * face.brow * (1.15 - 0.45 * along)
     share = _edge(abs(y - middle) - thick, 0.002 * k) * _edge(abs(along) - 1, 0.15) * front
     return _blend(colour, _linear(np.array(signer.hair) * 0.75), share * 0.75)
@@ -76,8 +80,8 @@ def _paint_eyes(signer: Signer, colour: Array, x: Array, y: Array, lids: Array, 
     dx, dy = x - face.eye[0], y - face.eye[1]
     along = dx / half
     arch = clip(1 - along**2, 0, 1)
-    upper = -(0.0062 * k * arch * lids - 0.0020 * k * (1 - lids)) - 0.0004 * k * along
-    lower = 0.0042 * k * arch
+    upper = -(0.0054 * k * arch * lids - 0.0020 * k * (1 - lids)) - 0.0004 * k * along
+    lower = 0.0036 * k * arch
     inside = _edge(abs(along) - 0.98, 0.08) * _edge(upper - dy, 0.0012 * k) * _edge(dy - lower, 0.0012 * k)
     open_ = _edge(upper - lower + 0.001 * k, 0.0015 * k) * front
     out = _blend(colour, _SCLERA, inside * open_ * 0.9)
@@ -96,7 +100,7 @@ def _paint_lips(signer: Signer, colour: Array, x: Array, y: Array, opened: Array
     xp, face, k = namespace(colour), signer.face, signer.face.scale
     along = x / face.mouth[0]
     arch = clip(1 - along**2, 0, 1)
-    dy = y - face.mouth[1] + 0.0012 * k * (1 - arch)
+    dy = y - face.mouth[1] + 0.0026 * k * (1 - arch)
     gap = 0.0070 * k * opened * arch
     bow = xp.exp(-((x / (0.0035 * k)) ** 2))
     upper = -gap * 0.4 - face.lips * (0.0062 * k * arch**0.7 - 0.0012 * k * bow)
@@ -134,12 +138,14 @@ def _paint_nails(signer: Signer, colour: Array, place: Array) -> Array:
 def _paint_top(signer: Signer, colour: Array, place: Array) -> Array:
     xp, k = namespace(colour), signer.upper_arm / UPPER_ARM
     x, forward, down = place[:, 0], place[:, 1], place[:, 2]
-    arm = 1 - clip((forward + 1 + 1e-3) * 1e6, 0, 1)  # sleeves carry forward = -1 and their place in `down`
+    arm = 1 - clip((forward + 1 + 1e-3) * 1e6, 0, 1)  # sleeves carry their place in `x`, -1, metres below the shoulder
     if signer.pattern == "stripes":
-        wave = xp.sin(2 * np.pi * xp.where(arm > 0, down * 0.275, down - 0.06) / 0.046)
+        wave = xp.sin(2 * np.pi * down / 0.046)
         colour = _blend(colour, _linear(signer.accent), clip(wave * 3, 0, 1))
     elif signer.pattern == "yoke":
         colour = _blend(colour, _linear(signer.accent), (1 - arm) * _edge(down - 0.115 * k - 0.03 * abs(x), 0.004))
+    side = arm * _edge(x - {"crew": 0.30, "v": 0.24, "collar": 0.20}[signer.neckline], 0.03)
+    colour = _blend(colour, _linear(signer.skin), side)
     front = clip(forward / 0.02, 0, 1) * (1 - arm)
     depth, width = {"crew": (0.030, 0.072), "v": (0.095, 0.062), "collar": (0.052, 0.058)}[signer.neckline]
     if signer.neckline == "crew":
@@ -151,3 +157,22 @@ def _paint_top(signer: Signer, colour: Array, place: Array) -> Array:
     colour = colour * (1 - (0.35 if signer.neckline != "collar" else 0.15) * rim[:, None])
     folds = 0.06 * (1 - arm) * xp.sin(38 * x / k + 9 * xp.sin(7 * down / k)) * clip((down / k - 0.18) / 0.2, 0, 1)
     return colour * (1 + folds)[:, None]
+
+
+def _paint_trousers(signer: Signer, colour: Array, place: Array) -> Array:
+    k = signer.upper_arm / UPPER_ARM
+    x, down = place[:, 0] / k, place[:, 2] / k
+    between = _edge(abs(x) - 0.003 - 0.06 * clip(down - 0.64, 0, None), 0.006) * _edge(0.575 - down, 0.02)
+    fly = 0.3 * _edge(abs(x - 0.004) - 0.0008, 0.002) * _edge(down - 0.575, 0.01)
+    return colour * (1 - clip(0.85 * between + fly, 0, 1))[:, None]
+
+
+def _paint_hair(colour: Array, place: Array) -> Array:
+    """Strands that fall from the crown."""
+    xp = namespace(colour)
+    x, y, z = place[:, 0], place[:, 1], place[:, 2] - 0.095
+    turn = xp.arctan2(x, z)
+    strand = (
+        xp.sin(61 * turn + 4 * xp.sin(5 * turn + 30 * y)) + 0.7 * xp.sin(137 * turn + 50 * y) + 0.5 * xp.sin(23 * turn)
+    )
+    return colour * (1 + 0.16 * strand)[:, None]

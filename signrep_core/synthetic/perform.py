@@ -93,6 +93,7 @@ def perform(signer: Signer, glosses: tuple[str, ...], seed: int, fps: float = 25
     plans: dict[Side, _HandPlan] = {}
     for side in (passive, dominant):
         plans[side] = _plan_hand(solver, style, signs, spans, length, side, side == dominant, plans.get(passive))
+        solver.settle(side, plans[side])
     right, left = solver.solve(plans)
     lids, mouth, brows = _face(style, spans, length, fps)
     signing = {dominant: gloss != NO_GLOSS, passive: np.zeros(length, bool)}
@@ -188,9 +189,10 @@ def _plan_hand(
     known[: max(spans[0][0] - lead, 1)] = True
     known[min(spans[-1][1] + lead, length - 1) :] = True
     for sign, (start, end) in zip(signs, spans, strict=True):
-        if not dominant and sign.hands == "one":
-            continue
         window = slice(start, end)
+        if not dominant and sign.hands == "one":  # the passive hand goes down while it is not needed
+            known[window] = True
+            continue
         u = (np.arange(start, end) - start) / max(end - start - 1, 1)
         if not dominant and sign.hands == "base":
             stroke = _plan_base(solver, style, sign, window, side)
@@ -200,19 +202,8 @@ def _plan_hand(
         for name in ("target", "part", "palm", "fingers"):
             getattr(plan, name)[window] = getattr(stroke, name)
         known[window] = True
-    if not dominant:
-        _rest_between(known, signs, spans, lead)
     _fill(plan, known)
     return plan
-
-
-def _rest_between(known: NDArray[np.bool_], signs: list[Sign], spans: list[tuple[int, int]], lead: int) -> None:
-    """The passive hand rests during one-handed signs, where it has the time to go down and up."""
-    for sign, (start, end) in zip(signs, spans, strict=True):
-        if sign.hands == "one":
-            known[start:end] = True
-    edges = np.flatnonzero(np.diff(known.astype(int)))
-    del edges, lead
 
 
 def _rest_plan(solver: "_Solver", style: _Style, length: int, side: Side) -> _HandPlan:
@@ -430,13 +421,25 @@ class _Solver:
         spot = hand[:, list(joints)].mean(1) + np.array([0, lift, 0])
         return wrist + np.einsum("tij,tj->ti", palm, spot)
 
+    def settle(self, side: Side, plan: _HandPlan) -> None:
+        """Replace a plan by what arm and trunk allow, so that the other hand finds this one where it will be."""
+        shape, palm, pushed = self.hand_shape(side, plan.fingers), plan.palm, np.zeros_like(plan.target)
+        for _ in range(4):
+            part = np.einsum("tij,tj->ti", palm, plan.part)
+            arm = self._reach(side, plan.target + pushed - part, palm)
+            palm = _limit_bend(plan.palm, arm.forearm[..., 1])
+            hand = arm.wrist[:, None] + np.einsum("tij,tpj->tpi", palm, shape)
+            pushed = pushed + self._push_out(hand, arm)
+        plan.palm = palm
+        plan.target = arm.wrist + np.einsum("tij,tj->ti", palm, plan.part)
+
     def solve(self, plans: dict[Side, _HandPlan]) -> tuple[Floats, Floats]:
         """Right and left hand angles (T, 41); the arm angles go into `self.body`."""
         shapes = {side: self.hand_shape(side, plans[side].fingers) for side in SIDES}
         palms = {side: plans[side].palm.copy() for side in SIDES}
         pushed = {side: np.zeros_like(plans[side].target) for side in SIDES}
         arms: dict[Side, _Arm] = {}
-        for _ in range(6):
+        for _ in range(4):
             points = {}
             for side in SIDES:
                 plan = plans[side]
@@ -464,9 +467,7 @@ class _Solver:
         raised = np.clip((-wrist[:, 1] + 0.05) / 0.35, 0, 1) * np.radians(5)
         ahead = np.clip((-wrist[:, 2] - 0.15) / 0.30, 0, 1) * np.radians(4)
         zeros = np.zeros_like(raised)
-        turn = np.stack([-sign * raised, zeros, zeros], -1)  # z about, then y
         frame = _euler_zxy(np.stack([-sign * raised, zeros, sign * ahead], -1))
-        del turn
         shoulder = frame[..., 0] * sign * clavicle
         reach = wrist - shoulder
         distance = np.linalg.norm(reach, axis=-1, keepdims=True)
@@ -475,9 +476,9 @@ class _Solver:
         wrist = shoulder + unit * distance
         along = (upper**2 - fore**2 + distance**2) / (2 * distance)
         height = np.sqrt(np.clip(upper**2 - along**2, 1e-9, None))
-        inward = np.clip(-sign * palm[:, 0, 2], 0, 1)  # fingers that point across the body ask for a raised elbow
-        lift = np.clip(-wrist[:, 1] / 0.3, 0, 1)
-        pole = np.stack([sign * (0.38 + 0.75 * inward + 0.25 * lift), np.ones_like(inward), 0.30 + 0 * inward], -1)
+        # level fingers that point across the body ask for a raised elbow
+        inward = np.clip(-sign * palm[:, 0, 2], 0, 1) * (1 - 0.8 * np.clip(-palm[:, 1, 2], 0, 1))
+        pole = np.stack([sign * (0.32 + 0.70 * inward), np.ones_like(inward), 0.30 + 0 * inward], -1)
         pole -= unit * (pole * unit).sum(-1, keepdims=True)
         pole /= np.linalg.norm(pole, axis=-1, keepdims=True)
         elbow = shoulder + unit * along + pole * height

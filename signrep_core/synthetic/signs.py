@@ -73,7 +73,7 @@ SHAPES: Final[dict[str, HandShape]] = {
     "pick": HandShape(((48, 45, 25), _FOLDED, _FOLDED, _FOLDED), "pinch"),
     "middle": HandShape(((2, 4, 3), (56, 14, 8), (2, 5, 4), (0, 4, 3)), "out", 1.0),
 }
-_PARALLEL: Final = (15.0, 2.0, -10.0, -21.0)  # sideways knuckle turns that make the fingers parallel
+_PARALLEL: Final = (18.5, 1.5, -14.0, -28.0)  # sideways knuckle turns that make the fingers parallel
 _SPREAD: Final = (-11.0, -2.0, 5.0, 11.0)
 _METACARPALS: Final = (-2.0, 12.0, 25.0, 38.0)
 FINGER_AXIS: Final = np.radians(13.0)  # the parallel fingers' direction in the palm frame, towards the pinky
@@ -84,8 +84,8 @@ def shape_angles(name: str) -> Floats:
     shape = SHAPES[name]
     angles = list(THUMBS[shape.thumb])
     for k, (knuckle, middle, end) in enumerate(shape.fingers):
-        straight = max(0.0, 1 - knuckle / 70)  # folded knuckles cannot spread
-        sideways = _PARALLEL[k] + straight * shape.spread * _SPREAD[k] + shape.lateral[k]
+        straight = float(np.cos(np.radians(knuckle)))  # folded fingers are parallel as they are, and cannot spread
+        sideways = straight * (_PARALLEL[k] + shape.spread * _SPREAD[k] + shape.lateral[k])
         angles += [0, _METACARPALS[k], 0, -knuckle, sideways, -middle, -end]
     return np.radians(angles)
 
@@ -125,6 +125,7 @@ PLACES: Final[dict[str, Place]] = {
     "temple": Place("face", (0.066, 0.060, -0.040)),
     "eyes": Place("face", (0.030, 0.040, 0.012)),
     "face": Place("face", (0.010, 0.030, 0.070)),
+    "veil": Place("face", (0.060, 0.045, 0.075)),
     "nose": Place("face", (0.002, 0.000, 0.010)),
     "cheek": Place("face", (0.054, -0.008, -0.022)),
     "ear": Place("face", (0.088, 0.018, -0.075)),
@@ -295,7 +296,7 @@ def _signs() -> tuple[Sign, ...]:
         S("EAT", "eat", "verb", "bunch", "mouth", "back+up+0.5in", "back+0.5down", "tap", "index"),
         S("DRINK", "drink", "verb", "cup", "mouth", "up+0.8in+0.4forward", "in+back", "nod", "thumb"),
         S("GIVE", "give", "verb", "bunch", "low", "forward+0.5up", "up+0.4back", "forward", "palm", "both"),
-        S("HELP", "help", "verb", "thumb", "palm", "forward+0.4in", "in", "up", "pinky", "base"),
+        S("HELP", "help", "verb", "thumb", "palm", "forward+0.4in", "in", "leave up", "pinky", "base"),
         S("LEARN", "learn", "verb", "claw", "palm", "down+0.6in", "down+0.5back", "leave up", "tips", "base", "bunch"),
         S("READ", "read", "verb", "vee", "palm", "in+0.5down", "down+0.4back", "zigzag", "tips", "base",
           base=("flat", "up+0.4in", "back+0.5in")),
@@ -324,7 +325,7 @@ def _signs() -> tuple[Sign, ...]:
         S("CAR", "the car", "thing", "fist", "neutral", "forward+0.6in", "in+0.3back", "roll", "palm", "alternate"),
         S("TREE", "the tree", "thing", "five", "high", "up", "in", "shake"),
         S("BALL", "the ball", "thing", "claw", "centre", "up+0.6in+0.5forward", "in+0.3forward", "tap", "palm", "both"),
-        S("PHONE", "the phone", "thing", "why", "cheek", "up+0.6out", "in+0.4back", "hold", "thumb"),
+        S("PHONE", "the phone", "thing", "why", "ear", "up+0.8forward", "in+0.3back", "hold", "thumb"),
         S("FLOWER", "the flower", "thing", "bunch", "nose", "up+0.4in", "back", "slide", "tips"),
         S("PAPER", "the paper", "thing", "flat", "palm", "in+0.4forward", "down", "slide", "palm", "base"),
         S("DOOR", "the door", "thing", "four", "meet", "up+0.2in", "forward", "nod", "index", "both"),
@@ -334,10 +335,10 @@ def _signs() -> tuple[Sign, ...]:
         # qualities
         S("GOOD", "good", "quality", "flat", "chin", "up+0.4in", "back", "leave down", "tips"),
         S("BAD", "bad", "quality", "flat", "chin", "up+0.4in", "back", "turn", "tips"),
-        S("BIG", "big", "quality", "ell", "centre", "up+0.4forward", "in+0.3forward", "out", "palm", "both"),
+        S("BIG", "big", "quality", "ell", "meet", "up+0.4forward", "in+0.3forward", "leave out", "index", "both"),
         S("SMALL", "small", "quality", "flat", "neutral", "forward+0.3up", "in", "in", "palm", "both"),
         S("HAPPY", "happy", "quality", "flat", "chest", "in", "back", "leave up", "palm", "both"),
-        S("SAD", "sad", "quality", "five", "face", "up", "back", "down", "palm", "both"),
+        S("SAD", "sad", "quality", "five", "veil", "up", "back", "down", "palm", "both"),
         S("HOT", "hot", "quality", "claw", "mouth", "up+0.6in", "back", "leave out", "palm"),
         S("COLD", "cold", "quality", "fist", "neutral", "forward+0.5in+0.3up", "in", "slide", "palm", "both"),
         S("RED", "red", "quality", "point", "chin", "up+0.3in", "back", "leave down", "index"),

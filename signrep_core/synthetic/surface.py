@@ -100,8 +100,7 @@ class Surface:
 
 # ---------------------------------------------------------------- bones and helper joints
 JOINTS_EXTRA: Final = {
-    name: 61 + i for i, name in enumerate(("neck", "mid_spine", "mid_hip", "skull", "nape", "right_root", "left_root",
-                                          "right_knee", "left_knee"))
+    name: 61 + i for i, name in enumerate(("neck", "mid_spine", "mid_hip", "skull", "nape", "right_root", "left_root"))
 }  # fmt: skip
 
 
@@ -155,9 +154,8 @@ def _helper_joints(signer: Signer, joints: Array, spine: Any, lower: Any, face: 
 
     skull = nose + scale * (0.010 * face[1] + 0.098 * face[2])
     nape = neck + in_trunk(0, -0.004, -0.012)
-    roots = [neck + in_trunk(x, -0.022, -0.014) for x in (-0.040, 0.040)]
-    knees = [joints[:, hip] + k * 0.45 * lower[1] for hip in (6, 7)]
-    return xp.stack((neck, mid_spine, mid_hip, skull, nape, *roots, *knees), 1)
+    roots = [neck + in_trunk(x, -0.026, -0.006) for x in (-0.030, 0.030)]
+    return xp.stack((neck, mid_spine, mid_hip, skull, nape, *roots), 1)
 
 
 def _between(joints: Array, start: str, end: str) -> Array:
