@@ -53,6 +53,11 @@ class Progress(AbstractContextManager["Progress"]):
                 self._said = time.monotonic()
                 self._log.info("%s", self.line())
 
+    def expect(self, amount: float) -> None:
+        """Correct the total by `amount`, where an estimate turned out wrong."""
+        with self._lock:
+            self.total += amount
+
     @property
     def rate(self) -> float:
         """Units a second since the beginning."""

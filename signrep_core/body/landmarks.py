@@ -29,8 +29,10 @@ SHOULDERS: Final = (0, 3)
 # 20-50 mm (95th percentile); hands that were really the other one 50-110 mm.
 WRIST_NEAR_M: Final = 0.06  # up to here the wrists agree
 WRIST_FAR_M: Final = 0.16  # from here on the hand is not this arm's
+WRONG_WRIST_M: Final = 0.03  # nearer to the other arm's wrist by so much: it is the other hand
 COINCIDE_M: Final = 0.04  # mean distance of the two hands' joints: below it they may be one hand found twice
 PALM_M: Final = (0.02, 0.10)  # mean length of the palm's edges; 0.048 on the clips
+GUESSED: Final = 0.4  # what is left of a hand joint's confidence outside the picture
 _PALM_EDGES: Final = np.array([(0, 5), (0, 17), (0, 9), (5, 9), (9, 13), (13, 17), (5, 17)])
 
 
@@ -56,8 +58,12 @@ class Landmarks:
     box: Floats  # (T, 4) x0, y0, x1, y1 of the joints with MIN_CONFIDENCE, pixels
 
 
-def assemble_landmarks(seen: Detections) -> Landmarks:
-    """The 61 joints from a detector's body and hands; joint 19 = 2 and 40 = 5 wherever the hand was detected."""
+def assemble_landmarks(seen: Detections, size: tuple[int, int]) -> Landmarks:
+    """The 61 joints from a detector's body and hands; joint 19 = 2 and 40 = 5 wherever the hand was detected.
+
+    Args:
+        size: height and width of the picture; a hand's joint outside it was guessed, not seen.
+    """
     frames = len(seen.body_xy)
     scale = metres_per_pixel(seen.body_xy, seen.body_world, seen.visibility)
     hand_scores = hand_confidence(seen, scale)
@@ -72,7 +78,8 @@ def assemble_landmarks(seen: Detections) -> Landmarks:
         wrist = xyz[:, ARMS[side][2], None]
         xyz[:, HANDS[side]] = wrist + (hand - hand[:, :1]) * scale[:, None, None]
         image_xy[:, HANDS[side]] = hand[..., :2]
-        confidence[:, HANDS[side]] = hand_scores[:, k, None]
+        inside = ((hand[..., :2] >= 0) & (hand[..., :2] < (size[1], size[0]))).all(-1)
+        confidence[:, HANDS[side]] = hand_scores[:, k, None] * np.where(inside, 1, GUESSED)
     confidence[np.isnan(xyz).any(-1)] = 0
     return Landmarks(xyz, image_xy, confidence, visible_box(image_xy, confidence))
 
@@ -94,19 +101,23 @@ def metres_per_pixel(body_xy: Floats, body_world: Floats, visibility: Floats, wi
         good = np.isfinite(scale) & (scale > 0)
     steady = np.full(len(scale), np.nan)
     if good.any():
-        steady[good] = median_filter(scale[good], size=min(window, 2 * int(good.sum()) - 1), mode="nearest")
+        steady[good] = median_filter(scale[good], size=window, mode="reflect")
     return steady
 
 
 def hand_confidence(seen: Detections, scale: Floats) -> Floats:
     """(T, 2) confidence of each hand: its presence score, lowered where the hand is implausible.
 
-    Lowered by: a wrist far from the body's wrist; a palm of impossible size; the look of the other hand; and, for the
-    less plausible one of two hands that coincide, being most likely the other one found twice.
+    Lowered by: a wrist far from the arm's wrist, or nearer to the other arm's; a palm of impossible size; the look of
+    the other hand; and, for the less plausible one of two hands that coincide, being the other one found twice.
     """
     wrists = seen.body_xy[:, [ARMS[side][2] for side in SIDES]]
-    distance = np.linalg.norm(seen.hand_xyz[:, :, 0, :2] - wrists, axis=-1) * scale[:, None]
+    distance, to_other = (
+        np.linalg.norm(seen.hand_xyz[:, :, 0, :2] - arms, axis=-1) * scale[:, None]
+        for arms in (wrists, wrists[:, ::-1])
+    )
     near = np.clip((WRIST_FAR_M - distance) / (WRIST_FAR_M - WRIST_NEAR_M), 0, 1)
+    near = np.where(to_other < distance - WRONG_WRIST_M, 0.4 * near, near)
     edges = seen.hand_xyz[:, :, _PALM_EDGES[:, 0]] - seen.hand_xyz[:, :, _PALM_EDGES[:, 1]]
     palm = np.linalg.norm(edges, axis=-1).mean(-1) * scale[:, None]
     sized = np.where((palm >= PALM_M[0]) & (palm <= PALM_M[1]), 1.0, 0.3)

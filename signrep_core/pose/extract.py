@@ -21,8 +21,8 @@ Columns = dict[str, Any]  # of schemas.POSE, without video_id
 OpenFrames = Callable[[float | None], Iterable[Frame]]  # a rate, or None for the common timeline -> the frames
 
 MIN_FRAMES: Final = 16  # one window (paper, section 4)
-MIN_SHOULDER_PX: Final = 24.0
 MIN_RUN: Final = 8  # fewer frames in a row are a mistake of the detector, unless a face was seen there
+MIN_RUN_FACELESS: Final = 16  # ... and in a video without any face, where only the pose speaks for a person
 CHUNK: Final = 1500  # frames in memory at a time: one minute at 25 fps
 AHEAD: Final = 16  # frames decoded ahead of inference
 
@@ -34,7 +34,7 @@ def extract_video(
     backend: Backend,
     find_faces: FaceDetector,
     *,
-    min_shoulder_px: float = MIN_SHOULDER_PX,
+    min_shoulder_px: float,
     min_frames: int = MIN_FRAMES,
     on_frame: Callable[[bool], None] = lambda done: None,
 ) -> Iterator[Columns]:
@@ -67,21 +67,21 @@ def extract_pose(
     backend: Backend,
     cast: Cast,
     *,
-    min_shoulder_px: float = MIN_SHOULDER_PX,
+    min_shoulder_px: float,
     min_frames: int = MIN_FRAMES,
     on_frame: Callable[[bool], None] = lambda done: None,
 ) -> Iterator[Columns]:
     """Follow a cast's signer through the frames of a video; arguments, results and errors as `extract_video`."""
-    follower = Follower(backend, cast)
-    chunk, tally = _Chunk(), _Tally()
+    follower, tally = Follower(backend, cast), _Tally()
+    chunk = _Chunk(MIN_RUN if cast.signer else MIN_RUN_FACELESS)
     for frame in frames:
+        if len(chunk.sightings) == CHUNK:
+            yield tally.count(chunk.columns(goes_on=True))
+            chunk = _Chunk(chunk.min_run, begins=False)
         chunk.add(frame, follower(frame.rgb, frame.time_s))
         on_frame(True)
-        if len(chunk.sightings) == CHUNK:
-            yield tally.count(chunk.columns())
-            chunk = _Chunk()
     if chunk.sightings:
-        yield tally.count(chunk.columns())
+        yield tally.count(chunk.columns(goes_on=False))
     tally.check(min_shoulder_px, min_frames)
 
 
@@ -118,23 +118,29 @@ class _Tally:
 class _Chunk:
     """Sightings of successive frames, until they become columns."""
 
-    def __init__(self) -> None:
+    def __init__(self, min_run: int, begins: bool = True) -> None:
+        self.min_run, self._begins = min_run, begins
+        self._size = (0, 0)
         self.frames: list[int] = []
         self.times: list[float] = []
         self.sightings: list[Sighting] = []
 
     def add(self, frame: Frame, sighting: Sighting) -> None:
+        self._size = (frame.rgb.shape[0], frame.rgb.shape[1])
         self.frames.append(frame.index)
         self.times.append(frame.time_s)
         self.sightings.append(sighting)
 
-    def columns(self) -> Columns:
-        """The chunk as columns of schemas.POSE."""
+    def columns(self, goes_on: bool) -> Columns:
+        """The chunk as columns of schemas.POSE; `goes_on`: more frames of the video follow."""
         present = keep_runs(
-            np.array([s.detection is not None for s in self.sightings]), np.array([s.on_face for s in self.sightings])
+            np.array([s.detection is not None for s in self.sightings]),
+            np.array([s.on_face for s in self.sightings]),
+            self.min_run,
+            open_ends=(not self._begins, goes_on),
         )
         seen = [s.detection if here else None for s, here in zip(self.sightings, present, strict=True)]
-        landmarks = assemble_landmarks(_stack(seen))
+        landmarks = assemble_landmarks(_stack(seen), self._size)
         return {
             "frame": np.array(self.frames, np.int32),
             "time_s": np.array(self.times, np.float64),
@@ -147,15 +153,18 @@ class _Chunk:
         }
 
 
-def keep_runs(present: NDArray[np.bool_], on_face: NDArray[np.bool_], min_run: int = MIN_RUN) -> NDArray[np.bool_]:
-    """(T,) presence without runs that are shorter than `min_run` and never on a known face.
+def keep_runs(
+    present: NDArray[np.bool_], on_face: NDArray[np.bool_], min_run: int, open_ends: tuple[bool, bool] = (False, False)
+) -> NDArray[np.bool_]:
+    """(T,) presence without runs of fewer than `min_run` frames that are never on a known face.
 
-    A run that touches either end of the chunk is kept where it may go on beyond it.
+    A run that touches an open end (beginning, end) may go on beyond it and stays.
     """
     kept = present.copy()
     edges = np.flatnonzero(np.diff(np.concatenate([[False], present, [False]]).astype(np.int8)))
     for start, end in edges.reshape(-1, 2):
-        if end - start < min_run and not on_face[start:end].any():
+        goes_on = (open_ends[0] and start == 0) or (open_ends[1] and end == len(present))
+        if end - start < min_run and not goes_on and not on_face[start:end].any():
             kept[start:end] = False
     return kept
 

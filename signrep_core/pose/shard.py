@@ -63,7 +63,7 @@ def extract_shard(
     *,
     model: str = "mediapipe",
     target_fps: float | None = 25.0,
-    min_shoulder_px: float = 24.0,
+    min_shoulder_px: float,
     threads: int = 1,
     provenance: Mapping[str, str] | None = None,
     worker: Sequence[str] = WORKER,
@@ -200,8 +200,8 @@ def _run_tasks(
 
         try:
             outcome = worker.run({**tasks[number], "out": str(_part(parts, number))}, on_frames)
-            progress.total += outcome.frames - expected[number] if not outcome.reason else counted - expected[number]
             progress.advance(max(outcome.frames - counted, 0))
+            progress.expect(max(outcome.frames, counted) - expected[number])
             return outcome
         finally:
             idle.put(worker)

@@ -1,0 +1,66 @@
+"""The pose worker with MediaPipe, video decoding and all replaced: what a video does is told by its path."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from signrep_core.errors import SignRepError, VideoError
+from signrep_core.pose import worker
+from signrep_core.pose.backend import Detection
+from signrep_core.store.video import Frame
+
+FRAMES = 20
+
+
+class StillSigner:
+    """A backend that sees the same person in every frame; at x = the frame's grey level."""
+
+    name = "still signer"
+
+    def reset(self) -> None:
+        pass
+
+    def __call__(self, rgb: np.ndarray, time_s: float) -> Detection:
+        xy = np.full((19, 2), float(rgb[0, 0, 0]), np.float32)
+        xy[0, 0] += 100  # shoulders 100 px apart
+        hands = np.full((2, 21, 3), np.nan, np.float32)
+        return Detection(
+            xy,
+            np.zeros((19, 3), np.float32),
+            np.ones(19, np.float32),
+            hands,
+            np.zeros(2, np.float32),
+            np.zeros(2, np.float32),
+        )
+
+
+def read_frames(path: str, target_fps: float | None, *_: object, **__: object) -> Iterator[Frame]:
+    if "damaged" in path:
+        raise VideoError("undecodable", f"{path}: nothing decodes")
+    for i in range(8 if "short" in path else FRAMES):
+        if i == 10 and "kill" in path:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if i == 10 and "raise" in path:
+            raise RuntimeError("a bug met its video")
+        if "slow" in path:
+            time.sleep(0.02)
+        yield Frame(i, i / 25, np.full((48, 64, 3), len(path), np.uint8))
+
+
+def open_backend(model: str) -> StillSigner:
+    if model == "broken":
+        raise SignRepError("pose.model: broken")
+    if model == "dies":
+        os._exit(3)
+    print("chatter on standard output", flush=True)
+    return StillSigner()
+
+
+worker.open_backend = open_backend  # type: ignore[assignment]
+worker.open_face_detector = lambda: lambda rgb: np.zeros((0, 3))  # type: ignore[assignment]
+worker.read_frames = read_frames  # type: ignore[assignment]
+worker.main(sys.argv[1])

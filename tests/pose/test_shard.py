@@ -1,0 +1,111 @@
+"""A shard: order, outcomes, and one video's end that is nobody else's."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from signrep_core.errors import SignRepError
+from signrep_core.pose.shard import Outcome, describe_backend, extract_shard, settle
+from signrep_core.store.schemas import POSE
+from signrep_core.store.tables import Columns, read_table, read_videos
+
+FAKE_WORKER = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
+
+
+def account(*paths: str, **status: str) -> Columns:
+    """Accounts of videos that are fine, but for the status given by path."""
+    n = len(paths)
+    return {
+        "video_id": [f"id-{path}" for path in paths],
+        "path": list(paths),
+        "start": np.ma.masked_all(n),
+        "end": np.ma.masked_all(n),
+        "status": [status.get(path, "ok") for path in paths],
+        "reason": [""] * n,
+        "detail": [""] * n,
+        "n_frames": np.full(n, 20),
+        "duration_s": np.full(n, 0.8),
+    }
+
+
+def extract(tmp_path: Path, videos: Columns, threads: int = 2, model: str = "mediapipe") -> list[Outcome]:
+    out = tmp_path / "00000.parquet"
+    return extract_shard(
+        videos, out, model=model, target_fps=25, min_shoulder_px=24, threads=threads, worker=FAKE_WORKER
+    )
+
+
+def test_rows_come_in_the_sheets_order_whichever_video_is_done_first(tmp_path: Path) -> None:
+    names = ["slow-a", "b", "c", "slow-d", "e"]
+    outcomes = extract(tmp_path, account(*names))
+    assert [o.video_id for o in outcomes] == [f"id-{name}" for name in names]
+    assert [(o.reason, o.frames, o.present) for o in outcomes] == [("", 20, 20)] * 5
+    table = dict(read_videos(tmp_path / "00000.parquet", POSE))
+    assert list(table) == [f"id-{name}" for name in names]
+    for columns in table.values():
+        np.testing.assert_array_equal(columns["frame"], np.arange(20))
+        np.testing.assert_allclose(columns["time_s"], np.arange(20) / 25)
+
+
+def test_what_befalls_one_video_costs_the_others_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    videos = account("a", "kill", "b", "raise", "damaged", "short", "c")
+    outcomes = {o.video_id: o for o in extract(tmp_path, videos)}
+    assert {name: o.reason for name, o in outcomes.items()} == {
+        "id-a": "",
+        "id-kill": "pose_failed",
+        "id-b": "",
+        "id-raise": "pose_failed",
+        "id-damaged": "undecodable",
+        "id-short": "too_few_frames",
+        "id-c": "",
+    }
+    assert "SIGSEGV" in outcomes["id-kill"].detail
+    assert "RuntimeError: a bug met its video" in outcomes["id-raise"].detail
+    assert "8 frames" in outcomes["id-short"].detail
+    assert "Traceback" in caplog.text, "the worker's log reaches ours"
+    written = read_table(tmp_path / "00000.parquet", POSE)
+    assert list(dict.fromkeys(written["video_id"])) == ["id-a", "id-b", "id-c"]
+    assert len(written["video_id"]) == 60
+    assert [path.name for path in tmp_path.iterdir()] == ["00000.parquet"], "nothing is left beside the table"
+
+
+def test_rejected_and_excluded_videos_are_not_worked_on(tmp_path: Path) -> None:
+    outcomes = extract(tmp_path, account("kill", "a", "b", kill="rejected", b="excluded"), threads=1)
+    assert [o.video_id for o in outcomes] == ["id-a"]
+
+
+def test_a_shard_without_a_usable_video_gives_an_empty_table(tmp_path: Path) -> None:
+    assert extract(tmp_path, account("kill", kill="rejected")) == []
+    assert read_table(tmp_path / "00000.parquet", POSE)["video_id"] == []
+
+
+@pytest.mark.parametrize(("model", "says"), [("broken", "pose.model: broken"), ("dies", "ended with code 3")])
+def test_a_backend_that_cannot_start_fails_the_job_and_leaves_no_table(
+    tmp_path: Path, model: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signrep_core.pose.shard.describe_backend", lambda model: {})
+    with pytest.raises(SignRepError, match=says):
+        extract(tmp_path, account("a", "b"), model=model)
+    assert not (tmp_path / "00000.parquet").exists()
+
+
+def test_the_account_is_settled_with_what_became_of_the_videos() -> None:
+    videos = account("a", "b", "c", c="excluded")
+    settled = settle(videos, [Outcome("id-a", "", ""), Outcome("id-b", "no_signer", "nobody in 20 frames")])
+    assert settled["status"] == ["ok", "rejected", "excluded"]
+    assert settled["reason"] == ["", "no_signer", ""]
+    assert settled["detail"] == ["", "nobody in 20 frames", ""]
+    assert videos["status"] == ["ok", "ok", "excluded"], "the account given is left as it was"
+
+
+def test_the_backend_is_described_by_version_and_models(tmp_path: Path) -> None:
+    described = describe_backend("mediapipe")
+    assert described["backend"].startswith("mediapipe 0.10.")
+    assert len(described["model_sha256"].split(",")) == 4
+    model = tmp_path / "holistic.task"
+    model.write_bytes(b"model")
+    assert describe_backend(str(model))["backend"].endswith(" holistic.task")
+    with pytest.raises(SignRepError, match=r"no file at .*nowhere\.task"):
+        describe_backend(str(tmp_path / "nowhere.task"))
