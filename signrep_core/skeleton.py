@@ -118,9 +118,42 @@ _OBSERVED_HAND = (
     *(
         limits
         for finger in FINGERS[1:]
-        for limits in ((-15, 15), _OBSERVED_METACARPAL_Y[finger], (-29, 29),
+        for limits in ((-5, 5), _OBSERVED_METACARPAL_Y[finger], (-29, 29),
                        (-87, 9), _OBSERVED_SPREAD[finger], (-113, 4), (-86, 3))
     ),
 )  # fmt: skip
 OBSERVED_BODY_RANGES: Final[NDArray[np.float64]] = np.radians(np.array(_OBSERVED_BODY, float))  # (22, 2)
 OBSERVED_HAND_RANGES: Final[NDArray[np.float64]] = np.radians(np.array(_OBSERVED_HAND, float))  # (41, 2)
+
+# ---------------------------------------------------------------- joint limits
+# What inverse kinematics allows (degrees): wider than what was observed, since signers go beyond that sample, detectors
+# are noisy, and a limit that visibly distorts a real pose is wrong. The body's limits also take in a torso turned away
+# from the camera (there is no root rotation: clavicles, spine and head carry it) and any direction of the arms.
+_BODY_LIMITS = (
+    (-45, 45), (-80, 80), (-90, 180), (-90, 90), (-160, 120), (-160, 0),
+    (-45, 45), (-80, 80), (-180, 90), (-90, 90), (-120, 160), (-160, 0),
+    (-60, 60), (-45, 90), (-90, 90), (-50, 0), (0, 0), (0, 0), (0, 0), (-60, 60), (-60, 80), (-80, 80),
+)  # fmt: skip
+_WIDENED = MappingProxyType(  # degrees below and above the observed range, by how the angle's name ends
+    {
+        # No joints of their own, but what tells one palm from another: springs hold them, not limits.
+        "metacarpal_x": (15, 15), "metacarpal_y": (15, 15), "metacarpal_z": (60, 60),
+        "thumb_tip_x": (35, 22), "mcp_x": (30, 21), "mcp_y": (25, 25), "pip_x": (20, 8), "dip_x": (20, 12),
+    }
+)  # fmt: skip
+_WIDENED_THUMB = (35, 35)
+
+
+def _widened(angle: str) -> tuple[int, int]:
+    if angle.startswith("thumb") and angle != "thumb_tip_x":
+        return _WIDENED_THUMB
+    return next((margins for end, margins in _WIDENED.items() if angle.endswith(end)), (0, 0))
+
+
+BODY_LIMITS: Final[NDArray[np.float64]] = np.radians(np.array(_BODY_LIMITS, float))  # (22, 2)
+HAND_LIMITS: Final[NDArray[np.float64]] = OBSERVED_HAND_RANGES + np.radians(  # (41, 2)
+    np.array([_widened(angle) for angle in HAND_ANGLES]) * (-1, 1)
+)
+HAND_LIMITS[HAND_ANGLES.index("wrist_y")] = np.radians((-90, 90))  # with x and z free: any orientation, in one way only
+for _limits in (BODY_LIMITS, HAND_LIMITS):
+    _limits.flags.writeable = False

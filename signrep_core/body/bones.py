@@ -116,6 +116,17 @@ def head_frame(joints: Floats) -> tuple[Floats, Floats, Floats]:
     return x, y, np.cross(x, y)
 
 
+def scatter(lengths: Floats) -> float:
+    """How much bones seem to change, as a standard deviation: from the median distance to each bone's median.
+
+    lengths: (T, N) metres, NaN where missing; 0 when nothing is seen.
+    """
+    deviations = [
+        np.abs(seen - np.median(seen)) for seen in (bone[np.isfinite(bone)] for bone in lengths.T) if seen.size
+    ]
+    return 1.4826 * float(np.median(np.concatenate(deviations))) if deviations else 0.0
+
+
 # ---------------------------------------------------------------- lengths to offsets
 def frame_offsets(lengths: Floats) -> tuple[Floats, Floats]:
     """Offsets of every frame, both sides averaged: (T, 36, 2) to (T, 16) and (T, 20); NaN where a joint is missing."""
@@ -237,7 +248,7 @@ class BoneHistogram:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The histogram as JSON values: of each bone seen the first bin that holds anything, and the counts from there."""
+        """The histogram as JSON values: of each bone seen its first bin in use, and the counts from there."""
         bones = {}
         for bone, counts in zip(BONES, self._counts, strict=True):
             bins = np.flatnonzero(counts)

@@ -23,7 +23,7 @@ _FINGER_AXES = MappingProxyType(
     {f: ("xyz", "xyz", "xyz", "x") if f == "thumb" else ("xyz", "xy", "x", "x") for f in FINGERS}
 )
 # Offsets of each finger's four bones, from the wrist outward.
-_FINGER_BONES = MappingProxyType({"thumb": (1, 2, 3, 4), "index": (0, 5, 6, 7), "middle": (8, 9, 10, 11),
+FINGER_BONES = MappingProxyType({"thumb": (1, 2, 3, 4), "index": (0, 5, 6, 7), "middle": (8, 9, 10, 11),
                                   "ring": (12, 13, 14, 15), "pinky": (16, 17, 18, 19)})  # fmt: skip
 
 
@@ -83,6 +83,14 @@ def hand_signs(side: Side) -> tuple[int, int, int]:
     return (1, 1, 1) if side == "right" else (1, -1, -1)
 
 
+def arm_frames(side: Side, body_angles: Array) -> tuple[Frame, Frame, Frame]:
+    """The frames of a clavicle, upper arm and forearm, from the body angles (..., 22)."""
+    start = 6 * SIDES.index(side)
+    clavicle = turns(root_frame(body_angles), "zy", body_angles[..., start : start + 2])
+    upper = turns(clavicle, "zxy", body_angles[..., start + 2 : start + 5])
+    return clavicle, upper, turn(upper, "x", body_angles[..., start + 5])
+
+
 def root_frame(like: Array) -> Frame:
     """The identity frame at the neck, of the dtype (and device) of `like`."""
     eye = np.eye(3, dtype=np.result_type(like, np.float32)) if namespace(like) is np else like.new_ones(3).diag()
@@ -91,20 +99,19 @@ def root_frame(like: Array) -> Frame:
 
 def _pose_body(xp: Any, angles: Array, offsets: Array) -> tuple[list[Array], dict[Side, Frame]]:
     """Joints 0..18, each (..., 3), and the forearms' frames."""
-    root = root_frame(angles)
     upper_arm = offsets[..., :1]
     lengths = [upper_arm] + [upper_arm * offsets[..., i : i + 1] for i in range(1, 16)]
     joints: list[Array] = [None] * 19
     forearms: dict[Side, Frame] = {}
-    for side, outward, start in zip(SIDES, (-1, 1), (0, 6), strict=True):
+    for side, outward in zip(SIDES, (-1, 1), strict=True):
         shoulder, elbow, wrist = ARMS[side]
-        clavicle = turns(root, "zy", angles[..., start : start + 2])
-        upper = turns(clavicle, "zxy", angles[..., start + 2 : start + 5])
-        forearms[side] = fore = turn(upper, "x", angles[..., start + 5])
+        clavicle, upper, fore = arm_frames(side, angles)
+        forearms[side] = fore
         joints[shoulder] = lengths[1] * (outward * clavicle[0])
         joints[elbow] = joints[shoulder] + lengths[0] * upper[1]
         joints[wrist] = joints[elbow] + lengths[2] * fore[1]
 
+    root = root_frame(angles)
     spine = turns(root, "zxy", angles[..., 19:22])
     lower_spine = turn(spine, "x", angles[..., 15])
     mid_hip = lengths[5] * (spine[1] + lower_spine[1])
@@ -140,7 +147,7 @@ def _pose_hand(xp: Any, side: Side, angles: Array, offsets: Array, forearm: Fram
     joints = [wrist]
     for finger in FINGERS:
         frame, joint, angle = palm, wrist, _FINGER_START[finger]
-        for axes, bone in zip(_FINGER_AXES[finger], _FINGER_BONES[finger], strict=True):
+        for axes, bone in zip(_FINGER_AXES[finger], FINGER_BONES[finger], strict=True):
             frame = turns(frame, axes, angles[..., angle : angle + len(axes)], signs)
             angle += len(axes)
             joint = joint + lengths[bone] * frame[2]  # every bone lies along its frame's z

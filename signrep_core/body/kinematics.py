@@ -4,13 +4,18 @@ The published names; `forward`, `inverse` and `quality` hold them.
 """
 
 from signrep_core.body.forward import Frame, forward_kinematics, hand_base, hand_signs, root_frame, turn, turns
+from signrep_core.body.inverse import Solution, solve_angles
+from signrep_core.body.quality import Quality
 
 __all__ = [
     "Frame",
+    "Quality",
+    "Solution",
     "forward_kinematics",
     "hand_base",
     "hand_signs",
     "root_frame",
+    "solve_angles",
     "turn",
     "turns",
 ]

@@ -1,0 +1,123 @@
+"""Arms, head and spine from landmarks: closed forms, refined by fitting each limb.
+
+Legend: T frames, n of them in a stretch, J = 61 joints, A angles; vectors are (3, n), axes first.
+"""
+
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from signrep_core.body.bones import BONES, head_frame, scatter
+from signrep_core.body.limb import Bounds, Limb, chain, fit_limb
+from signrep_core.body.rotations import Axes, Floats, across, cross, dot, turned_back, unit, whole_turns_off, zxy_angles
+from signrep_core.skeleton import (
+    ARMS,
+    BODY_ANGLES,
+    BODY_LIMITS,
+    JOINTS,
+    N_BODY_ANGLES,
+    OBSERVED_BODY_RANGES,
+    SIDES,
+    Side,
+)
+
+BODY_REST: Final[Floats] = OBSERVED_BODY_RANGES.mean(1)  # the middle of what real signers do
+
+_STRETCH = 1024  # frames fitted at a time: small enough for the processor's cache
+_STEPS = 3
+_ROOT: Final[Axes] = tuple(axis[:, None] for axis in np.eye(3))
+
+_ARM: Final = chain("zyzxyx", (2, 5, 6))
+_HEAD: Final = Limb("zxy", (-1, 0, 1), (-1, -1, -1), (2,) * 11, (-1, *(0,) * 10))  # the nose, and the face from there
+_SPINE: Final = Limb("zxyx", (-1, 0, 1, 2), (-1, -1, -1, 0), (2, 3, 3), (-1, 0, 0))  # mid-spine, right hip, left hip
+
+_ARM_ANGLES = MappingProxyType({side: list(range(6 * k, 6 * k + 6)) for k, side in enumerate(SIDES)})
+_HEAD_ANGLES = [BODY_ANGLES.index(f"head_{axis}") for axis in "zxy"]
+_SPINE_ANGLES = [BODY_ANGLES.index(name) for name in ("spine_z", "spine_x", "spine_y", "lower_spine_x")]
+_FACE = range(JOINTS.index("nose"), JOINTS.index("nose") + len(_HEAD.frames))
+_HIPS = [JOINTS.index(f"{side}_hip") for side in SIDES]
+_RIGID_BONES = [BONES.index(bone) for bone in ("upper_arm", "forearm")]
+
+# The bend of the lower spine shows only in the distance from neck to hips, so it is kept near rest (radians).
+_SPREAD = np.full(N_BODY_ANGLES, np.inf)
+_SPREAD[BODY_ANGLES.index("lower_spine_x")] = 0.1
+
+
+def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
+    """Body angles of every frame; those of missing joints are any finite value.
+
+    Args:
+        joints: (T, 61, 3) metres, neck at the origin, NaN where missing.
+        offsets: (16,) the video's bones.
+        lengths: (T, 36, 2) measured bones; their scatter tells the landmarks' noise.
+
+    Returns:
+        (T, 22) radians.
+    """
+    angles = np.tile(BODY_REST, (len(joints), 1))
+    noise = scatter(lengths[:, _RIGID_BONES].reshape(len(joints), -1))
+    for start in range(0, len(joints), _STRETCH):
+        frames = slice(start, start + _STRETCH)
+        stretch = np.ascontiguousarray(joints[frames, : _FACE.stop].transpose(1, 2, 0))  # (19, 3, n)
+        head = [axis.T for axis in head_frame(joints[frames])]
+        for side in SIDES:
+            angles[frames, _ARM_ANGLES[side]] = _fit_arm(side, stretch, offsets, noise).T
+        angles[frames, _HEAD_ANGLES] = _fit(
+            _HEAD, _HEAD_ANGLES, zxy_angles(head), _face(offsets), stretch[_FACE], noise
+        ).T
+        angles[frames, _SPINE_ANGLES] = _fit_spine(stretch[_HIPS], offsets, noise).T
+    return angles
+
+
+def _fit(limb: Limb, columns: list[int], start: Floats, bones: Floats, targets: Floats, noise: float) -> Floats:
+    """(A, n) angles of a limb that hangs at the neck: start (A, n), bones (P, 3), targets (P, 3, n) with NaN."""
+    rest = BODY_REST[columns]
+    start = np.where(np.isfinite(start), whole_turns_off(start, BODY_LIMITS[columns]), rest[:, None])
+    weights = np.isfinite(targets[:, 0]).astype(np.float64)
+    bounds = Bounds.of(BODY_LIMITS[columns], rest, _SPREAD[columns], noise)
+    return fit_limb(limb, start, _ROOT, bones[..., None], np.nan_to_num(targets), weights, bounds, _STEPS)
+
+
+def _fit_arm(side: Side, joints: Floats, offsets: Floats, noise: float) -> Floats:
+    """(6, n): clavicle z y, shoulder z x y, elbow x."""
+    outward = -1.0 if side == "right" else 1.0
+    shoulder, elbow, wrist = (joints[joint] for joint in ARMS[side])
+    x = outward * unit(shoulder)  # the clavicle's axis
+    clavicle_z, clavicle_y = np.arctan2(x[1], x[0]), -np.arctan2(x[2], np.hypot(x[0], x[1]))
+
+    def in_clavicle(a: Floats) -> Floats:
+        return turned_back("y", clavicle_y, turned_back("z", clavicle_z, a))
+
+    upper = in_clavicle(elbow - shoulder)
+    shoulder_z, shoulder_x = np.arctan2(-upper[0], upper[1]), np.arctan2(upper[2], np.hypot(upper[0], upper[1]))
+    fore = turned_back("x", shoulder_x, turned_back("z", shoulder_z, in_clavicle(wrist - elbow)))
+    shoulder_y, elbow_x = np.arctan2(-fore[0], -fore[2]), -np.arctan2(np.hypot(fore[0], fore[2]), fore[1])
+    start = np.stack((clavicle_z, clavicle_y, shoulder_z, shoulder_x, shoulder_y, elbow_x))
+    bones = offsets[0] * np.array([[outward * offsets[1], 0, 0], [0, 1, 0], [0, offsets[2], 0]])
+    return _fit(_ARM, _ARM_ANGLES[side], start, bones, np.stack((shoulder, elbow, wrist)), noise)
+
+
+def _fit_spine(hips: Floats, offsets: Floats, noise: float) -> Floats:
+    """(4, n): spine z x y, lower spine x; hips (2, 3, n)."""
+    middle, half = hips.mean(0), offsets[0] * offsets[5]
+    bend = -2 * np.arccos(np.minimum(np.sqrt(dot(middle, middle)) / (2 * half), 1))
+    y = unit(middle)  # this frame is the upper spine's turned by half the bend
+    x = across(hips[1] - hips[0], y)
+    z = cross(x, y)
+    c, s = np.cos(bend / 2), np.sin(bend / 2)
+    start = np.concatenate((zxy_angles((x, c * y - s * z, c * z + s * y)), bend[None]))
+    width = offsets[0] * offsets[4]
+    bones = np.array([[0, half, 0], [-width, half, 0], [width, half, 0]])
+    targets = np.concatenate((np.full_like(hips[:1], np.nan), hips))  # the mid-spine is not a landmark
+    return _fit(_SPINE, _SPINE_ANGLES, start, bones, targets, noise)
+
+
+def _face(offsets: Floats) -> Floats:
+    """(11, 3): the nose from the neck, then the face points from the nose, in the head's frame."""
+    ear, mouth = offsets[6:9], offsets[9:12]
+    spacing, x, y, z = offsets[12:16] * (1, 1, -1, 1)
+    left_eye = np.array([[x - spacing, y, z], [x, y, z], [x + spacing, y, z]])
+    mirror = np.array([-1, 1, 1])
+    points = [[0, -offsets[3], 0], *left_eye, *(left_eye * mirror), ear, ear * mirror, mouth, mouth * mirror]
+    return offsets[0] * np.array(points)

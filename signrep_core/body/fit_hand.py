@@ -1,0 +1,234 @@
+"""A hand from landmarks: the palm, then the five fingers, each a small problem given the palm.
+
+A left hand is solved as the mirror image of a right one: mirroring x negates exactly its y and z rotations.
+
+Two things that landmarks leave open are decided here:
+- The wrist and the metacarpals can express the same palm, and a metacarpal's twist shows only in a bent finger.
+  Springs draw these angles towards rest, the stiffer the noisier the video; noise is read from how much the bone
+  lengths scatter, so that landmarks without noise are reproduced exactly.
+- A hand in the picture grows as it nears the camera, and the body's scale does not tell by how much: each frame's hand
+  is fitted after division by `hand_scale`.
+
+Legend: T frames, n of them in a stretch, F = 4 fingers; vectors are (3, n), axes first.
+"""
+
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signrep_core.body.forward import FINGER_BONES, hand_base
+from signrep_core.body.limb import LEAST_NOISE, Bounds, Limb, chain, fit_limb, pose_limb
+from signrep_core.body.rotations import (
+    Axes,
+    Floats,
+    across,
+    aim_z,
+    cross,
+    dot,
+    local,
+    turned_back,
+    unit,
+    whole_turns_off,
+    xyz_angles,
+)
+from signrep_core.skeleton import HAND_ANGLES, HAND_LIMITS, N_HAND_ANGLES, OBSERVED_HAND_RANGES, Side
+
+HAND_REST: Final[Floats] = OBSERVED_HAND_RANGES.mean(1)  # the middle of what real signers do
+
+Integers = NDArray[np.intp]
+
+_STRETCH = 512  # frames fitted at a time: small enough for the processor's cache
+_STEPS = 3
+_Z = np.array([[0.0], [0], [1]])
+
+_PALM: Final = Limb(
+    "xyz" + "xy" * 4, (-1, 0, 1, 2, 3, 2, 5, 2, 7, 2, 9), (-1,) * 11, (4, 6, 8, 10), (-1,) * 4
+)  # the wrist, then each finger's metacarpal
+_FINGER: Final = chain("xyzxyxx", (3, 5, 6, 7))
+_THUMB: Final = chain("xyzxyzxyzx", (3, 6, 9, 10))
+
+_THUMB_ANGLES = list(range(3, 13))
+_FINGER_ANGLES = np.arange(13, N_HAND_ANGLES).reshape(4, 7)
+_METACARPAL_ANGLES = _FINGER_ANGLES[:, :2]  # x and y
+_MCPS = [5, 9, 13, 17]
+_THUMB_JOINTS = slice(1, 5)
+_FINGER_JOINTS = slice(5, 21)
+
+# How far an angle strays from rest (radians): its spring is as stiff as the landmarks' noise over this. Redundant
+# angles keep near; the weak springs of flexion only settle what the detector's noise leaves open.
+_STRAYS = {
+    "metacarpal_x": 0.1, "metacarpal_y": 0.1, "metacarpal_z": 0.1, "thumb_cmc_z": 0.15, "thumb_mcp_z": 0.15,
+    "thumb_ip_z": 0.3, "mcp_y": 0.4, "mcp_x": 1, "pip_x": 1, "dip_x": 1, "tip_x": 1,
+}  # fmt: skip
+_SPREAD = np.array(
+    [min([spread for part, spread in _STRAYS.items() if name.endswith(part)], default=np.inf) for name in HAND_ANGLES]
+)
+
+
+def hand_scale(lengths: Floats, offsets: Floats) -> Floats:
+    """The size of one hand's landmarks relative to the video's bones, by least squares over its bones.
+
+    lengths (T, 20) metres with NaN, offsets (20,); returns (T,), NaN where no bone is seen.
+    """
+    bones = hand_lengths(offsets)
+    seen = np.isfinite(lengths)
+    squares = (seen * bones**2).sum(-1)
+    return np.where(squares > 0, np.nansum(lengths * bones, -1) / np.maximum(squares, 1e-12), np.nan)
+
+
+def hand_lengths(offsets: Floats) -> Floats:
+    """(20,) metres from hand offsets."""
+    return offsets * np.r_[1.0, np.full(len(offsets) - 1, offsets[0])]
+
+
+def fit_hand(side: Side, hand: Floats, offsets: Floats, noise: float) -> tuple[Floats, Floats]:
+    """Finger angles and the palm's orientation in every frame.
+
+    Args:
+        side: whose mirror image to take.
+        hand: (T, 21, 3) metres, of the size of `offsets`, NaN where missing.
+        offsets: (20,) the video's bones.
+        noise: how much the landmarks scatter, metres.
+
+    Returns:
+        Angles (T, 41) radians, of which the wrist's are 0 (see `wrist_angles`).
+        The palm's frame (T, 3, 3), its columns x, y, z in the second axis, of the right or mirrored left hand; NaN
+        where a joint of the palm is missing.
+    """
+    angles = np.tile(HAND_REST, (len(hand), 1))
+    palms = np.full((len(hand), 3, 3), np.nan)
+    mirror = np.array([1.0 if side == "right" else -1.0, 1, 1])
+    relative = (hand - hand[:, :1]) * mirror
+    bones = hand_lengths(offsets)[list(FINGER_BONES.values())]  # (5, 4)
+    frames = np.flatnonzero(np.isfinite(relative[:, _MCPS]).all((1, 2)))
+    for start in range(0, len(frames), _STRETCH):
+        stretch = frames[start : start + _STRETCH]
+        joints = np.ascontiguousarray(relative[stretch].transpose(1, 2, 0))  # (21, 3, n)
+        palm, metacarpals = _fit_palm(joints[_MCPS], bones[1:, 0], noise)
+        palms[stretch] = np.stack(palm).transpose(2, 0, 1)
+        angles[stretch, 3:13] = _fit_thumb(palm, joints[_THUMB_JOINTS], bones[0], noise).T
+        fingers = joints[_FINGER_JOINTS].reshape(4, 4, 3, -1).transpose(1, 2, 0, 3)  # (joint, 3, F, n)
+        fitted = _fit_fingers(palm, metacarpals, fingers, bones[1:], noise)  # (7, F, n)
+        angles[stretch, 13:] = fitted.transpose(2, 1, 0).reshape(len(stretch), -1)
+    return angles, palms
+
+
+def wrist_angles(side: Side, palms: Floats, forearm: Axes) -> Floats:
+    """(T, 3) wrist angles that turn a forearm's frame (columns (T, 3)) into the palm's (T, 3, 3) of `fit_hand`."""
+    if side == "left":
+        flip = np.array([-1.0, 1, 1])
+        forearm = (-forearm[0] * flip, forearm[1] * flip, forearm[2] * flip)
+    base = [axis.T for axis in hand_base("right", (forearm[0], forearm[1], forearm[2]))]
+    return xyz_angles([local(base, axis) for axis in palms.transpose(1, 2, 0)]).T
+
+
+def _fit_palm(mcps: Floats, bones: Floats, noise: float) -> tuple[Axes, Floats]:
+    """The palm's frame, and the four metacarpals' x and y angles (2, F, n); mcps (F, 3, n), bones (F,) metres."""
+    rest = HAND_REST[_METACARPAL_ANGLES]  # (F, 2)
+    resting = [np.stack((np.sin(y), -np.sin(x) * np.cos(y), np.cos(x) * np.cos(y))) for x, y in rest]
+    frame, template = _palm_frame(mcps), np.stack(_palm_frame(np.stack(resting)[..., None]))[..., 0]
+    palm = [sum(frame[i] * template[i, j] for i in range(3)) for j in range(3)]
+    metacarpals = np.concatenate([aim_z(local(palm, mcp)) for mcp in mcps])  # (8, n): x, y of each finger
+    free, columns = np.full(3, np.inf), _METACARPAL_ANGLES.ravel()
+    bounds = Bounds.of(
+        np.concatenate((np.stack((-free, free), -1), HAND_LIMITS[columns])),
+        np.concatenate((np.zeros(3), rest.ravel())),
+        np.concatenate((free, _SPREAD[columns])),
+        noise,
+    )
+    start = np.concatenate((np.zeros_like(metacarpals[:3]), metacarpals))
+    along_z = bones[:, None, None] * _Z
+    angles = fit_limb(_PALM, start, palm, along_z, mcps, np.ones_like(mcps[:, 0]), bounds, _STEPS)
+    frames, _ = pose_limb(_PALM, angles, palm, along_z)
+    return frames[2], angles[3:].reshape(4, 2, -1).transpose(1, 0, 2)
+
+
+def _palm_frame(mcps: Floats) -> Axes:
+    """An orthonormal frame of the palm: z amid the metacarpals, x across the palm's plane; mcps (F, 3, n)."""
+    directions = [unit(mcp) for mcp in mcps]
+    z = unit(sum(directions[1:], directions[0]))
+    normals = [cross(a, b) for a, b in pairwise(directions)]
+    x = across(sum(normals[1:], normals[0]), z)
+    return x, cross(z, x), z
+
+
+def _fit_fingers(palm: Axes, metacarpals: Floats, joints: Floats, bones: Floats, noise: float) -> Floats:
+    """(7, F, n): metacarpal x y z, MCP x y, PIP x, DIP x; joints (4, 3, F, n), bones (F, 4) metres."""
+    base = [axis[:, None] for axis in palm]
+    vectors = np.concatenate((joints[:1], np.diff(joints, axis=0)))
+    proximal, middle, distal = (
+        unit(turned_back("y", metacarpals[1], turned_back("x", metacarpals[0], local(base, bone))))
+        for bone in vectors[1:]
+    )
+    # A bent finger shows its plane; a straight one shows nothing, nor does one whose knuckle is bent by 90°.
+    first, second = cross(proximal, middle), cross(middle, distal)
+    normal = -first - np.where(dot(first, second) < 0, -1, 1) * second
+    y = cross(proximal, across(normal, proximal))
+    seen = dot(normal, normal) * (y[0] ** 2 + y[1] ** 2) * bones[:, 2, None] ** 2
+    spring = (max(noise, LEAST_NOISE) / _SPREAD[_FINGER_ANGLES[:, 2], None]) ** 2
+    twist = _within(_FINGER_ANGLES[:, 2], seen / (seen + spring) * _half_turn(np.arctan2(-y[0], y[1])))
+    mcp = aim_z(turned_back("z", twist, proximal))
+
+    def beyond_mcp(bone: Floats) -> Floats:
+        return turned_back("y", mcp[1], turned_back("x", mcp[0], turned_back("z", twist, bone)))
+
+    pip = _flexion(beyond_mcp(middle), _FINGER_ANGLES[:, 5])
+    dip = _flexion(turned_back("x", pip, beyond_mcp(distal)), _FINGER_ANGLES[:, 6])
+    start = np.concatenate((metacarpals, [twist], mcp, [pip, dip]))
+    return _fit(_FINGER, _FINGER_ANGLES.T, start, base, bones.T[..., None], joints, noise)
+
+
+def _fit_thumb(palm: Axes, joints: Floats, bones: Floats, noise: float) -> Floats:
+    """(10, n): CMC x y z, MCP x y z, IP x y z, last x; joints (4, 3, n), bones (4,) metres."""
+    columns = np.array(_THUMB_ANGLES)
+    vectors = [local(palm, bone) for bone in np.concatenate((joints[:1], np.diff(joints, axis=0)))]
+    start = []
+    for k, z in enumerate(columns[[2, 5, 8]]):  # each joint aims its bone; its twist is at rest but for the last one
+        aim = aim_z(vectors[k])
+        vectors = [turned_back("y", aim[1], turned_back("x", aim[0], bone)) for bone in vectors]
+        twist = np.full_like(aim[0], HAND_REST[z])
+        if k == 2:  # the tip bends towards the palm, in the plane that it shows
+            tip = unit(vectors[3])
+            seen = (tip[0] ** 2 + tip[1] ** 2) * bones[3] ** 2
+            spring = (max(noise, LEAST_NOISE) / _SPREAD[z]) ** 2
+            twist = _within(z, twist + seen / (seen + spring) * _half_turn(np.arctan2(-tip[0], tip[1]) - twist))
+        vectors = [turned_back("z", twist, bone) for bone in vectors]
+        start += [*aim, twist]
+    start.append(_flexion(vectors[3], columns[9]))
+    return _fit(_THUMB, columns, np.stack(start), palm, bones[:, None], joints, noise)
+
+
+def _fit(
+    limb: Limb, columns: Integers, start: Floats, base: Axes, bones: Floats, joints: Floats, noise: float
+) -> Floats:
+    """(A, ..., n) angles of a finger or of four: columns (A, ...), bones (P, ...) along z, joints (P, 3, ..., n)."""
+    rest = HAND_REST[columns]
+    start = np.where(np.isfinite(start), whole_turns_off(start, HAND_LIMITS[columns]), rest[..., None])
+    along_z = np.stack((np.zeros_like(bones), np.zeros_like(bones), bones), 1)
+    along_z = along_z.reshape(*along_z.shape, *(1,) * (joints.ndim - along_z.ndim))
+    bounds = Bounds.of(HAND_LIMITS[columns], rest, _SPREAD[columns], noise)
+    weights = np.isfinite(joints[:, 0]).astype(np.float64)
+    return fit_limb(limb, start, base, along_z, np.nan_to_num(joints), weights, bounds, _STEPS)
+
+
+def _flexion(bone: Floats, column: int | Integers) -> Floats:
+    """The angle of Rx that brings z nearest to a bone.
+
+    No finger bends backwards beyond its limit. What looks so is a folded finger that the detector flattened, and its
+    fold is taken as forwards.
+    """
+    angle = np.arctan2(-bone[1], bone[2])
+    return np.where(angle > HAND_LIMITS[column, 1][..., None], -angle, angle)
+
+
+def _half_turn(angles: Floats) -> Floats:
+    """Angles brought within ±90° by half turns: the plane of a bent finger, whichever way it bends."""
+    return angles - np.pi * np.round(angles / np.pi)
+
+
+def _within(columns: Integers, angles: Floats) -> Floats:
+    """Angles (..., n) within the limits of hand angles (...)."""
+    lowest, highest = np.moveaxis(HAND_LIMITS[columns], -1, 0)[..., None]
+    return np.clip(angles, lowest, highest)

@@ -1,0 +1,164 @@
+"""Inverse kinematics of the sign skeleton: landmarks to angles (supplement A1; "From detector landmarks to angles").
+
+A closed form joint by joint, then a few damped Gauss-Newton steps with joint limits, over all frames at once. The body
+falls into small problems that do not touch each other: two arms, head, spine, and for each hand the palm and, given
+the palm, its five fingers. Bone lengths are the video's own medians, the same in every frame and on both sides.
+
+Missing angles are filled in time: over at most `max_gap` frames by interpolation, otherwise by the nearest known pose
+of the video, or the resting one. They are finite, and flagged.
+
+Legend: T frames, J = 61 joints, A angles.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signrep_core.body.bones import frame_offsets, measure_bones, scatter, seen_joints, video_offsets
+from signrep_core.body.fit_body import BODY_REST, fit_body
+from signrep_core.body.fit_hand import HAND_REST, fit_hand, hand_scale, wrist_angles
+from signrep_core.body.forward import arm_frames, forward_kinematics
+from signrep_core.body.priors import angle_validity
+from signrep_core.skeleton import HAND_ANGLES, HANDS, N_BODY_OFFSETS, RESERVED_ANGLES, SIDES
+
+Floats = NDArray[np.float64]
+
+_WRIST = [HAND_ANGLES.index(f"wrist_{axis}") for axis in "xyz"]
+_PERIODIC = [HAND_ANGLES.index(name) for name in ("wrist_x", "wrist_z")]  # turn all the way round
+_TABLE = ("body_angles", "right_angles", "left_angles", "body_offsets", "hand_offsets", "residual_m", "interpolated")
+_STRETCH = 2048  # frames posed at a time
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The angles of one video, and what they were made from.
+
+    `body_angles` (T, 22), `right_angles` and `left_angles` (T, 41): radians, finite everywhere.
+    `body_valid`, `right_valid`, `left_valid`: bool of the same shapes, False where an angle was filled.
+    `body_offsets` (T, 16), `hand_offsets` (T, 20): of each frame's landmarks, both sides averaged; NaN where missing.
+    `video_body_offsets` (16,), `video_hand_offsets` (20,): the bones that the angles were fitted with.
+    `hand_scale` (T, 2): size of the right and left hand's landmarks relative to those bones; NaN where not seen.
+    `residual_m` (T,): mean distance of FK(angles, the video's bones) to the landmarks seen; NaN where none is.
+    `interpolated` (T,): some angle of the frame was filled, not detected.
+    """
+
+    body_angles: Floats
+    right_angles: Floats
+    left_angles: Floats
+    body_valid: NDArray[np.bool_]
+    right_valid: NDArray[np.bool_]
+    left_valid: NDArray[np.bool_]
+    body_offsets: Floats
+    hand_offsets: Floats
+    video_body_offsets: Floats
+    video_hand_offsets: Floats
+    hand_scale: Floats
+    residual_m: Floats
+    interpolated: NDArray[np.bool_]
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns that the angles table takes from a solution."""
+        return {name: getattr(self, name) for name in _TABLE}
+
+    def joints(self, frames: slice = slice(None)) -> Floats:
+        """The posed skeleton with the video's own bones: (T, 61, 3)."""
+        return forward_kinematics(
+            self.body_angles[frames],
+            self.right_angles[frames],
+            self.left_angles[frames],
+            self.video_body_offsets,
+            self.video_hand_offsets,
+        )
+
+
+def solve_angles(
+    landmarks: NDArray[np.floating],
+    confidence: NDArray[np.floating],
+    max_gap: int = 5,
+    body_offsets: Floats | None = None,
+    hand_offsets: Floats | None = None,
+) -> Solution:
+    """Joint angles of every frame of a video.
+
+    Args:
+        landmarks: (T, 61, 3) metres, skeleton axes, neck at the origin; NaN where missing.
+        confidence: (T, 61); a joint below 0.5 is missing (A8).
+        max_gap: over at most so many frames missing angles are interpolated in time.
+        body_offsets, hand_offsets: (16,) and (20,) bones to fit with; by default the video's own medians.
+
+    Returns:
+        The angles with their validity, the bones and the residual.
+    """
+    joints = seen_joints(landmarks, confidence)
+    lengths = measure_bones(landmarks, confidence)
+    own_body, own_hand = video_offsets(lengths)
+    body_bones = own_body if body_offsets is None else np.asarray(body_offsets, np.float64)
+    hand_bones = own_hand if hand_offsets is None else np.asarray(hand_offsets, np.float64)
+    body_valid, *hands_valid = angle_validity(np.isfinite(joints[..., 0]))
+
+    body = _fill(fit_body(joints, body_bones, lengths), body_valid, max_gap, BODY_REST)
+    body[:, RESERVED_ANGLES] = 0
+    hands, scales = [], []
+    for k, (side, valid) in enumerate(zip(SIDES, hands_valid, strict=True)):
+        own = lengths[:, N_BODY_OFFSETS:, k]
+        scales.append(hand_scale(own, hand_bones))
+        size = scales[-1][:, None]
+        angles, palms = fit_hand(side, joints[:, HANDS[side]] / size[..., None], hand_bones, scatter(own / size))
+        angles[:, _WRIST] = wrist_angles(side, palms, arm_frames(side, body)[2])
+        known = valid.copy()
+        known[:, _WRIST] = np.isfinite(palms[:, :1, 0])  # with a filled forearm, too, the palm is where it was seen
+        hands.append(_fill(angles, known, max_gap, HAND_REST, _PERIODIC))
+    frame_body, frame_hand = frame_offsets(lengths)
+    return Solution(
+        body_angles=body,
+        right_angles=hands[0],
+        left_angles=hands[1],
+        body_valid=body_valid,
+        right_valid=hands_valid[0],
+        left_valid=hands_valid[1],
+        body_offsets=frame_body,
+        hand_offsets=frame_hand,
+        video_body_offsets=body_bones,
+        video_hand_offsets=hand_bones,
+        hand_scale=np.stack(scales, -1),
+        residual_m=_residual(joints, (body, hands[0], hands[1]), body_bones, hand_bones),
+        interpolated=~np.concatenate((body_valid, *hands_valid), 1).all(1),
+    )
+
+
+def _fill(
+    angles: Floats, known: NDArray[np.bool_], max_gap: int, rest: Floats, periodic: list[int] | None = None
+) -> Floats:
+    """Angles (T, A) with those not known filled in time; periodic ones are unrolled, so that they never jump by 2π."""
+    filled, times = angles.copy(), np.arange(len(angles))
+    for k, column in enumerate(known.T):
+        frames = np.flatnonzero(column)
+        if not frames.size:
+            filled[:, k] = rest[k]
+            continue
+        values = np.unwrap(angles[frames, k]) if periodic and k in periodic else angles[frames, k]
+        if frames.size == len(times):
+            filled[:, k] = values
+            continue
+        filled[:, k] = np.interp(times, frames, values)
+        after = np.clip(np.searchsorted(frames, times), 1, max(frames.size - 1, 1))
+        before, after = frames[after - 1], frames[np.minimum(after, frames.size - 1)]
+        long = ~column & (after - before - 1 > max_gap) & (times > before) & (times < after)
+        nearest = np.where(times - before <= after - times, before, after)
+        filled[long, k] = values[np.searchsorted(frames, nearest[long])]
+    return filled
+
+
+def _residual(joints: Floats, angles: tuple[Floats, Floats, Floats], body_bones: Floats, hand_bones: Floats) -> Floats:
+    """(T,) mean distance of the posed skeleton to the joints seen, NaN where none is."""
+    residual = np.full(len(joints), np.nan)
+    for start in range(0, len(joints), _STRETCH):
+        frames = slice(start, start + _STRETCH)
+        body, right, left = (part[frames] for part in angles)
+        squares = ((forward_kinematics(body, right, left, body_bones, hand_bones) - joints[frames]) ** 2).sum(-1)
+        seen = np.isfinite(squares)
+        distance = np.sqrt(np.where(seen, squares, 0)).sum(-1)
+        residual[frames] = np.where(seen.any(-1), distance / np.maximum(seen.sum(-1), 1), np.nan)
+    return residual

@@ -1,0 +1,100 @@
+"""How well angles reproduce the landmarks that they were solved from, gathered over videos in constant memory.
+
+Legend: T frames, J = 61 joints, A angles.
+"""
+
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signrep_core.body.bones import seen_joints
+from signrep_core.body.inverse import Solution
+from signrep_core.skeleton import ARMS, BODY, HAND_ANGLES, HANDS, JOINTS, SIDES
+
+_BIN = 1e-4  # metres
+_N_BINS = 5000  # to half a metre; larger errors count in the last bin
+_STRETCH = 4096  # frames judged at a time
+
+GROUPS: Final = MappingProxyType(
+    {
+        "arms": [joint for side in SIDES for joint in ARMS[side]],
+        "face": list(range(JOINTS.index("nose"), BODY.stop)),
+        "hips": [JOINTS.index(f"{side}_hip") for side in SIDES],
+    }
+)
+_N_WRIST = sum(name.startswith("wrist") for name in HAND_ANGLES)
+
+
+class Quality:
+    """Median joint errors and largest angle jumps of any number of videos.
+
+    Errors are distances of the posed skeleton, with each video's own bones, to the landmarks seen: of `arms`, `face`,
+    and `hips` from the neck; of `fingers` from the wrist, once the hand is of the video's size (see `fit_hand`), and as
+    placed by the detector (`fingers_as_placed`).
+    """
+
+    def __init__(self) -> None:
+        groups = (*GROUPS, "fingers", "fingers_as_placed")
+        self._errors = {group: np.zeros(_N_BINS, np.int64) for group in groups}
+        self._jumps = dict.fromkeys(("body", "fingers", "wrists"), 0.0)
+        self._frames = self._filled = 0
+
+    def add(self, solution: Solution, landmarks: NDArray[np.floating], confidence: NDArray[np.floating]) -> None:
+        """Judge one video: its solution and what it was solved from, (T, 61, 3) and (T, 61)."""
+        self._frames += len(landmarks)
+        self._filled += int(solution.interpolated.sum())
+        for start in range(0, len(landmarks), _STRETCH):
+            frames = slice(start, start + _STRETCH)
+            posed, seen = solution.joints(frames), seen_joints(landmarks[frames], confidence[frames])
+            for group, joints in GROUPS.items():
+                self._count(group, posed[:, joints] - seen[:, joints])
+            for k, side in enumerate(SIDES):
+                ours, theirs = (joints[:, HANDS[side]] - joints[:, HANDS[side].start, None] for joints in (posed, seen))
+                self._count("fingers_as_placed", (ours - theirs)[:, 1:])
+                self._count("fingers", (ours - theirs / solution.hand_scale[frames, k, None, None])[:, 1:])
+        self._jump("body", solution.body_angles, solution.body_valid)
+        for side in SIDES:
+            angles, valid = getattr(solution, f"{side}_angles"), getattr(solution, f"{side}_valid")
+            self._jump("wrists", angles[:, :_N_WRIST], valid[:, :_N_WRIST])
+            self._jump("fingers", angles[:, _N_WRIST:], valid[:, _N_WRIST:])
+
+    def merge(self, other: "Quality") -> "Quality":
+        """The quality of both."""
+        merged = Quality()
+        merged._errors = {group: counts + other._errors[group] for group, counts in self._errors.items()}
+        merged._jumps = {part: max(jump, other._jumps[part]) for part, jump in self._jumps.items()}
+        merged._frames, merged._filled = self._frames + other._frames, self._filled + other._filled
+        return merged
+
+    def figures(self) -> dict[str, float]:
+        """Median errors in metres (NaN where nothing was seen), largest jumps in radians, counts of frames."""
+        errors = {f"{group}_m": _median(counts) for group, counts in self._errors.items()}
+        jumps = {f"{part}_jump": jump for part, jump in self._jumps.items()}
+        return {**errors, **jumps, "frames": self._frames, "filled_frames": self._filled}
+
+    def __str__(self) -> str:
+        figures = self.figures()
+        mm = {group: f"{1000 * figures[f'{group}_m']:.1f} mm" for group in self._errors}
+        jumps = ", ".join(f"{part} {np.degrees(jump):.0f}°" for part, jump in self._jumps.items())
+        return (
+            f"median joint error: arms {mm['arms']}, face {mm['face']}, hips {mm['hips']}, fingers {mm['fingers']} "
+            f"({mm['fingers_as_placed']} with the hand's size as placed); largest jump between frames: {jumps}; "
+            f"{self._filled} of {self._frames} frames have a filled angle"
+        )
+
+    def _count(self, group: str, differences: NDArray[np.float64]) -> None:
+        distances = np.sqrt((differences**2).sum(-1))
+        bins = np.minimum(distances[np.isfinite(distances)] / _BIN, _N_BINS - 1).astype(np.int64)
+        self._errors[group] += np.bincount(bins, minlength=_N_BINS)
+
+    def _jump(self, part: str, angles: NDArray[np.float64], valid: NDArray[np.bool_]) -> None:
+        steps = np.diff(angles, axis=0)[valid[1:] & valid[:-1]]
+        steps -= 2 * np.pi * np.round(steps / (2 * np.pi))
+        self._jumps[part] = max(self._jumps[part], float(np.abs(steps).max(initial=0)))
+
+
+def _median(counts: NDArray[np.int64]) -> float:
+    total = int(counts.sum())
+    return float((np.searchsorted(np.cumsum(counts), (total + 1) // 2) + 0.5) * _BIN) if total else float("nan")
