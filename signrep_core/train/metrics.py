@@ -36,13 +36,10 @@ class MetricLog:
         """Report the values of a step."""
         self._writer.writerow({"step": step} | {name: f"{value:.6g}" for name, value in values.items()})
         self._file.flush()
+        os.fsync(self._file.fileno())  # a checkpoint counts on the rows before it
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         self._board.flush()
-
-    def sync(self) -> None:
-        """Make sure that the rows are on the disk (before a checkpoint that counts on them)."""
-        os.fsync(self._file.fileno())
 
 
 class Meter:
@@ -84,7 +81,8 @@ def _drop_rows_after(path: Path, step: int, columns: list[str]) -> None:
     rows: list[dict[str, str]] = []
     if step and path.exists():
         with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= step]
+            whole = [row for row in csv.DictReader(file) if None not in row.values()]
+            rows = [row for row in whole if row["step"].isdigit() and int(row["step"]) <= step]
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
         writer.writeheader()

@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -85,8 +85,7 @@ class PretrainSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class PretrainResult:
+class PretrainResult(NamedTuple):
     """How a run ended: `finished`, or stopped by SIGTERM with its state saved; `best` is the selected score."""
 
     finished: bool
@@ -156,7 +155,11 @@ def pretrain(
         strategy="auto" if launched or devices in (1, "1") else "ddp_spawn",
         precision=precision or ("bf16-mixed" if gpu else "32-true"),
     )
-    return fabric.launch(_pretrain, partial(open_reader, Path(shards)), Path(out), settings, workers)
+    # A partial, since Fabric looks into the arguments of what it launches and refuses frozen dataclasses.
+    job = partial(
+        _pretrain, open_reader=partial(open_reader, Path(shards)), out=Path(out), settings=settings, workers=workers
+    )
+    return fabric.launch(job)
 
 
 def _pretrain(
@@ -182,9 +185,10 @@ def _pretrain(
             _count(run, batch, terms, waited)
             _report(run, metrics)
             progress.advance(1, note=f"loss {terms['loss']:.3f}")
-            if stop.is_set() or run.step % settings.save_every == 0:
+            stopping = _any_rank(fabric, stop.is_set())
+            if stopping or run.step % settings.save_every == 0:
                 _save(run)
-            if stop.is_set():
+            if stopping:
                 log.warning("stopped by SIGTERM after step %d; the same command goes on from there", run.step)
                 return PretrainResult(False, run.step, run.best, run.folder / "best.safetensors")
             waiting = time.perf_counter()
@@ -224,7 +228,10 @@ def _step(run: _Run, batch: Batch) -> dict[str, float]:
 
     run.last_z = output.features.detach()
     terms["std_z"] = run.last_z.std(0).mean()
-    values = dict(zip(terms, torch.stack([term.detach().float() for term in terms.values()]).tolist(), strict=True))
+    numbers = torch.stack([term.detach().float() for term in terms.values()])
+    if fabric.world_size > 1:
+        numbers = fabric.all_reduce(numbers, reduce_op="mean")  # so that all ranks report, and stop at, the same
+    values = dict(zip(terms, numbers.tolist(), strict=True))
     _check_finite(values, run.step, batch.windows)
     return values | {"learning_rate": lr}
 
@@ -314,6 +321,13 @@ def _check_finite(values: dict[str, float], step: int, windows: list[str]) -> No
 def _gather(fabric: Fabric, x: Tensor, sync_grads: bool = False) -> Tensor:
     """The rows of all ranks, in the order of the ranks."""
     return x if fabric.world_size == 1 else fabric.all_gather(x, sync_grads=sync_grads).flatten(0, 1)
+
+
+def _any_rank(fabric: Fabric, flag: bool) -> bool:
+    """Whether it is so on some rank."""
+    if fabric.world_size == 1:
+        return flag
+    return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum") > 0)
 
 
 def _inner(module: Any) -> Any:

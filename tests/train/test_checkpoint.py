@@ -1,0 +1,36 @@
+"""Resume state on the disk."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from signrep_core.errors import CheckpointError
+from signrep_core.train.checkpoint import load_state, save_state
+
+
+def test_state_comes_back_without_running_code(tmp_path: Path) -> None:
+    save_state(tmp_path / "state.pt", {"step": 3, "best": None, "weights": {"w": torch.ones(2)}})
+    found = load_state(tmp_path / "state.pt")  # weights_only
+    assert (found["step"], found["best"], found["weights"]["w"].tolist()) == (3, None, [1, 1])
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_a_broken_or_foreign_state_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    save_state(path, {"step": 3, "weights": torch.ones(1000)})
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match=r"cannot be read .*delete the folder"):
+        load_state(path)
+    torch.save({"step": 3}, path)
+    with pytest.raises(CheckpointError, match=r"expected resume state of version 1, found None"):
+        load_state(path)
+
+
+def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    save_state(path, {"step": 3})
+    with pytest.raises(AttributeError, match="local"):
+        save_state(path, {"step": 4, "bad": lambda: None})
+    assert load_state(path)["step"] == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]

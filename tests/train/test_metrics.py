@@ -1,0 +1,53 @@
+"""Rows of metrics."""
+
+import csv
+from pathlib import Path
+
+from signrep_core.train.metrics import Meter, MetricLog
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_rows_are_appended_and_those_after_the_resumed_step_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    with MetricLog(path, tmp_path / "board", ["step", "loss", "score"], 0) as log:
+        for step in (10, 20, 30):
+            log.write(step, {"loss": 1 / step})
+    with MetricLog(path, tmp_path / "board", ["step", "loss", "score"], 20) as log:
+        log.write(30, {"loss": 7.0, "score": 2.0})
+    assert [(row["step"], row["loss"], row["score"]) for row in rows(path)] == [
+        ("10", "0.1", ""), ("20", "0.05", ""), ("30", "7", "2"),
+    ]  # fmt: skip
+    assert any("tfevents" in p.name for p in (tmp_path / "board").iterdir())
+
+
+def test_a_fresh_run_drops_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,loss\n10,1\n")
+    with MetricLog(path, tmp_path / "board", ["step", "loss"], 0):
+        pass
+    assert rows(path) == []
+
+
+def test_a_row_cut_off_by_a_kill_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,loss\n10,1\n2")
+    with MetricLog(path, tmp_path / "board", ["step", "loss"], 10):
+        pass
+    assert rows(path) == [{"step": "10", "loss": "1"}]
+
+
+def test_the_meter_averages_and_a_resumed_one_goes_on() -> None:
+    meter = Meter()
+    meter.add({"loss": 1.0}, clips=4, waited=0.0)
+    resumed = Meter()
+    resumed.load_state(meter.state())
+    resumed.add({"loss": 3.0}, clips=4, waited=0.0)
+    values = resumed.take()
+    assert values["loss"] == 2.0
+    assert values["clips_per_s"] > 0
+    assert values["data_wait"] == 0
+    assert resumed.count == 0

@@ -1,0 +1,277 @@
+"""Pretraining on shards in memory: it learns, resumes bit for bit, and says what is wrong."""
+
+import csv
+import dataclasses
+import logging
+import os
+import signal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from signrep_core.errors import TrainingError
+from signrep_core.model.discriminator import Discriminator
+from signrep_core.model.signrep import PRESETS, SignRep
+from signrep_core.train import pretrain as module
+from signrep_core.train.checkpoint import load_state
+from signrep_core.train.pretrain import PretrainResult, PretrainSettings, pretrain
+from tests.fake_reader import FakeReader
+
+MICRO = dataclasses.replace(
+    PRESETS["tiny"],
+    encoder=dataclasses.replace(PRESETS["tiny"].encoder, image_size=32, embed_dim=16, stages=(1, 1, 1, 1)),
+    decoder_channels=(64, 48),
+)
+SETTINGS = PretrainSettings(
+    preset="tiny",
+    mask_ratio=0.5,
+    iterations=12,
+    batch_size=8,
+    learning_rate=2e-3,
+    warmup=2,
+    validate_every=6,
+    save_every=4,
+    log_every=3,
+)
+TIMING = ("clips_per_s", "data_wait")
+
+
+@pytest.fixture(autouse=True)
+def _micro(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PRESETS", MappingProxyType({"tiny": MICRO}))
+
+
+def train(out: Path, settings: PretrainSettings = SETTINGS, reader: Any = FakeReader) -> PretrainResult:
+    return pretrain(Path("shards"), out, settings, accelerator="cpu", open_reader=reader)
+
+
+def metrics(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Weights, optimisers and reported values are equal bit for bit; times differ."""
+    a, b = load_state(one / "last" / "state.pt"), load_state(other / "last" / "state.pt")
+    for part in ("model", "discriminator", "optimiser", "discriminator_optimiser"):
+        assert_equal(a[part], b[part])
+    assert (a["step"], a["best"]) == (b["step"], b["best"])
+    rows = [
+        [{k: v for k, v in row.items() if k not in TIMING} for row in metrics(p / "metrics.csv")] for p in (one, other)
+    ]
+    assert rows[0] == rows[1]
+
+
+def assert_equal(a: Any, b: Any) -> None:
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_equal(a[key], b[key])
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, list):
+        for x, y in zip(a, b, strict=True):
+            assert_equal(x, y)
+    else:
+        assert a == b
+
+
+class Interrupted(FakeReader):
+    """After `reads` windows something happens to the process."""
+
+    reads: ClassVar[int] = 0
+    event: ClassVar[str] = ""
+
+    def read_window(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
+        Interrupted.reads -= n_frames == 16
+        if Interrupted.reads == 0:
+            if self.event == "terminate":
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
+                raise RuntimeError("killed")
+        return super().read_window(row, start, n_frames)
+
+
+def test_the_defaults_are_the_papers() -> None:
+    s = PretrainSettings()
+    assert (s.preset, s.iterations, s.batch_size, s.learning_rate, s.warmup) == ("base", 500_000, 20, 1e-4, 50_000)
+    assert (s.betas, s.weight_decay, s.layer_decay, s.clip, s.mask_ratio) == ((0.9, 0.95), 0.5, 0.85, 1.0, 0.8)
+    assert (s.discriminator_learning_rate, s.discriminator_betas, s.discriminator_weight_decay) == (
+        1e-4,
+        (0.5, 0.9),
+        1e-3,
+    )
+    assert (s.variance_weight, s.covariance_weight, s.adversarial_weight, s.momentum) == (1.0, 0.004, 2.0, 0.1)
+    assert s.validate_every == 25_000
+
+
+def test_a_run_learns_and_leaves_weights_metrics_and_events(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", dataclasses.replace(SETTINGS, iterations=40, validate_every=40))
+    rows = metrics(tmp_path / "run" / "metrics.csv")
+    assert result.finished
+    assert result.step == 40
+    assert float(rows[-1]["reconstruction"]) < 0.7 * float(rows[0]["reconstruction"])
+    assert [int(row["step"]) for row in rows] == [*range(3, 40, 3), 40]
+    assert all(
+        float(row[name]) >= 0 for row in rows for name in ("loss", "grad_norm", "discriminator", "effective_rank")
+    )
+    assert 0 <= float(rows[-1]["discriminator_accuracy"]) <= 1
+    assert any("tfevents" in path.name for path in (tmp_path / "run" / "tensorboard").iterdir())
+    assert SignRep.load(result.weights).config == MICRO
+
+
+def test_two_equal_runs_are_equal_bit_for_bit_and_another_seed_is_not(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(tmp_path / name, dataclasses.replace(SETTINGS, iterations=3, seed=seed))
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(AssertionError):
+        assert_same_run(tmp_path / "a", tmp_path / "c")
+
+
+def test_a_terminated_run_saves_and_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    train(tmp_path / "whole")
+    Interrupted.reads, Interrupted.event = 5 * 8 - 3, "terminate"  # while the fifth batch is read
+    stopped = train(tmp_path / "stopped", reader=Interrupted)
+    assert not stopped.finished
+    assert stopped.step == 5
+    assert not (tmp_path / "stopped" / "best.safetensors").exists()  # nothing that looks finished
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert train(tmp_path / "stopped").finished
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    train(tmp_path / "whole")
+    Interrupted.reads, Interrupted.event = 8 * 8 - 1, "kill"  # after steps 5 to 7, which are lost
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path / "killed", reader=Interrupted)
+    assert load_state(tmp_path / "killed" / "last" / "state.pt")["step"] == 4
+    train(tmp_path / "killed")
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_an_unfinished_run_with_other_settings_is_not_touched(tmp_path: Path) -> None:
+    Interrupted.reads, Interrupted.event = 20, "terminate"
+    train(tmp_path / "run", reader=Interrupted)
+    before = (tmp_path / "run" / "last" / "state.pt").read_bytes()
+    with pytest.raises(TrainingError, match=r"batch_size was 8 and is 4; set them back to go on, or delete"):
+        train(tmp_path / "run", dataclasses.replace(SETTINGS, batch_size=4))
+    assert (tmp_path / "run" / "last" / "state.pt").read_bytes() == before
+
+
+def test_a_finished_run_is_trained_afresh_when_asked_again(tmp_path: Path) -> None:
+    short = dataclasses.replace(SETTINGS, iterations=3)
+    train(tmp_path / "run", short)
+    train(tmp_path / "run", dataclasses.replace(short, seed=1))
+    train(tmp_path / "other", dataclasses.replace(short, seed=1))
+    assert_same_run(tmp_path / "run", tmp_path / "other")
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_term_and_windows(tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingError, match=r"step \d+: .*body_angles.* became (nan|inf).*windows: video0\d row \d+ frame"
+    ):
+        train(tmp_path / "run", dataclasses.replace(SETTINGS, learning_rate=1e30, warmup=0))
+
+
+def test_the_best_is_selected_by_retrieval_where_there_are_validation_glosses(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    result = train(tmp_path / "run")
+    scores = {
+        int(r["step"]): float(r["retrieval_DCG"])
+        for r in metrics(tmp_path / "run" / "metrics.csv")
+        if r["retrieval_DCG"]
+    }
+    assert list(scores) == [6, 12]
+    assert result.best == pytest.approx(max(scores.values()), rel=1e-4)
+    assert "selected by retrieval on the validation split" in caplog.text
+
+
+def test_the_best_is_selected_by_loss_where_there_are_no_glosses(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Unlabelled(FakeReader):
+        def __init__(self, folder: Path = Path()) -> None:
+            super().__init__(folder)
+            self.index["gloss"] = [""] * len(self.index["gloss"])
+
+    caplog.set_level(logging.INFO)
+    result = train(tmp_path / "run", reader=Unlabelled)
+    rows = metrics(tmp_path / "run" / "metrics.csv")
+    assert "selected by the negative training loss" in caplog.text
+    assert result.best == pytest.approx(-np.mean([float(r["reconstruction"]) for r in rows[2:]]), rel=1e-4)
+
+
+def test_broken_sequences_are_logged_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(FakeReader):
+        broken_rows = (0, 1)
+
+    train(tmp_path / "run", dataclasses.replace(SETTINGS, splits=("train", "test"), validate_every=99, iterations=6),
+          reader=Broken)  # fmt: skip
+    logged = [record.message for record in caplog.records if "another took its place" in record.message]
+    assert logged
+    assert "video00" in logged[0]
+    assert int(metrics(tmp_path / "run" / "metrics.csv")[-1]["broken"]) == len(logged)
+
+
+def test_without_the_adversarial_term_there_is_no_discriminator(tmp_path: Path) -> None:
+    train(tmp_path / "run", dataclasses.replace(SETTINGS, iterations=3, adversarial_weight=0.0))
+    assert metrics(tmp_path / "run" / "metrics.csv")[-1]["discriminator"] == ""
+
+
+def test_the_adversarial_loss_moves_the_features_and_not_the_discriminator() -> None:
+    class Wrapped:
+        module = Discriminator(16, 6, 16)
+
+    class Run:
+        discriminator = Wrapped
+
+    z = torch.randn(4, 16, requires_grad=True)
+    Wrapped.module.mean_matched.fill_(0.5)
+    loss = module._adversarial(Run, z, torch.rand(4, 6), torch.rand(4, 6))  # type: ignore[arg-type]
+    loss.backward()
+    assert z.grad is not None
+    assert z.grad.abs().sum() > 0
+    assert all(p.grad is None and p.requires_grad for p in Wrapped.module.parameters())
+
+
+def test_styles_are_matched_within_a_video_and_unmatched_across() -> None:
+    class Fabric:
+        world_size = 1
+
+    stage1 = torch.randn(6, 5, 3)
+    videos = torch.tensor([0, 0, 1, 1, 0, 0])  # one video twice in the batch
+    from signrep_core.model.discriminator import style_of
+
+    styles = style_of(stage1)
+    for seed in range(20):
+        choice = torch.rand(6, 6, generator=torch.Generator().manual_seed(seed))
+        matched, unmatched = module._paired_styles(Fabric, stage1, videos, choice)  # type: ignore[arg-type]
+        assert torch.equal(matched, styles[[1, 0, 3, 2, 5, 4]])
+        origin = [int((styles == row).all(1).nonzero()[0, 0]) for row in unmatched]
+        assert all(videos[o] != videos[i] for i, o in enumerate(origin))
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # spawned processes know the real presets only
+    settings = dataclasses.replace(SETTINGS, iterations=2, log_every=1, validate_every=99)
+    for devices in (1, 2):
+        pretrain(
+            Path("shards"),
+            tmp_path / str(devices),
+            settings,
+            accelerator="cpu",
+            devices=devices,
+            open_reader=FakeReader,
+        )
+    one, two = (metrics(tmp_path / str(devices) / "metrics.csv") for devices in (1, 2))
+    for a, b in zip(one, two, strict=True):
+        for name in (*module.TERMS, "grad_norm"):
+            assert float(b[name]) == pytest.approx(float(a[name]), abs=1e-4, rel=1e-4), (a["step"], name)
