@@ -9,14 +9,24 @@ from typing import Final
 import numpy as np
 
 from signrep_core.body.bones import BONES, head_frame, scatter
-from signrep_core.body.limb import Bounds, Limb, chain, fit_limb
-from signrep_core.body.rotations import Axes, Floats, across, cross, dot, turned_back, unit, whole_turns_off, zxy_angles
+from signrep_core.body.limb import LEAST_NOISE, Bounds, Limb, chain, fit_limb
+from signrep_core.body.rotations import (
+    Axes,
+    Floats,
+    across,
+    cross,
+    dot,
+    turned_back,
+    unit,
+    weighed,
+    whole_turns_off,
+    zxy_angles,
+)
 from signrep_core.skeleton import (
     ARMS,
     BODY_ANGLES,
     BODY_LIMITS,
     JOINTS,
-    N_BODY_ANGLES,
     OBSERVED_BODY_RANGES,
     SIDES,
     Side,
@@ -39,9 +49,10 @@ _FACE = range(JOINTS.index("nose"), JOINTS.index("nose") + len(_HEAD.frames))
 _HIPS = [JOINTS.index(f"{side}_hip") for side in SIDES]
 _RIGID_BONES = [BONES.index(bone) for bone in ("upper_arm", "forearm")]
 
-# The bend of the lower spine shows only in the distance from neck to hips, so it is kept near rest (radians).
-_SPREAD = np.full(N_BODY_ANGLES, np.inf)
-_SPREAD[BODY_ANGLES.index("lower_spine_x")] = 0.1
+# How far an angle strays from rest (radians): its spring is as stiff as the landmarks' noise over this. The bend of the
+# lower spine shows only in the distance from neck to hips; the upper arm's turn about itself only in a bent elbow.
+_STRAYS = {"lower_spine_x": 0.1, "right_shoulder_y": 0.5, "left_shoulder_y": 0.5}
+_SPREAD = np.array([_STRAYS.get(angle, np.inf) for angle in BODY_ANGLES])
 
 
 def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
@@ -93,6 +104,9 @@ def _fit_arm(side: Side, joints: Floats, offsets: Floats, noise: float) -> Float
     shoulder_z, shoulder_x = np.arctan2(-upper[0], upper[1]), np.arctan2(upper[2], np.hypot(upper[0], upper[1]))
     fore = turned_back("x", shoulder_x, turned_back("z", shoulder_z, in_clavicle(wrist - elbow)))
     shoulder_y, elbow_x = np.arctan2(-fore[0], -fore[2]), -np.arctan2(np.hypot(fore[0], fore[2]), fore[1])
+    column = _ARM_ANGLES[side][4]
+    spring = (max(noise, LEAST_NOISE) / _SPREAD[column]) ** 2
+    shoulder_y = weighed(shoulder_y, fore[0] ** 2 + fore[2] ** 2, BODY_REST[column], spring)
     start = np.stack((clavicle_z, clavicle_y, shoulder_z, shoulder_x, shoulder_y, elbow_x))
     bones = offsets[0] * np.array([[outward * offsets[1], 0, 0], [0, 1, 0], [0, offsets[2], 0]])
     return _fit(_ARM, _ARM_ANGLES[side], start, bones, np.stack((shoulder, elbow, wrist)), noise)

@@ -30,6 +30,7 @@ from signrep_core.body.rotations import (
     local,
     turned_back,
     unit,
+    weighed,
     whole_turns_off,
     xyz_angles,
 )
@@ -162,13 +163,15 @@ def _fit_fingers(palm: Axes, metacarpals: Floats, joints: Floats, bones: Floats,
         unit(turned_back("y", metacarpals[1], turned_back("x", metacarpals[0], local(base, bone))))
         for bone in vectors[1:]
     )
-    # A bent finger shows its plane; a straight one shows nothing, nor does one whose knuckle is bent by 90°.
+    # A bent finger shows its plane, whichever way it bends; a straight one, or one bent by 90° at the MCP, does not.
     first, second = cross(proximal, middle), cross(middle, distal)
     normal = -first - np.where(dot(first, second) < 0, -1, 1) * second
     y = cross(proximal, across(normal, proximal))
     seen = dot(normal, normal) * (y[0] ** 2 + y[1] ** 2) * bones[:, 2, None] ** 2
-    spring = (max(noise, LEAST_NOISE) / _SPREAD[_FINGER_ANGLES[:, 2], None]) ** 2
-    twist = _within(_FINGER_ANGLES[:, 2], seen / (seen + spring) * _half_turn(np.arctan2(-y[0], y[1])))
+    columns = _FINGER_ANGLES[:, 2]
+    spring = (max(noise, LEAST_NOISE) / _SPREAD[columns, None]) ** 2
+    twist = weighed(np.arctan2(-y[0], y[1]), seen, HAND_REST[columns, None], spring, period=np.pi)
+    twist = _within(columns, twist)
     mcp = aim_z(turned_back("z", twist, proximal))
 
     def beyond_mcp(bone: Floats) -> Floats:
@@ -193,7 +196,7 @@ def _fit_thumb(palm: Axes, joints: Floats, bones: Floats, noise: float) -> Float
             tip = unit(vectors[3])
             seen = (tip[0] ** 2 + tip[1] ** 2) * bones[3] ** 2
             spring = (max(noise, LEAST_NOISE) / _SPREAD[z]) ** 2
-            twist = _within(z, twist + seen / (seen + spring) * _half_turn(np.arctan2(-tip[0], tip[1]) - twist))
+            twist = _within(z, weighed(np.arctan2(-tip[0], tip[1]), seen, twist, spring, period=np.pi))
         vectors = [turned_back("z", twist, bone) for bone in vectors]
         start += [*aim, twist]
     start.append(_flexion(vectors[3], columns[9]))
@@ -221,11 +224,6 @@ def _flexion(bone: Floats, column: int | Integers) -> Floats:
     """
     angle = np.arctan2(-bone[1], bone[2])
     return np.where(angle > HAND_LIMITS[column, 1][..., None], -angle, angle)
-
-
-def _half_turn(angles: Floats) -> Floats:
-    """Angles brought within ±90° by half turns: the plane of a bent finger, whichever way it bends."""
-    return angles - np.pi * np.round(angles / np.pi)
 
 
 def _within(columns: Integers, angles: Floats) -> Floats:

@@ -141,7 +141,7 @@ def fit_limb(
         for k in range(len(limb.axes)):
             normal[k, k] += damping + stiffness[k]
         trial = angles + _bounded_step(normal, downhill, bounds.lowest - angles, bounds.highest - angles)
-        _, trial_points = pose_limb(limb, trial, base, bones)
+        trial_frames, trial_points = pose_limb(limb, trial, base, bones)
         trial_residual = _residual(trial_points, targets, weights)
         trial_cost = _cost(trial_residual, trial, bounds)
         better = trial_cost < cost
@@ -149,7 +149,8 @@ def fit_limb(
         if step + 1 < steps:
             damping = np.where(better, damping / 10, damping * 30)
             residual, cost = np.where(better, trial_residual, residual), np.where(better, trial_cost, cost)
-            frames, points = pose_limb(limb, angles, base, bones)
+            taken = better.all()
+            frames, points = (trial_frames, trial_points) if taken else pose_limb(limb, angles, base, bones)
     return angles
 
 

@@ -77,3 +77,11 @@ def whole_turns_off(angles: Floats, limits: Floats) -> Floats:
     So an angle outside its limits is then brought back to the nearer one.
     """
     return angles - 2 * np.pi * np.round((angles - limits.mean(-1)[..., None]) / (2 * np.pi))
+
+
+def weighed(
+    angles: Floats, seen: Floats, rest: Floats | float, spring: Floats | float, period: float = 2 * np.pi
+) -> Floats:
+    """Angles drawn towards rest as a spring would: the less so the more they move what is seen (both in m²/rad²)."""
+    away = angles - rest
+    return rest + seen / (seen + spring) * (away - period * np.round(away / period))
