@@ -28,7 +28,9 @@ from signrep_core.store.schemas import FRAMES, SEQUENCES
 from signrep_core.store.tables import Columns, from_arrow, open_table, read_table
 
 FORMAT_VERSION: Final = 1  # of the shards as a whole; raise it when a reader of before could misread them
-ROWS_PER_GROUP: Final = 256  # of the frame tables: small, since a window reads the whole group that it lies in
+# Of the frame tables. A window reads the whole group that it lies in, an opened shard the footer of all its groups:
+# smaller groups make the one faster and the other slower and larger (measured: benchmarks/shards.py).
+ROWS_PER_GROUP: Final = 512
 PACKETS: Final = ("sequence", "packet_offset", "packet_size", "keyframe")
 TARGETS: Final = (
     "frame", "body_angles", "right_angles", "left_angles", "keypoints", "confidence", "right_active", "left_active",
@@ -42,7 +44,7 @@ class ShardReader:
 
     Args:
         folder: holds `index.parquet` and `info.json`.
-        max_open: shards kept open; each costs two file descriptors and the table's footer, about 10 MB for a shard of
+        max_open: shards kept open; each costs two file descriptors and the table's footer, about 11 MB for a shard of
             five hours.
 
     Raises:
@@ -50,7 +52,7 @@ class ShardReader:
         TableError: the index is missing or of another version.
     """
 
-    def __init__(self, folder: str | Path, max_open: int = 64) -> None:
+    def __init__(self, folder: str | Path, max_open: int = 32) -> None:
         self.folder = Path(folder)
         self.index: Columns = read_table(self.folder / "index.parquet", SEQUENCES)
         self.info = read_info(self.folder / "info.json")

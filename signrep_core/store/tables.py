@@ -42,7 +42,12 @@ class TableWriter(AbstractContextManager["TableWriter"]):
     def __enter__(self) -> "TableWriter":
         partial = self._stack.enter_context(atomic_path(self._path))
         arrow = arrow_schema(self._schema).with_metadata(_metadata(self._schema, self._provenance))
-        self._writer = self._stack.enter_context(pq.ParquetWriter(partial, arrow, compression="zstd"))
+        # Dictionaries pay for text only, and statistics only where somebody selects by them: footers stay small.
+        text = [column.name for column in self._schema.columns if column.dtype == pa.string()]
+        keys = [name for name in text if name == "video_id"]
+        self._writer = self._stack.enter_context(
+            pq.ParquetWriter(partial, arrow, compression="zstd", use_dictionary=text, write_statistics=keys)
+        )
         return self
 
     def write(self, columns: Mapping[str, Any]) -> None:
