@@ -12,6 +12,7 @@ from signrep_core.store.accounts import settle
 from signrep_core.store.crops import CropResult, crop_shard, cut_square
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
+from signrep_core.store.video import read_frames
 from tests.store.conftest import Built
 from tests.store.painted import account_of, number_in, pose_of, write_video
 
@@ -141,3 +142,13 @@ def test_large_squares_are_averaged_down() -> None:
     means = picture.reshape(256, 2, 256, 2, 3).mean((1, 3))
     assert np.abs(cut_square(picture, 0, 0, 512, 256) - means).max() <= 1
     assert cut_square(cv2.resize(picture, (64, 64)), 0, 0, 64, 256).shape == (256, 256, 3)
+
+
+def test_a_real_clip_is_cropped_frame_by_frame(clips: Path, tmp_path: Path) -> None:
+    path = clips / "asl_help_A.mkv"
+    pose = write_pose(tmp_path / "pose.parquet", pose_of("help", [True] * 49, center=(320, 260), width=160))
+    result = crop_shard(account_of({"help": path}), pose, tmp_path / "out.mp4")
+    square = square_of(result)
+    for frame, crop in zip(read_frames(path), decoded(tmp_path / "out.mp4"), strict=True):
+        error = crop.astype(int) - cut_square(frame.rgb, *square, 256)
+        assert 10 * np.log10(255**2 / (error**2).mean()) > 34  # dB
