@@ -82,18 +82,20 @@ def _crop(window: Tensor, crop: list[float], size: int) -> Tensor:
     full_height, full_width = window.shape[1:3]
     height, width = max(1, round(crop[2] * full_height)), max(1, round(crop[3] * full_width))
     y, x = min(round(crop[0] * full_height), full_height - height), min(round(crop[1] * full_width), full_width - width)
-    cut = window[:, y : y + height, x : x + width].permute(0, 3, 1, 2).float() / 255
-    if (height, width) == (size, size):
-        return cut
-    return F.interpolate(cut, size=(size, size), mode="bilinear", antialias=True)
+    cut = window[:, y : y + height, x : x + width].permute(0, 3, 1, 2)
+    if cut.device.type != "cpu":
+        cut = cut.float()  # no resizing of bytes there; on a CPU it is seven times as fast, and rounds to a byte
+    if (height, width) != (size, size):
+        cut = F.interpolate(cut, size=(size, size), mode="bilinear", antialias=True)
+    return cut.float() / 255
 
 
 def _jitter(x: Tensor, illuminant: Tensor) -> Tensor:
-    """Scale red and blue as under a black-body light; (B, T, 3, S, S)."""
+    """Scale red and blue as under a black-body light, in place; (B, T, 3, S, S)."""
     gains = torch.ones(len(illuminant), 3)
     lit = illuminant >= 0
     gains[lit, ::2] = _planckian()[illuminant[lit]]
-    return (x * gains.to(x.device)[:, None, :, None, None]).clamp(0, 1)
+    return x.mul_(gains.to(x.device)[:, None, :, None, None]).clamp_(0, 1)
 
 
 def _blur(window: Tensor, sigma: float) -> Tensor:
@@ -102,9 +104,9 @@ def _blur(window: Tensor, sigma: float) -> Tensor:
 
 
 def _normalise(x: Tensor) -> Tensor:
-    """(B, T, 3, S, S) in 0..1 → (B, 3, T, S, S)."""
+    """(B, T, 3, S, S) in 0..1 → (B, 3, T, S, S); in place."""
     mean, std = (torch.tensor(values, device=x.device)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((x - mean) / std).transpose(1, 2)
+    return x.sub_(mean).div_(std).transpose(1, 2).contiguous()
 
 
 def _planckian() -> Tensor:

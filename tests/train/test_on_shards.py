@@ -1,0 +1,75 @@
+"""From packed shards to weights, features and the figure, through the real reader."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from signrep_core.evaluate.features import extract_features
+from signrep_core.evaluate.retrieval import evaluate_retrieval, read_features
+from signrep_core.figures import retrieval_strips
+from signrep_core.model.signrep import PRESETS
+from signrep_core.store.pack import pack_shard, write_index
+from signrep_core.store.shards import ShardReader
+from signrep_core.train import pretrain as module
+from signrep_core.train.pretrain import PretrainResult, PretrainSettings, pretrain
+from tests.store.conftest import build_shard
+
+PRESENT = {
+    "one": [True] * 24,
+    "two": [True] * 20 + [False] * 14 + [True] * 21,
+    "three": [True] * 30,
+}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    built = build_shard(tmp_path_factory.mktemp("shards"), PRESENT)
+    paths = built.paths()
+    pack_shard("00000", **paths)
+    folder = built.folder / "shards"
+    write_index([paths["out_sequences"]], [paths["out_mp4"]], folder / "index.parquet", folder / "info.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PretrainResult]:
+    encoder = dataclasses.replace(PRESETS["tiny"].encoder, image_size=32, embed_dim=8, stages=(1, 1, 1, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            module, "PRESETS", MappingProxyType({"tiny": dataclasses.replace(PRESETS["tiny"], encoder=encoder)})
+        )
+        splits = tuple(set(ShardReader(shards).index["split"]))
+        settings = PretrainSettings(
+            preset="tiny", splits=splits, mask_ratio=0.5, iterations=3, batch_size=4, warmup=1, log_every=1
+        )
+        yield pretrain(shards, tmp_path_factory.mktemp("run"), settings, workers=1, accelerator="cpu")
+
+
+@pytest.fixture(scope="module")
+def features(shards: Path, trained: PretrainResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("features") / "features.parquet"
+    assert extract_features(trained.weights, shards, out, workers=1, accelerator="cpu") == 3
+    return out
+
+
+def test_training_on_packed_shards_finishes(trained: PretrainResult) -> None:
+    assert trained.finished
+    assert trained.weights.exists()
+
+
+def test_features_stand_at_the_frames_of_the_timeline(features: Path) -> None:
+    starts = {video.video_id: video.start_frame.tolist() for video in read_features(features)}
+    assert starts == {"one": [0, 2, 4, 6, 8], "two": [0, 2, 4, 34, 36, 38], "three": list(range(0, 15, 2))}
+
+
+def test_unlabelled_clips_have_no_metrics_but_a_figure(features: Path, shards: Path, tmp_path: Path) -> None:
+    index = dict(ShardReader(shards).index) | {"gloss": [""] * 4}
+    assert evaluate_retrieval(read_features(features), index)["metrics"] is None
+    groups = retrieval_strips(features, shards, tmp_path / "strips.png", n_references=2)
+    assert [len(group) for group in groups] == [3, 3]  # there are two other videos
+    assert np.asarray(Image.open(tmp_path / "strips.png")).std() > 10
