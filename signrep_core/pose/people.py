@@ -1,8 +1,9 @@
 """Who is in a video, and who of them is the signer: faces at a few frames a second, linked to people and scored.
 
-A sparse pass: faces (MediaPipe's full-range detector, on quarters of large pictures too, for an interpreter's inset)
-are linked to tracks by place, tracks to people by their clothes' colours, and each person is scored by size,
-centrality, time in the picture and the motion of hands and torso. What is kept is bounded by a few numbers per face.
+A sparse pass. Faces are found by MediaPipe's full-range detector: in the whole picture, now and then also in the parts
+of a large one (an interpreter's inset), from then on in a window around each small face. They are linked to tracks by
+place, tracks to people by their clothes' colours, and each person is scored by size, centrality, time in the picture
+and the motion of hands and torso. What is kept is bounded by a few numbers per face.
 
 Legend: a box is (x centre, y centre, width) of a face in pixels; all other lengths are in that width.
 """
@@ -21,7 +22,9 @@ from signrep_core.store.video import Frame
 
 SCAN_FPS: Final = 3.0
 MIN_FACE_SCORE: Final = 0.5
-TILED_FROM_PX: Final = 600  # a picture with this short side is also searched in its quarters
+THOROUGH_EVERY: Final = 6  # scanned frames: every so often a picture is also searched in parts
+PART_PX: Final = 480  # side of a part: the detector finds faces of about 5 % of what it is shown
+WINDOW: Final = 8.0  # side of the window that a known face is looked for in, in face widths
 MAX_GAP_S: Final = 2.0  # a track bridges so much time without its face
 MAX_STEP: Final = 1.0  # a face moves at most so far between two scanned frames ...
 MAX_GROWTH: Final = 1.6  # ... and grows or shrinks at most so much
@@ -35,7 +38,8 @@ MOVED: Final = 15  # grey levels
 SMALL_PX: Final = 160  # long side of the picture that motion is measured in
 
 Box = NDArray[np.float64]  # (3,) x centre, y centre, width
-FaceDetector = Callable[[NDArray[np.uint8]], NDArray[np.float64]]  # picture -> (N, 3) boxes
+# picture, (M, 3) boxes of faces known from before, whether to search parts too -> (N, 3) boxes
+FaceDetector = Callable[[NDArray[np.uint8], NDArray[np.float64], bool], NDArray[np.float64]]
 
 
 @dataclass
@@ -96,13 +100,14 @@ def open_face_detector() -> FaceDetector:
         detector = solution.FaceDetection(model_selection=1, min_detection_confidence=MIN_FACE_SCORE)
         detector.process(np.zeros((64, 64, 3), np.uint8))
 
-    def find(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def find(rgb: NDArray[np.uint8], known: NDArray[np.float64], thorough: bool) -> NDArray[np.float64]:
         height, width = rgb.shape[:2]
-        tiles = [(0, 0, width, height)]
-        if min(height, width) >= TILED_FROM_PX:
-            w, h = width * 5 // 8, height * 5 // 8
-            tiles += [(x, y, w, h) for y in (0, height - h) for x in (0, width - w)]
-        found = [box for tile in tiles for box in _find_in_tile(detector, rgb, tile)]
+        found = _find_in_part(detector, rgb, (0, 0, width, height))
+        if thorough and max(height, width) >= 1.5 * PART_PX:
+            found += [box for part in _parts(width, height) for box in _find_in_part(detector, rgb, part)]
+        for box in known:
+            if not any(_overlap(box, other) for other in found):
+                found += _find_in_part(detector, rgb, _window(box, width, height))
         return _distinct(found)
 
     return find
@@ -118,7 +123,7 @@ def find_people(frames: Iterable[Frame], find_faces: FaceDetector, on_frame: Cal
     size = (1, 1)
     for frame in frames:
         size = (frame.rgb.shape[0], frame.rgb.shape[1])
-        scan.add(frame, find_faces(frame.rgb))
+        scan.add(frame, find_faces(frame.rgb, scan.known(), scan.frames % THOROUGH_EVERY == 0))
         on_frame()
     people = [p for p in _link_tracks(scan.finish()) if len(p.times) >= MIN_SIGHTINGS or scan.frames < 4]
     return choose_signer(people, size, scan.frames)
@@ -160,6 +165,10 @@ class _Scan:
         self._open: list[Person] = []
         self._closed: list[Person] = []
         self._before: NDArray[np.uint8] | None = None
+
+    def known(self) -> NDArray[np.float64]:
+        """(M, 3) boxes at which faces were last seen."""
+        return np.array([track.boxes[-1] for track in self._open]).reshape(-1, 3)
 
     def add(self, frame: Frame, faces: NDArray[np.float64]) -> None:
         """Take in a frame's faces."""
@@ -224,12 +233,11 @@ def _link_tracks(tracks: Sequence[Person]) -> list[Person]:
     return people
 
 
-def _find_in_tile(detector: Any, rgb: NDArray[np.uint8], tile: tuple[int, int, int, int]) -> list[Box]:
+def _find_in_part(detector: Any, rgb: NDArray[np.uint8], part: tuple[int, int, int, int]) -> list[Box]:
     """Faces of a part (x, y, width, height) of the picture; those cut by an inner edge are left to another part."""
-    x0, y0, width, height = tile
-    part = np.ascontiguousarray(rgb[y0 : y0 + height, x0 : x0 + width])
+    x0, y0, width, height = part
     boxes = []
-    for face in detector.process(part).detections or []:
+    for face in detector.process(np.ascontiguousarray(rgb[y0 : y0 + height, x0 : x0 + width])).detections or []:
         box = face.location_data.relative_bounding_box
         w, h = box.width * width, box.height * height
         x, y = x0 + box.xmin * width + w / 2, y0 + box.ymin * height + h / 2
@@ -239,13 +247,34 @@ def _find_in_tile(detector: Any, rgb: NDArray[np.uint8], tile: tuple[int, int, i
     return boxes
 
 
+def _parts(width: int, height: int) -> list[tuple[int, int, int, int]]:
+    """Overlapping squares (x, y, width, height) that cover a picture."""
+    w, h = min(PART_PX, width), min(PART_PX, height)
+    columns, rows = (1 + math.ceil((size - side) / (0.75 * PART_PX)) for size, side in ((width, w), (height, h)))
+    return [
+        (round(x), round(y), w, h) for y in np.linspace(0, height - h, rows) for x in np.linspace(0, width - w, columns)
+    ]
+
+
+def _window(face: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    """The part (x, y, width, height) of a picture around a face."""
+    half = WINDOW / 2 * face[2]
+    x0, y0 = max(int(face[0] - half), 0), max(int(face[1] - half), 0)
+    return x0, y0, min(int(face[0] + half) + 1, width) - x0, min(int(face[1] + half) + 1, height) - y0
+
+
 def _distinct(boxes: Sequence[Box]) -> NDArray[np.float64]:
     """(N, 3) boxes without those that lie on an earlier one."""
     kept: list[Box] = []
     for box in boxes:
-        if all(math.dist(box[:2], other[:2]) > 0.5 * max(box[2], other[2]) for other in kept):
+        if not any(_overlap(box, other) for other in kept):
             kept.append(box)
     return np.array(kept).reshape(-1, 3)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    """Whether two boxes show one face."""
+    return math.dist(a[:2], b[:2]) <= 0.5 * max(a[2], b[2])
 
 
 def _small_grey(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:

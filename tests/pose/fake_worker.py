@@ -61,6 +61,6 @@ def open_backend(model: str) -> StillSigner:
 
 
 worker.open_backend = open_backend  # type: ignore[assignment]
-worker.open_face_detector = lambda: lambda rgb: np.zeros((0, 3))  # type: ignore[assignment]
+worker.open_face_detector = lambda: lambda *_: np.zeros((0, 3))  # type: ignore[assignment]
 worker.read_frames = read_frames  # type: ignore[assignment]
 worker.main(sys.argv[1])

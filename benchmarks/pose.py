@@ -1,0 +1,78 @@
+"""Speed of the pose stage on one core and its memory, on the real clips beside the repository."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+CLIP = Path(__file__).parents[2] / "shared" / "clips" / "asl_walk_C.mkv"
+FRAMES = 60
+
+
+def rows() -> list[tuple[str, str]]:
+    """Measure in a process of its own, so that memory is a worker's."""
+    if not CLIP.exists():
+        return [("pose", f"not measured: {CLIP.parent} is absent")]
+    child = subprocess.run(
+        [sys.executable, "-m", "benchmarks.pose"],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return [(what, figure) for what, figure in (line.split("\t") for line in child.stdout.splitlines())]
+
+
+def measure() -> list[tuple[str, str]]:
+    """The rows, measured in this process."""
+    from signrep_core.pose.backend import HolisticSolution, quiet_stderr
+    from signrep_core.pose.extract import extract_video
+    from signrep_core.pose.people import find_people, open_face_detector
+    from signrep_core.store.video import read_frames
+
+    frames = list(islice(read_frames(CLIP, threads=1), FRAMES))
+    ours, find_faces = HolisticSolution(), open_face_detector()
+    found = [("frames, 640×480, one person", str(len(frames)))]
+
+    from mediapipe.python.solutions.holistic import Holistic
+
+    with quiet_stderr(), Holistic(model_complexity=1, refine_face_landmarks=False) as public:
+        found.append(("MediaPipe Holistic as published", _speed(lambda: [public.process(f.rgb) for f in frames])))
+    ours.reset()
+    found.append(("Holistic without its face mesh", _speed(lambda: [ours(f.rgb, f.time_s) for f in frames])))
+    scanned = frames[::8]
+    per_face = _core_seconds(lambda: find_people(scanned, find_faces, lambda: None)) / len(scanned)
+    found.append(("sparse scan for people (3 a second)", f"{1000 * per_face:.1f} core-ms per scanned frame"))
+    decoding = _core_seconds(lambda: list(read_frames(CLIP, threads=1))) / 75
+    found.append(("decoding to RGB", f"{1000 * decoding:.1f} core-ms per frame"))
+    video = lambda fps: read_frames(CLIP, fps or 25.0, threads=1)  # noqa: E731
+    began, cpu = time.monotonic(), time.process_time()
+    n = sum(len(piece["frame"]) for piece in extract_video(video, ours, find_faces, min_shoulder_px=24))
+    wall, cpu = time.monotonic() - began, time.process_time() - cpu
+    found.append(("extract_pose of a clip, all included", f"{n / cpu:.1f} frames/core-s ({n / wall:.1f} frames/s)"))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found.append(("memory of a worker at its peak", f"{memory - sum(f.rgb.nbytes for f in frames) / 2**20:.0f} MiB"))
+    return found
+
+
+def _core_seconds(work: Callable[[], object]) -> float:
+    cpu = time.process_time()
+    work()
+    return time.process_time() - cpu
+
+
+def _speed(work: Callable[[], list[object]]) -> str:
+    """Frames per second of processor time, and of the clock."""
+    began, cpu = time.monotonic(), time.process_time()
+    n = len(work())
+    return f"{n / (time.process_time() - cpu):.1f} frames/core-s ({n / (time.monotonic() - began):.1f} frames/s)"
+
+
+if __name__ == "__main__":
+    for what, figure in measure():
+        print(f"{what}\t{figure}")

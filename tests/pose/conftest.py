@@ -1,0 +1,16 @@
+"""MediaPipe's models, opened once for all tests of the package."""
+
+import pytest
+
+from signrep_core.pose.backend import HolisticSolution
+from signrep_core.pose.people import FaceDetector, open_face_detector
+
+
+@pytest.fixture(scope="session")
+def holistic() -> HolisticSolution:
+    return HolisticSolution()
+
+
+@pytest.fixture(scope="session")
+def find_faces() -> FaceDetector:
+    return open_face_detector()

@@ -1,0 +1,208 @@
+"""Pose of real clips and of scenes put together from them."""
+
+import threading
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from signrep_core.errors import VideoError
+from signrep_core.pose import extract
+from signrep_core.pose.backend import HolisticSolution
+from signrep_core.pose.extract import Columns, ahead, extract_video, keep_runs
+from signrep_core.pose.people import FaceDetector
+from signrep_core.store.schemas import POSE
+from signrep_core.store.video import Frame, read_frames
+
+NOSE, SHOULDERS = 8, (0, 3)
+
+
+def extract_frames(frames: list[np.ndarray], holistic: HolisticSolution, find_faces: FaceDetector) -> Columns:
+    """The whole pose table of frames shown 25 a second."""
+    video = [Frame(i, i / 25, rgb) for i, rgb in enumerate(frames)]
+    pieces = list(
+        extract_video(lambda fps: video[::8] if fps else video, holistic, find_faces, min_shoulder_px=24, min_frames=1)
+    )
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def clip(folder: Path, name: str, start: int = 0, stop: int | None = None) -> list[np.ndarray]:
+    return [frame.rgb for frame in islice(read_frames(folder / f"asl_{name}.mkv"), start, stop)]
+
+
+def test_a_signer_is_followed_through_a_clip(clips: Path, holistic: HolisticSolution, find_faces: FaceDetector) -> None:
+    """asl_walk_C, frames 25 to 55: both hands work before the chest."""
+    pose = extract_frames(clip(clips, "walk_C", 25, 55), holistic, find_faces)
+    assert set(pose) == {column.name for column in POSE.columns} - {"video_id"}
+    assert pose["present"].all()
+    assert not pose["doubtful"].any()
+    xyz, confidence = pose["landmarks"], pose["confidence"]
+    width = np.linalg.norm(xyz[:, 0] - xyz[:, 3], axis=-1)
+    assert ((width > 0.25) & (width < 0.45)).all(), "shoulders of an adult, metres"
+    assert (xyz[:, 0, 0] < 0).all(), "the right shoulder is at -x"
+    assert (xyz[:, NOSE, 1] < -0.1).all(), "the head is above the neck, at -y"
+    for wrist, hand in ((2, 19), (5, 40)):
+        sure = confidence[:, hand] >= 0.5
+        assert sure.mean() > 0.5
+        np.testing.assert_array_equal(xyz[sure, hand], xyz[sure, wrist])
+        palm = np.linalg.norm(xyz[sure, hand + 9] - xyz[sure, hand], axis=-1)
+        assert 0.05 < np.median(palm) < 0.11, "wrist to middle knuckle, metres"
+    assert (np.abs(np.diff(pose["image_xy"][:, NOSE], axis=0)) < 15).all(), "no jumps"
+
+
+def test_the_printed_face_on_a_hoodie_is_not_the_signer(
+    clips: Path, holistic: HolisticSolution, find_faces: FaceDetector
+) -> None:
+    """Signer A's print lies at y 200 to 300; the real nose near (320, 120)."""
+    pose = extract_frames(clip(clips, "again_A", 0, 16), holistic, find_faces)
+    assert pose["present"].all()
+    np.testing.assert_allclose(np.median(pose["image_xy"][:, NOSE], 0), (320, 120), atol=25)
+
+
+def test_the_bystander_at_the_edge_is_not_the_signer(
+    clips: Path, holistic: HolisticSolution, find_faces: FaceDetector
+) -> None:
+    pose = extract_frames(clip(clips, "bird_B", 20, 36), holistic, find_faces)
+    assert pose["present"].all()
+    assert (pose["image_xy"][:, NOSE, 0] < 400).all(), "the bystander sits right of x = 560"
+
+
+def test_of_two_people_the_one_who_signs_is_followed(
+    clips: Path, holistic: HolisticSolution, find_faces: FaceDetector
+) -> None:
+    moving = clip(clips, "walk_C", 10, 34)
+    still = [clip(clips, "please_B", 0, 1)[0]] * len(moving)
+    pose = extract_frames([np.hstack(pair) for pair in zip(still, moving, strict=True)], holistic, find_faces)
+    assert pose["present"].all()
+    assert (pose["image_xy"][:, NOSE, 0] > 640).all(), "the right half is the one that moves"
+    assert not pose["doubtful"].any()
+
+
+def test_an_interpreters_inset_is_found_in_a_large_picture(
+    clips: Path, holistic: HolisticSolution, find_faces: FaceDetector
+) -> None:
+    frames = []
+    for rgb in clip(clips, "walk_C", 20, 36):
+        large = np.full((1080, 1920, 3), (30, 60, 120), np.uint8)
+        large[-240:, -320:] = rgb[::2, ::2]
+        frames.append(large)
+    pose = extract_frames(frames, holistic, find_faces)
+    assert pose["present"].all()
+    assert (pose["image_xy"][:, NOSE] > (1600, 840)).all()
+
+
+def test_when_the_signer_leaves_the_rest_of_the_video_is_absent(
+    clips: Path, holistic: HolisticSolution, find_faces: FaceDetector
+) -> None:
+    signing = clip(clips, "yes_A", 20, 36)
+    pose = extract_frames(signing + [np.full_like(signing[0], 200)] * 16, holistic, find_faces)
+    assert pose["present"][:16].all()
+    assert not pose["present"][17:].any()
+    absent = ~pose["present"]
+    assert np.isnan(pose["landmarks"][absent]).all()
+    assert (pose["confidence"][absent] == 0).all()
+
+
+def test_cars_are_not_signers(clips: Path, holistic: HolisticSolution, find_faces: FaceDetector) -> None:
+    """Every eighth frame of a car park seen from above."""
+    frames = [f.rgb for f in islice(read_frames(clips / "robust_no_person_cars.mp4", None), 0, None, 8)]
+    with pytest.raises(VideoError, match="no person was found in any of") as caught:
+        extract_frames(frames, holistic, find_faces)
+    assert caught.value.reason == "no_signer"
+
+
+def test_a_signer_too_small_is_a_reason_with_the_size(
+    clips: Path, holistic: HolisticSolution, find_faces: FaceDetector
+) -> None:
+    video = [Frame(i, i / 25, rgb) for i, rgb in enumerate(clip(clips, "yes_A", 0, 16))]
+    with pytest.raises(VideoError, match=r"shoulders 1\d\d px apart \(median\), at least 400 are needed") as caught:
+        list(extract_video(lambda fps: video[:: 8 if fps else 1], holistic, find_faces, min_shoulder_px=400))
+    assert caught.value.reason == "signer_too_small"
+
+
+def test_a_video_shorter_than_a_window_is_refused(holistic: HolisticSolution, find_faces: FaceDetector) -> None:
+    video = [Frame(i, i / 25, np.zeros((48, 64, 3), np.uint8)) for i in range(15)]
+    with pytest.raises(VideoError, match="15 frames could be read, 16 are needed") as caught:
+        list(extract_video(lambda fps: video, holistic, find_faces, min_shoulder_px=24))
+    assert caught.value.reason == "too_few_frames"
+
+
+def test_long_videos_come_in_pieces_without_gaps(
+    holistic: HolisticSolution, find_faces: FaceDetector, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "CHUNK", 7)
+    video = [Frame(i, i / 25, rgb) for i, rgb in enumerate(clip(clips, "yes_A", 0, 16))]
+    pieces = list(extract_video(lambda fps: video[:: 8 if fps else 1], holistic, find_faces, min_shoulder_px=24))
+    assert [len(piece["frame"]) for piece in pieces] == [7, 7, 2]
+    np.testing.assert_array_equal(np.concatenate([piece["frame"] for piece in pieces]), np.arange(16))
+
+
+# ---------------------------------------------------------------- runs of presence
+
+
+@pytest.mark.parametrize(
+    ("present", "on_face", "kept"),
+    [
+        ("..###..", ".......", "......."),
+        ("..####.", ".......", "..####."),
+        ("..###..", "...#...", "..###.."),
+        ("##...##", ".......", "......."),
+        ("#######", ".......", "#######"),
+    ],
+)
+def test_short_runs_without_a_face_are_no_presence(present: str, on_face: str, kept: str) -> None:
+    flags = [np.array([c == "#" for c in text]) for text in (present, on_face, kept)]
+    np.testing.assert_array_equal(keep_runs(flags[0], flags[1], min_run=4), flags[2])
+
+
+def test_a_run_may_go_on_beyond_a_piece() -> None:
+    present, nowhere = np.array([True, True, False, True, True]), np.zeros(5, bool)
+    np.testing.assert_array_equal(keep_runs(present, nowhere, 4, open_ends=(True, False)), [1, 1, 0, 0, 0])
+    np.testing.assert_array_equal(keep_runs(present, nowhere, 4, open_ends=(False, True)), [0, 0, 0, 1, 1])
+
+
+# ---------------------------------------------------------------- decoding ahead
+
+
+def test_items_come_in_order_and_only_so_far_ahead() -> None:
+    made: list[int] = []
+
+    def produce() -> Iterator[int]:
+        for i in range(100):
+            made.append(i)
+            yield i
+
+    items = ahead(produce(), size=4)
+    assert next(items) == 0
+    time.sleep(0.2)
+    assert len(made) <= 7
+    assert list(items) == list(range(1, 100))
+
+
+def test_an_error_while_decoding_comes_after_the_good_frames() -> None:
+    def produce() -> Iterator[int]:
+        yield from range(3)
+        raise VideoError("undecodable", "the rest is damaged")
+
+    items = ahead(produce())
+    assert list(islice(items, 3)) == [0, 1, 2]
+    with pytest.raises(VideoError, match="the rest is damaged"):
+        next(items)
+
+
+def test_a_consumer_that_stops_ends_the_thread_and_closes_the_video() -> None:
+    closed = threading.Event()
+
+    def produce() -> Iterator[int]:
+        try:
+            yield from range(10**9)
+        finally:
+            closed.set()
+
+    items = ahead(produce(), size=2)
+    next(items)
+    items.close()
+    assert closed.wait(5)
