@@ -67,7 +67,7 @@ def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
         (T, 22) radians.
     """
     angles = np.tile(BODY_REST, (len(joints), 1))
-    noise = scatter(lengths[:, _RIGID_BONES].reshape(len(joints), -1))
+    noise = scatter(lengths[:, _RIGID_BONES].reshape(len(joints), len(_RIGID_BONES) * len(SIDES)))
     for start in range(0, len(joints), _STRETCH):
         frames = slice(start, start + _STRETCH)
         stretch = np.ascontiguousarray(joints[frames, : _FACE.stop].transpose(1, 2, 0))  # (19, 3, n)

@@ -199,18 +199,20 @@ def _bounded_step(normal: Floats, downhill: Floats, lowest: Floats, highest: Flo
     """
     held = ((lowest >= 0) & (downhill < 0)) | ((highest <= 0) & (downhill > 0))
     stop = np.zeros_like(downhill)
+    pull = downhill
     for last in (False, True):
         free = ~held
         matrix = normal * (free[:, None] & free[None])
         for k in range(len(held)):
             matrix[k, k] += held[k]
-        step = _solve(matrix, np.where(held, stop, downhill - np.einsum("ab...,b...->a...", normal, stop)))
+        step = _solve(matrix, np.where(held, stop, pull))
         out = (step < lowest) | (step > highest)
         stop = np.clip(step, lowest, highest)
         if last or not out.any():
             break
         held |= out
         stop *= held
+        pull = downhill - np.einsum("ab...,b...->a...", normal, stop)
     return stop
 
 
