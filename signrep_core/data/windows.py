@@ -31,7 +31,8 @@ TARGETS: Final = ("body_angles", "right_angles", "left_angles", "keypoints", "co
 class WindowReader(Protocol):
     """What is needed of the shards (`signrep_core.store.shards.ShardReader`)."""
 
-    index: Mapping[str, Any]
+    @property
+    def index(self) -> Mapping[str, Any]: ...
 
     def read_window(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]: ...
 

@@ -118,6 +118,8 @@ class SignRep(nn.Module):
             CheckpointError: not a file of SignRep's, broken, or for another skeleton.
         """
         weights, config = load_weights(path)
+        if not any(name.startswith("projection.") for name in weights):
+            raise CheckpointError(f"{path}: holds an encoder only; give it as initial_weights of a pretraining")
         with torch.device("meta"):
             model = cls(config)
         try:

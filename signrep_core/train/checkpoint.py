@@ -1,6 +1,5 @@
 """Resume state on the disk: one atomic file of tensors and plain values, read with `weights_only=True`."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,8 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
     advice = f"delete the folder {path.parent} to start the run afresh"
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path}: the resume state cannot be read ({error}); {advice}") from error
+    except Exception as error:  # a file of something else makes the unpickler raise anything at all
+        raise CheckpointError(f"{path}: the resume state cannot be read ({error!r}); {advice}") from error
     if state.get("version") != STATE_VERSION:
         raise CheckpointError(
             f"{path}: expected resume state of version {STATE_VERSION}, found {state.get('version')}; {advice}"

@@ -82,7 +82,7 @@ def test_a_file_of_something_else_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_weights_that_do_not_fit_their_configuration_are_refused(model: SignRep, tmp_path: Path) -> None:
-    weights = {name: w for name, w in model.state_dict().items() if name != "projection.1.weight"}
+    weights = {name: w for name, w in model.state_dict().items() if name != "projection.1.weight"}  # its norm is there
     save_weights(tmp_path / "model.safetensors", weights, TINY)
     with pytest.raises(CheckpointError, match=r"projection.1.weight"):
         SignRep.load(tmp_path / "model.safetensors")
