@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from signrep_core.body.targets import PRIORS
@@ -142,7 +142,8 @@ def save_weights(
         **(extra or {}),
     }
     with atomic_path(path) as partial:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial, metadata)
+        # As bytes: safetensors' own writer makes a file that nobody but its owner can read.
+        partial.write_bytes(save({name: w.detach().cpu().contiguous() for name, w in weights.items()}, metadata))
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, Tensor], SignRepConfig]:

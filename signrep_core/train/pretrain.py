@@ -74,6 +74,7 @@ class PretrainSettings:
     discriminator_weight_decay: float = 1e-3  # A4
     momentum: float = 0.1  # A4: of the discriminator's running means
     prior_loss: losses.PriorLoss = "l1"  # D
+    priors: tuple[str, ...] = tuple(PRIORS)  # that are trained on; the ablation leaves some out
     variance_weight: float = losses.VARIANCE_WEIGHT  # Table 9
     covariance_weight: float = losses.COVARIANCE_WEIGHT  # Table 9
     adversarial_weight: float = losses.ADVERSARIAL_WEIGHT  # Table 9; 0 = no discriminator
@@ -100,6 +101,7 @@ class _Run:
 
     fabric: Fabric
     settings: PretrainSettings
+    identity: dict[str, Any]  # what must be the same for a run to go on
     dataset: WindowPairs
     open_reader: Callable[[], WindowReader]
     index: Any  # of the shards
@@ -208,8 +210,8 @@ def _step(run: _Run, batch: Batch) -> dict[str, float]:
     settings, fabric = run.settings, run.fabric
     lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, settings.iterations)
     set_learning_rate(run.optimiser, lr)
-    video, visible, choice = _draw(run, batch)
     batch = batch.to(fabric.device)
+    video, visible, choice = _draw(run, batch)
     output = run.model(video, visible)
 
     terms = _model_terms(run, batch, output)
@@ -252,8 +254,7 @@ def _draw(run: _Run, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     draws = draw_augmentations(total, generator)[rows]
     choice = torch.rand(total, total, generator=generator)[rows]
     device = fabric.device
-    frames = batch.tensors["frames"].to(device, non_blocking=True)
-    video = augment(frames, draws, run.signrep.config.encoder.image_size)
+    video = augment(batch.tensors["frames"], draws, run.signrep.config.encoder.image_size)
     return video, visible.to(device, non_blocking=True), choice.to(device, non_blocking=True)
 
 
@@ -266,7 +267,8 @@ def _model_terms(run: _Run, batch: Batch, output: SignRepOutput) -> dict[str, Te
     terms["activity"] = losses.activity_loss(
         output.activity, batch.tensors["active"], batch.tensors["active_known"], mean
     )
-    terms["reconstruction"] = losses.reconstruction_loss(terms)
+    chosen = {name: term for name, term in terms.items() if name in settings.priors or name == "activity"}
+    terms["reconstruction"] = losses.reconstruction_loss(chosen)
     z = _gather(run.fabric, output.features, sync_grads=True)
     terms["variance"] = losses.variance_loss(z, settings.divide_by_width)
     terms["covariance"] = losses.covariance_loss(z, settings.divide_by_width)
@@ -351,6 +353,7 @@ def _start(fabric: Fabric, open_reader: Callable[[], WindowReader], folder: Path
     run = _Run(
         fabric=fabric,
         settings=settings,
+        identity=_identity(settings, index),
         dataset=dataset,
         open_reader=open_reader,
         index=index,
@@ -491,7 +494,7 @@ def _save(run: _Run) -> None:
         save_state(
             run.folder / "state.pt",
             {
-                "identity": _identity(run),
+                "identity": run.identity,
                 "step": run.step,
                 "best": run.best,
                 "broken": run.broken,
@@ -513,7 +516,7 @@ def _resume(run: _Run) -> None:
     if not path.exists():
         return
     state = load_state(path, run.fabric.device)
-    here, there = _identity(run), state["identity"]
+    here, there = run.identity, state["identity"]
     if state["step"] >= there["iterations"]:
         log.info("%s: that run is finished; training afresh", path)
         return
@@ -550,13 +553,12 @@ def _parts(run: _Run) -> dict[str, Any]:
     }
 
 
-def _identity(run: _Run) -> dict[str, Any]:
+def _identity(settings: PretrainSettings, index: Any) -> dict[str, Any]:
     """What must be the same for a run to go on: its settings and its data."""
-    index = run.index
     rows = "\n".join(
         f"{v} {s} {n}" for v, s, n in zip(index["video_id"], index["split"], index["n_frames"], strict=True)
     )
-    return _plain(run.settings) | {"shards": hashlib.sha256(rows.encode()).hexdigest()[:16]}
+    return _plain(settings) | {"shards": hashlib.sha256(rows.encode()).hexdigest()[:16]}
 
 
 def _plain(settings: PretrainSettings) -> dict[str, Any]:

@@ -220,6 +220,14 @@ def test_broken_sequences_are_logged_and_counted(tmp_path: Path, caplog: pytest.
     assert int(metrics(tmp_path / "run" / "metrics.csv")[-1]["broken"]) == len(logged)
 
 
+def test_a_prior_that_is_left_out_is_reported_but_not_trained_on(tmp_path: Path) -> None:
+    angles = ("body_angles", "right_angles", "left_angles")
+    train(tmp_path / "run", dataclasses.replace(SETTINGS, iterations=3, priors=angles))
+    row = {name: float(value) for name, value in metrics(tmp_path / "run" / "metrics.csv")[-1].items() if value}
+    assert row["body_distances"] > 0
+    assert row["reconstruction"] == pytest.approx(10 * sum(row[a] for a in angles) + 0.2 * row["activity"], rel=1e-4)
+
+
 def test_without_the_adversarial_term_there_is_no_discriminator(tmp_path: Path) -> None:
     train(tmp_path / "run", dataclasses.replace(SETTINGS, iterations=3, adversarial_weight=0.0))
     assert metrics(tmp_path / "run" / "metrics.csv")[-1]["discriminator"] == ""
