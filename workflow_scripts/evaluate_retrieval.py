@@ -17,11 +17,11 @@ index = read_table(inputs.index, SEQUENCES)
 result = evaluate_retrieval(
     read_features(inputs.features), index, gallery=params.gallery, queries=params.queries, pooling=params.pooling
 )
-if result is None:
+if result["metrics"] is None:
     logging.getLogger("retrieval").warning(
         "no video of split %r has a gloss that split %r has too: no metrics, only the figure of nearest neighbours",
         params.queries,
         params.gallery,
     )
-write_json(outputs.metrics, result or {"metrics": None, "reason": "no labelled query with its gloss in the gallery"})
+write_json(outputs.metrics, result)
 retrieval_strips(inputs.features, Path(inputs.index).parent, outputs.figure)
