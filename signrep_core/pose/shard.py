@@ -7,6 +7,7 @@ tables of their own beside the output, so memory does not grow with the shard.
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,8 @@ def extract_shard(
     out_path = Path(out_path)
     tasks, expected = _tasks(account, target_fps, min_shoulder_px)
     out_path.parent.mkdir(parents=True, exist_ok=True)
+    for left_by_a_kill in out_path.parent.glob(f".{out_path.stem}.parts.*"):
+        shutil.rmtree(left_by_a_kill, ignore_errors=True)
     outcomes: list[Outcome] = []
     with (
         tempfile.TemporaryDirectory(prefix=f".{out_path.stem}.parts.", dir=out_path.parent) as parts,

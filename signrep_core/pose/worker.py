@@ -113,8 +113,11 @@ def _take_stdout() -> Send:
     os.dup2(2, 1)
 
     def send(message: dict[str, Any]) -> None:
-        pipe.write(json.dumps(message) + "\n")
-        pipe.flush()
+        try:
+            pipe.write(json.dumps(message) + "\n")
+            pipe.flush()
+        except BrokenPipeError:  # the parent was killed: nobody waits for the rest
+            os._exit(1)
 
     return send
 

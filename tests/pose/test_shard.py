@@ -50,6 +50,7 @@ def test_rows_come_in_the_sheets_order_whichever_video_is_done_first(tmp_path: P
 
 
 def test_what_befalls_one_video_costs_the_others_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / ".00000.parts.killed").mkdir()  # what a killed job leaves
     videos = account("a", "kill", "b", "raise", "damaged", "short", "c")
     outcomes = {o.video_id: o for o in extract(tmp_path, videos)}
     assert {name: o.reason for name, o in outcomes.items()} == {
