@@ -220,6 +220,20 @@ def test_broken_sequences_are_logged_and_counted(tmp_path: Path, caplog: pytest.
     assert int(metrics(tmp_path / "run" / "metrics.csv")[-1]["broken"]) == len(logged)
 
 
+def test_mixed_precision_gives_nearly_the_losses_of_full_precision(tmp_path: Path) -> None:
+    short = dataclasses.replace(SETTINGS, iterations=1, log_every=1)
+    rows = []
+    for precision in ("32-true", "bf16-mixed"):
+        pretrain(
+            Path("shards"), tmp_path / precision, short, accelerator="cpu", precision=precision, open_reader=FakeReader
+        )
+        rows.append(metrics(tmp_path / precision / "metrics.csv")[0])
+    for name in ("reconstruction", "variance", "discriminator"):
+        assert float(rows[1][name]) == pytest.approx(float(rows[0][name]), rel=0.02)
+    state = load_state(tmp_path / "bf16-mixed" / "last" / "state.pt")
+    assert all(w.dtype == torch.float32 for w in state["model"].values())
+
+
 def test_a_prior_that_is_left_out_is_reported_but_not_trained_on(tmp_path: Path) -> None:
     angles = ("body_angles", "right_angles", "left_angles")
     train(tmp_path / "run", dataclasses.replace(SETTINGS, iterations=3, priors=angles))
