@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from signrep_core.skeleton import FINGERS, HANDS, SIDES, Side
 from signrep_core.synthetic.signer import UPPER_ARM, Colour, Floats, Signer
-from signrep_core.synthetic.surface import BONES, JOINTS_EXTRA, PART, TWISTS, Surface
+from signrep_core.synthetic.surface import BONES, JOINTS_EXTRA, PALM_JOINTS, PART, TWISTS, Surface
 
 Bone = int | Callable[[float], int]  # a row of BONES, or which row at a share 0..1 of the bone
 
@@ -151,10 +151,12 @@ _TRUNK: Final = np.array([
     (0.015, 0.128, 0.082, 0.022), (0.050, 0.146, 0.096, 0.028), (0.100, 0.153, 0.107, 0.034),
     (0.150, 0.151, 0.113, 0.038), (0.200, 0.143, 0.107, 0.036), (0.250, 0.136, 0.099, 0.033),
     (0.300, 0.134, 0.096, 0.030), (0.350, 0.139, 0.098, 0.028), (0.400, 0.148, 0.104, 0.026),
-    (0.450, 0.156, 0.109, 0.024), (0.500, 0.162, 0.112, 0.022),
+    (0.450, 0.158, 0.110, 0.024), (0.485, 0.163, 0.112, 0.022),
 ])  # fmt: skip
-_HIPS: Final = np.array([(0.500, 0.154, 0.106, 0.022), (0.540, 0.158, 0.108, 0.022), (0.600, 0.161, 0.108, 0.022),
-                         (0.680, 0.158, 0.104, 0.022), (0.780, 0.150, 0.096, 0.022), (0.960, 0.138, 0.086, 0.022)])  # fmt: skip
+_HIPS: Final = np.array([
+    (0.485, 0.155, 0.106, 0.022), (0.540, 0.158, 0.108, 0.022), (0.600, 0.161, 0.108, 0.022),
+    (0.680, 0.158, 0.104, 0.022), (0.780, 0.150, 0.096, 0.022), (0.960, 0.138, 0.086, 0.022),
+])  # fmt: skip
 _TRUNK_SEGMENTS: Final = 36
 
 
@@ -297,37 +299,71 @@ def _hand_albedo(signer: Signer, palmar: Floats) -> Floats:
     return skin * (1 - share) + pale * share
 
 
-_PALM_ROWS: Final = np.array([-0.06, 0.0, 0.10, 0.25, 0.42, 0.60, 0.76, 0.88, 0.97, 1.03, 1.05])
-_PALM_WIDTH: Final = np.array([0.0255, 0.0265, 0.0275, 0.0255, 0.0190, 0.0130, 0.0095, 0.0085, 0.0075, 0.0050, 0.0010])
-_PALM_FRONT: Final = np.array([0.0175, 0.0185, 0.0205, 0.0215, 0.0195, 0.0165, 0.0140, 0.0125, 0.0105, 0.0060, 0.0010])
-_PALM_BACK: Final = np.array([0.0175, 0.0170, 0.0160, 0.0145, 0.0130, 0.0115, 0.0105, 0.0100, 0.0090, 0.0055, 0.0010])
-_PALM_SEGMENTS: Final = 24
+# rows from the wrist (0) over the knuckles (1) into the webs between the fingers (2 = the fingers' first joints)
+_PALM_ROWS: Final = np.array([-0.06, 0.0, 0.10, 0.25, 0.42, 0.60, 0.76, 0.88, 1.00, 1.14, 1.26, 1.35, 1.40])
+_PALM_WIDTH: Final = np.array(
+    [0.0255, 0.0265, 0.0275, 0.0255, 0.0190, 0.0130, 0.0100, 0.0095, 0.0092, 0.0088, 0.0082, 0.0060, 0.0010]
+)
+_PALM_FRONT: Final = np.array(
+    [0.0175, 0.0185, 0.0205, 0.0215, 0.0195, 0.0165, 0.0145, 0.0130, 0.0115, 0.0095, 0.0075, 0.0045, 0.0005]
+)
+_PALM_BACK: Final = np.array(
+    [0.0175, 0.0170, 0.0160, 0.0145, 0.0130, 0.0115, 0.0105, 0.0098, 0.0085, 0.0060, 0.0040, 0.0020, 0.0005]
+)
+_PALM_SEGMENTS: Final = 28
+_WEB_ROWS: Final = np.array([0.0, 0.18, 0.36, 0.54, 0.70, 0.83, 0.92, 0.96])
+_WEB_THICK: Final = np.array([0.0100, 0.0125, 0.0140, 0.0130, 0.0105, 0.0075, 0.0040, 0.0005])
+_WEB_SEGMENTS: Final = 12
 
 
 def _add_palm(rest: _Builder, signer: Signer, side: Side) -> dict[str, Floats]:
-    """The palm's vertices as weights on the four knuckles plus a shift in the palm frame."""
+    """The palm's vertices as weights on PALM_JOINTS (relative to the wrist) plus a shift in the palm frame."""
     k = signer.hand_offsets[0] / 0.0835 * signer.thickness
     turn = 2 * np.pi * np.arange(_PALM_SEGMENTS) / _PALM_SEGMENTS
     c, s = np.cos(turn), np.sin(turn)
     across = np.sign(c) * np.abs(c) ** 0.8  # along the palm's x: towards the pinky on the right hand
     place = (across if side == "right" else -across) / 0.86
-    # weights of index, middle, ring, pinky knuckle: a hat function over the palm's width
+    # weights of index, middle, ring, pinky: a hat function over the palm's width
     stops = np.array([-1.0, -0.33, 0.33, 1.0])
     hats = np.stack([np.interp(np.clip(place, -1, 1), stops, row) for row in np.eye(4)], -1)  # (S, 4)
     rows = _PALM_ROWS[:, None]
-    weights = np.clip(rows, 0, 1.1)[..., None] * hats
-    beyond = np.sign(across) * np.clip(np.abs(place) - 1, 0, None) / (1 / 0.86 - 1)
+    between = 1 - hats.max(-1)  # the web hangs back between two fingers
+    beyond_knuckle = np.clip(rows - 1, 0, None) * (1 - 0.5 * between)
+    weights = np.zeros((*np.broadcast_shapes(rows.shape, place.shape), len(PALM_JOINTS)))
+    weights[..., 1:5] = (np.clip(rows, 0, 1) - beyond_knuckle)[..., None] * hats
+    weights[..., 5:9] = beyond_knuckle[..., None] * hats
+    edge = np.sign(across) * np.clip(np.abs(place) - 1, 0, None) / (1 / 0.86 - 1)
     narrow = np.clip(rows / 0.6, 0, 1)
-    x = k * _PALM_WIDTH[:, None] * (across * (1 - narrow) + beyond * narrow + across * 0.15 * narrow)
+    x = k * _PALM_WIDTH[:, None] * (across * (1 - narrow) + edge * narrow + across * 0.15 * narrow)
     thick = np.where(s > 0, _PALM_FRONT[:, None], _PALM_BACK[:, None])
     # the hollow of the palm between the balls of thumb and little finger
     hollow = 0.004 * np.exp(-((across / 0.35) ** 2)) * np.exp(-(((rows - 0.5) / 0.25) ** 2)) * (s > 0)
     y = k * (thick * np.sign(s) * np.abs(s) ** 0.75 - hollow)
     z = np.where(rows < 0, rows * 0.08, 0) + 0 * x
-    paint = np.zeros((*x.shape, 3))
-    albedo = _hand_albedo(signer, np.broadcast_to(s, x.shape))
-    rest.patch("hand", albedo, paint)
-    return {"weights": weights.reshape(-1, 4), "local": np.stack([x, y, z], -1).reshape(-1, 3)}
+    rest.patch("hand", _hand_albedo(signer, np.broadcast_to(s, x.shape)), np.zeros((*x.shape, 3)))
+    web_weights, web_local = _add_thumb_web(rest, signer, side)
+    local = np.stack([x, y, z], -1).reshape(-1, 3)
+    return {
+        "weights": np.concatenate([weights.reshape(-1, len(PALM_JOINTS)), web_weights]),
+        "local": np.concatenate([local, web_local]),
+    }
+
+
+def _add_thumb_web(rest: _Builder, signer: Signer, side: Side) -> tuple[Floats, Floats]:
+    """The ball of the thumb and the fold between thumb and index, spanned by their knuckles."""
+    k = signer.hand_offsets[0] / 0.0835 * signer.thickness
+    turn = 2 * np.pi * np.arange(_WEB_SEGMENTS) / _WEB_SEGMENTS
+    c, s = np.cos(turn), np.sin(turn)
+    thumb = 0.5 - 0.5 * (c if side == "right" else -c)  # 1 at the thumb, 0 at the index
+    rows = _WEB_ROWS[:, None]
+    fold = 1 - 0.22 * rows**2 * (4 * thumb * (1 - thumb))  # hollow between the two
+    weights = np.zeros((len(_WEB_ROWS), _WEB_SEGMENTS, len(PALM_JOINTS)))
+    weights[..., 0] = rows * thumb * fold * 0.98
+    weights[..., 1] = rows * (1 - thumb) * fold * 0.80
+    y = k * _WEB_THICK[:, None] * np.sign(s) * np.abs(s) ** 0.8 + 0.003 * k * (s > 0)
+    local = np.stack([0 * y, y, 0 * y], -1)
+    rest.patch("hand", _hand_albedo(signer, np.broadcast_to(s, y.shape)), np.zeros((*y.shape, 3)))
+    return weights.reshape(-1, len(PALM_JOINTS)), local.reshape(-1, 3)
 
 
 # ---------------------------------------------------------------- head and hair, in units of the face's scale
@@ -428,7 +464,8 @@ def _ear(signer: Signer, sign: int) -> Floats:
 # ends of the curtain of hair below the head, and thickness at sides and top
 _HAIR: Final = {
     "crop": (0.0, 0.006, 0.011), "parted": (0.0, 0.009, 0.020), "bob": (0.075, 0.015, 0.015),
-    "long": (0.27, 0.014, 0.014), "bun": (0.0, 0.008, 0.010), "curls": (0.02, 0.026, 0.034), "shaved": (0.0, 0.0018, 0.0018),
+    "long": (0.27, 0.014, 0.014), "bun": (0.0, 0.008, 0.010), "curls": (0.02, 0.026, 0.034),
+    "shaved": (0.0, 0.0018, 0.0018),
 }  # fmt: skip
 
 

@@ -25,7 +25,12 @@ def like(values: Any, array: Array) -> Array:
 
 def unit(vectors: Array) -> Array:
     """Vectors (..., 3) scaled to length 1."""
-    return vectors / ((vectors * vectors).sum(-1)[..., None] + 1e-20) ** 0.5
+    return vectors / (dot(vectors, vectors)[..., None] + 1e-20) ** 0.5
+
+
+def dot(a: Array, b: Array) -> Array:
+    """Scalar product over the last axis of length 3; written out, which is several times faster than a sum over it."""
+    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
 
 
 def cross(a: Array, b: Array) -> Array:

@@ -11,13 +11,14 @@ long unlabelled signing.
 import csv
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from signrep_core.skeleton import SIDES
 from signrep_core.sources.sheet import COLUMNS, Row
@@ -27,6 +28,9 @@ from signrep_core.store.tables import TableWriter
 from signrep_core.synthetic.perform import NO_GLOSS, Motion, perform
 from signrep_core.synthetic.signer import Scene, Signer, make_scene, make_signer, project
 from signrep_core.synthetic.signs import ORDER, make_sentence
+
+if TYPE_CHECKING:
+    from signrep_core.synthetic.surface import Surface
 
 Kind = Literal["isolated", "sentences", "pretraining"]
 DATASET: Final = "synthetic"
@@ -263,17 +267,18 @@ def _act(performance: Performance) -> tuple[Signer, Scene, Motion]:
     return signer, scene, perform(signer, performance.glosses, performance.seed, performance.fps)
 
 
-def _pictures(surface: Any, scene: Scene, motion: Motion, size: int, batch: int = 1) -> Any:
-    """The video's pictures, (size, size, 3) sRGB in 0..1."""
+def _pictures(surface: "Surface", scene: Scene, motion: Motion, size: int) -> Iterator[NDArray[np.float32]]:
+    """The video's pictures one by one, (size, size, 3) sRGB in 0..1."""
     from signrep_core.synthetic.render import Expression, backdrop, render
-    from signrep_core.synthetic.surface import pose_signer
+    from signrep_core.synthetic.surface import Pose, pose_signer
 
     wall = backdrop(scene, size).astype(np.float32)
-    for start in range(0, len(motion), batch):
-        take = slice(start, start + batch)
-        body, right, left, lids, mouth, brows = (
-            values[take].astype(np.float32)
-            for values in (motion.body, motion.right, motion.left, motion.lids, motion.mouth, motion.brows)
-        )
-        pose = pose_signer(surface.signer, body, right, left)
-        yield from render(surface, pose, Expression(lids, mouth, brows), scene, wall, size)
+    body, right, left, lids, mouth, brows = (
+        values.astype(np.float32)
+        for values in (motion.body, motion.right, motion.left, motion.lids, motion.mouth, motion.brows)
+    )
+    pose = pose_signer(surface.signer, body, right, left)
+    for t in range(len(motion)):
+        now = slice(t, t + 1)
+        face = Expression(lids[now], mouth[now], brows[now])
+        yield render(surface, Pose(*(part[now] for part in pose)), face, scene, wall, size)[0]

@@ -162,8 +162,8 @@ def _paint_top(signer: Signer, colour: Array, place: Array) -> Array:
 def _paint_trousers(signer: Signer, colour: Array, place: Array) -> Array:
     k = signer.upper_arm / UPPER_ARM
     x, down = place[:, 0] / k, place[:, 2] / k
-    between = _edge(abs(x) - 0.003 - 0.06 * clip(down - 0.64, 0, None), 0.006) * _edge(0.575 - down, 0.02)
-    fly = 0.3 * _edge(abs(x - 0.004) - 0.0008, 0.002) * _edge(down - 0.575, 0.01)
+    between = _edge(abs(x) - 0.003 - 0.06 * clip(down - 0.62, 0, None), 0.006) * _edge(0.555 - down, 0.02)
+    fly = 0.3 * _edge(abs(x - 0.004) - 0.0008, 0.002) * _edge(down - 0.555, 0.01)
     return colour * (1 - clip(0.85 * between + fly, 0, 1))[:, None]
 
 

@@ -16,6 +16,7 @@ from signrep_core.synthetic.arrays import (
     Array,
     blur,
     clip,
+    dot,
     integer,
     like,
     namespace,
@@ -33,6 +34,7 @@ from signrep_core.synthetic.surface import PART, Pose, Surface
 
 SUPERSAMPLE: Final = 2
 GAMMA: Final = 2.2
+SAME_DEPTH: Final = 0.010  # metres within a pixel that count as one surface
 
 
 @dataclass(frozen=True)
@@ -71,18 +73,19 @@ def rasterise(corners: Array, height: int, width: int) -> tuple[Array, Array, Ar
     count = clip(integer(clip(xp.ceil(right - 0.5), 0, width)) - start, 0, None)
     run = repeat(positions(len(count), count), count)  # one item per pixel
     column = start[run] + steps_within(count, run)
-    face, row = face[item[run]], row[run]
-    pixel = (face // faces * height + row) * width + column
-    weights, nearness = _weights(flat, area, face, real(column, corners) + 0.5, real(row, corners) + 0.5)
+    owner = item[run]
+    pixel = (face[owner] // faces * height + row[run]) * width + column
+    x, y = real(column, corners) + 0.5, real(row[run], corners) + 0.5
+    gradients = _gradients(flat[face], area[face])
+    nearness = _nearness(gradients[:, 4:9], owner, x, y)
     buffer = corners.reshape(-1)[:1].repeat(frames * height * width) * 0
     scatter_max(buffer, pixel, nearness)
-    front = nearness == buffer[pixel]
-    owner = positions(frames * height * width, pixel) * 0 - 1
-    (kept,) = where_true(front)
-    owner[pixel[kept]] = kept
-    (pixel,) = where_true(owner >= 0)
-    kept = owner[pixel]
-    return pixel, face[kept], weights[kept]
+    (front,) = where_true(nearness == buffer[pixel])
+    winner = positions(frames * height * width, pixel) * 0 - 1
+    winner[pixel[front]] = front
+    (pixel,) = where_true(winner >= 0)
+    kept = winner[pixel]
+    return pixel, face[owner[kept]], _weights(gradients, owner[kept], x[kept], y[kept])
 
 
 def _min3(values: Array) -> Array:
@@ -112,22 +115,36 @@ def _row_span(corners: Array, item: Array, middle: Array) -> tuple[Array, Array]
     return left, right
 
 
-def _weights(flat: Array, area: Array, face: Array, x: Array, y: Array) -> tuple[Array, Array]:
-    """Corner weights (N, 3), true in perspective, and 1/depth (N,) at pixel middles."""
-    xp = namespace(flat)
-    inverse = 1 / xp.where(area < -1e-6, area, area * 0 - 1)
-    p = flat - flat[:, :1]
-    # screen weights of corners 1 and 2 are linear in the offset from corner 0
-    gradients = xp.stack(
-        (p[:, 2, 1] * inverse, -p[:, 2, 0] * inverse, -p[:, 1, 1] * inverse, p[:, 1, 0] * inverse,
-         flat[:, 0, 0], flat[:, 0, 1], flat[:, 0, 2], flat[:, 1, 2], flat[:, 2, 2]), -1
-    )[face]  # fmt: skip
-    dx, dy = x - gradients[:, 4], y - gradients[:, 5]
-    w1 = gradients[:, 0] * dx + gradients[:, 1] * dy
-    w2 = gradients[:, 2] * dx + gradients[:, 3] * dy
-    q0, q1, q2 = (1 - w1 - w2) * gradients[:, 6], w1 * gradients[:, 7], w2 * gradients[:, 8]
-    nearness = q0 + q1 + q2
-    return xp.stack((q0, q1, q2), -1) / nearness[:, None], nearness
+def _gradients(corners: Array, area: Array) -> Array:
+    """(F, 12) per triangle: slopes of the screen weights of corners 1 and 2; corner 0 and slopes of 1/depth; 1/depths."""
+    xp = namespace(corners)
+    inverse = 1 / area
+    x, y, q = corners[..., 0] - corners[:, :1, 0], corners[..., 1] - corners[:, :1, 1], corners[..., 2]
+    w1x, w1y = y[:, 2] * inverse, -x[:, 2] * inverse
+    w2x, w2y = -y[:, 1] * inverse, x[:, 1] * inverse
+    d1, d2 = q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]
+    origin = corners[:, 0]
+    return xp.stack(
+        (w1x, w1y, w2x, w2y, origin[:, 0], origin[:, 1], q[:, 0], w1x * d1 + w2x * d2, w1y * d1 + w2y * d2,
+         q[:, 0], q[:, 1], q[:, 2]), -1
+    )  # fmt: skip
+
+
+def _nearness(gradients: Array, owner: Array, x: Array, y: Array) -> Array:
+    """(N,) 1/depth at pixel middles."""
+    g = gradients[owner]
+    return g[:, 2] + g[:, 3] * (x - g[:, 0]) + g[:, 4] * (y - g[:, 1])
+
+
+def _weights(gradients: Array, owner: Array, x: Array, y: Array) -> Array:
+    """(N, 3) corner weights at pixel middles, true in perspective."""
+    xp = namespace(gradients)
+    g = gradients[owner]
+    dx, dy = x - g[:, 4], y - g[:, 5]
+    w1 = g[:, 0] * dx + g[:, 1] * dy
+    w2 = g[:, 2] * dx + g[:, 3] * dy
+    q0, q1, q2 = (1 - w1 - w2) * g[:, 9], w1 * g[:, 10], w2 * g[:, 11]
+    return xp.stack((q0, q1, q2), -1) / (q0 + q1 + q2)[:, None]
 
 
 def render(surface: Surface, pose: Pose, expression: Expression, scene: Scene, backdrop: Array, size: int) -> Array:
@@ -157,20 +174,23 @@ def render(surface: Surface, pose: Pose, expression: Expression, scene: Scene, b
     faces = like(surface.faces, pose.joints)
     pixel, face, weights = rasterise(screen[:, faces], side, side)
     frame, face = face // len(surface.faces), face % len(surface.faces)
-    corner = faces[face] + (frame * placed.shape[1])[:, None]
-    attributes = xp.concatenate((placed, normals), -1).reshape(-1, 6)
-    fixed = xp.concatenate((like(surface.albedo, placed), like(surface.paint, placed)), -1)
-    mixed = _mix(attributes, corner, weights)
-    fixed_mixed = _mix(fixed, faces[face], weights)
-    point, normal = mixed[:, :3], unit(mixed[:, 3:])
     part = like(surface.part, placed)[face]
-    albedo = paint(surface.signer, fixed_mixed[:, :3], fixed_mixed[:, 3:], part, frame, expression)
-    shade = _occlusion(pixel, point[:, 2], len(placed), side)
-    light = _light(scene, point, normal, albedo, part, shade)
+    depth = 1 / _mix(nearness.reshape(-1, 1), faces[face] + (frame * placed.shape[1])[:, None], weights)[:, 0]
+    shade = _occlusion(pixel, depth, len(placed), side)
+    kept, merged = _thin_out(pixel, depth, part, len(placed), side)
+    face, frame, weights, part = face[kept], frame[kept], weights[kept], part[kept]
+    normal = unit(_mix(normals.reshape(-1, 3), faces[face] + (frame * placed.shape[1])[:, None], weights))
+    fixed = xp.concatenate((like(surface.albedo, placed), like(surface.paint, placed)), -1)
+    colours = _mix(fixed, faces[face], weights)
+    albedo = paint(surface.signer, colours[:, :3], colours[:, 3:], part, frame, expression)
+    light = _light(scene, _sight(scene, pixel[kept], side, normal), normal, albedo, part, shade[kept])
     picture = (backdrop + (placed[:, :1, :1, None] * 0)).reshape(-1, 3)
-    picture[pixel] = light
-    picture = picture.reshape(len(placed), size, SUPERSAMPLE, size, SUPERSAMPLE, 3).mean(4).mean(2)
-    return clip(picture, 0, 1) ** (1 / GAMMA)
+    picture[pixel[kept]] = light
+    for step in (1, side, side + 1):
+        picture[pixel[kept][merged] + step] = light[merged]
+    picture = picture.reshape(len(placed), side, side, 3)
+    total = picture[:, ::2, ::2] + picture[:, 1::2, ::2] + picture[:, ::2, 1::2] + picture[:, 1::2, 1::2]
+    return clip(total * 0.25, 0, 1) ** (1 / GAMMA)
 
 
 def _mix(values: Array, corner: Array, weights: Array) -> Array:
@@ -181,13 +201,48 @@ def _mix(values: Array, corner: Array, weights: Array) -> Array:
     )
 
 
+def _thin_out(pixel: Array, depth: Array, part: Array, frames: int, side: int) -> tuple[Array, Array]:
+    """Which samples to shade, and which of them stand for the whole pixel.
+
+    Where the four samples of a pixel lie on one smooth part at about one depth, the first is shaded for all four.
+    """
+    xp = namespace(depth)
+    field = xp.stack((real(part, depth), depth), -1)
+    grid = depth[:1].repeat(frames * side * side * 2).reshape(-1, 2) * 0 - 1
+    grid[pixel] = field
+    quads = grid.reshape(frames, side // 2, 2, side // 2, 2, 2)
+    first = quads[:, :, :1, :, :1]
+    alike = (quads[..., 0] == first[..., 0]) & (abs(quads[..., 1] - first[..., 1]) < SAME_DEPTH)
+    alike = alike[:, :, 0, :, 0] & alike[:, :, 0, :, 1] & alike[:, :, 1, :, 0] & alike[:, :, 1, :, 1]
+    name = first[:, :, 0, :, 0, 0]
+    smooth = (name == PART["skin"]) | (name == PART["hand"]) | (name == PART["hair"])
+    whole = (alike & (smooth | (name == PART["top"]) | (name == PART["trousers"]))).reshape(-1)
+    half = side // 2
+    row, column = pixel % (side * side) // side, pixel % side
+    member = whole[(pixel // (side * side) * half + row // 2) * half + column // 2]
+    leader = (row % 2 == 0) & (column % 2 == 0)
+    (kept,) = where_true(~member | leader)
+    (merged,) = where_true(member[kept])
+    return kept, merged
+
+
+def _sight(scene: Scene, pixel: Array, side: int, like_: Array) -> Array:
+    """(N, 3) unit vectors from the camera to each sample."""
+    xp = namespace(like_)
+    scale = 1 / (scene.focal * side)
+    x = (real(pixel % side, like_) + 0.5 - side / 2) * scale
+    y = (real(pixel % (side * side) // side, like_) + 0.5 - side / 2) * scale
+    return unit(xp.stack((x, y, x * 0 + 1), -1))
+
+
 def _occlusion(pixel: Array, depth: Array, frames: int, side: int) -> Array:
     """(N,) 1 in the open .. less where something near stands before the surroundings."""
     xp = namespace(depth)
     far = depth.max() + 0.05
     field = depth[:1].repeat(frames * side * side) * 0 + far
     field[pixel] = depth
-    small = field.reshape(frames, side // 2, 2, side // 2, 2).mean(4).mean(2)
+    field = field.reshape(frames, side, side)
+    small = 0.25 * (field[:, ::2, ::2] + field[:, 1::2, ::2] + field[:, ::2, 1::2] + field[:, 1::2, 1::2])
     half = side // 2
     index = pixel // (side * side) * (half * half) + pixel % (side * side) // side // 2 * half + pixel % side // 2
     dark = depth * 0
@@ -197,7 +252,7 @@ def _occlusion(pixel: Array, depth: Array, frames: int, side: int) -> Array:
     return xp.exp(-dark)
 
 
-def _light(scene: Scene, point: Array, normal: Array, albedo: Array, part: Array, open_: Array) -> Array:
+def _light(scene: Scene, sight: Array, normal: Array, albedo: Array, part: Array, open_: Array) -> Array:
     """(N, 3) linear light that leaves each pixel's surface towards the camera."""
     skin = real(part <= PART["nail"], normal)[:, None]
     hair = real(part == PART["hair"], normal)[:, None]
@@ -209,8 +264,8 @@ def _light(scene: Scene, point: Array, normal: Array, albedo: Array, part: Array
     sky = 0.75 - 0.25 * normal[:, 1:2]
     open_ = open_[:, None]
     diffuse = 0.74 * main * like(np.array(scene.key_colour), normal) * open_**0.6 + (0.16 * second + 0.30 * sky) * open_
-    half = unit(key - unit(point))
-    gloss = clip((normal * half).sum(-1), 0, None)[:, None]
+    half = unit(key - sight)
+    gloss = clip(dot(normal, half), 0, None)[:, None]
     shine = skin * 0.050 * gloss**14 + hair * 0.09 * gloss**22 + (1 - skin - hair) * 0.012 * gloss**8
     return scene.exposure * (albedo * diffuse + shine * open_)
 

@@ -19,15 +19,15 @@ Floats = NDArray[np.float64]
 # ---------------------------------------------------------------- hand shapes
 # Thumb angles (degrees) in the order of skeleton.HAND_ANGLES[3:13].
 THUMBS: Final[dict[str, tuple[float, ...]]] = {
-    "out": (3, -50, -13, 17, 6, -26, -34, -14, 9, -20),
-    "side": (-40, -50, -36, 18, 28, -54, -36, 22, -30, -32),
-    "across": (-12, -52, 2, -22, 48, -24, -36, 24, -28, -44),
-    "folded": (-20, -52, -18, -22, 48, -25, -36, 24, -24, -50),
-    "oppose": (-4, -52, 2, -20, 33, -30, -34, -12, 10, -24),
-    "front": (-36, -52, -26, 4, 30, -42, -36, 24, -18, -40),
-    "pinch": (-26, -37, -13, -8, 37, -36, -33, 10, 0, -9),
-    "round": (-27, -46, -11, -10, 42, -36, -36, 14, 0, -12),
-    "easy": (-14, -44, -16, 4, 20, -34, -22, 4, 2, -20),
+    "out": (-10, -39, -22, 18, 8, -19, -6, -12, 28, -40),
+    "side": (-34, -39, -30, 20, 10, -53, -34, 21, -25, -48),
+    "across": (-16, -39, -4, -22, 34, -25, -35, 22, -21, -56),
+    "folded": (-36, -39, -28, -19, 46, -44, -35, 22, -19, -56),
+    "oppose": (-5, -39, -4, -22, 14, -26, -35, -12, 6, -35),
+    "front": (-3, -39, -4, -9, 11, -22, -35, 22, -5, -52),
+    "pinch": (-27, -29, -14, -7, 33, -36, -22, 7, 0, -16),
+    "round": (-26, -37, -13, -8, 37, -36, -32, 9, 0, -18),
+    "easy": (-8, -39, -12, 6, 12, -27, -32, -10, 7, -42),
 }
 _STRAIGHT, _FOLDED, _HOOKED = (1, 3, 3), (84, 100, 58), (8, 78, 48)
 
@@ -361,7 +361,7 @@ MINIMAL_PAIRS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 }
 
 # The first glosses of a small corpus: well apart, and in the order in which corpora of growing size take them.
-FIRST: Final = ("HELLO", "HOUSE", "MOTHER", "PLAY", "STOP", "TREE", "HELP", "NO", "BIG", "EAT", "CAR", "GOOD")
+FIRST: Final = ("HELLO", "HOUSE", "PLAY", "MOTHER", "NO", "WAIT", "TREE", "GOOD", "CAR", "HELP", "EAT", "BIG")
 ORDER: Final[tuple[str, ...]] = FIRST + tuple(sign.gloss for sign in SIGNS if sign.gloss not in FIRST)
 
 

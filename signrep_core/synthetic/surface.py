@@ -22,6 +22,7 @@ PARTS: Final = ("skin", "face", "hand", "nail", "hair", "top", "trousers")
 PART: Final = {name: i for i, name in enumerate(PARTS)}
 TWISTS: Final = 8  # frames along a forearm, from the elbow's turn to the wrist's
 FINGER_BONES: Final = 4
+PALM_JOINTS: Final = (2, 5, 9, 13, 17, 6, 10, 14, 18)  # of the hand: thumb knuckle, four knuckles, four first joints
 
 
 class Pose(NamedTuple):
@@ -90,7 +91,7 @@ class Surface:
     def _palm(self, pose: Pose, side: Side) -> Array:
         xp, table = namespace(pose.joints), self.palms[side]
         wrist = pose.joints[:, HANDS[side].start]
-        knuckles = pose.joints[:, [HANDS[side].start + k for k in (5, 9, 13, 17)]] - wrist[:, None]
+        knuckles = pose.joints[:, [HANDS[side].start + k for k in PALM_JOINTS]] - wrist[:, None]
         bone = BONES[f"{side}_palm"]
         z, x = pose.along[:, bone], pose.across[:, bone] * (1 if side == "right" else -1)
         frame = xp.stack((x, cross(z, x), z), 1)  # (B, 3 axes, 3)
