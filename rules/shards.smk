@@ -32,6 +32,7 @@ rule crop_signers:
         runtime=480,
     params:
         **CONFIG.crop.model_dump(),
+        max_gap=CONFIG.angles.max_gap,
         target_fps=CONFIG.timeline.rate,
         schema=schemas.CROPS.version,
     script:

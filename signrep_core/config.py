@@ -69,7 +69,9 @@ class Angles(Section):
     """Landmarks to joint angles."""
 
     max_gap: int = Field(
-        5, ge=0, description="gaps of at most so many frames are interpolated in angle space, and flagged"
+        5,
+        ge=0,
+        description="gaps of at most so many frames are interpolated in angle space, flagged, and kept in a sequence",
     )
 
 
@@ -89,7 +91,7 @@ class Priors(Section):
 class Crop(Section):
     """Signer crops, 256×256 (A2), and their encoding."""
 
-    margin: float = Field(0.15, ge=0, description="room around the reach of head and hands, as a share of the square")
+    margin: float = Field(0.1, ge=0, description="room around the reach of head and hands, as a share of that reach")
     crf: int = Field(18, ge=0, le=51, description="x264 quality of the shards: lower is better and larger")
     preset: str = Field("medium", description="x264 speed preset")
 

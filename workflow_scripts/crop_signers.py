@@ -19,6 +19,7 @@ result = crop_shard(
     margin=params.margin,
     crf=params.crf,
     preset=params.preset,
+    max_gap=params.max_gap,
 )
 write_table(snakemake.output.crops, CROPS, result.crops, {**provenance, "encoder": result.encoder})
 write_table(snakemake.output.account, VIDEOS, settle(account, result.outcomes), provenance)

@@ -58,10 +58,9 @@ def crop_shard(
     *,
     threads: int = 1,
     size: int = 256,
-    margin: float = 0.15,
+    margin: float = 0.1,
     crf: int = 18,
     preset: str = "medium",
-    gop: int = 8,
     target_fps: float | None = 25.0,
     min_frames: int = 16,
     max_gap: int = 5,
@@ -78,7 +77,7 @@ def crop_shard(
         ShardError: encoding failed, or the pose table lacks an ok video. A video that cannot be cropped is in
             `outcomes` instead: no_signer, signer_too_brief, or what decoding it raised.
     """
-    settings = EncoderSettings(size=size, fps=target_fps or 25.0, crf=crf, preset=preset, gop=gop)
+    settings = EncoderSettings(size=size, fps=target_fps or 25.0, crf=crf, preset=preset)
     videos = _ok_videos(account)
     plans = _plan_cuts(videos, pose, margin, min_frames, max_gap)
     outcomes: dict[str, Outcome] = {}

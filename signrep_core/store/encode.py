@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from signrep_core.errors import ShardError
 
+GOP = 6  # frames from keyframe to keyframe: what a random window costs beside its own frames (docs/decisions/0008)
 STDERR_TAIL = 2000  # characters of FFmpeg's complaint that an error message carries
 
 
@@ -35,7 +36,7 @@ class EncoderSettings:
     fps: float = 25.0
     crf: int = 18
     preset: str = "medium"
-    gop: int = 8
+    gop: int = GOP
 
     @property
     def x264(self) -> str:

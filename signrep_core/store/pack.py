@@ -1,7 +1,7 @@
 """Packing a shard: its frames, where their packets lie and what training wants of them, row by row; and the index.
 
 What is asserted here, the rest may rely on: rows of the pose-derived tables = frames cropped = packets of the MP4 =
-rows of the frame table, in the same order, each sequence beginning with a keyframe and having one every `gop` frames.
+rows of the frame table, in the same order, each sequence beginning with a keyframe and having one every GOP frames.
 """
 
 import logging
@@ -16,6 +16,7 @@ import av
 import numpy as np
 
 from signrep_core.errors import ShardError
+from signrep_core.store.encode import GOP
 from signrep_core.store.files import atomic_path, write_json
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, FRAMES, KEYPOINTS, SEQUENCES, VIDEOS
 from signrep_core.store.shards import ROWS_PER_GROUP, ShardInfo
@@ -41,7 +42,6 @@ def pack_shard(
     out_frames: str | Path,
     out_sequences: str | Path,
     target_fps: float | None = 25.0,
-    gop: int = 8,
     provenance: Mapping[str, str] | None = None,
 ) -> None:
     """Join a shard's MP4 with its tables; a video in memory at a time.
@@ -61,7 +61,7 @@ def pack_shard(
     if n_frames != len(packets["size"]):
         raise ShardError(f"shard {shard}: {crops} has {n_frames} frames, {crops_mp4} {len(packets['size'])}; {REDO}")
     first_rows = np.cumsum(cuts["n_frames"], dtype=np.int64) - cuts["n_frames"]
-    _check_keyframes(shard, cuts, first_rows, packets, gop)
+    _check_keyframes(shard, cuts, first_rows, packets)
     tables = {"angles": read_videos(angles, ANGLES), "keypoints": read_videos(keypoints, KEYPOINTS),
               "activity": read_videos(activity, ACTIVITY)}  # fmt: skip
     with TableWriter(out_frames, FRAMES, provenance, ROWS_PER_GROUP) as writer:
@@ -77,7 +77,6 @@ def write_index(
     mp4s: Sequence[str | Path],
     out_index: str | Path,
     out_info: str | Path,
-    gop: int = 8,
     provenance: Mapping[str, str] | None = None,
 ) -> None:
     """Join the shards' SEQUENCES tables to the index, and write what a reader must know of the MP4s.
@@ -94,7 +93,7 @@ def write_index(
                 n_frames += int(rows["n_frames"].sum())
     counts = {"shards": len(sequences), "sequences": n_sequences, "frames": n_frames}
     parameters = _common_parameters(mp4s)
-    write_json(out_info, ShardInfo(**parameters, gop=gop, counts=counts, paths=PATHS).to_json())
+    write_json(out_info, ShardInfo(**parameters, gop=GOP, counts=counts, paths=PATHS).to_json())
 
 
 # ---------------------------------------------------------------- the MP4
@@ -116,15 +115,15 @@ def _read_packets(mp4: str | Path) -> Columns:
     }
 
 
-def _check_keyframes(shard: str, cuts: Columns, first_rows: Any, packets: Columns, gop: int) -> None:
+def _check_keyframes(shard: str, cuts: Columns, first_rows: Any, packets: Columns) -> None:
     expected = np.zeros(len(packets["keyframe"]), bool)
     for first, n in zip(first_rows, cuts["n_frames"], strict=True):
-        expected[first : first + n : gop] = True
+        expected[first : first + n : GOP] = True
     wrong = np.flatnonzero(expected != packets["keyframe"])
     if len(wrong):
         raise ShardError(
             f"shard {shard}: frame {wrong[0]} of the MP4 {'is no' if expected[wrong[0]] else 'is a'} keyframe, "
-            f"expected one every {gop} frames of each sequence; {REDO}"
+            f"expected one every {GOP} frames of each sequence; {REDO}"
         )
 
 

@@ -19,6 +19,7 @@ ARMS = (1, 2, 4, 5)
 NOSE_TO_SHOULDERS = 1.5  # shoulder width over the height of the nose above them, of the default bones
 CROWN = 0.45  # of the shoulder width: from the eyes to the top of the hair
 CHEST = 1.0  # of the shoulder width: how far below the shoulders the square always reaches
+HIPS = 1.4  # of the shoulder width: the hips below the shoulders, of the default bones; a hand lower than that rests
 REACH = 2.6  # of the shoulder width: no hand is further than this from the middle of its own shoulders
 OUTLIERS = 0.02  # share of a run's frames, at least one, that may reach outside on each side
 SMALLEST_SIDE = 16.0  # pixels
@@ -39,9 +40,10 @@ def signer_runs(present: Any, min_frames: int = 16, max_gap: int = 5) -> list[tu
     return [(int(s), int(e - s)) for s, e in zip(starts, ends, strict=True) if e - s >= min_frames]
 
 
-def torso_square(image_xy: Any, confidence: Any, margin: float = 0.15) -> tuple[float, float, float]:
+def torso_square(image_xy: Any, confidence: Any, margin: float = 0.1) -> tuple[float, float, float]:
     """One square that holds head, chest and the reach of the hands in all frames of a run but outliers.
 
+    Hands that hang below the hips do not draw the square down: signing happens above.
     The extent is taken frame by frame from that frame's own shoulders, so a signer who walks stays inside; the most
     extreme 2 % of the frames (at least one) are left out on each side, so a single wrong detection does not matter.
 
@@ -82,6 +84,8 @@ def _torso_extent(xy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
     hands = np.concatenate([xy[:, ARMS], xy[:, HANDS["right"]], xy[:, HANDS["left"]]], 1)
     far = np.linalg.norm(hands - middle[:, None], axis=2) > REACH * width
     hands[far] = np.nan  # somebody else's, or a false detection
+    hips = middle[:, 1:] + HIPS * width
+    hands[..., 1] = np.minimum(hands[..., 1], hips)
     points = np.concatenate([shoulders, head, chest[:, None], hands], 1)
     return np.nanmin(points, 1), np.nanmax(points, 1)
 

@@ -135,3 +135,10 @@ def test_the_square_follows_the_person_in_place_and_size(size: float, x: float, 
     assert side == pytest.approx(1.95 * size * (1 + margin), abs=1.01)
     assert x0 + side / 2 == pytest.approx(x, abs=1)
     assert y0 + side / 2 == pytest.approx(y + 0.025 * size, abs=1)
+
+
+def test_a_hand_that_hangs_below_the_hips_does_not_draw_the_square_down() -> None:
+    xy, confidence = person()
+    xy[:, 19:40] = (270, 450)  # shoulders at y = 200, 100 wide: the hips are at 340
+    x0, y0, side = torso_square(xy, confidence, margin=0)
+    assert (y0, side) == (105, 235)  # from the crown to the hips
