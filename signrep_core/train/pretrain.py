@@ -103,8 +103,8 @@ class _Run:
     settings: PretrainSettings
     identity: dict[str, Any]  # what must be the same for a run to go on
     dataset: WindowPairs
-    open_reader: Callable[[], WindowReader]
-    index: Any  # of the shards
+    open_validation: Callable[[], WindowReader]
+    validation: Any  # index of the shards that the weights are selected on
     signrep: SignRep  # the model itself; `model` is what Fabric wraps around it
     model: Any
     discriminator: Any
@@ -131,6 +131,7 @@ def pretrain(
     devices: int | str = 1,
     nodes: int = 1,
     precision: str | None = None,
+    validation: Path | None = None,
     open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> PretrainResult:
     """Train, or go on training, the run whose folder is `out`.
@@ -142,6 +143,8 @@ def pretrain(
         shards: folder of the packed shards.
         workers: loader processes per device.
         accelerator, devices, nodes, precision: as Lightning Fabric takes them; precision None = bf16 on a GPU.
+        validation: folder of shards with labelled `train` and `val` splits (the paper: WLASL) that the best weights
+            are selected on; None = `shards`. Without such labels the lowest training loss selects.
         open_reader: what reads the shards.
 
     Raises:
@@ -159,15 +162,26 @@ def pretrain(
     )
     # A partial, since Fabric looks into the arguments of what it launches and refuses frozen dataclasses.
     job = partial(
-        _pretrain, open_reader=partial(open_reader, Path(shards)), out=Path(out), settings=settings, workers=workers
+        _pretrain,
+        open_reader=partial(open_reader, Path(shards)),
+        open_validation=partial(open_reader, Path(validation or shards)),
+        out=Path(out),
+        settings=settings,
+        workers=workers,
     )
     return fabric.launch(job)
 
 
 def _pretrain(
-    fabric: Fabric, open_reader: Callable[[], WindowReader], out: Path, settings: PretrainSettings, workers: int
+    fabric: Fabric,
+    open_reader: Callable[[], WindowReader],
+    open_validation: Callable[[], WindowReader],
+    out: Path,
+    settings: PretrainSettings,
+    workers: int,
 ) -> PretrainResult:
-    run = _start(fabric, open_reader, out / "last", settings)
+    dataset = WindowPairs(open_reader, settings.splits, settings.seed)
+    run = _start(fabric, dataset, open_validation, out / "last", settings)
     _resume(run)
     batches = load_batches(
         run.dataset, range(run.step, settings.iterations), settings.batch_size // 2, rank=fabric.global_rank,
@@ -340,9 +354,13 @@ def _inner(module: Any) -> Any:
 # ---------------------------------------------------------------- begin, report, select, end
 
 
-def _start(fabric: Fabric, open_reader: Callable[[], WindowReader], folder: Path, settings: PretrainSettings) -> _Run:
-    dataset = WindowPairs(open_reader, settings.splits, settings.seed)
-    index = dataset.reader.index
+def _start(
+    fabric: Fabric,
+    dataset: WindowPairs,
+    open_validation: Callable[[], WindowReader],
+    folder: Path,
+    settings: PretrainSettings,
+) -> _Run:
     torch.manual_seed(settings.seed)  # the same initial weights on every rank
     model = SignRep(PRESETS[settings.preset])
     if settings.initial_weights:
@@ -353,10 +371,10 @@ def _start(fabric: Fabric, open_reader: Callable[[], WindowReader], folder: Path
     run = _Run(
         fabric=fabric,
         settings=settings,
-        identity=_identity(settings, index),
+        identity=_identity(settings, dataset.reader.index),
         dataset=dataset,
-        open_reader=open_reader,
-        index=index,
+        open_validation=open_validation,
+        validation=open_validation().index,
         signrep=model,
         folder=folder,
         optimiser=make_adamw(groups, settings.betas, settings.weight_decay, device),
@@ -368,7 +386,7 @@ def _start(fabric: Fabric, open_reader: Callable[[], WindowReader], folder: Path
     )
     run.model, run.optimiser = fabric.setup(model, run.optimiser)
     run.discriminator, run.discriminator_optimiser = fabric.setup(judge, run.discriminator_optimiser)
-    run.by_retrieval = _has_glosses(index)
+    run.by_retrieval = _has_glosses(run.validation)
     log.info(
         "%d videos, %d sequences; the best weights are selected by %s",
         len(dataset.videos), len(dataset.videos.rows), _selection(run),
@@ -437,12 +455,13 @@ def _validate(run: _Run) -> dict[str, float]:
 
 
 def _retrieve(run: _Run) -> dict[str, float]:
-    """Retrieval of the validation split's glosses from the training split's."""
-    rows = select_rows(run.index, ("train", "val"))
+    """Retrieval of the validation split's glosses from the training split's; unlabelled videos are left out."""
+    rows = select_rows(run.validation, ("train", "val"))
+    rows = np.array([row for row in rows if run.validation["gloss"][row]])
     run.signrep.eval()
     try:
-        videos = video_features(run.signrep, run.open_reader, rows)
-        found = evaluate_retrieval(videos, run.index, gallery="train", queries="val")
+        videos = video_features(run.signrep, run.open_validation, rows)
+        found = evaluate_retrieval(videos, run.validation, gallery="train", queries="val")
     finally:
         run.signrep.train()
     if found["metrics"] is None:

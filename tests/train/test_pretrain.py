@@ -193,6 +193,30 @@ def test_the_best_is_selected_by_retrieval_where_there_are_validation_glosses(
     assert "selected by retrieval on the validation split" in caplog.text
 
 
+def test_another_folder_can_hold_the_labelled_videos_and_unlabelled_ones_are_left_out(tmp_path: Path) -> None:
+    encoded: list[str] = []
+
+    class Two(FakeReader):
+        """Unlabelled shards, or in the folder `labelled` shards of which two videos have no gloss."""
+
+        def __init__(self, folder: Path = Path()) -> None:
+            super().__init__(folder)
+            self.labelled = folder.name == "labelled"
+            unlabelled = range(4, 8) if self.labelled else range(12)
+            self.index["gloss"] = ["" if k in unlabelled else g for k, g in enumerate(self.index["gloss"])]
+            self.index["split"] = ["train"] * 8 + ["val"] * 4
+
+        def read_window(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
+            if self.labelled:
+                encoded.append(self.index["video_id"][row])
+            return super().read_window(row, start, n_frames)
+
+    settings = dataclasses.replace(SETTINGS, iterations=2)
+    pretrain(Path("shards"), tmp_path, settings, accelerator="cpu", validation=Path("labelled"), open_reader=Two)
+    assert metrics(tmp_path / "metrics.csv")[-1]["retrieval_DCG"]
+    assert set(encoded) == {"video00", "video01", "video04", "video05"}
+
+
 def test_the_best_is_selected_by_loss_where_there_are_no_glosses(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
