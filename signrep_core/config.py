@@ -60,7 +60,7 @@ class Pose(Section):
         description="`mediapipe` = Holistic with the models of its wheel; or the path of a holistic `.task` file",
     )
     min_shoulder_px: PositiveInt = Field(
-        24,
+        48,
         description="with narrower shoulders the hands cannot be seen: rejected as signer_too_small",
     )
 
