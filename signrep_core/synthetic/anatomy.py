@@ -295,8 +295,8 @@ def _hand_albedo(signer: Signer, palmar: Floats) -> Floats:
     """Palms are paler and rosier than backs, the more so on dark skin; `palmar` from -1 back to 1 palm."""
     skin = linear(signer.skin)
     pale = linear(np.array(signer.skin) * 0.55 + np.array([0.92, 0.70, 0.61]) * 0.45)
-    share = 0.8 * np.clip((palmar + 0.25) / 0.9, 0, 1)[..., None]
-    return skin * (1 - share) + pale * share
+    share: Floats = 0.8 * np.clip((palmar + 0.25) / 0.9, 0, 1)[..., None]
+    return np.asarray(skin * (1 - share) + pale * share)
 
 
 # rows from the wrist (0) over the knuckles (1) into the webs between the fingers (2 = the fingers' first joints)

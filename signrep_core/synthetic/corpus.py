@@ -36,6 +36,7 @@ Kind = Literal["isolated", "sentences", "pretraining"]
 DATASET: Final = "synthetic"
 SIGNS_PER_STREAM: Final = 10  # of a pretraining video
 CRF: Final = 18
+BATCH: Final = 32  # frames rendered at once on a device
 NOISE: Final = 1.5 / 255  # standard deviation of the sensor's noise
 _PEOPLE, _VIDEOS = 1, 2  # streams of randomness
 
@@ -111,8 +112,11 @@ def sheet_rows(performances: Sequence[Performance], folder: str | Path = "videos
     return [_row(performance, folder) for performance in performances]
 
 
-def render_video(performance: Performance, path: str | Path) -> int:
-    """Render one video as an MP4 (H.264), atomically; returns its number of frames."""
+def render_video(performance: Performance, path: str | Path, device: str | None = None) -> int:
+    """Render one video as an MP4 (H.264), atomically; returns its number of frames.
+
+    With `device` (such as `cuda`) torch renders there, BATCH frames at a time; without, numpy does.
+    """
     import av
 
     from signrep_core.synthetic.anatomy import build_surface
@@ -125,7 +129,7 @@ def render_video(performance: Performance, path: str | Path) -> int:
         stream.width = stream.height = performance.size
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(CRF), "preset": "veryfast", "threads": "1"}
-        for picture in _pictures(surface, scene, motion, performance.size):
+        for picture in _pictures(surface, scene, motion, performance.size, device):
             grain = noise.normal(0, NOISE, picture.shape[:2]).astype(np.float32)
             values = (np.clip(picture + grain[..., None], 0, 1) * 255 + 0.5).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
@@ -167,7 +171,7 @@ def true_columns(performance: Performance) -> dict[str, Any]:
 
 def write_corpus(
     out: str | Path, *, signers: int, glosses: int, takes: int, seed: int = 0, size: int = 320, fps: float = 25.0,
-    processes: int = 1, kind: Kind = "isolated",
+    processes: int = 1, kind: Kind = "isolated", device: str | None = None,
 ) -> list[Performance]:  # fmt: skip
     """Write a whole corpus to a folder: videos/*.mp4, truth.parquet and, last, the sheet videos.tsv.
 
@@ -175,13 +179,15 @@ def write_corpus(
     """
     plan = plan_corpus(signers=signers, glosses=glosses, takes=takes, seed=seed, size=size, kind=kind, fps=fps)
     out = Path(out)
-    render_videos(plan, out / "videos", processes=processes)
+    render_videos(plan, out / "videos", processes=processes, device=device)
     write_truth(plan, out / "truth.parquet")
     write_corpus_sheet(plan, out / "videos.tsv", "videos")
     return plan
 
 
-def render_videos(performances: Sequence[Performance], folder: str | Path, *, processes: int = 1) -> None:
+def render_videos(
+    performances: Sequence[Performance], folder: str | Path, *, processes: int = 1, device: str | None = None
+) -> None:
     """Render the videos that `folder` does not hold yet, `processes` at a time, with progress and ETA."""
     from signrep_core.progress import Progress
     from signrep_core.synthetic.farm import render_all
@@ -193,7 +199,7 @@ def render_videos(performances: Sequence[Performance], folder: str | Path, *, pr
     done = 0
     with Progress("synthesize", sum(map(count_frames, missing))) as progress:
         tasks = [(performance, video_path(performance, folder)) for performance in missing]
-        for frames in render_all(tasks, processes):
+        for frames in render_all(tasks, processes, device):
             done += 1
             progress.advance(frames, note=f"{done}/{len(missing)} videos")
 
@@ -267,18 +273,27 @@ def _act(performance: Performance) -> tuple[Signer, Scene, Motion]:
     return signer, scene, perform(signer, performance.glosses, performance.seed, performance.fps)
 
 
-def _pictures(surface: "Surface", scene: Scene, motion: Motion, size: int) -> Iterator[NDArray[np.float32]]:
-    """The video's pictures one by one, (size, size, 3) sRGB in 0..1."""
+def _pictures(
+    surface: "Surface", scene: Scene, motion: Motion, size: int, device: str | None
+) -> Iterator[NDArray[np.float32]]:
+    """The video's pictures one by one, (size, size, 3) sRGB in 0..1; on a torch device in batches."""
     from signrep_core.synthetic.render import Expression, backdrop, render
     from signrep_core.synthetic.surface import Pose, pose_signer
 
-    wall = backdrop(scene, size).astype(np.float32)
-    body, right, left, lids, mouth, brows = (
-        values.astype(np.float32)
-        for values in (motion.body, motion.right, motion.left, motion.lids, motion.mouth, motion.brows)
-    )
-    pose = pose_signer(surface.signer, body, right, left)
-    for t in range(len(motion)):
-        now = slice(t, t + 1)
-        face = Expression(lids[now], mouth[now], brows[now])
-        yield render(surface, Pose(*(part[now] for part in pose)), face, scene, wall, size)[0]
+    def array(values: Any) -> Any:
+        values = np.asarray(values, np.float32)
+        if device is None:
+            return values
+        import torch
+
+        return torch.from_numpy(values).to(device)
+
+    wall = array(backdrop(scene, size))
+    pose = pose_signer(surface.signer, array(motion.body), array(motion.right), array(motion.left))
+    face = (array(motion.lids), array(motion.mouth), array(motion.brows))
+    batch = 1 if device is None else BATCH
+    for start in range(0, len(motion), batch):
+        now = slice(start, start + batch)
+        part = Pose(*(values[now] for values in pose))
+        pictures = render(surface, part, Expression(*(values[now] for values in face)), scene, wall, size)
+        yield from pictures if device is None else pictures.cpu().numpy()

@@ -18,7 +18,7 @@ from signrep_core.errors import SignRepError
 from signrep_core.synthetic.corpus import Performance, from_json, render_video, to_json
 
 
-def render_all(tasks: Sequence[tuple[Performance, Path]], processes: int) -> Iterator[int]:
+def render_all(tasks: Sequence[tuple[Performance, Path]], processes: int, device: str | None = None) -> Iterator[int]:
     """Render videos, `processes` at a time; gives each one's number of frames as it is done.
 
     Raises:
@@ -26,7 +26,7 @@ def render_all(tasks: Sequence[tuple[Performance, Path]], processes: int) -> Ite
     """
     if processes <= 1 or len(tasks) <= 1:
         for performance, path in tasks:
-            yield render_video(performance, path)
+            yield render_video(performance, path, device)
         return
     count = min(processes, len(tasks))
     workers = [_start_worker() for _ in range(count)]
@@ -37,7 +37,7 @@ def render_all(tasks: Sequence[tuple[Performance, Path]], processes: int) -> Ite
     def render(task: tuple[Performance, Path]) -> int:
         worker = free.get()
         try:
-            return _ask(worker, *task)
+            return _ask(worker, *task, device)
         finally:
             free.put(worker)
 
@@ -66,11 +66,12 @@ def _start_worker() -> "subprocess.Popen[str]":
     )
 
 
-def _ask(worker: "subprocess.Popen[str]", performance: Performance, path: Path) -> int:
+def _ask(worker: "subprocess.Popen[str]", performance: Performance, path: Path, device: str | None) -> int:
     assert worker.stdin is not None
     assert worker.stdout is not None
+    task = {"performance": to_json(performance), "path": str(path), "device": device}
     try:
-        worker.stdin.write(json.dumps({"performance": to_json(performance), "path": str(path)}) + "\n")
+        worker.stdin.write(json.dumps(task) + "\n")
         worker.stdin.flush()
         line = worker.stdout.readline()
     except OSError:
@@ -90,7 +91,7 @@ def main() -> None:
         task = json.loads(line)
         answer: dict[str, int | str]
         try:
-            answer = {"frames": render_video(from_json(task["performance"]), task["path"])}
+            answer = {"frames": render_video(from_json(task["performance"]), task["path"], task["device"])}
         except Exception as error:  # told to the parent, which decides
             answer = {"error": f"{type(error).__name__}: {error}\n{traceback.format_exc()}"}
         print(json.dumps(answer), flush=True)

@@ -306,7 +306,8 @@ def _fill(plan: _HandPlan, known: NDArray[np.bool_]) -> None:
     for start, end in _gaps(known):
         before, after = start - 1, end
         u = _ease((frames[start:end] - before) / (after - before))
-        arch = np.sin(np.pi * u)[:, None] * np.array([0, 0, -0.03])
+        travel = np.linalg.norm(plan.target[after] - plan.target[before])
+        arch = np.sin(np.pi * u)[:, None] * np.array([0, 0, -min(0.02 + 0.22 * travel, 0.14)])  # hands swing forward
         for name in ("target", "part", "fingers"):
             values = getattr(plan, name)
             values[start:end] = values[before] + (values[after] - values[before]) * u[:, None]
@@ -585,7 +586,7 @@ def _wrist_angles(side: Side, forearm: Floats, palm: Floats) -> Floats:
     y = np.arcsin(np.clip(turn[:, 0, 2], -1, 1))
     x = np.arctan2(-turn[:, 1, 2], turn[:, 2, 2])
     z = np.arctan2(-turn[:, 0, 1], turn[:, 0, 0])
-    return np.stack([np.unwrap(x), sign * y, np.unwrap(sign * z)], -1)
+    return np.stack([x, sign * y, sign * z], -1)
 
 
 def _push_apart(right: Floats, left: Floats) -> Floats:

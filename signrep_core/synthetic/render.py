@@ -34,6 +34,7 @@ from signrep_core.synthetic.surface import PART, Pose, Surface
 
 SUPERSAMPLE: Final = 2
 GAMMA: Final = 2.2
+BEHIND: Final = 0.25  # metres from the neck to where the surroundings are taken to be
 SAME_DEPTH: Final = 0.010  # metres within a pixel that count as one surface
 
 
@@ -116,7 +117,7 @@ def _row_span(corners: Array, item: Array, middle: Array) -> tuple[Array, Array]
 
 
 def _gradients(corners: Array, area: Array) -> Array:
-    """(F, 12) per triangle: slopes of the screen weights of corners 1 and 2; corner 0 and slopes of 1/depth; 1/depths."""
+    """(F, 12) per triangle: slopes of the screen weights of corners 1 and 2, corner 0, slopes of 1/depth, 1/depths."""
     xp = namespace(corners)
     inverse = 1 / area
     x, y, q = corners[..., 0] - corners[:, :1, 0], corners[..., 1] - corners[:, :1, 1], corners[..., 2]
@@ -176,7 +177,7 @@ def render(surface: Surface, pose: Pose, expression: Expression, scene: Scene, b
     frame, face = face // len(surface.faces), face % len(surface.faces)
     part = like(surface.part, placed)[face]
     depth = 1 / _mix(nearness.reshape(-1, 1), faces[face] + (frame * placed.shape[1])[:, None], weights)[:, 0]
-    shade = _occlusion(pixel, depth, len(placed), side)
+    shade = _occlusion(pixel, depth, float(scene.neck[2]) + BEHIND, len(placed), side)
     kept, merged = _thin_out(pixel, depth, part, len(placed), side)
     face, frame, weights, part = face[kept], frame[kept], weights[kept], part[kept]
     normal = unit(_mix(normals.reshape(-1, 3), faces[face] + (frame * placed.shape[1])[:, None], weights))
@@ -235,10 +236,9 @@ def _sight(scene: Scene, pixel: Array, side: int, like_: Array) -> Array:
     return unit(xp.stack((x, y, x * 0 + 1), -1))
 
 
-def _occlusion(pixel: Array, depth: Array, frames: int, side: int) -> Array:
+def _occlusion(pixel: Array, depth: Array, far: float, frames: int, side: int) -> Array:
     """(N,) 1 in the open .. less where something near stands before the surroundings."""
     xp = namespace(depth)
-    far = depth.max() + 0.05
     field = depth[:1].repeat(frames * side * side) * 0 + far
     field[pixel] = depth
     field = field.reshape(frames, side, side)

@@ -125,7 +125,7 @@ PLACES: Final[dict[str, Place]] = {
     "temple": Place("face", (0.066, 0.060, -0.040)),
     "eyes": Place("face", (0.030, 0.040, 0.012)),
     "face": Place("face", (0.010, 0.030, 0.070)),
-    "veil": Place("face", (0.060, 0.045, 0.075)),
+    "veil": Place("face", (0.060, 0.040, 0.085)),
     "nose": Place("face", (0.002, 0.000, 0.010)),
     "cheek": Place("face", (0.054, -0.008, -0.022)),
     "ear": Place("face", (0.088, 0.018, -0.075)),
@@ -296,22 +296,22 @@ def _signs() -> tuple[Sign, ...]:
         S("EAT", "eat", "verb", "bunch", "mouth", "back+up+0.5in", "back+0.5down", "tap", "index"),
         S("DRINK", "drink", "verb", "cup", "mouth", "up+0.8in+0.4forward", "in+back", "nod", "thumb"),
         S("GIVE", "give", "verb", "bunch", "low", "forward+0.5up", "up+0.4back", "forward", "palm", "both"),
-        S("HELP", "help", "verb", "thumb", "palm", "forward+0.4in", "in", "leave up", "pinky", "base"),
-        S("LEARN", "learn", "verb", "claw", "palm", "down+0.6in", "down+0.5back", "leave up", "tips", "base", "bunch"),
+        S("HELP", "help", "act", "thumb", "palm", "forward+0.4in", "in", "leave up", "pinky", "base"),
+        S("LEARN", "learn", "act", "claw", "palm", "down+0.6in", "down+0.5back", "leave up", "tips", "base", "bunch"),
         S("READ", "read", "verb", "vee", "palm", "in+0.5down", "down+0.4back", "zigzag", "tips", "base",
           base=("flat", "up+0.4in", "back+0.5in")),
         S("MAKE", "make", "verb", "fist", "meet", "in+forward", "back+0.5in", "shake", "pinky", "base",
           base=("fist", "in+forward", "back+0.5up")),
         S("BUY", "buy", "verb", "bunch", "palm", "in+0.5forward", "up", "leave", "palm", "base"),
-        S("FORGET", "forget", "verb", "flat", "forehead", "in+0.3up", "back", "leave out", "tips", end_shape="fist"),
+        S("FORGET", "forget", "act", "flat", "forehead", "in+0.3up", "back", "leave out", "tips", end_shape="fist"),
         S("KNOW", "know", "verb", "bent", "temple", "up+0.8in", "back+0.6down", "tap", "index"),
         S("WASH", "wash", "verb", "fist", "meet", "in+0.6forward", "back+0.4down", "rub", "palm", "alternate"),
         S("OPEN", "open", "verb", "flat", "meet", "up+0.3forward", "forward", "turn", "index", "both"),
         S("PLAY", "play", "verb", "why", "neutral", "up+0.3in", "back", "shake", "palm", "both"),
         S("GO", "go to", "verb", "point", "neutral", "up+0.6in", "in+0.4forward", "forward", "palm", "both"),
-        S("STOP", "stop", "verb", "flat", "palm", "forward+0.5up", "in", "pat", "pinky", "base"),
+        S("STOP", "stop", "act", "flat", "palm", "forward+0.5up", "in", "pat", "pinky", "base"),
         S("WAIT", "wait for", "verb", "five", "far", "up+0.5out", "back+0.4up", "slide", "palm", "both"),
-        S("SLEEP", "sleep", "verb", "five", "face", "up+0.5in", "back", "leave down", "palm", end_shape="bunch"),
+        S("SLEEP", "sleep", "act", "five", "face", "up+0.5in", "back", "leave down", "palm", end_shape="bunch"),
         # things and places
         S("HOUSE", "the house", "thing", "flat", "meet", "up+0.6in", "in+0.6down", "leave down", "tips", "both"),
         S("BOOK", "the book", "thing", "flat", "meet", "forward+0.4up", "in", "turn", "pinky", "both"),
@@ -338,7 +338,7 @@ def _signs() -> tuple[Sign, ...]:
         S("BIG", "big", "quality", "ell", "meet", "up+0.4forward", "in+0.3forward", "leave out", "index", "both"),
         S("SMALL", "small", "quality", "flat", "neutral", "forward+0.3up", "in", "in", "palm", "both"),
         S("HAPPY", "happy", "quality", "flat", "chest", "in", "back", "leave up", "palm", "both"),
-        S("SAD", "sad", "quality", "five", "veil", "up", "back", "down", "palm", "both"),
+        S("SAD", "sad", "quality", "five", "veil", "up", "back", "leave down", "palm", "both"),
         S("HOT", "hot", "quality", "claw", "mouth", "up+0.6in", "back", "leave out", "palm"),
         S("COLD", "cold", "quality", "fist", "neutral", "forward+0.5in+0.3up", "in", "slide", "palm", "both"),
         S("RED", "red", "quality", "point", "chin", "up+0.3in", "back", "leave down", "index"),
@@ -366,18 +366,27 @@ ORDER: Final[tuple[str, ...]] = FIRST + tuple(sign.gloss for sign in SIGNS if si
 
 
 # ---------------------------------------------------------------- sentences
-# Each pattern: the order of the signs (by kind), and the English order of the same parts.
+# Each pattern: the order of the signs (by kind), and the English with the same parts.
 _PATTERNS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("time", "person", "thing", "verb"), "{time} the {person} {verb}s {thing}"),
     (("person", "thing", "verb"), "the {person} {verb}s {thing}"),
     (("pronoun", "thing", "verb"), "{pronoun} {verb} {thing}"),
     (("time", "pronoun", "thing", "verb"), "{time} {pronoun} {verb} {thing}"),
+    (("answer", "pronoun", "thing", "verb"), "{answer} , {pronoun} {verb} {thing}"),
+    (("time", "person", "act"), "{time} the {person} {act}s"),
+    (("pronoun", "act"), "{pronoun} {act}"),
     (("thing", "quality"), "{thing} is {quality}"),
     (("person", "quality"), "the {person} is {quality}"),
     (("greeting", "person", "quality"), "{greeting} , the {person} is {quality}"),
-    (("answer", "pronoun", "thing", "verb"), "{answer} , {pronoun} {verb} {thing}"),
 )
-_THIRD: Final = {"go to": "goes to", "wait for": "waits for", "wash": "washes", "buy": "buys", "play": "plays with"}
+# What a verb may be said of; any thing where it is not named.
+_OBJECTS: Final[dict[str, tuple[str, ...]]] = {
+    "EAT": ("BREAD", "APPLE", "ONION"), "DRINK": ("COFFEE", "WATER"), "READ": ("BOOK", "PAPER"),
+    "OPEN": ("DOOR", "BOOK", "HOUSE", "CAR"), "WASH": ("CAR", "APPLE", "DOOR", "CAT"), "PLAY": ("BALL", "CAT"),
+    "GO": ("HOUSE", "SCHOOL", "TREE"), "MAKE": ("COFFEE", "BREAD", "MONEY", "PAPER"),
+    "WAIT": ("CAR", "BREAD", "MONEY", "COFFEE", "CAT"),
+}  # fmt: skip
+_THIRD: Final = {"go to": "goes to", "wait for": "waits for", "wash": "washes", "play": "plays with"}
 _PLAIN: Final = {"play": "play with"}
 
 
@@ -391,15 +400,19 @@ def make_sentence(rng: np.random.Generator, allowed: frozenset[str]) -> tuple[tu
     for sign in SIGNS:
         if sign.gloss in allowed:
             by_kind.setdefault(sign.kind, []).append(sign)
-    patterns = [pattern for pattern in _PATTERNS if all(kind in by_kind for kind in pattern[0])]
+    things = {sign.gloss for sign in by_kind.get("thing", [])}
+    by_kind["verb"] = [sign for sign in by_kind.get("verb", []) if things & set(_OBJECTS.get(sign.gloss, things))]
+    patterns = [pattern for pattern in _PATTERNS if all(by_kind.get(kind) for kind in pattern[0])]
     if not patterns:
-        raise ValueError("no sentence pattern can be filled with these glosses; allow more of them")
+        raise ValueError(f"no sentence pattern can be filled with {len(allowed)} glosses; allow more of them")
     kinds, text = patterns[int(rng.integers(len(patterns)))]
     chosen = {kind: by_kind[kind][int(rng.integers(len(by_kind[kind])))] for kind in kinds}
+    if "verb" in chosen:
+        fitting = sorted(things & set(_OBJECTS.get(chosen["verb"].gloss, things)))
+        chosen["thing"] = BY_GLOSS[fitting[int(rng.integers(len(fitting)))]]
     words = {kind: sign.word for kind, sign in chosen.items()}
-    if "{verb}s" in text:
-        text = text.replace("{verb}s", "{verb}")
-        words["verb"] = _THIRD.get(words["verb"], f"{words['verb']}s")
-    elif "verb" in words:
-        words["verb"] = _PLAIN.get(words["verb"], words["verb"])
+    for kind in {"verb", "act"} & set(kinds):
+        third = f"{{{kind}}}s" in text
+        text = text.replace(f"{{{kind}}}s", f"{{{kind}}}")
+        words[kind] = _THIRD.get(words[kind], f"{words[kind]}s") if third else _PLAIN.get(words[kind], words[kind])
     return tuple(chosen[kind].gloss for kind in kinds), text.format(**words)
