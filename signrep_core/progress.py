@@ -6,7 +6,7 @@ import time
 from contextlib import AbstractContextManager
 from threading import Lock
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 INTERVAL_S: Final = 10.0
 
@@ -16,6 +16,8 @@ class Progress(AbstractContextManager["Progress"]):
 
     `with Progress("extract_pose 00000", total_frames) as progress: progress.advance(frames, note="3/64 videos")`
     """
+
+    bars: ClassVar[bool] = True  # set to False where several jobs share the terminal: they print lines
 
     def __init__(
         self,
@@ -29,7 +31,7 @@ class Progress(AbstractContextManager["Progress"]):
         """`terminal`: whether to show a bar; by default, when standard error is a terminal."""
         self.name, self.total, self.unit, self.done, self.note = name, total, unit, 0.0, ""
         self._log = logging.getLogger(f"{__name__}.{name.split()[0]}" if name.split() else __name__)
-        self._terminal = sys.stderr.isatty() if terminal is None else terminal
+        self._terminal = self.bars and sys.stderr.isatty() if terminal is None else terminal
         self._interval_s, self._lock = interval_s, Lock()
         self._bar: Any = None
 

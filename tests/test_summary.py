@@ -1,0 +1,63 @@
+"""The summary table, on tables made by hand."""
+
+import numpy as np
+import pytest
+
+from signrep_core.sources.sheet import Row
+from signrep_core.store.accounts import new_account, settle
+from signrep_core.store.schemas import POSE, SEQUENCES, VIDEOS
+from signrep_core.store.tables import write_table
+from signrep_core.summary import format_summary, summarize
+
+
+@pytest.fixture
+def figures(tmp_path):
+    account = new_account([Row(video, f"{video}.mp4", "d", "train") for video in "abcd"])
+    account["duration_s"][:] = 10
+    outcomes = {
+        "b": ("rejected", "no_signer", "nobody"),
+        "c": ("rejected", "missing_file", "gone"),
+        "d": ("excluded", "overlap", "in WLASL"),
+    }
+    write_table(tmp_path / "videos.parquet", VIDEOS, settle(account, outcomes))
+    texts = {name: ["x"] for name in ("shard", "video_id", "dataset", "split", "gloss", "language", "signer")}
+    numbers = {"sequence": [0], "first_row": [0], "n_frames": [90_000], "fps": [25.0]}
+    write_table(tmp_path / "sequences.parquet", SEQUENCES, {**texts, **{k: np.array(v) for k, v in numbers.items()}})
+    confidence = np.zeros((4, 61))
+    confidence[:3, 19] = 1  # the right hand in three frames, one of them without a signer
+    pose = {
+        "video_id": ["a"] * 4, "frame": np.arange(4), "time_s": np.arange(4) / 25,
+        "present": np.array([False, True, True, True]), "doubtful": np.zeros(4, bool),
+        "landmarks": np.zeros((4, 61, 3)), "image_xy": np.zeros((4, 61, 2)), "confidence": confidence,
+        "box": np.zeros((4, 4)),
+    }  # fmt: skip
+    write_table(tmp_path / "pose.parquet", POSE, pose)
+    (tmp_path / "bench.tsv").write_text("s\tcpu_time\n20.0\t40.0\n")
+    paths = {name: [str(tmp_path / f"{name}.parquet")] for name in ("videos", "sequences", "pose")}
+    return summarize(paths["videos"], paths["sequences"], paths["pose"], [tmp_path / "bench.tsv"])
+
+
+def test_every_video_is_counted_once(figures):
+    assert figures["videos"] == figures["in_shards"] + figures["excluded"] + figures["rejected"] == 4
+    assert figures["reasons"] == {"missing_file": 1, "overlap": 1, "no_signer": 1}
+
+
+def test_hours_are_frames_over_their_rate(figures):
+    assert figures["hours"] == pytest.approx(1.0)
+
+
+def test_pose_speed_counts_all_frames_that_were_looked_through(figures):
+    assert figures["pose_frames"] == 500  # a and b, 10 s each at 25 frames per second
+    assert figures["pose_frames_per_second"] == 25
+    assert figures["pose_frames_per_core_second"] == 12.5
+
+
+def test_hands_are_counted_where_there_is_a_signer(figures):
+    assert figures["right_hand_found"] == pytest.approx(200 / 3)
+    assert figures["left_hand_found"] == 0
+
+
+def test_the_table_explains_each_reason(figures):
+    text = format_summary(figures)
+    assert "no_signer" in text
+    assert "no person was found in any frame" in text
