@@ -1,17 +1,15 @@
 """Self-supervised pretraining: one loop for the tiny preset on a CPU and the paper's model on many GPUs.
 
-Method sections 3-5 (supplement A2-A4, A8, Table 9). Everything random in step s is drawn for the whole batch from
-(seed, s), and each rank takes its rows: a run goes on bit for bit where it was killed, and does not depend on how many
-devices share it.
+Method section 5 (A3, A4). A run goes on bit for bit where it was killed: the state holds weights, optimisers and the
+step, and everything random follows from (seed, step).
 
-Legend: W windows of a batch (two of each video, side by side), P = W/2, D features, U mask units, S style values.
+Legend: P pairs (videos) of a batch, W = 2P windows.
 """
 
 import dataclasses
 import hashlib
 import json
 import logging
-import math
 import os
 import shutil
 import signal
@@ -19,71 +17,34 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 
-from signrep_core.body.targets import PRIORS, prior_targets
-from signrep_core.data.augment import augment, draw_augmentations
-from signrep_core.data.windows import TARGETS, Batch, WindowPairs, WindowReader, load_batches
+from signrep_core.data.windows import Batch, WindowPairs, WindowReader, load_batches
 from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate.features import select_rows, video_features
 from signrep_core.evaluate.retrieval import evaluate_retrieval
 from signrep_core.model import losses
-from signrep_core.model.discriminator import Discriminator, accuracy, style_of, style_width
-from signrep_core.model.encoder import random_units
-from signrep_core.model.signrep import PRESETS, SignRep, SignRepOutput, load_weights
+from signrep_core.model.discriminator import Discriminator, style_width
+from signrep_core.model.signrep import PRESETS, SignRep, load_weights
 from signrep_core.progress import Progress
 from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
 from signrep_core.train.checkpoint import load_state, save_state
-from signrep_core.train.metrics import Meter, MetricLog
-from signrep_core.train.optimiser import learning_rate_at, make_adamw, parameter_groups, set_learning_rate
+from signrep_core.train.metrics import MetricLog
+from signrep_core.train.optimiser import make_adamw, parameter_groups
+from signrep_core.train.step import TERMS, PretrainSettings, Run, any_rank, train_step, unwrapped
 
 log = logging.getLogger(__name__)
 
 RETRIEVAL_COLUMNS = ("retrieval_DCG", "retrieval_MRR", "retrieval_R@1", "retrieval_R@5", "retrieval_R@10")
-TERMS = (*PRIORS, "activity", "reconstruction", "variance", "covariance", "adversarial", "loss", "discriminator")
 COLUMNS = ["step", "epoch", "learning_rate", *TERMS, "discriminator_accuracy", "grad_norm", "std_z", "effective_rank",
            "clips_per_s", "data_wait", "broken", "selection", *RETRIEVAL_COLUMNS]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class PretrainSettings:
-    """Everything that decides what a run computes; the defaults are the paper's."""
-
-    preset: Literal["tiny", "base"] = "base"
-    splits: tuple[str, ...] = ("train",)
-    iterations: int = 500_000  # A3
-    batch_size: int = 20  # A2: windows, two of each video
-    mask_ratio: float = 0.8  # section 2
-    learning_rate: float = 1e-4  # A3
-    warmup: int = 50_000  # A3
-    betas: tuple[float, float] = (0.9, 0.95)  # A3
-    weight_decay: float = 0.5  # A3
-    layer_decay: float = 0.85  # A3
-    clip: float = 1.0  # A3: gradient norm
-    discriminator_learning_rate: float = 1e-4  # A4
-    discriminator_betas: tuple[float, float] = (0.5, 0.9)  # A4
-    discriminator_weight_decay: float = 1e-3  # A4
-    momentum: float = 0.1  # A4: of the discriminator's running means
-    prior_loss: losses.PriorLoss = "l1"  # D
-    priors: tuple[str, ...] = tuple(PRIORS)  # that are trained on; the ablation leaves some out
-    variance_weight: float = losses.VARIANCE_WEIGHT  # Table 9
-    covariance_weight: float = losses.COVARIANCE_WEIGHT  # Table 9
-    adversarial_weight: float = losses.ADVERSARIAL_WEIGHT  # Table 9; 0 = no discriminator
-    divide_by_width: bool = True  # D: variance and covariance over D, as VICReg
-    validate_every: int = 25_000  # A3
-    save_every: int = 1_000  # D
-    log_every: int = 10  # D
-    initial_weights: str | None = None  # converted Kinetics-400 MAE (section 2); None = from scratch
-    seed: int = 0
 
 
 class PretrainResult(NamedTuple):
@@ -95,36 +56,10 @@ class PretrainResult(NamedTuple):
     weights: Path
 
 
-@dataclass
-class _Run:
-    """What a run consists of while it goes on."""
-
-    fabric: Fabric
-    settings: PretrainSettings
-    identity: dict[str, Any]  # what must be the same for a run to go on
-    dataset: WindowPairs
-    open_validation: Callable[[], WindowReader]
-    validation: Any  # index of the shards that the weights are selected on
-    signrep: SignRep  # the model itself; `model` is what Fabric wraps around it
-    model: Any
-    discriminator: Any
-    optimiser: Any
-    discriminator_optimiser: Any
-    folder: Path  # last/
-    step: int = 0  # steps done
-    best: float | None = None
-    broken: int = 0  # videos that could not be read
-    reconstruction: float = 0.0  # sum of the loss since the last validation
-    since_validation: int = 0
-    by_retrieval: bool = False
-    meter: Meter = field(default_factory=Meter)
-    last_z: Tensor = field(default_factory=lambda: torch.zeros(1, 1))
-
-
 def pretrain(
     shards: Path,
     out: Path,
-    settings: PretrainSettings = PretrainSettings(),
+    settings: PretrainSettings,
     *,
     workers: int = 0,
     accelerator: str = "auto",
@@ -196,12 +131,12 @@ def _pretrain(
         waiting = time.perf_counter()
         for batch in batches:
             waited = time.perf_counter() - waiting
-            terms = _step(run, batch)
+            terms = train_step(run, batch)
             run.step += 1
             _count(run, batch, terms, waited)
             _report(run, metrics)
             progress.advance(1, note=f"loss {terms['loss']:.3f}")
-            stopping = _any_rank(fabric, stop.is_set())
+            stopping = any_rank(fabric, stop.is_set())
             if stopping or run.step % settings.save_every == 0:
                 _save(run)
             if stopping:
@@ -210,145 +145,6 @@ def _pretrain(
             waiting = time.perf_counter()
     _publish(run, out)
     return PretrainResult(True, run.step, run.best, out / "best.safetensors")
-
-
-# ---------------------------------------------------------------- one step
-
-
-def _step(run: _Run, batch: Batch) -> dict[str, float]:
-    """Forward, backward and update of encoder and discriminator; all terms as numbers.
-
-    Raises:
-        TrainingError: a term is not finite.
-    """
-    settings, fabric = run.settings, run.fabric
-    lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, settings.iterations)
-    set_learning_rate(run.optimiser, lr)
-    batch = batch.to(fabric.device)
-    video, visible, choice = _draw(run, batch)
-    output = run.model(video, visible)
-
-    terms = _model_terms(run, batch, output)
-    styles = None
-    if settings.adversarial_weight:
-        styles = _paired_styles(fabric, output.stage1, batch.videos, choice)
-        terms["adversarial"] = _adversarial(run, output.features, *styles)
-        terms["loss"] = terms["loss"] + settings.adversarial_weight * terms["adversarial"]
-    run.optimiser.zero_grad(set_to_none=True)
-    fabric.backward(terms["loss"])
-    norm = fabric.clip_gradients(run.model, run.optimiser, max_norm=settings.clip, error_if_nonfinite=False)
-    run.optimiser.step()
-    terms["grad_norm"] = torch.as_tensor(norm)
-    if styles is not None:
-        terms |= _train_discriminator(run, output.features.detach(), *styles)
-
-    run.last_z = output.features.detach()
-    terms["std_z"] = run.last_z.std(0).mean()
-    numbers = torch.stack([term.detach().float() for term in terms.values()])
-    if fabric.world_size > 1:
-        numbers = fabric.all_reduce(numbers, reduce_op="mean")  # so that all ranks report, and stop at, the same
-    values = dict(zip(terms, numbers.tolist(), strict=True))
-    _check_finite(values, run.step, batch.windows)
-    return values | {"learning_rate": lr}
-
-
-def _draw(run: _Run, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Augmented video (w, 3, T, S, S), visible units (w, U), and chances (w, W) that choose the unmatched style.
-
-    w are the windows of this rank, W those of all.
-    """
-    fabric, settings = run.fabric, run.settings
-    encoder, own = run.signrep.encoder, len(batch.windows)
-    total = own * fabric.world_size
-    rows = slice(fabric.global_rank * own, (fabric.global_rank + 1) * own)
-    seed = int(np.random.SeedSequence((settings.seed, 2, run.step)).generate_state(1, np.uint64)[0]) >> 1
-    generator = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed + fabric.global_rank)  # drop path
-    visible = random_units(total, encoder.n_units, settings.mask_ratio, generator)[rows]
-    draws = draw_augmentations(total, generator)[rows]
-    choice = torch.rand(total, total, generator=generator)[rows]
-    device = fabric.device
-    video = augment(batch.tensors["frames"], draws, run.signrep.config.encoder.image_size)
-    return video, visible.to(device, non_blocking=True), choice.to(device, non_blocking=True)
-
-
-def _model_terms(run: _Run, batch: Batch, output: SignRepOutput) -> dict[str, Tensor]:
-    """Every loss of the model but the adversarial one; `loss` is their weighted sum."""
-    settings = run.settings
-    mean = partial(run.fabric.all_reduce, reduce_op="mean") if run.fabric.world_size > 1 else None
-    targets = prior_targets(*(batch.tensors[name] for name in TARGETS))
-    terms = losses.prior_losses(output.priors, targets, settings.prior_loss, mean)
-    terms["activity"] = losses.activity_loss(
-        output.activity, batch.tensors["active"], batch.tensors["active_known"], mean
-    )
-    chosen = {name: term for name, term in terms.items() if name in settings.priors or name == "activity"}
-    terms["reconstruction"] = losses.reconstruction_loss(chosen)
-    z = _gather(run.fabric, output.features, sync_grads=True)
-    terms["variance"] = losses.variance_loss(z, settings.divide_by_width)
-    terms["covariance"] = losses.covariance_loss(z, settings.divide_by_width)
-    terms["loss"] = (
-        terms["reconstruction"]
-        + settings.variance_weight * terms["variance"]
-        + settings.covariance_weight * terms["covariance"]
-    )
-    return terms
-
-
-def _paired_styles(fabric: Fabric, stage1: Tensor, videos: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
-    """Each window's matched style, of the other window of its video, and an unmatched one, of another video (w, S)."""
-    own = style_of(stage1)
-    matched = own.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
-    same = videos[:, None] == _gather(fabric, videos)[None, :]
-    return matched, _gather(fabric, own)[choice.masked_fill(same, -1).argmax(1)]
-
-
-def _adversarial(run: _Run, z: Tensor, matched: Tensor, unmatched: Tensor) -> Tensor:
-    """The encoder's adversarial loss; the discriminator is held still."""
-    judge = _inner(run.discriminator)
-    judge.requires_grad_(False)
-    logits = judge(torch.cat((z, z)), torch.cat((matched, unmatched)))
-    judge.requires_grad_(True)
-    return losses.adversarial_loss(*logits.chunk(2), judge.mean_matched.clone(), judge.mean_unmatched.clone())
-
-
-def _train_discriminator(run: _Run, z: Tensor, matched: Tensor, unmatched: Tensor) -> dict[str, Tensor]:
-    settings, fabric = run.settings, run.fabric
-    lr = learning_rate_at(run.step, settings.discriminator_learning_rate, settings.warmup, settings.iterations)
-    set_learning_rate(run.discriminator_optimiser, lr)
-    on_matched, on_unmatched = run.discriminator(torch.cat((z, z)), torch.cat((matched, unmatched))).chunk(2)
-    loss = losses.discriminator_loss(on_matched, on_unmatched)
-    run.discriminator_optimiser.zero_grad(set_to_none=True)
-    fabric.backward(loss)
-    run.discriminator_optimiser.step()
-    on_matched, on_unmatched = _gather(fabric, on_matched.detach()), _gather(fabric, on_unmatched.detach())
-    _inner(run.discriminator).update_means(on_matched, on_unmatched, settings.momentum)
-    return {"discriminator": loss, "discriminator_accuracy": accuracy(on_matched, on_unmatched)}
-
-
-def _check_finite(values: dict[str, float], step: int, windows: list[str]) -> None:
-    wrong = [name for name, value in values.items() if not math.isfinite(value)]
-    if wrong:
-        raise TrainingError(
-            f"step {step}: {', '.join(wrong)} became {values[wrong[0]]}; the batch's windows: {'; '.join(windows)}; "
-            "look at these windows and their targets, or lower the learning rate; last/ holds the state before"
-        )
-
-
-def _gather(fabric: Fabric, x: Tensor, sync_grads: bool = False) -> Tensor:
-    """The rows of all ranks, in the order of the ranks."""
-    return x if fabric.world_size == 1 else fabric.all_gather(x, sync_grads=sync_grads).flatten(0, 1)
-
-
-def _any_rank(fabric: Fabric, flag: bool) -> bool:
-    """Whether it is so on some rank."""
-    if fabric.world_size == 1:
-        return flag
-    return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum") > 0)
-
-
-def _inner(module: Any) -> Any:
-    """The module that Fabric (and DDP in it) wraps."""
-    return module.module
 
 
 # ---------------------------------------------------------------- begin, report, select, end
@@ -360,7 +156,7 @@ def _start(
     open_validation: Callable[[], WindowReader],
     folder: Path,
     settings: PretrainSettings,
-) -> _Run:
+) -> Run:
     torch.manual_seed(settings.seed)  # the same initial weights on every rank
     model = SignRep(PRESETS[settings.preset])
     if settings.initial_weights:
@@ -368,7 +164,7 @@ def _start(
     judge = Discriminator(model.n_features, style_width(stage1_channels(model)), model.n_features)
     groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
     device = fabric.device
-    run = _Run(
+    run = Run(
         fabric=fabric,
         settings=settings,
         identity=_identity(settings, dataset.reader.index),
@@ -409,7 +205,7 @@ def _load_initial(model: SignRep, path: Path) -> None:
     log.info("%s: encoder weights loaded (mind the licence of the checkpoint they come from)", path)
 
 
-def _count(run: _Run, batch: Batch, terms: dict[str, float], waited: float) -> None:
+def _count(run: Run, batch: Batch, terms: dict[str, float], waited: float) -> None:
     for line in batch.broken:
         run.broken += 1
         log.warning("step %d: a video could not be read and another took its place (%d so far): %s",
@@ -419,7 +215,7 @@ def _count(run: _Run, batch: Batch, terms: dict[str, float], waited: float) -> N
     run.since_validation += 1
 
 
-def _report(run: _Run, metrics: MetricLog | None) -> None:
+def _report(run: Run, metrics: MetricLog | None) -> None:
     """A row of metrics every `log_every` steps; validation every `validate_every`; both at the end."""
     settings, step = run.settings, run.step
     last = step == settings.iterations
@@ -436,7 +232,7 @@ def _report(run: _Run, metrics: MetricLog | None) -> None:
         metrics.write(step, values)
 
 
-def _validate(run: _Run) -> dict[str, float]:
+def _validate(run: Run) -> dict[str, float]:
     """Score the weights, keep them if they are the best so far; what to report."""
     values = {}
     if run.fabric.is_global_zero:
@@ -454,7 +250,7 @@ def _validate(run: _Run) -> dict[str, float]:
     return values
 
 
-def _retrieve(run: _Run) -> dict[str, float]:
+def _retrieve(run: Run) -> dict[str, float]:
     """Retrieval of the validation split's glosses from the training split's; unlabelled videos are left out."""
     rows = select_rows(run.validation, ("train", "val"))
     rows = np.array([row for row in rows if run.validation["gloss"][row]])
@@ -478,7 +274,7 @@ def _has_glosses(index: Any) -> bool:
     return bool(glosses["train"] & glosses["val"])
 
 
-def _selection(run: _Run) -> str:
+def _selection(run: Run) -> str:
     if run.by_retrieval:
         return "retrieval on the validation split (DCG)"
     return "the negative training loss (there is no validation split whose glosses are trained on)"
@@ -498,7 +294,7 @@ def _terminations() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _metrics(run: _Run) -> AbstractContextManager[MetricLog | None]:
+def _metrics(run: Run) -> AbstractContextManager[MetricLog | None]:
     if not run.fabric.is_global_zero:
         return nullcontext()
     return MetricLog(run.folder / "metrics.csv", run.folder.parent / "tensorboard", COLUMNS, run.step)
@@ -507,7 +303,7 @@ def _metrics(run: _Run) -> AbstractContextManager[MetricLog | None]:
 # ---------------------------------------------------------------- resume state
 
 
-def _save(run: _Run) -> None:
+def _save(run: Run) -> None:
     """Write the resume state, so that the next step would be the same as without the interruption."""
     if run.fabric.is_global_zero:
         save_state(
@@ -525,7 +321,7 @@ def _save(run: _Run) -> None:
     run.fabric.barrier()
 
 
-def _resume(run: _Run) -> None:
+def _resume(run: Run) -> None:
     """Go on from the resume state, if the folder holds one of an unfinished run.
 
     Raises:
@@ -553,7 +349,7 @@ def _resume(run: _Run) -> None:
     log.info("%s: going on after step %d", path, run.step)
 
 
-def _publish(run: _Run, out: Path) -> None:
+def _publish(run: Run, out: Path) -> None:
     """Put the finished run's weights and metrics under their names, then mark it finished."""
     if run.fabric.is_global_zero:
         for name in ("metrics.csv", "best.safetensors"):
@@ -562,11 +358,11 @@ def _publish(run: _Run, out: Path) -> None:
     _save(run)
 
 
-def _parts(run: _Run) -> dict[str, Any]:
+def _parts(run: Run) -> dict[str, Any]:
     """What has a state of its own."""
     return {
-        "model": _inner(run.model),
-        "discriminator": _inner(run.discriminator),
+        "model": unwrapped(run.model),
+        "discriminator": unwrapped(run.discriminator),
         "optimiser": run.optimiser,
         "discriminator_optimiser": run.discriminator_optimiser,
     }

@@ -17,6 +17,7 @@ from signrep_core.errors import TrainingError
 from signrep_core.model.discriminator import Discriminator
 from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.train import pretrain as module
+from signrep_core.train import step
 from signrep_core.train.checkpoint import load_state
 from signrep_core.train.pretrain import PretrainResult, PretrainSettings, pretrain
 from tests.fake_reader import FakeReader
@@ -280,7 +281,7 @@ def test_the_adversarial_loss_moves_the_features_and_not_the_discriminator() -> 
 
     z = torch.randn(4, 16, requires_grad=True)
     Wrapped.module.mean_matched.fill_(0.5)
-    loss = module._adversarial(Run, z, torch.rand(4, 6), torch.rand(4, 6))  # type: ignore[arg-type]
+    loss = step._adversarial(Run, z, torch.rand(4, 6), torch.rand(4, 6))  # type: ignore[arg-type]
     loss.backward()
     assert z.grad is not None
     assert z.grad.abs().sum() > 0
@@ -298,7 +299,7 @@ def test_styles_are_matched_within_a_video_and_unmatched_across() -> None:
     styles = style_of(stage1)
     for seed in range(20):
         choice = torch.rand(6, 6, generator=torch.Generator().manual_seed(seed))
-        matched, unmatched = module._paired_styles(Fabric, stage1, videos, choice)  # type: ignore[arg-type]
+        matched, unmatched = step._paired_styles(Fabric, stage1, videos, choice)  # type: ignore[arg-type]
         assert torch.equal(matched, styles[[1, 0, 3, 2, 5, 4]])
         origin = [int((styles == row).all(1).nonzero()[0, 0]) for row in unmatched]
         assert all(videos[o] != videos[i] for i, o in enumerate(origin))
@@ -319,5 +320,5 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, monkeypatch: pytes
         )
     one, two = (metrics(tmp_path / str(devices) / "metrics.csv") for devices in (1, 2))
     for a, b in zip(one, two, strict=True):
-        for name in (*module.TERMS, "grad_norm"):
+        for name in (*step.TERMS, "grad_norm"):
             assert float(b[name]) == pytest.approx(float(a[name]), abs=1e-4, rel=1e-4), (a["step"], name)

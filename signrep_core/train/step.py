@@ -1,0 +1,227 @@
+"""One step of pretraining: forward, losses, backward and update of encoder and discriminator.
+
+Method sections 3-5 (supplement A2-A4, A8, Table 9). Everything random in step s is drawn for the whole batch from
+(seed, s), and each rank takes its rows, so a step does not depend on how many devices share it.
+
+Legend: W windows of a batch (two of each video, side by side), w those of this rank, D features, U mask units,
+S style values.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from signrep_core.body.targets import PRIORS, prior_targets
+from signrep_core.data.augment import augment, draw_augmentations
+from signrep_core.data.windows import TARGETS, Batch, WindowPairs, WindowReader
+from signrep_core.errors import TrainingError
+from signrep_core.model import losses
+from signrep_core.model.discriminator import accuracy, style_of
+from signrep_core.model.encoder import random_units
+from signrep_core.model.signrep import SignRep, SignRepOutput
+from signrep_core.train.metrics import Meter
+from signrep_core.train.optimiser import learning_rate_at, set_learning_rate
+
+TERMS = (*PRIORS, "activity", "reconstruction", "variance", "covariance", "adversarial", "loss", "discriminator")
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Everything that decides what a run computes; the defaults are the paper's."""
+
+    preset: Literal["tiny", "base"] = "base"
+    splits: tuple[str, ...] = ("train",)
+    iterations: int = 500_000  # A3
+    batch_size: int = 20  # A2: windows, two of each video
+    mask_ratio: float = 0.8  # section 2
+    learning_rate: float = 1e-4  # A3
+    warmup: int = 50_000  # A3
+    betas: tuple[float, float] = (0.9, 0.95)  # A3
+    weight_decay: float = 0.5  # A3
+    layer_decay: float = 0.85  # A3
+    clip: float = 1.0  # A3: gradient norm
+    discriminator_learning_rate: float = 1e-4  # A4
+    discriminator_betas: tuple[float, float] = (0.5, 0.9)  # A4
+    discriminator_weight_decay: float = 1e-3  # A4
+    momentum: float = 0.1  # A4: of the discriminator's running means
+    prior_loss: losses.PriorLoss = "l1"  # D
+    priors: tuple[str, ...] = tuple(PRIORS)  # that are trained on; the ablation leaves some out
+    variance_weight: float = losses.VARIANCE_WEIGHT  # Table 9
+    covariance_weight: float = losses.COVARIANCE_WEIGHT  # Table 9
+    adversarial_weight: float = losses.ADVERSARIAL_WEIGHT  # Table 9; 0 = no discriminator
+    divide_by_width: bool = True  # D: variance and covariance over D, as VICReg
+    validate_every: int = 25_000  # A3
+    save_every: int = 1_000  # D
+    log_every: int = 10  # D
+    initial_weights: str | None = None  # converted Kinetics-400 MAE (section 2); None = from scratch
+    seed: int = 0
+
+
+@dataclass
+class Run:
+    """What a run consists of while it goes on."""
+
+    fabric: Fabric
+    settings: PretrainSettings
+    identity: dict[str, Any]  # what must be the same for a run to go on
+    dataset: WindowPairs
+    open_validation: Callable[[], WindowReader]
+    validation: Any  # index of the shards that the weights are selected on
+    signrep: SignRep  # the model itself; `model` is what Fabric wraps around it
+    model: Any
+    discriminator: Any
+    optimiser: Any
+    discriminator_optimiser: Any
+    folder: Path  # last/
+    step: int = 0  # steps done
+    best: float | None = None
+    broken: int = 0  # videos that could not be read
+    reconstruction: float = 0.0  # sum of the loss since the last validation
+    since_validation: int = 0
+    by_retrieval: bool = False
+    meter: Meter = field(default_factory=Meter)
+    last_z: Tensor = field(default_factory=lambda: torch.zeros(1, 1))
+
+
+def train_step(run: Run, batch: Batch) -> dict[str, float]:
+    """Forward, backward and update of encoder and discriminator; all terms as numbers.
+
+    Raises:
+        TrainingError: a term is not finite.
+    """
+    settings, fabric = run.settings, run.fabric
+    lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, settings.iterations)
+    set_learning_rate(run.optimiser, lr)
+    batch = batch.to(fabric.device)
+    video, visible, choice = _draw(run, batch)
+    output = run.model(video, visible)
+
+    terms = _model_terms(run, batch, output)
+    styles = None
+    if settings.adversarial_weight:
+        styles = _paired_styles(fabric, output.stage1, batch.videos, choice)
+        terms["adversarial"] = _adversarial(run, output.features, *styles)
+        terms["loss"] = terms["loss"] + settings.adversarial_weight * terms["adversarial"]
+    run.optimiser.zero_grad(set_to_none=True)
+    fabric.backward(terms["loss"])
+    norm = fabric.clip_gradients(run.model, run.optimiser, max_norm=settings.clip, error_if_nonfinite=False)
+    run.optimiser.step()
+    terms["grad_norm"] = torch.as_tensor(norm)
+    if styles is not None:
+        terms |= _train_discriminator(run, output.features.detach(), *styles)
+
+    run.last_z = output.features.detach()
+    terms["std_z"] = run.last_z.std(0).mean()
+    numbers = torch.stack([term.detach().float() for term in terms.values()])
+    if fabric.world_size > 1:
+        numbers = fabric.all_reduce(numbers, reduce_op="mean")  # so that all ranks report, and stop at, the same
+    values = dict(zip(terms, numbers.tolist(), strict=True))
+    _check_finite(values, run.step, batch.windows)
+    return values | {"learning_rate": lr}
+
+
+def _draw(run: Run, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Augmented video (w, 3, T, S, S), visible units (w, U), and chances (w, W) that choose the unmatched style.
+
+    w are the windows of this rank, W those of all.
+    """
+    fabric, settings = run.fabric, run.settings
+    encoder, own = run.signrep.encoder, len(batch.windows)
+    total = own * fabric.world_size
+    rows = slice(fabric.global_rank * own, (fabric.global_rank + 1) * own)
+    seed = int(np.random.SeedSequence((settings.seed, 2, run.step)).generate_state(1, np.uint64)[0]) >> 1
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed + fabric.global_rank)  # drop path
+    visible = random_units(total, encoder.n_units, settings.mask_ratio, generator)[rows]
+    draws = draw_augmentations(total, generator)[rows]
+    choice = torch.rand(total, total, generator=generator)[rows]
+    device = fabric.device
+    video = augment(batch.tensors["frames"], draws, run.signrep.config.encoder.image_size)
+    return video, visible.to(device, non_blocking=True), choice.to(device, non_blocking=True)
+
+
+def _model_terms(run: Run, batch: Batch, output: SignRepOutput) -> dict[str, Tensor]:
+    """Every loss of the model but the adversarial one; `loss` is their weighted sum."""
+    settings = run.settings
+    mean = partial(run.fabric.all_reduce, reduce_op="mean") if run.fabric.world_size > 1 else None
+    targets = prior_targets(*(batch.tensors[name] for name in TARGETS))
+    terms = losses.prior_losses(output.priors, targets, settings.prior_loss, mean)
+    terms["activity"] = losses.activity_loss(
+        output.activity, batch.tensors["active"], batch.tensors["active_known"], mean
+    )
+    chosen = {name: term for name, term in terms.items() if name in settings.priors or name == "activity"}
+    terms["reconstruction"] = losses.reconstruction_loss(chosen)
+    z = _gather(run.fabric, output.features, sync_grads=True)
+    terms["variance"] = losses.variance_loss(z, settings.divide_by_width)
+    terms["covariance"] = losses.covariance_loss(z, settings.divide_by_width)
+    terms["loss"] = (
+        terms["reconstruction"]
+        + settings.variance_weight * terms["variance"]
+        + settings.covariance_weight * terms["covariance"]
+    )
+    return terms
+
+
+def _paired_styles(fabric: Fabric, stage1: Tensor, videos: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
+    """Each window's matched style, of the other window of its video, and an unmatched one, of another video (w, S)."""
+    own = style_of(stage1)
+    matched = own.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+    same = videos[:, None] == _gather(fabric, videos)[None, :]
+    return matched, _gather(fabric, own)[choice.masked_fill(same, -1).argmax(1)]
+
+
+def _adversarial(run: Run, z: Tensor, matched: Tensor, unmatched: Tensor) -> Tensor:
+    """The encoder's adversarial loss; the discriminator is held still."""
+    judge = unwrapped(run.discriminator)
+    judge.requires_grad_(False)
+    logits = judge(torch.cat((z, z)), torch.cat((matched, unmatched)))
+    judge.requires_grad_(True)
+    return losses.adversarial_loss(*logits.chunk(2), judge.mean_matched.clone(), judge.mean_unmatched.clone())
+
+
+def _train_discriminator(run: Run, z: Tensor, matched: Tensor, unmatched: Tensor) -> dict[str, Tensor]:
+    settings, fabric = run.settings, run.fabric
+    lr = learning_rate_at(run.step, settings.discriminator_learning_rate, settings.warmup, settings.iterations)
+    set_learning_rate(run.discriminator_optimiser, lr)
+    on_matched, on_unmatched = run.discriminator(torch.cat((z, z)), torch.cat((matched, unmatched))).chunk(2)
+    loss = losses.discriminator_loss(on_matched, on_unmatched)
+    run.discriminator_optimiser.zero_grad(set_to_none=True)
+    fabric.backward(loss)
+    run.discriminator_optimiser.step()
+    on_matched, on_unmatched = _gather(fabric, on_matched.detach()), _gather(fabric, on_unmatched.detach())
+    unwrapped(run.discriminator).update_means(on_matched, on_unmatched, settings.momentum)
+    return {"discriminator": loss, "discriminator_accuracy": accuracy(on_matched, on_unmatched)}
+
+
+def _check_finite(values: dict[str, float], step: int, windows: list[str]) -> None:
+    wrong = [name for name, value in values.items() if not math.isfinite(value)]
+    if wrong:
+        raise TrainingError(
+            f"step {step}: {', '.join(wrong)} became {values[wrong[0]]}; the batch's windows: {'; '.join(windows)}; "
+            "look at these windows and their targets, or lower the learning rate; last/ holds the state before"
+        )
+
+
+def _gather(fabric: Fabric, x: Tensor, sync_grads: bool = False) -> Tensor:
+    """The rows of all ranks, in the order of the ranks."""
+    return x if fabric.world_size == 1 else fabric.all_gather(x, sync_grads=sync_grads).flatten(0, 1)
+
+
+def any_rank(fabric: Fabric, flag: bool) -> bool:
+    """Whether it is so on some rank."""
+    if fabric.world_size == 1:
+        return flag
+    return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum") > 0)
+
+
+def unwrapped(module: Any) -> Any:
+    """The module that Fabric (and DDP in it) wraps."""
+    return module.module
