@@ -26,5 +26,6 @@ rule summarize:
         "../envs/signrep.yaml"
     params:
         benchmarks=f"{CONFIG.results}/benchmarks",
+        target_fps=CONFIG.timeline.rate,
     script:
         "../workflow_scripts/summarize.py"

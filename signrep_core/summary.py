@@ -9,26 +9,36 @@ import numpy as np
 import pandas as pd
 
 from signrep_core.errors import REASONS
-from signrep_core.skeleton import HANDS
+from signrep_core.skeleton import HANDS, MIN_CONFIDENCE
 from signrep_core.store.schemas import POSE, SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_groups, read_table
 
+POSED = ("", "no_signer", "signer_too_small", "signer_too_brief")  # reasons of videos that extract_pose looked through
+
 
 def summarize(
-    accounts: Sequence[str], sequences: Sequence[str], poses: Sequence[str], pose_benchmarks: Iterable[Path]
+    accounts: Sequence[str],
+    sequences: Sequence[str],
+    poses: Sequence[str],
+    pose_benchmarks: Iterable[Path],
+    target_fps: float | None = 25.0,
 ) -> dict[str, Any]:
     """Counts over all shards, a shard at a time.
 
     Args:
         accounts, sequences, poses: paths of `videos/`, `sequences/` and `pose/` tables.
         pose_benchmarks: Snakemake's benchmark files of extract_pose (seconds and CPU seconds per job).
+        target_fps: of the common timeline; None = native frames.
     """
     videos: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    posed = 0.0
     for path in accounts:
-        account = read_table(path, VIDEOS, ["status", "reason"])
+        account = read_table(path, VIDEOS, ["status", "reason", "duration_s", "n_frames"])
         videos.update(account["status"])
         reasons.update(reason for reason in account["reason"] if reason)
+        frames = account["n_frames"] if target_fps is None else account["duration_s"] * target_fps
+        posed += sum(n for n, reason in zip(frames, account["reason"], strict=True) if reason in POSED)
     n_sequences = n_frames = 0
     hours = 0.0
     for path in sequences:
@@ -45,7 +55,8 @@ def summarize(
         "sequences": n_sequences,
         "frames": n_frames,
         "hours": hours,
-        **_pose_figures(poses, pose_benchmarks),
+        **_pose_speed(round(posed), pose_benchmarks),
+        **_hands_found(poses),
     }
 
 
@@ -71,16 +82,8 @@ def format_summary(figures: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _pose_figures(poses: Sequence[str], benchmarks: Iterable[Path]) -> dict[str, Any]:
-    """Frames, speed, and in what share of the frames with a signer each hand was found (percent)."""
-    n_frames = n_present = 0
-    found = np.zeros(len(HANDS))
-    for path in poses:
-        for group in read_groups(path, POSE, ["present", "confidence"]):
-            n_frames += len(group["present"])
-            n_present += int(group["present"].sum())
-            confidence = group["confidence"][group["present"]]
-            found += [(confidence[:, hand.start] >= 0.5).sum() for hand in HANDS.values()]
+def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:
+    """Frames that were looked through, per second of the jobs and per second of their processors."""
     timings = [pd.read_csv(path, sep="\t", na_values="-").iloc[-1].fillna(0) for path in benchmarks]
     wall = sum(float(timing["s"]) for timing in timings)
     cpu = sum(float(timing["cpu_time"]) for timing in timings)
@@ -88,11 +91,20 @@ def _pose_figures(poses: Sequence[str], benchmarks: Iterable[Path]) -> dict[str,
         "pose_frames": n_frames,
         "pose_frames_per_second": n_frames / wall if wall else None,
         "pose_frames_per_core_second": n_frames / cpu if cpu else None,
-        **{
-            f"{side}_hand_found": 100 * float(share)
-            for side, share in zip(HANDS, found / max(n_present, 1), strict=True)
-        },
     }
+
+
+def _hands_found(poses: Sequence[str]) -> dict[str, float]:
+    """In what share of the frames with a signer each hand was found, percent."""
+    n_present = 0
+    found = np.zeros(len(HANDS))
+    for path in poses:
+        for group in read_groups(path, POSE, ["present", "confidence"]):
+            n_present += int(group["present"].sum())
+            confidence = group["confidence"][group["present"]]
+            found += [(confidence[:, hand.start] >= MIN_CONFIDENCE).sum() for hand in HANDS.values()]
+    shares = 100 * found / max(n_present, 1)
+    return {f"{side}_hand_found": float(share) for side, share in zip(HANDS, shares, strict=True)}
 
 
 def _line(name: str, value: float | None) -> str:

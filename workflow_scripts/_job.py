@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the core, also where it is
 
 from signrep_core.config import digest
 from signrep_core.errors import SignRepError
+from signrep_core.progress import Progress
 
 
 def start(snakemake: Any) -> dict[str, str]:
@@ -23,6 +24,7 @@ def start(snakemake: Any) -> dict[str, str]:
     to_terminal.setFormatter(logging.Formatter(f"[{name}] %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[to_file, to_terminal], force=True)
     sys.excepthook = _log_error
+    Progress.bars = False
     return {"rule": snakemake.rule, "params": digest(dict(snakemake.params.items()))}
 
 
