@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from signrep_core.errors import ShardError
 
-GOP = 6  # frames from keyframe to keyframe: what a random window costs beside its own frames (docs/decisions/0008)
+GOP = 6  # frames from keyframe to keyframe: what a random window costs beside its own frames (docs/decisions/0011)
 STDERR_TAIL = 2000  # characters of FFmpeg's complaint that an error message carries
 
 
