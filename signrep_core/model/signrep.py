@@ -135,12 +135,13 @@ def save_weights(
     path: str | Path, weights: Mapping[str, Tensor], config: SignRepConfig, extra: Mapping[str, str] | None = None
 ) -> None:
     """Write weights (names of `SignRep`) and their configuration, atomically."""
-    metadata = {
+    about = {
         "format": FORMAT,
         "skeleton": str(SKELETON_VERSION),
-        "config": json.dumps(dataclasses.asdict(config)),
-        **(extra or {}),
+        "config": dataclasses.asdict(config),
+        "notes": dict(extra or {}),
     }
+    metadata = {"signrep": json.dumps(about)}  # one entry: several would come in a random order, and bytes would differ
     with atomic_path(path) as partial:
         # As bytes: safetensors' own writer makes a file that nobody but its owner can read.
         partial.write_bytes(save({name: w.detach().cpu().contiguous() for name, w in weights.items()}, metadata))
@@ -154,25 +155,26 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], SignRepConfig]:
     """
     try:
         with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get("signrep", "{}"))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"{path}: cannot be read as safetensors weights ({error}); "
             "give a best.safetensors of a run, or convert a checkpoint first"
         ) from error
-    found = metadata.get("format"), metadata.get("skeleton")
+    found = about.get("format"), about.get("skeleton")
     if found != (FORMAT, str(SKELETON_VERSION)):
         raise CheckpointError(
             f"{path}: expected SignRep weights of format {FORMAT!r} and skeleton {SKELETON_VERSION}, found format "
             f"{found[0]!r} and skeleton {found[1]}; train or convert them again with this version"
         )
-    return weights, config_from_json(metadata["config"])
+    return weights, _config_from(about["config"])
 
 
-def config_from_json(text: str) -> SignRepConfig:
-    """The configuration that `save_weights` put into the file."""
-    values: dict[str, Any] = json.loads(text)
-    encoder = {key: tuple(v) if isinstance(v, list) else v for key, v in values.pop("encoder").items()}
-    rest = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+def _config_from(values: dict[str, Any]) -> SignRepConfig:
+    """The configuration that `save_weights` put into the file; JSON made its tuples lists."""
+    encoder, rest = (
+        {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
+        for part in (values["encoder"], {key: value for key, value in values.items() if key != "encoder"})
+    )
     return SignRepConfig(EncoderConfig(**encoder), **rest)

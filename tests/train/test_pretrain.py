@@ -65,6 +65,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         [{k: v for k, v in row.items() if k not in TIMING} for row in metrics(p / "metrics.csv")] for p in (one, other)
     ]
     assert rows[0] == rows[1]
+    assert (one / "best.safetensors").read_bytes() == (other / "best.safetensors").read_bytes()
 
 
 def assert_equal(a: Any, b: Any) -> None:
