@@ -256,11 +256,11 @@ def _add_arm(sweeps: _Sweeps, signer: Signer, side: Side) -> None:
 
 # places along the finger (1 knuckle, 2, 3 joints, 4 tip) and radii in metres for an index metacarpal of 0.0835
 _FINGER_PLACES: Final = np.array([0.62, 0.80, 0.90, 1.00, 1.12, 1.35, 1.70, 1.85, 2.00, 2.15, 2.45, 2.80, 3.00, 3.20,
-                                  3.50, 3.75, 3.92, 4.05, 4.13, 4.16])  # fmt: skip
+                                  3.50, 3.80, 4.00, 4.14, 4.23, 4.26])  # fmt: skip
 _FINGER_RADII: Final = np.array([0.0070, 0.0095, 0.0105, 0.0106, 0.0102, 0.0096, 0.0090, 0.0090, 0.0091, 0.0088, 0.0083,
                                  0.0080, 0.0080, 0.0078, 0.0075, 0.0069, 0.0060, 0.0046, 0.0026, 0.0002])  # fmt: skip
 _THUMB_PLACES: Final = np.array([0.35, 0.60, 0.85, 1.00, 1.15, 1.45, 1.75, 1.90, 2.00, 2.12, 2.45, 2.85, 3.00, 3.20,
-                                 3.50, 3.75, 3.92, 4.04, 4.10, 4.13])  # fmt: skip
+                                 3.50, 3.80, 4.00, 4.12, 4.19, 4.22])  # fmt: skip
 _THUMB_RADII: Final = np.array([0.0125, 0.0140, 0.0150, 0.0155, 0.0155, 0.0145, 0.0128, 0.0122, 0.0120, 0.0116, 0.0105,
                                 0.0102, 0.0104, 0.0106, 0.0102, 0.0090, 0.0074, 0.0052, 0.0030, 0.0002])  # fmt: skip
 _GIRTH: Final = {"thumb": 1.0, "index": 1.0, "middle": 1.02, "ring": 0.96, "pinky": 0.85}
@@ -286,7 +286,7 @@ def _add_finger(sweeps: _Sweeps, signer: Signer, side: Side, finger: str) -> Non
     paint = np.zeros((*profiles.shape[:2], 3))
     paint[..., 0], paint[..., 1], paint[..., 2] = -palmar, np.cos(turn), places[:, None]
     albedo = _hand_albedo(signer, np.broadcast_to(palmar, paint.shape[:2]))
-    knuckle = 0.10 * np.exp(-(((places - 2) / 0.10) ** 2)) + 0.07 * np.exp(-(((places - 3) / 0.10) ** 2))
+    knuckle = 0.10 * np.exp(-(((places - 2.05) / 0.10) ** 2)) + 0.07 * np.exp(-(((places - 3.05) / 0.10) ** 2))
     albedo = albedo * (1 - knuckle[:, None, None] * np.array([0.6, 1.0, 1.0]))
     sweeps.tube(joints, bones, places, profiles, "nail", albedo, paint, blend=0.22)
 
@@ -300,9 +300,9 @@ def _hand_albedo(signer: Signer, palmar: Floats) -> Floats:
 
 
 # rows from the wrist (0) over the knuckles (1) into the webs between the fingers (2 = the fingers' first joints)
-_PALM_ROWS: Final = np.array([-0.06, 0.0, 0.10, 0.25, 0.42, 0.60, 0.76, 0.88, 1.00, 1.14, 1.26, 1.35, 1.40])
+_PALM_ROWS: Final = np.array([-0.06, 0.0, 0.10, 0.25, 0.42, 0.60, 0.76, 0.88, 1.00, 1.18, 1.34, 1.46, 1.52])
 _PALM_WIDTH: Final = np.array(
-    [0.0255, 0.0265, 0.0275, 0.0255, 0.0190, 0.0130, 0.0100, 0.0095, 0.0092, 0.0088, 0.0082, 0.0060, 0.0010]
+    [0.0255, 0.0265, 0.0275, 0.0255, 0.0190, 0.0130, 0.0100, 0.0095, 0.0090, 0.0078, 0.0060, 0.0035, 0.0005]
 )
 _PALM_FRONT: Final = np.array(
     [0.0175, 0.0185, 0.0205, 0.0215, 0.0195, 0.0165, 0.0145, 0.0130, 0.0115, 0.0095, 0.0075, 0.0045, 0.0005]
@@ -312,7 +312,7 @@ _PALM_BACK: Final = np.array(
 )
 _PALM_SEGMENTS: Final = 28
 _WEB_ROWS: Final = np.array([0.0, 0.18, 0.36, 0.54, 0.70, 0.83, 0.92, 0.96])
-_WEB_THICK: Final = np.array([0.0100, 0.0125, 0.0140, 0.0130, 0.0105, 0.0075, 0.0040, 0.0005])
+_WEB_THICK: Final = np.array([0.0100, 0.0125, 0.0135, 0.0120, 0.0085, 0.0050, 0.0020, 0.0003])
 _WEB_SEGMENTS: Final = 12
 
 
@@ -328,7 +328,7 @@ def _add_palm(rest: _Builder, signer: Signer, side: Side) -> dict[str, Floats]:
     hats = np.stack([np.interp(np.clip(place, -1, 1), stops, row) for row in np.eye(4)], -1)  # (S, 4)
     rows = _PALM_ROWS[:, None]
     between = 1 - hats.max(-1)  # the web hangs back between two fingers
-    beyond_knuckle = np.clip(rows - 1, 0, None) * (1 - 0.5 * between)
+    beyond_knuckle = np.clip(rows - 1, 0, None) * (1 - 0.8 * between)
     weights = np.zeros((*np.broadcast_shapes(rows.shape, place.shape), len(PALM_JOINTS)))
     weights[..., 1:5] = (np.clip(rows, 0, 1) - beyond_knuckle)[..., None] * hats
     weights[..., 5:9] = beyond_knuckle[..., None] * hats
@@ -356,7 +356,7 @@ def _add_thumb_web(rest: _Builder, signer: Signer, side: Side) -> tuple[Floats, 
     c, s = np.cos(turn), np.sin(turn)
     thumb = 0.5 - 0.5 * (c if side == "right" else -c)  # 1 at the thumb, 0 at the index
     rows = _WEB_ROWS[:, None]
-    fold = 1 - 0.22 * rows**2 * (4 * thumb * (1 - thumb))  # hollow between the two
+    fold = 1 - 0.36 * rows**2 * (4 * thumb * (1 - thumb))  # hollow between the two
     weights = np.zeros((len(_WEB_ROWS), _WEB_SEGMENTS, len(PALM_JOINTS)))
     weights[..., 0] = rows * thumb * fold * 0.98
     weights[..., 1] = rows * (1 - thumb) * fold * 0.80

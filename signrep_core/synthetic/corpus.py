@@ -9,7 +9,9 @@ long unlabelled signing.
 """
 
 import csv
+import hashlib
 import io
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.errors import ConfigError
 from signrep_core.skeleton import SIDES
 from signrep_core.sources.sheet import COLUMNS, Row
 from signrep_core.store.files import atomic_path, write_text
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["isolated", "sentences", "pretraining"]
 DATASET: Final = "synthetic"
+RENDERER_VERSION: Final = 1  # raise it when pictures or motion change: videos are then rendered anew
 SIGNS_PER_STREAM: Final = 10  # of a pretraining video
 CRF: Final = 18
 BATCH: Final = 32  # frames rendered at once on a device
@@ -85,10 +89,10 @@ def plan_corpus(
         size: side of the square pictures in pixels.
 
     Raises:
-        ValueError: a number is out of range, or the grammar needs more glosses.
+        ConfigError: a number is out of range, or the grammar needs more glosses.
     """
     if not (signers >= 1 and takes >= 1 and size >= 32 and 1 <= glosses <= len(ORDER)):
-        raise ValueError(
+        raise ConfigError(
             f"synthetic corpus: expected signers >= 1, takes >= 1, size >= 32 and 1 <= glosses <= {len(ORDER)}, "
             f"got {signers}, {takes}, {size}, {glosses}"
         )
@@ -125,6 +129,7 @@ def render_video(performance: Performance, path: str | Path, device: str | None 
     surface = build_surface(signer)
     noise = np.random.default_rng([performance.seed, 31])
     with atomic_path(path) as partial, av.open(str(partial), "w") as container:
+        container.metadata["comment"] = _digest(performance)
         stream = container.add_stream("libx264", rate=round(performance.fps))
         stream.width = stream.height = performance.size
         stream.pix_fmt = "yuv420p"
@@ -193,7 +198,7 @@ def render_videos(
     from signrep_core.synthetic.farm import render_all
 
     folder = Path(folder)
-    missing = [performance for performance in performances if not video_path(performance, folder).exists()]
+    missing = [performance for performance in performances if not is_rendered(performance, folder)]
     if len(missing) < len(performances):
         _log.info("%s: %d of %d videos are there already", folder, len(performances) - len(missing), len(performances))
     done = 0
@@ -216,6 +221,22 @@ def write_corpus_sheet(performances: Sequence[Performance], path: str | Path, fo
 def video_path(performance: Performance, folder: str | Path) -> Path:
     """Where a video lies in the folder of videos."""
     return Path(folder) / f"{performance.video_id}.mp4"
+
+
+def is_rendered(performance: Performance, folder: str | Path) -> bool:
+    """Whether the folder holds this very video, of this seed and size and this version of the renderer."""
+    import av
+
+    try:
+        with av.open(str(video_path(performance, folder))) as container:
+            return container.metadata.get("comment") == _digest(performance)
+    except (OSError, av.FFmpegError):
+        return False
+
+
+def _digest(performance: Performance) -> str:
+    text = json.dumps({"renderer": RENDERER_VERSION, **to_json(performance)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def count_frames(performance: Performance) -> int:

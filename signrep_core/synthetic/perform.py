@@ -29,6 +29,7 @@ _PARTS: Final = {
     "index": ((8,), 0.007), "middle": ((12,), 0.007), "thumb": ((4,), 0.008), "tips": ((8, 12), 0.006),
     "palm": ((0, 5, 9, 17), 0.016), "pinky": ((0, 17), 0.010),
 }  # fmt: skip
+FLESH: Final = 0.020  # metres that joints of two hands keep from each other
 MOST_BEND: Final = np.radians(62.0)  # of the wrist
 NO_GLOSS: Final = -1
 
@@ -307,7 +308,9 @@ def _fill(plan: _HandPlan, known: NDArray[np.bool_]) -> None:
         before, after = start - 1, end
         u = _ease((frames[start:end] - before) / (after - before))
         travel = np.linalg.norm(plan.target[after] - plan.target[before])
-        arch = np.sin(np.pi * u)[:, None] * np.array([0, 0, -min(0.02 + 0.22 * travel, 0.14)])  # hands swing forward
+        arch = np.sin(np.pi * u)[:, None] * np.array(
+            [0, 0, -np.minimum(0.02 + 0.22 * travel, 0.14)]
+        )  # hands swing forward
         for name in ("target", "part", "fingers"):
             values = getattr(plan, name)
             values[start:end] = values[before] + (values[after] - values[before]) * u[:, None]
@@ -440,7 +443,7 @@ class _Solver:
         palms = {side: plans[side].palm.copy() for side in SIDES}
         pushed = {side: np.zeros_like(plans[side].target) for side in SIDES}
         arms: dict[Side, _Arm] = {}
-        for _ in range(4):
+        for _ in range(6):
             points = {}
             for side in SIDES:
                 plan = plans[side]
@@ -591,11 +594,8 @@ def _wrist_angles(side: Side, forearm: Floats, palm: Floats) -> Floats:
 
 def _push_apart(right: Floats, left: Floats) -> Floats:
     """(T, 3) how far the right hand must move (and the left the other way) so that their flesh does not overlap."""
-    apart = right[:, :, None] - left[:, None]
+    apart = (right[:, :, None] - left[:, None]).reshape(len(right), -1, 3)
     distance = np.linalg.norm(apart, axis=-1)
-    room = 0.020
-    deep = np.clip(room - distance, 0, None)
-    deepest = deep.reshape(len(right), -1).argmax(1)
-    way = apart.reshape(len(right), -1, 3)[np.arange(len(right)), deepest]
-    depth = deep.reshape(len(right), -1)[np.arange(len(right)), deepest]
-    return 0.5 * _unit(way) * depth[:, None]
+    deep = np.clip(FLESH - distance, 0, None)
+    way = _unit((_unit(apart) * deep[..., None]).sum(1))
+    return 0.55 * way * deep.max(1)[:, None]

@@ -221,7 +221,7 @@ def _hand_offsets(rng: np.random.Generator, upper_arm: float) -> Floats:
     """Anatomical ratios (to the index metacarpal), each finger a little longer or shorter than the mean."""
     metacarpal = 0.0835 * (upper_arm / UPPER_ARM) * rng.uniform(0.97, 1.05)
     ratios = np.array([
-        0.44, 0.42, 0.35, 0.27, 0.495, 0.285, 0.215, 0.960, 0.545, 0.320, 0.225,
+        0.42, 0.40, 0.36, 0.28, 0.495, 0.285, 0.215, 0.960, 0.545, 0.320, 0.225,
         0.905, 0.505, 0.300, 0.220, 0.855, 0.395, 0.225, 0.190,
     ])  # fmt: skip
     finger = np.repeat(rng.uniform(0.96, 1.04, 5), [4, 3, 4, 4, 4])

@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.errors import ConfigError
+
 Floats = NDArray[np.float64]
 
 # ---------------------------------------------------------------- hand shapes
@@ -129,8 +131,8 @@ PLACES: Final[dict[str, Place]] = {
     "nose": Place("face", (0.002, 0.000, 0.010)),
     "cheek": Place("face", (0.054, -0.008, -0.022)),
     "ear": Place("face", (0.088, 0.018, -0.075)),
-    "mouth": Place("face", (0.004, -0.034, 0.004)),
-    "chin": Place("face", (0.004, -0.068, 0.004)),
+    "mouth": Place("face", (0.004, -0.034, -0.006)),
+    "chin": Place("face", (0.004, -0.064, -0.008)),
     "throat": Place("face", (0.004, -0.120, -0.045)),
     "heart": Place("chest", (-0.05, -0.10, 0.006)),
     "chest": Place("chest", (0.03, -0.12, 0.006)),
@@ -341,8 +343,8 @@ def _signs() -> tuple[Sign, ...]:
         S("SAD", "sad", "quality", "five", "veil", "up", "back", "leave down", "palm", "both"),
         S("HOT", "hot", "quality", "claw", "mouth", "up+0.6in", "back", "leave out", "palm"),
         S("COLD", "cold", "quality", "fist", "neutral", "forward+0.5in+0.3up", "in", "slide", "palm", "both"),
-        S("RED", "red", "quality", "point", "chin", "up+0.3in", "back", "leave down", "index"),
-        S("SWEET", "sweet", "quality", "two", "chin", "up+0.3in", "back", "leave down", "index"),
+        S("RED", "red", "quality", "point", "chin", "up+0.7back+0.3in", "back+0.7down", "leave down", "index"),
+        S("SWEET", "sweet", "quality", "two", "chin", "up+0.7back+0.3in", "back+0.7down", "leave down", "index"),
         S("BLUE", "blue", "quality", "flat", "neutral", "up", "forward+0.4in", "shake"),
         S("GREEN", "green", "quality", "ell", "neutral", "up", "forward+0.4in", "shake"),
         S("YELLOW", "yellow", "quality", "why", "neutral", "up", "forward+0.4in", "shake"),
@@ -394,7 +396,7 @@ def make_sentence(rng: np.random.Generator, allowed: frozenset[str]) -> tuple[tu
     """A random sentence of the grammar: its glosses in signing order and its English text.
 
     Raises:
-        ValueError: no pattern can be filled with the allowed glosses.
+        ConfigError: no pattern can be filled with the allowed glosses.
     """
     by_kind: dict[str, list[Sign]] = {}
     for sign in SIGNS:
@@ -404,7 +406,7 @@ def make_sentence(rng: np.random.Generator, allowed: frozenset[str]) -> tuple[tu
     by_kind["verb"] = [sign for sign in by_kind.get("verb", []) if things & set(_OBJECTS.get(sign.gloss, things))]
     patterns = [pattern for pattern in _PATTERNS if all(by_kind.get(kind) for kind in pattern[0])]
     if not patterns:
-        raise ValueError(f"no sentence pattern can be filled with {len(allowed)} glosses; allow more of them")
+        raise ConfigError(f"no sentence pattern can be filled with {len(allowed)} glosses; allow more of them")
     kinds, text = patterns[int(rng.integers(len(patterns)))]
     chosen = {kind: by_kind[kind][int(rng.integers(len(by_kind[kind])))] for kind in kinds}
     if "verb" in chosen:
