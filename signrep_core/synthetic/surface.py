@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.body.kinematics import forward_kinematics, hand_base, hand_signs, root_frame, turn, turns
-from signrep_core.skeleton import FINGERS, HAND_ANGLES, HANDS, SIDES, Side
+from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, HANDS, SIDES, Side
 from signrep_core.synthetic.arrays import Array, cross, like, namespace, unit
 from signrep_core.synthetic.signer import UPPER_ARM, Floats, Signer
 
@@ -136,7 +136,8 @@ def pose_signer(signer: Signer, body: Array, right: Array, left: Array) -> Pose:
     joints = xp.concatenate((joints, extra), 1)
     frames = [(spine[1], spine[0]), (lower[1], lower[0]), (_between(joints, "nape", "skull"), face[0] + spine[0])]
     for side, angles in zip(SIDES, (right, left), strict=True):
-        frames += _arm_frames(side, body, angles)
+        shoulder = joints[:, ARMS[side][0]]
+        frames += _arm_frames(side, body, angles, unit(shoulder - joints[:, JOINTS_EXTRA[f"{side}_root"]]))
     shape = joints[:, 0]
     along = xp.stack([unit(a + shape * 0) for a, _ in frames], 1)
     across = xp.stack([unit(u + shape * 0) for _, u in frames], 1)
@@ -155,7 +156,7 @@ def _helper_joints(signer: Signer, joints: Array, spine: Any, lower: Any, face: 
 
     skull = nose + scale * (0.010 * face[1] + 0.098 * face[2])
     nape = neck + in_trunk(0, -0.004, -0.012)
-    roots = [neck + in_trunk(x, -0.026, -0.006) for x in (-0.030, 0.030)]
+    roots = [neck + in_trunk(x, -0.050, -0.002) for x in (-0.024, 0.024)]
     return xp.stack((neck, mid_spine, mid_hip, skull, nape, *roots), 1)
 
 
@@ -163,15 +164,15 @@ def _between(joints: Array, start: str, end: str) -> Array:
     return unit(joints[:, JOINTS_EXTRA[end]] - joints[:, JOINTS_EXTRA[start]])
 
 
-def _arm_frames(side: Side, body: Array, hand: Array) -> list[tuple[Array, Array]]:
-    """(along, across) of an arm's bones, in the order of BONES."""
+def _arm_frames(side: Side, body: Array, hand: Array, collar: Array) -> list[tuple[Array, Array]]:
+    """(along, across) of an arm's bones, in the order of BONES; `collar` (B, 3) points from the neck to the shoulder."""
     xp, start, outward = namespace(body), (0 if side == "right" else 6), (-1 if side == "right" else 1)
     clavicle = turns(root_frame(body), "zy", body[..., start : start + 2])
     upper = turns(clavicle, "zxy", body[..., start + 2 : start + 5])
     fore = turn(upper, "x", body[..., start + 5])
     signs = hand_signs(side)
     palm = turns(hand_base(side, fore), "xyz", hand[..., :3], signs)
-    frames = [(outward * clavicle[0], -outward * clavicle[1]), (upper[1], upper[0])]
+    frames = [(collar, -outward * clavicle[1]), (upper[1], upper[0])]
     # The forearm's turn, from the elbow's hinge to the width of the wrist (thumb up = a quarter turn).
     width = -outward * palm[0]
     turned = np.pi / 2 + xp.arctan2(-(width * fore[0]).sum(-1), (width * fore[2]).sum(-1))[..., None]

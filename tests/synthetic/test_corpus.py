@@ -1,0 +1,228 @@
+"""Corpora: planned at once, rendered atomically and resumably, true to their truth table, and seen by the detector."""
+
+import csv
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from signrep_core.body.kinematics import forward_kinematics
+from signrep_core.errors import ConfigError, SignRepError
+from signrep_core.skeleton import HANDS, MEDIAPIPE_POSE
+from signrep_core.sources.sheet import read_sheet
+from signrep_core.store.schemas import TRUTH
+from signrep_core.store.tables import read_table, read_videos
+from signrep_core.synthetic import corpus, farm
+from signrep_core.synthetic.corpus import (
+    count_frames,
+    is_rendered,
+    plan_corpus,
+    render_video,
+    render_videos,
+    sheet_rows,
+    true_columns,
+    video_path,
+    write_corpus,
+    write_truth,
+)
+from signrep_core.synthetic.signs import BY_GLOSS, ORDER
+
+SMALL = {"signers": 4, "glosses": 3, "takes": 2, "seed": 0, "size": 48}
+
+
+def decode(path):
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_a_plan_has_every_gloss_by_every_signer_in_every_take():
+    plan = plan_corpus(**SMALL)
+    assert len(plan) == 4 * 3 * 2
+    assert Counter((video.signer, video.gloss) for video in plan) == {
+        (f"s{person:03d}", gloss): 2 for person in range(4) for gloss in ORDER[:3]
+    }
+    assert len({video.video_id for video in plan}) == len(plan)
+    assert len({video.seed for video in plan}) == len(plan)
+
+
+@pytest.mark.parametrize(("signers", "counts"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (6, (3, 1, 2)), (16, (10, 2, 4))])
+def test_splits_share_no_signer(signers, counts):
+    split = defaultdict(set)
+    for video in plan_corpus(**{**SMALL, "signers": signers}):
+        split[video.split].add(video.signer)
+    assert tuple(len(split[name]) for name in ("train", "val", "test")) == counts
+    assert sum(counts) == len(set.union(*split.values())) == signers
+
+
+def test_the_same_seed_plans_the_same_corpus_and_another_seed_other_people():
+    assert plan_corpus(**SMALL) == plan_corpus(**SMALL)
+    one, other = plan_corpus(**SMALL), plan_corpus(**{**SMALL, "seed": 1})
+    assert {v.signer_seed for v in one}.isdisjoint(v.signer_seed for v in other)
+
+
+def test_a_larger_corpus_begins_with_the_smaller_ones_signs():
+    small = plan_corpus(**{**SMALL, "takes": 1})
+    large = plan_corpus(**{**SMALL, "takes": 1, "glosses": 5})
+    assert small[:3] == large[:3]
+
+
+def test_pretraining_videos_are_long_and_unlabelled():
+    plan = plan_corpus(**{**SMALL, "kind": "pretraining", "glosses": 20})
+    assert {video.gloss for video in plan} == {""}
+    assert all(len(video.glosses) == corpus.SIGNS_PER_STREAM for video in plan)
+    assert min(count_frames(video) for video in plan[:3]) > 150
+
+
+def test_sentences_carry_glosses_and_text():
+    plan = plan_corpus(**{**SMALL, "kind": "sentences", "glosses": len(ORDER), "takes": 5})
+    assert len(plan) == 20
+    for video in plan:
+        row = video.sheet_row("videos")
+        assert row["gloss"].split() == list(video.glosses)
+        assert set(video.glosses) <= set(BY_GLOSS)
+        assert len(row["text"].split()) >= len(video.glosses)
+
+
+@pytest.mark.parametrize("wrong", [{"signers": 0}, {"takes": 0}, {"glosses": 0}, {"glosses": 10_000}, {"size": 8}])
+def test_numbers_out_of_range_are_refused(wrong):
+    with pytest.raises(ConfigError, match="synthetic corpus: expected signers >= 1"):
+        plan_corpus(**{**SMALL, **wrong})
+
+
+def test_a_corpus_on_disk_has_its_videos_sheet_and_truth(tmp_path):
+    plan = write_corpus(tmp_path, signers=2, glosses=1, takes=1, size=48)
+    rows = read_sheet(tmp_path / "videos.tsv")
+    assert [row.video_id for row in rows] == [video.video_id for video in plan]
+    assert [row.split for row in rows] == ["train", "test"]
+    assert {row.dataset for row in rows} == {"synthetic"}
+    truth = dict(read_videos(tmp_path / "truth.parquet", TRUTH))
+    for video, row in zip(plan, rows, strict=True):
+        pictures = decode(row.path)
+        assert pictures.shape[1:] == (48, 48, 3)
+        assert len(pictures) == len(truth[video.video_id]["frame"]) == count_frames(video)
+
+
+def test_the_sheet_that_the_workflow_plans_is_the_sheet_on_disk(tmp_path):
+    plan = plan_corpus(**SMALL)
+    corpus.write_corpus_sheet(plan, tmp_path / "videos.tsv", "videos")
+    assert read_sheet(tmp_path / "videos.tsv") == sheet_rows(plan, tmp_path / "videos")
+    with open(tmp_path / "videos.tsv", newline="") as file:
+        assert "text" in next(csv.reader(file, delimiter="\t"))
+
+
+def test_finished_videos_are_kept_and_others_of_their_name_rendered_anew(tmp_path):
+    video = plan_corpus(**SMALL)[0]
+    render_videos([video], tmp_path)
+    path = video_path(video, tmp_path)
+    before = path.stat().st_mtime_ns
+    render_videos([video], tmp_path)
+    assert path.stat().st_mtime_ns == before
+    assert not is_rendered(replace(video, seed=video.seed + 1), tmp_path)
+    render_videos([replace(video, seed=video.seed + 1)], tmp_path)
+    assert path.stat().st_mtime_ns != before
+
+
+def test_a_broken_video_counts_as_not_rendered(tmp_path):
+    video = plan_corpus(**SMALL)[0]
+    video_path(video, tmp_path).write_bytes(b"half a video")
+    assert not is_rendered(video, tmp_path)
+
+
+def test_an_interrupted_rendering_leaves_nothing(tmp_path, monkeypatch):
+    def stop_early(*_):
+        yield np.zeros((48, 48, 3), np.float32)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus, "_pictures", stop_early)
+    with pytest.raises(KeyboardInterrupt):
+        render_video(plan_corpus(**SMALL)[0], tmp_path / "a.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_processes_render_the_same_videos_as_one(tmp_path):
+    plan = [replace(video, size=32) for video in plan_corpus(**SMALL)[:2]]
+    render_videos(plan, tmp_path / "one")
+    render_videos(plan, tmp_path / "two", processes=2)
+    for video in plan:
+        assert video_path(video, tmp_path / "one").read_bytes() == video_path(video, tmp_path / "two").read_bytes()
+
+
+def test_a_video_that_cannot_be_rendered_in_a_process_is_named(tmp_path):
+    good, bad = plan_corpus(**SMALL)[:2]
+    tasks = [
+        (replace(good, glosses=("NOPE",)), tmp_path / "a.mp4"),
+        (replace(bad, glosses=("NOPE",)), tmp_path / "b.mp4"),
+    ]
+    with pytest.raises(SignRepError, match=r"s000-.*could not be rendered: KeyError"):
+        list(farm.render_all(tasks, 2))
+
+
+def test_planning_does_not_load_torch_or_the_renderer():
+    code = (
+        "import sys; from signrep_core.synthetic.corpus import plan_corpus; "
+        "plan_corpus(signers=6, glosses=6, takes=1, seed=0, size=320); "
+        "print([m for m in ('torch', 'cv2', 'mediapipe', 'signrep_core.synthetic.render') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_truth_agrees_with_itself():
+    video = plan_corpus(**SMALL)[1]
+    truth = true_columns(video)
+    joints = forward_kinematics(
+        truth["body_angles"], truth["right_angles"], truth["left_angles"], truth["body_offsets"], truth["hand_offsets"]
+    )
+    assert truth["joints"] == pytest.approx(joints, abs=1e-9)
+    # the camera turns the body about the neck: lengths stay
+    assert np.linalg.norm(truth["camera_joints"], axis=-1) == pytest.approx(np.linalg.norm(joints, axis=-1), abs=1e-9)
+    signing = np.array([gloss == video.glosses[0] for gloss in truth["gloss"]])
+    assert 8 < signing.sum() < len(signing)
+    assert np.array_equal(signing, truth["right_signing"] | truth["left_signing"])
+    head = truth["image_xy"][:, 8:19]
+    assert head.min() > 0
+    assert head.max() < video.size
+
+
+def test_the_truth_table_is_the_same_bytes_of_joints_from_the_same_seed(tmp_path):
+    plan = plan_corpus(**SMALL)[:2]
+    write_truth(plan, tmp_path / "a.parquet")
+    corpus._act.cache_clear()
+    write_truth(plan, tmp_path / "b.parquet")
+    one, other = (read_table(tmp_path / name, TRUTH, ["joints"])["joints"] for name in ("a.parquet", "b.parquet"))
+    assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.slow
+def test_mediapipe_finds_body_face_and_raised_hands_where_they_are(tmp_path):
+    mediapipe = pytest.importorskip("mediapipe")
+    errors, found, wanted = [], 0, 0
+    with mediapipe.solutions.holistic.Holistic(model_complexity=1) as holistic:
+        for video in plan_corpus(signers=2, glosses=1, takes=1, seed=0, size=320):
+            truth = true_columns(video)
+            render_video(video, tmp_path / "a.mp4")
+            for t, image in enumerate(decode(tmp_path / "a.mp4")):
+                result = holistic.process(image)
+                assert result.pose_landmarks is not None
+                assert result.face_landmarks is not None
+                xy = truth["image_xy"][t]
+                width = np.linalg.norm(xy[0] - xy[3])
+                pose = np.array([[p.x, p.y] for p in result.pose_landmarks.landmark])[list(MEDIAPIPE_POSE[:6])] * 320
+                errors.append(np.linalg.norm(pose - xy[:6], axis=-1) / width)
+                side = "left" if truth["left_signing"].any() else "right"
+                if truth[f"{side}_signing"][t]:
+                    wanted += 1
+                    hand = getattr(result, f"{side}_hand_landmarks")
+                    found += hand is not None
+                    if hand is not None:
+                        points = np.array([[p.x, p.y] for p in hand.landmark]) * 320
+                        errors.append(np.linalg.norm(points - xy[HANDS[side]], axis=-1) / width)
+    assert found / wanted > 0.85
+    assert np.median(np.concatenate(errors)) < 0.05
