@@ -30,10 +30,10 @@ pathvars:
 rule all:
     """The main job: shards, a first model, its retrieval and the summary."""
     input:
+        STAGE_FILES,
         "<results>/shards/info.json",
         "<results>/overlap.tsv",
         "<results>/summary.txt",
-        DISTANCES,
         "<results>/pretrain/<run>/best.safetensors",
         expand("<results>/retrieval/<run>/{dataset}.json", dataset=DATASETS),
 

@@ -56,11 +56,11 @@ def all_shards(pattern):
     return expand(pattern, shard=SHARDS)
 
 
-DISTANCES = (
-    all_shards("<results>/distances/{shard}.parquet")
-    if CONFIG.priors.write_distances
-    else []
-)
+# Every stage's tables are targets of their own, so that a deleted one is made again.
+STAGES = ["videos", "pose", "angles", "keypoints", "activity", "crops", "shards"]
+if CONFIG.priors.write_distances:
+    STAGES.append("distances")
+STAGE_FILES = [all_shards(f"<results>/{stage}/{{shard}}.parquet") for stage in STAGES]
 
 
 def show_summary():

@@ -5,8 +5,8 @@ REQUIRED INPUTS
 
 OUTPUTS
     pretrain/{run}/best.safetensors   the selected weights with their configuration inside
-    pretrain/{run}/metrics.csv        every loss term, step by step
-    pretrain/{run}/last/              resume state: a killed run goes on from there
+    pretrain/{run}/metrics.csv        every loss term, a row every ten steps
+    pretrain/{run}/last/              where a run works until it is finished; a killed one goes on from there
 """
 
 
@@ -30,7 +30,7 @@ rule pretrain:
         mem_mb=16000,
         runtime=2880,
     params:
-        settings=CONFIG.pretrain.model_dump(exclude={"run"}),
+        pretrain=CONFIG.pretrain.model_dump(),
         seed=CONFIG.seed,
     script:
         "../workflow_scripts/pretrain.py"

@@ -73,7 +73,6 @@ rule index_shards:
     input:
         sequences=all_shards("<results>/sequences/{shard}.parquet"),
         mp4s=all_shards("<results>/shards/{shard}.mp4"),
-        bones="<results>/bones.json",
     output:
         index="<results>/shards/index.parquet",
         info="<results>/shards/info.json",

@@ -55,6 +55,31 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.add_argument("--out", type=Path, required=True, help="folder for videos.tsv, videos/ and truth.parquet")
     synthesize.set_defaults(run=_synthesize)
 
+    pretrain = commands.add_parser(
+        "pretrain",
+        help="train on packed shards, or go on with a run that was stopped",
+        epilog="example: python -m signrep_core pretrain --shards shards --out pretrain/my_run "
+        "--configfile configs/youtube_sl_25.yaml",
+    )
+    pretrain.add_argument("--shards", type=Path, required=True, help="folder of packed shards")
+    pretrain.add_argument("--out", type=Path, required=True, help="the run's folder")
+    pretrain.add_argument("--configfile", help="YAML with the sections that differ from the defaults")
+    pretrain.add_argument("--validation", type=Path, help="shards to select the weights on (default: --shards)")
+    pretrain.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
+    pretrain.add_argument(
+        "--nodes", type=int, default=1, help="machines that torchrun or srun started it on (default: 1)"
+    )
+    pretrain.set_defaults(run=_pretrain)
+
+    convert = commands.add_parser(
+        "convert",
+        help="a released checkpoint to weights that SignRep.load and pretraining read",
+        epilog="example: python -m signrep_core convert mae_hiera_base_16x224.pth --out hiera.safetensors",
+    )
+    convert.add_argument("checkpoint", type=Path, help="the SignRep release or Meta's mae_hiera_base_16x224")
+    convert.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
+    convert.set_defaults(run=_convert)
+
     config = commands.add_parser("config", help="print config.yaml: every key with its default and its reason")
     config.set_defaults(run=_config)
     return parser
@@ -82,6 +107,28 @@ def _synthesize(options: argparse.Namespace) -> None:
         kind=options.kind,
         processes=options.processes,
     )
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from signrep_core.config import Config, load_config_file
+    from signrep_core.train.pretrain import PretrainSettings, pretrain
+
+    config = load_config_file(options.configfile) if options.configfile else Config()
+    pretrain(
+        options.shards,
+        options.out,
+        PretrainSettings.from_config(config.pretrain, config.seed),
+        workers=config.pretrain.workers,
+        devices=options.devices,
+        nodes=options.nodes,
+        validation=options.validation,
+    )
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from signrep_core.model.convert import convert_checkpoint
+
+    convert_checkpoint(options.checkpoint, options.out)
 
 
 def _config(options: argparse.Namespace) -> None:

@@ -112,6 +112,12 @@ class Pretrain(Section):
     validate_every: PositiveInt = Field(
         100, description="steps between validations; the best one is kept; the paper: 25000"
     )
+    save_every: PositiveInt = Field(50, description="steps between resume states")
+    initial_weights: str | None = Field(
+        None,
+        description="converted weights to start from, as `python -m signrep_core convert` writes them; "
+        "the paper: Hiera-B, Kinetics-400 MAE (section 2)",
+    )
     workers: int = Field(1, ge=0, description="loader processes")
 
 

@@ -7,13 +7,17 @@ import _job
 
 import torch
 
+from signrep_core.config import Pretrain
 from signrep_core.train.pretrain import PretrainSettings, pretrain
 
 _job.start(snakemake)
 torch.set_num_threads(snakemake.threads)
-values = dict(snakemake.params.settings)
-workers = values.pop("workers")
-settings = PretrainSettings(**{**values, "splits": tuple(values["splits"])}, seed=snakemake.params.seed)
-result = pretrain(Path(snakemake.input.index).parent, Path(snakemake.output.weights).parent, settings, workers=workers)
+config = Pretrain(**snakemake.params.pretrain)
+result = pretrain(
+    Path(snakemake.input.index).parent,
+    Path(snakemake.output.weights).parent,
+    PretrainSettings.from_config(config, snakemake.params.seed),
+    workers=config.workers,
+)
 if not result.finished:
-    sys.exit(f"stopped after step {result.step} of {settings.iterations}; run the workflow again to go on")
+    sys.exit(f"stopped after step {result.step} of {config.iterations}; run the workflow again to go on")

@@ -116,6 +116,8 @@ def _pretrain(
     workers: int,
 ) -> PretrainResult:
     dataset = WindowPairs(open_reader, settings.splits, settings.seed)
+    # Gathered gradients add up in the threads' order otherwise; on a GPU the price would be too high.
+    torch.use_deterministic_algorithms(fabric.device.type == "cpu")
     run = _start(fabric, dataset, open_validation, out / "last", settings)
     _resume(run)
     batches = load_batches(

@@ -20,6 +20,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from signrep_core.body.targets import PRIORS, prior_targets
+from signrep_core.config import Pretrain
 from signrep_core.data.augment import augment, draw_augmentations
 from signrep_core.data.windows import TARGETS, Batch, WindowPairs, WindowReader
 from signrep_core.errors import TrainingError
@@ -63,6 +64,12 @@ class PretrainSettings:
     log_every: int = 10  # D
     initial_weights: str | None = None  # converted Kinetics-400 MAE (section 2); None = from scratch
     seed: int = 0
+
+    @classmethod
+    def from_config(cls, config: Pretrain, seed: int) -> "PretrainSettings":
+        """The settings of a configuration's section; what it does not name is the paper's."""
+        values = config.model_dump(exclude={"run", "workers"})
+        return cls(**{**values, "splits": tuple(config.splits)}, seed=seed)
 
 
 @dataclass
