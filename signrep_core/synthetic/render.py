@@ -54,39 +54,53 @@ def rasterise(corners: Array, height: int, width: int) -> tuple[Array, Array, Ar
         corners: (B, F, 3, 3) x, y in pixels and 1/depth of each triangle's corners.
 
     Returns:
-        pixel (N,) index into B·H·W, face (N,) index into B·F, weights (N, 3) of its corners (true in perspective),
-        sorted by pixel.
+        pixel (N,) index into B·H·W in ascending order, face (N,) index into B·F, nearness (N,) 1/depth.
     """
     xp = namespace(corners)
     frames, faces = corners.shape[:2]
     flat = corners.reshape(frames * faces, 3, 3)
-    x, y = flat[..., 0], flat[..., 1]
-    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
-    low, high = _min3(y), _max3(y)
-    seen = (area < -1e-6) & (high > 0) & (low < height) & (_max3(x) > 0) & (_min3(x) < width)
-    (face,) = where_true(seen)
-    top = clip(xp.ceil(low[face] - 0.5), 0, height)
-    rows = integer(clip(xp.ceil(high[face] - 0.5), 0, height) - top)
+    face, area = _facing(flat, height, width)
+    flat = flat[face]
+    top = clip(xp.ceil(_min3(flat[..., 1]) - 0.5), 0, height)
+    rows = integer(clip(xp.ceil(_max3(flat[..., 1]) - 0.5), 0, height) - top)
     item = repeat(positions(len(face), face), rows)  # one item per triangle and row
     row = integer(top)[item] + steps_within(rows, item)
-    left, right = _row_span(flat[face], item, real(row, corners) + 0.5)
+    left, right = _row_span(flat, item, real(row, corners) + 0.5)
     start = integer(clip(xp.ceil(left - 0.5), 0, width))
     count = clip(integer(clip(xp.ceil(right - 0.5), 0, width)) - start, 0, None)
     run = repeat(positions(len(count), count), count)  # one item per pixel
     column = start[run] + steps_within(count, run)
-    owner = item[run]
-    pixel = (face[owner] // faces * height + row[run]) * width + column
-    x, y = real(column, corners) + 0.5, real(row[run], corners) + 0.5
-    gradients = _gradients(flat[face], area[face])
-    nearness = _nearness(gradients[:, 4:9], owner, x, y)
+    base, slope = _nearness_along_rows(flat, area, item, row)
+    nearness = base[run] + slope[run] * real(column, corners)
+    pixel = ((face // faces * height)[item] + row)[run] * width + column
     buffer = corners.reshape(-1)[:1].repeat(frames * height * width) * 0
     scatter_max(buffer, pixel, nearness)
     (front,) = where_true(nearness == buffer[pixel])
     winner = positions(frames * height * width, pixel) * 0 - 1
     winner[pixel[front]] = front
     (pixel,) = where_true(winner >= 0)
-    kept = winner[pixel]
-    return pixel, face[owner[kept]], _weights(gradients, owner[kept], x[kept], y[kept])
+    return pixel, face[item[run[winner[pixel]]]], buffer[pixel]
+
+
+def corner_weights(corners: Array, x: Array, y: Array) -> Array:
+    """(N, 3) weights of a triangle's corners (N, 3, 3) at pixels' middles, true in perspective."""
+    xp = namespace(corners)
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    x, y = x + 0.5, y + 0.5
+    w0 = (b[:, 0] - x) * (c[:, 1] - y) - (c[:, 0] - x) * (b[:, 1] - y)
+    w1 = (c[:, 0] - x) * (a[:, 1] - y) - (a[:, 0] - x) * (c[:, 1] - y)
+    w2 = (a[:, 0] - x) * (b[:, 1] - y) - (b[:, 0] - x) * (a[:, 1] - y)
+    q0, q1, q2 = w0 * a[:, 2], w1 * b[:, 2], w2 * c[:, 2]
+    return xp.stack((q0, q1, q2), -1) / (q0 + q1 + q2)[:, None]
+
+
+def _facing(flat: Array, height: int, width: int) -> tuple[Array, Array]:
+    """The triangles that face the camera and touch the picture, and twice their (negative) areas."""
+    x, y = flat[..., 0], flat[..., 1]
+    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
+    inside = (_max3(y) > 0) & (_min3(y) < height) & (_max3(x) > 0) & (_min3(x) < width)
+    (face,) = where_true((area < -1e-6) & inside)
+    return face, area[face]
 
 
 def _min3(values: Array) -> Array:
@@ -116,36 +130,14 @@ def _row_span(corners: Array, item: Array, middle: Array) -> tuple[Array, Array]
     return left, right
 
 
-def _gradients(corners: Array, area: Array) -> Array:
-    """(F, 12) per triangle: slopes of the screen weights of corners 1 and 2, corner 0, slopes of 1/depth, 1/depths."""
-    xp = namespace(corners)
-    inverse = 1 / area
-    x, y, q = corners[..., 0] - corners[:, :1, 0], corners[..., 1] - corners[:, :1, 1], corners[..., 2]
-    w1x, w1y = y[:, 2] * inverse, -x[:, 2] * inverse
-    w2x, w2y = -y[:, 1] * inverse, x[:, 1] * inverse
-    d1, d2 = q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]
-    origin = corners[:, 0]
-    return xp.stack(
-        (w1x, w1y, w2x, w2y, origin[:, 0], origin[:, 1], q[:, 0], w1x * d1 + w2x * d2, w1y * d1 + w2y * d2,
-         q[:, 0], q[:, 1], q[:, 2]), -1
-    )  # fmt: skip
-
-
-def _nearness(gradients: Array, owner: Array, x: Array, y: Array) -> Array:
-    """(N,) 1/depth at pixel middles."""
-    g = gradients[owner]
-    return g[:, 2] + g[:, 3] * (x - g[:, 0]) + g[:, 4] * (y - g[:, 1])
-
-
-def _weights(gradients: Array, owner: Array, x: Array, y: Array) -> Array:
-    """(N, 3) corner weights at pixel middles, true in perspective."""
-    xp = namespace(gradients)
-    g = gradients[owner]
-    dx, dy = x - g[:, 4], y - g[:, 5]
-    w1 = g[:, 0] * dx + g[:, 1] * dy
-    w2 = g[:, 2] * dx + g[:, 3] * dy
-    q0, q1, q2 = (1 - w1 - w2) * g[:, 9], w1 * g[:, 10], w2 * g[:, 11]
-    return xp.stack((q0, q1, q2), -1) / (q0 + q1 + q2)[:, None]
+def _nearness_along_rows(corners: Array, area: Array, item: Array, row: Array) -> tuple[Array, Array]:
+    """1/depth at the middle of column 0 of each row, and its step from column to column; linear on the screen."""
+    x, y, q = corners[..., 0], corners[..., 1], corners[..., 2]
+    d1, d2 = (q[:, 1] - q[:, 0]) / area, (q[:, 2] - q[:, 0]) / area
+    slope_x = (y[:, 2] - y[:, 0]) * d1 - (y[:, 1] - y[:, 0]) * d2
+    slope_y = (x[:, 1] - x[:, 0]) * d2 - (x[:, 2] - x[:, 0]) * d1
+    base = q[:, 0] + slope_x * (0.5 - x[:, 0]) + slope_y * (0.5 - y[:, 0])
+    return base[item] + slope_y[item] * real(row, corners), slope_x[item]
 
 
 def render(surface: Surface, pose: Pose, expression: Expression, scene: Scene, backdrop: Array, size: int) -> Array:
@@ -173,22 +165,25 @@ def render(surface: Surface, pose: Pose, expression: Expression, scene: Scene, b
          scene.focal * side * placed[..., 1] * nearness + side / 2, nearness), -1
     )  # fmt: skip
     faces = like(surface.faces, pose.joints)
-    pixel, face, weights = rasterise(screen[:, faces], side, side)
-    frame, face = face // len(surface.faces), face % len(surface.faces)
-    part = like(surface.part, placed)[face]
-    depth = 1 / _mix(nearness.reshape(-1, 1), faces[face] + (frame * placed.shape[1])[:, None], weights)[:, 0]
+    corners = screen[:, faces]
+    pixel, triangle, near = rasterise(corners, side, side)
+    depth = 1 / near
+    part = like(surface.part, placed)[triangle % len(surface.faces)]
     shade = _occlusion(pixel, depth, float(scene.neck[2]) + BEHIND, len(placed), side)
     kept, merged = _thin_out(pixel, depth, part, len(placed), side)
-    face, frame, weights, part = face[kept], frame[kept], weights[kept], part[kept]
+    pixel, triangle, part = pixel[kept], triangle[kept], part[kept]
+    frame, face = triangle // len(surface.faces), triangle % len(surface.faces)
+    column, row = real(pixel % side, placed), real(pixel % (side * side) // side, placed)
+    weights = corner_weights(corners.reshape(-1, 3, 3)[triangle], column, row)
     normal = unit(_mix(normals.reshape(-1, 3), faces[face] + (frame * placed.shape[1])[:, None], weights))
     fixed = xp.concatenate((like(surface.albedo, placed), like(surface.paint, placed)), -1)
     colours = _mix(fixed, faces[face], weights)
     albedo = paint(surface.signer, colours[:, :3], colours[:, 3:], part, frame, expression)
-    light = _light(scene, _sight(scene, pixel[kept], side, normal), normal, albedo, part, shade[kept])
+    light = _light(scene, _sight(scene, column, row, side), normal, albedo, part, shade[kept])
     picture = (backdrop + (placed[:, :1, :1, None] * 0)).reshape(-1, 3)
-    picture[pixel[kept]] = light
+    picture[pixel] = light
     for step in (1, side, side + 1):
-        picture[pixel[kept][merged] + step] = light[merged]
+        picture[pixel[merged] + step] = light[merged]
     picture = picture.reshape(len(placed), side, side, 3)
     total = picture[:, ::2, ::2] + picture[:, 1::2, ::2] + picture[:, ::2, 1::2] + picture[:, 1::2, 1::2]
     return clip(total * 0.25, 0, 1) ** (1 / GAMMA)
@@ -207,17 +202,15 @@ def _thin_out(pixel: Array, depth: Array, part: Array, frames: int, side: int) -
 
     Where the four samples of a pixel lie on one smooth part at about one depth, the first is shaded for all four.
     """
-    xp = namespace(depth)
-    field = xp.stack((real(part, depth), depth), -1)
-    grid = depth[:1].repeat(frames * side * side * 2).reshape(-1, 2) * 0 - 1
-    grid[pixel] = field
-    quads = grid.reshape(frames, side // 2, 2, side // 2, 2, 2)
-    first = quads[:, :, :1, :, :1]
-    alike = (quads[..., 0] == first[..., 0]) & (abs(quads[..., 1] - first[..., 1]) < SAME_DEPTH)
-    alike = alike[:, :, 0, :, 0] & alike[:, :, 0, :, 1] & alike[:, :, 1, :, 0] & alike[:, :, 1, :, 1]
-    name = first[:, :, 0, :, 0, 0]
-    smooth = (name == PART["skin"]) | (name == PART["hand"]) | (name == PART["hair"])
-    whole = (alike & (smooth | (name == PART["top"]) | (name == PART["trousers"]))).reshape(-1)
+    grid = depth[:1].repeat(frames * side * side) * 0 - 1e3
+    grid[pixel] = depth + 100 * real(part, depth)  # parts stand a hundred metres apart
+    quads = grid.reshape(frames, side // 2, 2, side // 2, 2)
+    first = quads[:, :, 0, :, 0]
+    alike = first > 0
+    for i, j in ((0, 1), (1, 0), (1, 1)):
+        alike = alike & (abs(quads[:, :, i, :, j] - first) < SAME_DEPTH)
+    part_of = integer(first) // 100
+    whole = (alike & (part_of != PART["face"]) & (part_of != PART["nail"])).reshape(-1)
     half = side // 2
     row, column = pixel % (side * side) // side, pixel % side
     member = whole[(pixel // (side * side) * half + row // 2) * half + column // 2]
@@ -227,12 +220,11 @@ def _thin_out(pixel: Array, depth: Array, part: Array, frames: int, side: int) -
     return kept, merged
 
 
-def _sight(scene: Scene, pixel: Array, side: int, like_: Array) -> Array:
+def _sight(scene: Scene, column: Array, row: Array, side: int) -> Array:
     """(N, 3) unit vectors from the camera to each sample."""
-    xp = namespace(like_)
+    xp = namespace(column)
     scale = 1 / (scene.focal * side)
-    x = (real(pixel % side, like_) + 0.5 - side / 2) * scale
-    y = (real(pixel % (side * side) // side, like_) + 0.5 - side / 2) * scale
+    x, y = (column + 0.5 - side / 2) * scale, (row + 0.5 - side / 2) * scale
     return unit(xp.stack((x, y, x * 0 + 1), -1))
 
 

@@ -165,7 +165,7 @@ def _between(joints: Array, start: str, end: str) -> Array:
 
 
 def _arm_frames(side: Side, body: Array, hand: Array, collar: Array) -> list[tuple[Array, Array]]:
-    """(along, across) of an arm's bones, in the order of BONES; `collar` (B, 3) points from the neck to the shoulder."""
+    """(along, across) of an arm's bones, as in BONES; `collar` (B, 3) points from the neck to the shoulder."""
     xp, start, outward = namespace(body), (0 if side == "right" else 6), (-1 if side == "right" else 1)
     clavicle = turns(root_frame(body), "zy", body[..., start : start + 2])
     upper = turns(clavicle, "zxy", body[..., start + 2 : start + 5])

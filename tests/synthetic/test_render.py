@@ -7,7 +7,7 @@ import torch
 from signrep_core.skeleton import HANDS
 from signrep_core.synthetic.anatomy import build_surface
 from signrep_core.synthetic.perform import perform
-from signrep_core.synthetic.render import SUPERSAMPLE, Expression, backdrop, rasterise, render
+from signrep_core.synthetic.render import SUPERSAMPLE, Expression, backdrop, corner_weights, rasterise, render
 from signrep_core.synthetic.signer import make_scene, make_signer, project
 from signrep_core.synthetic.surface import pose_signer
 
@@ -23,16 +23,16 @@ def triangles(*corners):
 
 
 def covered(corners, side=8):
-    pixel, face, weights = rasterise(corners, side, side)
-    return {(int(p) % side, int(p) // side): int(f) for p, f in zip(pixel, face, strict=True)}, weights
+    pixel, face, nearness = rasterise(corners, side, side)
+    return {(int(p) % side, int(p) // side): int(f) for p, f in zip(pixel, face, strict=True)}, nearness
 
 
 def test_a_triangle_covers_the_pixels_whose_middles_it_contains():
     # facing the camera is clockwise on the screen (y down): (1,1) (1,5) (5,1)
-    found, weights = covered(triangles(corner(1, 1), corner(1, 5), corner(5, 1)))
+    found, nearness = covered(triangles(corner(1, 1), corner(1, 5), corner(5, 1)))
     expected = {(x, y) for x in range(8) for y in range(8) if x + 0.5 > 1 and y + 0.5 > 1 and x + y + 1 < 6}
     assert set(found) == expected
-    assert weights.sum(1) == pytest.approx(np.ones(len(expected)))
+    assert nearness == pytest.approx(np.full(len(expected), 0.5))
 
 
 def test_a_triangle_that_faces_away_is_not_seen():
@@ -58,12 +58,14 @@ def test_two_triangles_of_a_square_cover_it_once_without_a_gap():
 def test_weights_are_true_in_perspective():
     # from depth 1 at the left edge to depth 3 at the right corner
     corners = triangles(corner(0, 0, 1.0), corner(0, 8, 1.0), corner(8, 4, 3.0))
-    pixel, _, weights = rasterise(corners, 8, 8)
-    at = {(int(p) % 8, int(p) // 8): w for p, w in zip(pixel, weights, strict=True)}
-    x = 3.5  # the middle of pixel column 3
-    share = x / 8
+    share = 3.5 / 8  # of the way, at the middle of pixel column 3
     expected = (share / 3) / (share / 3 + (1 - share))
-    assert at[(3, 4)][2] == pytest.approx(expected, rel=1e-9)
+    weights = corner_weights(corners[0], np.array([3.0]), np.array([4.0]))
+    assert weights[0, 2] == pytest.approx(expected, rel=1e-9)
+    assert weights.sum() == pytest.approx(1)
+    pixel, _, nearness = rasterise(corners, 8, 8)
+    at = {(int(p) % 8, int(p) // 8): q for p, q in zip(pixel, nearness, strict=True)}
+    assert at[(3, 4)] == pytest.approx(1 - share + share / 3)
 
 
 @pytest.fixture(scope="module")
