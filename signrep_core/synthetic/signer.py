@@ -210,7 +210,7 @@ def _body_offsets(rng: np.random.Generator, upper_arm: float, breadth: float, fa
     clavicle = 0.565 + 0.07 * breadth + rng.uniform(-0.02, 0.02)
     forearm = 0.905 + rng.uniform(-0.03, 0.03)
     hip = 0.375 + rng.uniform(-0.015, 0.015)
-    spine = 0.83 + rng.uniform(-0.03, 0.03)
+    spine = 0.855 + rng.uniform(-0.03, 0.03)
     return np.array([
         upper_arm, clavicle, forearm, neck_nose, hip, spine, *ear, *mouth,
         face.eye_half_width / upper_arm, eye[0], -eye[1], eye[2],

@@ -276,8 +276,8 @@ def _signs() -> tuple[Sign, ...]:
         S("YES", "yes", "answer", "fist", "neutral", "up+0.3forward", "forward", "nod"),
         S("NO", "no", "answer", "point", "neutral", "up", "forward", "wave"),
         # people
-        S("MOTHER", "mother", "person", "five", "chin", "up+0.4in", "in+0.2back", "tap", "thumb"),
-        S("FATHER", "father", "person", "five", "forehead", "up+0.4in", "in+0.2back", "tap", "thumb"),
+        S("MOTHER", "mother", "person", "five", "chin", "up+0.4in", "in+0.8forward", "tap", "thumb"),
+        S("FATHER", "father", "person", "five", "forehead", "up+0.4in", "in+0.8forward", "tap", "thumb"),
         S("CHILD", "child", "person", "flat", "low", "forward+0.3out", "down", "pat"),
         S("FRIEND", "friend", "person", "hook", "meet", "in+0.5up", "down+0.5in", "tap", "palm", "both"),
         S("DOCTOR", "doctor", "person", "bent", "wrist", "down+0.5in", "down+0.6back", "pat", "tips", "base"),

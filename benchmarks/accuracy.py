@@ -1,0 +1,54 @@
+"""Accuracy of every stage from video to activity, on synthetic signers whose true joints are known."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from signrep_core.body.bones import BoneHistogram
+from signrep_core.body.kinematics import forward_kinematics, solve_angles
+from signrep_core.body.priors import activity
+from signrep_core.pose.shard import extract_shard
+from signrep_core.sources.probe import probe_shard
+from signrep_core.store.schemas import ACTIVITY, ANGLES, POSE
+from signrep_core.store.tables import TableWriter, read_videos
+from signrep_core.synthetic.accuracy import Accuracy, measure_shard
+from signrep_core.synthetic.corpus import Performance, plan_corpus, render_videos, sheet_rows, write_truth
+
+PROCESSES = 2
+
+
+def rows(signers: int = 4, glosses: int = 4, size: int = 320) -> list[tuple[str, str]]:
+    """(what, figure with unit) of a small corpus; detection 16 videos, about a minute and a half on two cores."""
+    plan = plan_corpus(signers=signers, glosses=glosses, takes=1, seed=0, size=size)
+    with tempfile.TemporaryDirectory() as folder:
+        accuracy, bones = measure(plan, Path(folder))
+    return accuracy.rows(bones)
+
+
+def measure(plan: list[Performance], folder: Path) -> tuple[Accuracy, tuple[np.ndarray, np.ndarray]]:
+    """Run the stages over rendered performances; also gives the corpus's median bones."""
+    render_videos(plan, folder / "videos", processes=PROCESSES)
+    write_truth(plan, folder / "truth.parquet")
+    account = probe_shard(sheet_rows(plan, folder / "videos"), target_fps=25.0, threads=PROCESSES)
+    extract_shard(account, folder / "pose.parquet", min_shoulder_px=24, threads=PROCESSES)
+    histogram = BoneHistogram()
+    for _, video in read_videos(folder / "pose.parquet", POSE):
+        histogram.add(video["landmarks"], video["confidence"])
+    medians = histogram.medians()
+    bones = (np.float64(medians["body_offsets"]), np.float64(medians["hand_offsets"]))
+    with (
+        TableWriter(folder / "angles.parquet", ANGLES) as angles,
+        TableWriter(folder / "activity.parquet", ACTIVITY) as labels,
+    ):
+        for _, video in read_videos(folder / "pose.parquet", POSE):
+            keys = {key: video[key] for key in ("video_id", "frame", "time_s")}
+            solution = solve_angles(video["landmarks"], video["confidence"])
+            angles.write({**keys, **solution.columns()})
+            keypoints = forward_kinematics(solution.body_angles, solution.right_angles, solution.left_angles, *bones)
+            right, left = activity(keypoints, video["confidence"])
+            labels.write({**keys, "right_active": right, "left_active": left})
+    accuracy = Accuracy()
+    paths = {name: folder / f"{name}.parquet" for name in ("truth", "pose", "angles", "activity")}
+    measure_shard(accuracy, **paths)
+    return accuracy, bones
