@@ -1,4 +1,4 @@
-"""Accuracy against the truth: nothing lost with perfect stages, each error in its row, loose bounds for the real ones."""
+"""Accuracy: nothing lost with perfect stages, each error in its own row, loose bounds for the real stages."""
 
 import numpy as np
 import pytest
