@@ -278,7 +278,7 @@ def _signs() -> tuple[Sign, ...]:
         # people
         S("MOTHER", "mother", "person", "five", "chin", "up+0.4in", "in+0.8forward", "tap", "thumb"),
         S("FATHER", "father", "person", "five", "forehead", "up+0.4in", "in+0.8forward", "tap", "thumb"),
-        S("CHILD", "child", "person", "flat", "low", "forward+0.3out", "down", "pat"),
+        S("CHILD", "child", "person", "flat", "low", "out+0.8forward+0.3up", "down+0.6forward", "pat"),
         S("FRIEND", "friend", "person", "hook", "meet", "in+0.5up", "down+0.5in", "tap", "palm", "both"),
         S("DOCTOR", "doctor", "person", "bent", "wrist", "down+0.5in", "down+0.6back", "pat", "tips", "base"),
         S("TEACHER", "teacher", "person", "bunch", "temple", "up+in", "in+0.4forward", "leave", "index", "both"),
@@ -292,7 +292,7 @@ def _signs() -> tuple[Sign, ...]:
         S("MORNING", "in the morning", "time", "flat", "low", "forward+0.4in", "up", "up"),
         S("NIGHT", "at night", "time", "bent", "wrist", "forward+0.4in", "down", "tap once", "palm", "base"),
         # verbs
-        S("WANT", "want", "verb", "claw", "low", "forward+0.3up", "up", "back", "palm", "both"),
+        S("WANT", "want", "verb", "claw", "low", "up+0.9forward", "up+0.7back", "back", "palm", "both"),
         S("LIKE", "like", "verb", "middle", "heart", "in+0.4up", "back", "leave", "middle", end_shape="pick"),
         S("SEE", "see", "verb", "vee", "eyes", "up+0.3in", "back", "leave", "tips"),
         S("EAT", "eat", "verb", "bunch", "mouth", "back+up+0.5in", "back+0.5down", "tap", "index"),
