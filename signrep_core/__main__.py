@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.add_argument("--seed", type=int, default=0, help="the same seed gives the same corpus (default: 0)")
     synthesize.add_argument("--kind", choices=("isolated", "pretraining", "sentences"), default="isolated")
     synthesize.add_argument("--processes", type=int, default=2, help="videos rendered at a time (default: 2)")
+    synthesize.add_argument("--device", help="torch device to render on in batches, for example cuda (default: numpy)")
     synthesize.add_argument("--out", type=Path, required=True, help="folder for videos.tsv, videos/ and truth.parquet")
     synthesize.set_defaults(run=_synthesize)
 
@@ -106,6 +107,7 @@ def _synthesize(options: argparse.Namespace) -> None:
         size=options.size,
         kind=options.kind,
         processes=options.processes,
+        device=options.device,
     )
 
 

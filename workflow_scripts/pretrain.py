@@ -11,8 +11,8 @@ from signrep_core.config import Pretrain
 from signrep_core.train.pretrain import PretrainSettings, pretrain
 
 _job.start(snakemake)
-torch.set_num_threads(snakemake.threads)
 config = Pretrain(**snakemake.params.pretrain)
+torch.set_num_threads(max(1, snakemake.threads - config.workers))  # the loader's processes have the others
 result = pretrain(
     Path(snakemake.input.index).parent,
     Path(snakemake.output.weights).parent,
