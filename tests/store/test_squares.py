@@ -140,5 +140,5 @@ def test_the_square_follows_the_person_in_place_and_size(size: float, x: float, 
 def test_a_hand_that_hangs_below_the_hips_does_not_draw_the_square_down() -> None:
     xy, confidence = person()
     xy[:, 19:40] = (270, 450)  # shoulders at y = 200, 100 wide: the hips are at 340
-    x0, y0, side = torso_square(xy, confidence, margin=0)
+    _, y0, side = torso_square(xy, confidence, margin=0)
     assert (y0, side) == (105, 235)  # from the crown to the hips
