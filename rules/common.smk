@@ -1,7 +1,8 @@
 """What the rules share: the checked configuration, the sheet cut into shards, and the few functions of the workflow."""
 
-import os
+import json
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -9,6 +10,7 @@ from signrep_core.config import load_config
 from signrep_core.errors import SignRepError
 from signrep_core.sources.sheet import cut_shards, read_sheet, shard_digest
 from signrep_core.store import schemas
+from signrep_core.summary import format_retrieval
 
 
 def plan_sheet():
@@ -64,8 +66,21 @@ STAGE_FILES = [all_shards(f"<results>/{stage}/{{shard}}.parquet") for stage in S
 
 
 def show_summary():
-    """Print the summary table where a run has made or kept it."""
-    path = f"{CONFIG.results}/summary.txt"
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            sys.stderr.write(f"\n{file.read()}")
+    """Print what became of the videos, the metrics, and where the pictures are, as far as they are there."""
+    results, run = Path(CONFIG.results), CONFIG.pretrain.run
+    lines = []
+    if (results / "summary.txt").exists():
+        lines.append((results / "summary.txt").read_text(encoding="utf-8"))
+    for dataset in DATASETS:
+        metrics = results / "retrieval" / run / f"{dataset}.json"
+        if metrics.exists():
+            lines.append(
+                format_retrieval(
+                    dataset, json.loads(metrics.read_text(encoding="utf-8"))
+                )
+            )
+            lines.append(f"metrics: {metrics}")
+            lines.append(
+                f"picture: {results / 'figures' / f'retrieval_{run}_{dataset}.png'}"
+            )
+    sys.stderr.write("\n" + "\n".join(lines) + "\n")

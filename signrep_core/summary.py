@@ -82,6 +82,16 @@ def format_summary(figures: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def format_retrieval(dataset: str, result: dict[str, Any]) -> str:
+    """One line on a data set's retrieval: its metrics, each beside what chance gives."""
+    if result["metrics"] is None:
+        return f"retrieval of {dataset}: no labelled query has its gloss in the gallery; see the nearest neighbours"
+    values = ", ".join(
+        f"{name} {value:.1f} ({result['chance'][name]:.1f})" for name, value in result["metrics"].items()
+    )
+    return f"retrieval of {dataset} (by chance): {values}"
+
+
 def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:
     """Frames that were looked through, per second of the jobs and per second of their processors."""
     timings = [pd.read_csv(path, sep="\t", na_values="-").iloc[-1].fillna(0) for path in benchmarks]

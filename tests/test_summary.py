@@ -7,7 +7,7 @@ from signrep_core.sources.sheet import Row
 from signrep_core.store.accounts import new_account, settle
 from signrep_core.store.schemas import POSE, SEQUENCES, VIDEOS
 from signrep_core.store.tables import write_table
-from signrep_core.summary import format_summary, summarize
+from signrep_core.summary import format_retrieval, format_summary, summarize
 
 
 @pytest.fixture
@@ -61,3 +61,9 @@ def test_the_table_explains_each_reason(figures):
     text = format_summary(figures)
     assert "no_signer" in text
     assert "no person was found in any frame" in text
+
+
+def test_retrieval_is_told_beside_chance():
+    result = {"metrics": {"R@1": 50.0, "MRR": 75.0}, "chance": {"R@1": 20.0, "MRR": 45.67}}
+    assert format_retrieval("mine", result) == "retrieval of mine (by chance): R@1 50.0 (20.0), MRR 75.0 (45.7)"
+    assert "no labelled query" in format_retrieval("mine", {"metrics": None})

@@ -1,0 +1,50 @@
+"""The embedded demo: without a sheet the workflow renders procedural signers and goes on as with real videos."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from tests.workflow.conftest import Finished, planned_rules, snakemake
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    results = tmp_path_factory.mktemp("demo") / "results"
+    run = Finished(results / "synthetic/videos.tsv", results)
+    run.config = ["--config", f"results={results}", "synthetic={signers: 3, glosses: 2, size: 256}"]
+    done = snakemake(*run.config)
+    assert done.returncode == 0, done.stdout[-8000:]
+    return run
+
+
+def test_every_rendered_signer_is_in_the_shards(demo: Finished):
+    account = pd.read_parquet(demo.results / "videos/00000.parquet")
+    assert len(account) == 6
+    assert (account.status == "ok").all()
+    assert sorted(account.split.unique()) == ["test", "train", "val"]
+    sequences = pd.read_parquet(demo.results / "shards/index.parquet")
+    assert list(sequences.video_id) == list(account.video_id)
+
+
+def test_the_truth_has_the_frames_that_pose_saw(demo: Finished):
+    truth = pd.read_parquet(demo.results / "synthetic/truth/00000.parquet", columns=["video_id", "frame"])
+    pose = pd.read_parquet(demo.results / "pose/00000.parquet", columns=["video_id", "frame"])
+    pd.testing.assert_frame_equal(truth, pose)
+
+
+def test_retrieval_by_an_unseen_signer_is_measured_beside_chance(demo: Finished):
+    result = json.loads((demo.results / "retrieval/test/synthetic.json").read_text())
+    assert result["counts"] == {
+        "gallery_videos": 2, "query_videos": 2, "glosses": 2, "queries_without_gallery_gloss": 0
+    }  # fmt: skip
+    assert result["chance"]["R@1"] == 50
+    assert 0 <= result["metrics"]["R@1"] <= 100
+
+
+def test_a_finished_demo_has_nothing_to_do(demo: Finished):
+    assert planned_rules(*demo.config) == {}
+
+
+def test_another_seed_renders_other_people(demo: Finished):
+    assert "synthesize" in planned_rules(*demo.config, "seed=1")
