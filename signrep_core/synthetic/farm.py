@@ -1,5 +1,7 @@
 """Renders videos in child processes: `python -m signrep_core.synthetic.farm` renders what comes on standard input.
 
+Each child has one thread, also where there is only one: sums over several threads differ in their last bits, and the
+same performance shall give the same video.
 Plain child processes and not `multiprocessing`, which would run the caller's main script (a Snakemake script) anew in
 each. One JSON value a line: a performance and its path go in, the number of frames or an error comes out.
 """
@@ -24,11 +26,9 @@ def render_all(tasks: Sequence[tuple[Performance, Path]], processes: int, device
     Raises:
         SignRepError: a video cannot be rendered; names it.
     """
-    if processes <= 1 or len(tasks) <= 1:
-        for performance, path in tasks:
-            yield render_video(performance, path, device)
+    if not tasks:
         return
-    count = min(processes, len(tasks))
+    count = min(max(processes, 1), len(tasks))
     workers = [_start_worker() for _ in range(count)]
     free: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
     for worker in workers:
