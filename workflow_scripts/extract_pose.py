@@ -2,7 +2,8 @@
 
 import _job
 
-from signrep_core.pose.shard import extract_shard, settle
+from signrep_core.pose.shard import extract_shard
+from signrep_core.store.accounts import settle
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
 
@@ -18,4 +19,5 @@ outcomes = extract_shard(
     threads=snakemake.threads,
     provenance=provenance,
 )
-write_table(snakemake.output.account, VIDEOS, settle(account, outcomes), provenance)
+rejected = {outcome.video_id: outcome.settled for outcome in outcomes if outcome.settled}
+write_table(snakemake.output.account, VIDEOS, settle(account, rejected), provenance)

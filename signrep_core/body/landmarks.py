@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from signrep_core.skeleton import ARMS, BODY, HANDS, N_JOINTS, SIDES
+from signrep_core.skeleton import ARMS, BODY, HANDS, MIN_CONFIDENCE, N_JOINTS, SIDES
 
 Floats = NDArray[np.floating]
 
-MIN_CONFIDENCE: Final = 0.5  # below it a joint counts as missing (supplement A8)
 SCALE_WINDOW: Final = 125  # frames of the running median of metres per pixel: 5 s at 25 fps
 SCALE_JOINTS: Final = (0, 3, 6, 7, 8, 15, 16)  # shoulders, hips, nose, ears: wide and far from the moving hands
 SHOULDERS: Final = (0, 3)

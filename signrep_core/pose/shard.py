@@ -26,6 +26,7 @@ import numpy as np
 
 from signrep_core.errors import SignRepError
 from signrep_core.progress import Progress
+from signrep_core.store.accounts import Outcome
 from signrep_core.store.files import file_digest
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, TableWriter, read_groups
@@ -43,7 +44,7 @@ _WHEEL_MODELS = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PoseOutcome:
     """What became of one video: `reason` is a key of errors.REASONS, empty where its rows were written."""
 
     video_id: str
@@ -53,9 +54,9 @@ class Outcome:
     present: int = 0
 
     @property
-    def status(self) -> str:
-        """ok or rejected."""
-        return "rejected" if self.reason else "ok"
+    def settled(self) -> Outcome | None:
+        """What the account is to say of the video; None while it stays ok."""
+        return Outcome("rejected", self.reason, self.detail) if self.reason else None
 
 
 def extract_shard(
@@ -68,7 +69,7 @@ def extract_shard(
     threads: int = 1,
     provenance: Mapping[str, str] | None = None,
     worker: Sequence[str] = WORKER,
-) -> list[Outcome]:
+) -> list[PoseOutcome]:
     """Extract the pose of a shard's videos (those with status ok) into one table of schemas.POSE.
 
     Args:
@@ -90,7 +91,7 @@ def extract_shard(
     out_path.parent.mkdir(parents=True, exist_ok=True)
     for left_by_a_kill in out_path.parent.glob(f".{out_path.stem}.parts.*"):
         shutil.rmtree(left_by_a_kill, ignore_errors=True)
-    outcomes: list[Outcome] = []
+    outcomes: list[PoseOutcome] = []
     with (
         tempfile.TemporaryDirectory(prefix=f".{out_path.stem}.parts.", dir=out_path.parent) as parts,
         TableWriter(out_path, POSE, {**describe_backend(model), **(provenance or {})}) as writer,
@@ -107,18 +108,6 @@ def extract_shard(
             part.unlink(missing_ok=True)
             progress.advance(0, note=f"{i + 1}/{len(tasks)} videos")
     return outcomes
-
-
-def settle(account: Columns, outcomes: Sequence[Outcome]) -> Columns:
-    """The account with the rejected videos' status, reason and detail; rows that were settled before stay."""
-    settled = {name: list(account[name]) for name in ("status", "reason", "detail")}
-    by_id = {outcome.video_id: outcome for outcome in outcomes}
-    for i, video_id in enumerate(account["video_id"]):
-        outcome = by_id.get(video_id)
-        if outcome is not None and outcome.reason:
-            settled["status"][i], settled["reason"][i] = outcome.status, outcome.reason
-            settled["detail"][i] = outcome.detail
-    return {**account, **settled}
 
 
 def describe_backend(model: str) -> dict[str, str]:
@@ -185,7 +174,7 @@ def _run_tasks(
     command: Sequence[str],
     threads: int,
     progress: Progress,
-) -> Iterator[Outcome]:
+) -> Iterator[PoseOutcome]:
     """Outcomes in the tasks' order; the longest videos are begun first, so that none is left over at the end."""
     count = max(min(threads, len(tasks)), 1)
     workers = [_Worker(command) for _ in range(count)]
@@ -193,7 +182,7 @@ def _run_tasks(
     for worker in workers:
         idle.put(worker)
 
-    def run(number: int) -> Outcome:
+    def run(number: int) -> PoseOutcome:
         worker, counted = idle.get(), 0
 
         def on_frames(frames: int) -> None:
@@ -212,7 +201,7 @@ def _run_tasks(
     pool = ThreadPoolExecutor(count)
     try:
         longest_first = sorted(range(len(tasks)), key=lambda i: -expected[i])
-        futures: dict[int, Future[Outcome]] = {i: pool.submit(run, i) for i in longest_first}
+        futures: dict[int, Future[PoseOutcome]] = {i: pool.submit(run, i) for i in longest_first}
         for i in range(len(tasks)):
             yield futures.pop(i).result()
     finally:
@@ -230,7 +219,7 @@ class _Worker:
         self._process: subprocess.Popen[str] | None = None
         self._ended = False
 
-    def run(self, task: dict[str, Any], on_frames: Callable[[int], None]) -> Outcome:
+    def run(self, task: dict[str, Any], on_frames: Callable[[int], None]) -> PoseOutcome:
         """Do a task; a worker that dies of it makes it a `pose_failed`."""
         if self._ended:
             raise SignRepError("extract_pose was ended")
@@ -246,8 +235,8 @@ class _Worker:
         for message in self._messages():
             on_frames(message.get("frames", 0))
             if "done" in message:
-                return Outcome(task["video_id"], **message["done"])
-        return Outcome(task["video_id"], "pose_failed", f"the pose process {self._bury()} in this video")
+                return PoseOutcome(task["video_id"], **message["done"])
+        return PoseOutcome(task["video_id"], "pose_failed", f"the pose process {self._bury()} in this video")
 
     def end(self) -> None:
         """End the process, whatever it is doing."""

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.errors import ShardError, VideoError
+from signrep_core.skeleton import MIN_CONFIDENCE
 from signrep_core.store.accounts import Outcome
 from signrep_core.store.encode import Encoder, EncoderSettings, join_pieces
 from signrep_core.store.files import atomic_path
 from signrep_core.store.schemas import POSE
-from signrep_core.store.squares import CONFIDENT, signer_runs, torso_square
+from signrep_core.store.squares import signer_runs, torso_square
 from signrep_core.store.tables import Columns, read_videos
 from signrep_core.store.video import Frame, read_frames
 
@@ -161,7 +162,7 @@ def _plan_cuts(
 def _plan_video(video: str, rows: Columns, margin: float, min_frames: int, max_gap: int) -> list[Cut] | VideoError:
     if not np.array_equal(rows["frame"], np.arange(len(rows["frame"]))):
         raise ShardError(f"pose of {video!r}: frames must count from 0 without gaps; rerun the stage extract_pose")
-    seen = (rows["confidence"] >= CONFIDENT) & np.isfinite(rows["image_xy"]).all(-1)
+    seen = (rows["confidence"] >= MIN_CONFIDENCE) & np.isfinite(rows["image_xy"]).all(-1)
     present = rows["present"] & seen.any(1)
     if not present.any():
         return VideoError("no_signer", f"none of {len(present)} frames shows a signer")

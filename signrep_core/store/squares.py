@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.skeleton import BODY_JOINTS, HANDS
+from signrep_core.skeleton import BODY_JOINTS, HANDS, MIN_CONFIDENCE
 
-CONFIDENT = 0.5  # below, a joint counts as not seen (A8)
 SHOULDERS = (0, 3)
 NOSE = 8
 HEAD = tuple(range(8, len(BODY_JOINTS)))
@@ -59,7 +58,7 @@ def torso_square(image_xy: Any, confidence: Any, margin: float = 0.1) -> tuple[f
         ValueError: no joint is seen in any frame.
     """
     xy = np.asarray(image_xy, np.float64)
-    seen = (np.asarray(confidence) >= CONFIDENT) & np.isfinite(xy).all(-1)
+    seen = (np.asarray(confidence) >= MIN_CONFIDENCE) & np.isfinite(xy).all(-1)
     xy = np.where(seen[..., None], xy, np.nan)
     framed = seen[:, SHOULDERS].all(1)
     low, high = _torso_extent(xy[framed]) if framed.any() else _any_extent(xy[seen.any(1)])

@@ -1,16 +1,10 @@
 """The few array functions that numpy and torch name differently, so that the renderer is written once for both."""
 
-import sys
 from typing import Any
 
 import numpy as np
 
-Array = Any  # numpy.ndarray or torch.Tensor
-
-
-def namespace(array: Array) -> Any:
-    """The module that the array comes from: numpy, or torch (which is not imported here)."""
-    return np if isinstance(array, np.ndarray | np.generic) else sys.modules["torch"]
+from signrep_core.body.arrays import Array, namespace
 
 
 def like(values: Any, array: Array) -> Array:

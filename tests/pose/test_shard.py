@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from signrep_core.errors import SignRepError
-from signrep_core.pose.shard import Outcome, describe_backend, extract_shard, settle
+from signrep_core.pose.shard import PoseOutcome, describe_backend, extract_shard
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, read_table, read_videos
 
@@ -30,7 +30,7 @@ def account(*paths: str, **status: str) -> Columns:
     }
 
 
-def extract(tmp_path: Path, videos: Columns, threads: int = 2, model: str = "mediapipe") -> list[Outcome]:
+def extract(tmp_path: Path, videos: Columns, threads: int = 2, model: str = "mediapipe") -> list[PoseOutcome]:
     out = tmp_path / "00000.parquet"
     return extract_shard(
         videos, out, model=model, target_fps=25, min_shoulder_px=24, threads=threads, worker=FAKE_WORKER
@@ -92,13 +92,9 @@ def test_a_backend_that_cannot_start_fails_the_job_and_leaves_no_table(
     assert not (tmp_path / "00000.parquet").exists()
 
 
-def test_the_account_is_settled_with_what_became_of_the_videos() -> None:
-    videos = account("a", "b", "c", c="excluded")
-    settled = settle(videos, [Outcome("id-a", "", ""), Outcome("id-b", "no_signer", "nobody in 20 frames")])
-    assert settled["status"] == ["ok", "rejected", "excluded"]
-    assert settled["reason"] == ["", "no_signer", ""]
-    assert settled["detail"] == ["", "nobody in 20 frames", ""]
-    assert videos["status"] == ["ok", "ok", "excluded"], "the account given is left as it was"
+def test_a_video_without_a_signer_is_to_be_rejected_and_another_stays() -> None:
+    assert PoseOutcome("id-a", "", "").settled is None
+    assert PoseOutcome("id-b", "no_signer", "nobody").settled == ("rejected", "no_signer", "nobody")
 
 
 def test_the_backend_is_described_by_version_and_models(tmp_path: Path) -> None:
