@@ -10,6 +10,7 @@ import pandas as pd
 
 from signrep_core.errors import REASONS
 from signrep_core.skeleton import HANDS, MIN_CONFIDENCE
+from signrep_core.store.accounts import summarise
 from signrep_core.store.schemas import POSE, SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_groups, read_table
 
@@ -30,13 +31,13 @@ def summarize(
         pose_benchmarks: Snakemake's benchmark files of extract_pose (seconds and CPU seconds per job).
         target_fps: of the common timeline; None = native frames.
     """
+    endings = summarise(accounts)
     videos: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
+    for (status, _), count in endings.items():
+        videos[status] += count
     posed = 0.0
     for path in accounts:
-        account = read_table(path, VIDEOS, ["status", "reason", "duration_s", "n_frames"])
-        videos.update(account["status"])
-        reasons.update(reason for reason in account["reason"] if reason)
+        account = read_table(path, VIDEOS, ["reason", "duration_s", "n_frames"])
         frames = account["n_frames"] if target_fps is None else account["duration_s"] * target_fps
         posed += sum(n for n, reason in zip(frames, account["reason"], strict=True) if reason in POSED)
     n_sequences = n_frames = 0
@@ -51,7 +52,7 @@ def summarize(
         "in_shards": videos["ok"],
         "excluded": videos["excluded"],
         "rejected": videos["rejected"],
-        "reasons": {reason: reasons[reason] for reason in REASONS if reasons[reason]},
+        "reasons": {reason: count for (_, reason), count in endings.items() if reason},
         "sequences": n_sequences,
         "frames": n_frames,
         "hours": hours,
