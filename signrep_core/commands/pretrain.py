@@ -1,0 +1,40 @@
+"""`pretrain`: train on packed shards, or go on with a run that was stopped."""
+
+import argparse
+from pathlib import Path
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The command's arguments."""
+    parser = commands.add_parser(
+        "pretrain",
+        help="train on packed shards, or go on with a run that was stopped",
+        epilog="example: python -m signrep_core pretrain --shards shards --out pretrain/my_run "
+        "--configfile configs/youtube_sl_25.yaml",
+    )
+    parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--configfile", help="YAML with the sections that differ from the defaults")
+    parser.add_argument("--validation", type=Path, help="shards to select the weights on (default: --shards)")
+    parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
+    parser.add_argument(
+        "--nodes", type=int, default=1, help="machines that torchrun or srun started it on (default: 1)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train, or go on with a stopped run."""
+    from signrep_core.config import Config, load_config_file
+    from signrep_core.train.pretrain import PretrainSettings, pretrain
+
+    config = load_config_file(options.configfile) if options.configfile else Config()
+    pretrain(
+        options.shards,
+        options.out,
+        PretrainSettings.from_config(config.pretrain, config.seed),
+        workers=config.pretrain.workers,
+        devices=options.devices,
+        nodes=options.nodes,
+        validation=options.validation,
+    )
