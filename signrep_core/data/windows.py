@@ -186,6 +186,10 @@ class Batch:
     windows: list[str]  # which they are, for messages
     broken: list[str]  # what could not be read and was replaced
 
+    def __len__(self) -> int:
+        """Windows."""
+        return len(self.windows)
+
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device."""
         tensors = {name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors.items()}

@@ -8,7 +8,7 @@ import torch
 from signrep_core.errors import CheckpointError
 from signrep_core.store.files import atomic_path
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

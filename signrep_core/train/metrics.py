@@ -60,6 +60,10 @@ class Meter:
         self._clips += clips
         self._waited += waited
 
+    def mean(self, name: str) -> float:
+        """Mean of one value since the last report."""
+        return self.sums[name] / self.count
+
     def take(self) -> dict[str, float]:
         """Means since the last report, with clips per second and the share of time spent waiting for data."""
         passed = max(time.perf_counter() - self._started, 1e-9)
@@ -68,11 +72,11 @@ class Meter:
         self.__init__()  # type: ignore[misc]
         return values
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What a resume needs."""
         return {"sums": self.sums, "count": self.count}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self.sums, self.count = dict(state["sums"]), int(state["count"])
 

@@ -7,14 +7,11 @@ Legend: W windows of a batch (two of each video, side by side), w those of this 
 S style values.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -23,12 +20,11 @@ from signrep_core.body.targets import PRIORS, prior_targets
 from signrep_core.config import Pretrain
 from signrep_core.data.augment import augment, draw_augmentations
 from signrep_core.data.windows import TARGETS, Batch, WindowPairs, WindowReader
-from signrep_core.errors import TrainingError
 from signrep_core.model import losses
 from signrep_core.model.discriminator import accuracy, style_of
 from signrep_core.model.encoder import random_units
-from signrep_core.model.signrep import SignRep, SignRepOutput
-from signrep_core.train.metrics import Meter
+from signrep_core.model.signrep import SignRepOutput
+from signrep_core.train.loop import Run, as_numbers, seed_step, unwrapped, update
 from signrep_core.train.optimiser import learning_rate_at, set_learning_rate
 
 TERMS = (*PRIORS, "activity", "reconstruction", "variance", "covariance", "adversarial", "loss", "discriminator")
@@ -72,33 +68,27 @@ class PretrainSettings:
         return cls(**{**values, "splits": tuple(config.splits)}, seed=seed)
 
 
-@dataclass
-class Run:
-    """What a run consists of while it goes on."""
+@dataclass(kw_only=True)
+class PretrainRun(Run):
+    """What a pretraining consists of besides."""
 
-    fabric: Fabric
-    settings: PretrainSettings
-    identity: dict[str, Any]  # what must be the same for a run to go on
     dataset: WindowPairs
     open_validation: Callable[[], WindowReader]
     validation: Any  # index of the shards that the weights are selected on
-    signrep: SignRep  # the model itself; `model` is what Fabric wraps around it
-    model: Any
-    discriminator: Any
-    optimiser: Any
-    discriminator_optimiser: Any
-    folder: Path  # last/
-    step: int = 0  # steps done
-    best: float | None = None
-    broken: int = 0  # videos that could not be read
-    reconstruction: float = 0.0  # sum of the loss since the last validation
-    since_validation: int = 0
-    by_retrieval: bool = False
-    meter: Meter = field(default_factory=Meter)
+    by_retrieval: bool
+    discriminator: Any = None
+    discriminator_optimiser: Any = None
     last_z: Tensor = field(default_factory=lambda: torch.zeros(1, 1))
 
+    def parts(self) -> dict[str, Any]:
+        """What has a state of its own."""
+        return super().parts() | {
+            "discriminator": unwrapped(self.discriminator),
+            "discriminator_optimiser": self.discriminator_optimiser,
+        }
 
-def train_step(run: Run, batch: Batch) -> dict[str, float]:
+
+def train_step(run: PretrainRun, batch: Batch) -> dict[str, float]:
     """Forward, backward and update of encoder and discriminator; all terms as numbers.
 
     Raises:
@@ -117,45 +107,34 @@ def train_step(run: Run, batch: Batch) -> dict[str, float]:
         styles = _paired_styles(fabric, output.stage1, batch.videos, choice)
         terms["adversarial"] = _adversarial(run, output.features, *styles)
         terms["loss"] = terms["loss"] + settings.adversarial_weight * terms["adversarial"]
-    run.optimiser.zero_grad(set_to_none=True)
-    fabric.backward(terms["loss"])
-    norm = fabric.clip_gradients(run.model, run.optimiser, max_norm=settings.clip, error_if_nonfinite=False)
-    run.optimiser.step()
-    terms["grad_norm"] = torch.as_tensor(norm)
+    terms["grad_norm"] = update(run, terms["loss"])
     if styles is not None:
         terms |= _train_discriminator(run, output.features.detach(), *styles)
 
     run.last_z = output.features.detach()
     terms["std_z"] = run.last_z.std(0).mean()
-    numbers = torch.stack([term.detach().float() for term in terms.values()])
-    if fabric.world_size > 1:
-        numbers = fabric.all_reduce(numbers, reduce_op="mean")  # so that all ranks report, and stop at, the same
-    values = dict(zip(terms, numbers.tolist(), strict=True))
-    _check_finite(values, run.step, batch.windows)
-    return values | {"learning_rate": lr}
+    return as_numbers(run, terms, batch.windows) | {"learning_rate": lr}
 
 
-def _draw(run: Run, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+def _draw(run: PretrainRun, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Augmented video (w, 3, T, S, S), visible units (w, U), and chances (w, W) that choose the unmatched style.
 
     w are the windows of this rank, W those of all.
     """
     fabric, settings = run.fabric, run.settings
-    encoder, own = run.signrep.encoder, len(batch.windows)
+    encoder, own = run.network.encoder, len(batch.windows)
     total = own * fabric.world_size
     rows = slice(fabric.global_rank * own, (fabric.global_rank + 1) * own)
-    seed = int(np.random.SeedSequence((settings.seed, 2, run.step)).generate_state(1, np.uint64)[0]) >> 1
-    generator = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed + fabric.global_rank)  # drop path
+    generator = seed_step(run)
     visible = random_units(total, encoder.n_units, settings.mask_ratio, generator)[rows]
     draws = draw_augmentations(total, generator)[rows]
     choice = torch.rand(total, total, generator=generator)[rows]
     device = fabric.device
-    video = augment(batch.tensors["frames"], draws, run.signrep.config.encoder.image_size)
+    video = augment(batch.tensors["frames"], draws, run.network.config.encoder.image_size)
     return video, visible.to(device, non_blocking=True), choice.to(device, non_blocking=True)
 
 
-def _model_terms(run: Run, batch: Batch, output: SignRepOutput) -> dict[str, Tensor]:
+def _model_terms(run: PretrainRun, batch: Batch, output: SignRepOutput) -> dict[str, Tensor]:
     """Every loss of the model but the adversarial one; `loss` is their weighted sum."""
     settings = run.settings
     mean = partial(run.fabric.all_reduce, reduce_op="mean") if run.fabric.world_size > 1 else None
@@ -185,7 +164,7 @@ def _paired_styles(fabric: Fabric, stage1: Tensor, videos: Tensor, choice: Tenso
     return matched, _gather(fabric, own)[choice.masked_fill(same, -1).argmax(1)]
 
 
-def _adversarial(run: Run, z: Tensor, matched: Tensor, unmatched: Tensor) -> Tensor:
+def _adversarial(run: PretrainRun, z: Tensor, matched: Tensor, unmatched: Tensor) -> Tensor:
     """The encoder's adversarial loss; the discriminator is held still."""
     judge = unwrapped(run.discriminator)
     judge.requires_grad_(False)
@@ -194,7 +173,7 @@ def _adversarial(run: Run, z: Tensor, matched: Tensor, unmatched: Tensor) -> Ten
     return losses.adversarial_loss(*logits.chunk(2), judge.mean_matched.clone(), judge.mean_unmatched.clone())
 
 
-def _train_discriminator(run: Run, z: Tensor, matched: Tensor, unmatched: Tensor) -> dict[str, Tensor]:
+def _train_discriminator(run: PretrainRun, z: Tensor, matched: Tensor, unmatched: Tensor) -> dict[str, Tensor]:
     settings, fabric = run.settings, run.fabric
     lr = learning_rate_at(run.step, settings.discriminator_learning_rate, settings.warmup, settings.iterations)
     set_learning_rate(run.discriminator_optimiser, lr)
@@ -208,27 +187,6 @@ def _train_discriminator(run: Run, z: Tensor, matched: Tensor, unmatched: Tensor
     return {"discriminator": loss, "discriminator_accuracy": accuracy(on_matched, on_unmatched)}
 
 
-def _check_finite(values: dict[str, float], step: int, windows: list[str]) -> None:
-    wrong = [name for name, value in values.items() if not math.isfinite(value)]
-    if wrong:
-        raise TrainingError(
-            f"step {step}: {', '.join(wrong)} became {values[wrong[0]]}; the batch's windows: {'; '.join(windows)}; "
-            "look at these windows and their targets, or lower the learning rate; last/ holds the state before"
-        )
-
-
 def _gather(fabric: Fabric, x: Tensor, sync_grads: bool = False) -> Tensor:
     """The rows of all ranks, in the order of the ranks."""
     return x if fabric.world_size == 1 else fabric.all_gather(x, sync_grads=sync_grads).flatten(0, 1)
-
-
-def any_rank(fabric: Fabric, flag: bool) -> bool:
-    """Whether it is so on some rank."""
-    if fabric.world_size == 1:
-        return flag
-    return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum") > 0)
-
-
-def unwrapped(module: Any) -> Any:
-    """The module that Fabric (and DDP in it) wraps."""
-    return module.module

@@ -23,7 +23,7 @@ def test_a_broken_or_foreign_state_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"cannot be read .*delete the folder"):
         load_state(path)
     torch.save({"step": 3}, path)
-    with pytest.raises(CheckpointError, match=r"expected resume state of version 1, found None"):
+    with pytest.raises(CheckpointError, match=r"expected resume state of version 2, found None"):
         load_state(path)
 
 

@@ -44,7 +44,7 @@ def test_the_meter_averages_and_a_resumed_one_goes_on() -> None:
     meter = Meter()
     meter.add({"loss": 1.0}, clips=4, waited=0.0)
     resumed = Meter()
-    resumed.load_state(meter.state())
+    resumed.load_state_dict(meter.state_dict())
     resumed.add({"loss": 3.0}, clips=4, waited=0.0)
     values = resumed.take()
     assert values["loss"] == 2.0

@@ -16,7 +16,8 @@ from signrep_core.model.signrep import PRESETS
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.shards import ShardReader
 from signrep_core.train import pretrain as module
-from signrep_core.train.pretrain import PretrainResult, PretrainSettings, pretrain
+from signrep_core.train.loop import TrainResult
+from signrep_core.train.pretrain import PretrainSettings, pretrain
 from tests.store.conftest import build_shard
 
 PRESENT = {
@@ -37,7 +38,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PretrainResult]:
+def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainResult]:
     encoder = dataclasses.replace(PRESETS["tiny"].encoder, image_size=32, embed_dim=8, stages=(1, 1, 1, 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -51,13 +52,13 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def features(shards: Path, trained: PretrainResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def features(shards: Path, trained: TrainResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("features") / "features.parquet"
     assert extract_features(trained.weights, shards, out, workers=1, accelerator="cpu") == 3
     return out
 
 
-def test_training_on_packed_shards_finishes(trained: PretrainResult) -> None:
+def test_training_on_packed_shards_finishes(trained: TrainResult) -> None:
     assert trained.finished
     assert trained.weights.exists()
 

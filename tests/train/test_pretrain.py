@@ -19,7 +19,8 @@ from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.train import pretrain as module
 from signrep_core.train import step
 from signrep_core.train.checkpoint import load_state
-from signrep_core.train.pretrain import PretrainResult, PretrainSettings, pretrain
+from signrep_core.train.loop import TrainResult
+from signrep_core.train.pretrain import PretrainSettings, pretrain
 from tests.fake_reader import FakeReader
 
 MICRO = dataclasses.replace(
@@ -46,7 +47,7 @@ def _micro(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PRESETS", MappingProxyType({"tiny": MICRO}))
 
 
-def train(out: Path, settings: PretrainSettings = SETTINGS, reader: Any = FakeReader) -> PretrainResult:
+def train(out: Path, settings: PretrainSettings = SETTINGS, reader: Any = FakeReader) -> TrainResult:
     return pretrain(Path("shards"), out, settings, accelerator="cpu", open_reader=reader)
 
 
@@ -175,7 +176,7 @@ def test_a_finished_run_is_trained_afresh_when_asked_again(tmp_path: Path) -> No
 
 def test_a_loss_that_is_not_finite_stops_with_step_term_and_windows(tmp_path: Path) -> None:
     with pytest.raises(
-        TrainingError, match=r"step \d+: .*body_angles.* became (nan|inf).*windows: video0\d row \d+ frame"
+        TrainingError, match=r"step \d+: .*body_angles.* became (nan|inf).*the batch: video0\d row \d+ frame"
     ):
         train(tmp_path / "run", dataclasses.replace(SETTINGS, learning_rate=1e30, warmup=0))
 

@@ -1,0 +1,343 @@
+"""The loop that every training shares: steps, reports, selection of the best weights, resume, a clean end on SIGTERM.
+
+Method section 5 (A3). A kind of training (pretraining, recognition, ...) gives a `Run` of its own and three functions:
+a step, what a report adds, and a score of the weights. A run goes on bit for bit where it was killed: the state holds
+the run's parts and the step, and everything random follows from (seed, step).
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from signrep_core.errors import TrainingError
+from signrep_core.progress import Progress
+from signrep_core.store.files import atomic_path
+from signrep_core.train.checkpoint import load_state, save_state
+from signrep_core.train.metrics import Meter, MetricLog
+
+log = logging.getLogger(__name__)
+
+
+class Examples(Protocol):
+    """What the loop looks at of a batch; its length counts this rank's examples."""
+
+    broken: Sequence[str]  # what could not be read and was replaced
+
+    def __len__(self) -> int: ...
+
+
+class TrainResult(NamedTuple):
+    """How a run ended: `finished`, or stopped by SIGTERM with its state saved; `best` is the selected score."""
+
+    finished: bool
+    step: int
+    best: float | None
+    weights: Path
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What every training consists of while it goes on."""
+
+    kind: str  # of training, as the command is called
+    fabric: Fabric
+    settings: Any  # a frozen dataclass with seed, clip, validate_every, save_every, log_every
+    identity: dict[str, Any]  # what must be the same for a run to go on
+    iterations: int
+    folder: Path  # last/
+    columns: Sequence[str]  # of metrics.csv
+    selection: str  # what the best weights are selected by, for people
+    network: Any  # the module itself, with `save(path, notes)`; `model` is what Fabric wraps around it
+    model: Any = None
+    optimiser: Any = None
+    step: int = 0  # steps done
+    best: float | None = None
+    broken: int = 0  # examples that could not be read
+    meter: Meter = field(default_factory=Meter)  # since the last report
+    since_validation: Meter = field(default_factory=Meter)
+
+    def parts(self) -> dict[str, Any]:
+        """What has a state of its own."""
+        return {
+            "model": unwrapped(self.model),
+            "optimiser": self.optimiser,
+            "meter": self.meter,
+            "since_validation": self.since_validation,
+        }
+
+
+AnyRun = TypeVar("AnyRun", bound=Run)
+AnyExamples = TypeVar("AnyExamples", bound=Examples)
+Score = tuple[float, dict[str, float]]  # of the weights: what selects them (higher is better), and what to report
+
+
+def launch(
+    job: Callable[[Fabric], TrainResult], accelerator: str, devices: int | str, nodes: int, precision: str | None
+) -> TrainResult:
+    """Run a job on every device; arguments as Lightning Fabric takes them, precision None = bf16 on a GPU.
+
+    `job` must be a partial: Fabric looks into the arguments of what it launches and refuses frozen dataclasses.
+    """
+    launched = "WORLD_SIZE" in os.environ or "SLURM_NTASKS" in os.environ  # by torchrun or srun: Fabric joins them
+    gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="auto" if launched or devices in (1, "1") else "ddp_spawn",
+        precision=precision or ("bf16-mixed" if gpu else "32-true"),
+    )
+    return fabric.launch(job)
+
+
+def train(
+    run: AnyRun,
+    load: Callable[[range], Iterable[AnyExamples]],
+    train_step: Callable[[AnyRun, AnyExamples], dict[str, float]],
+    report: Callable[[AnyRun], dict[str, float]],
+    validate: Callable[[AnyRun], Score],
+) -> TrainResult:
+    """Train, or go on with, a run until it is finished or SIGTERM comes.
+
+    Args:
+        load: gives the batches of the given steps, in order.
+        train_step: forward, backward and update with one batch; all terms as numbers, `loss` among them.
+        report: what a row of metrics adds to the means of the terms.
+        validate: scores the weights, on the first rank only.
+
+    Raises:
+        TrainingError: the folder holds an unfinished run with other settings or data.
+        CheckpointError: its state cannot be read.
+    """
+    # Gathered gradients add up in the threads' order otherwise; on a GPU the price would be too high.
+    torch.use_deterministic_algorithms(run.fabric.device.type == "cpu")
+    _resume(run)
+    out = run.folder.parent
+    with (
+        _terminations() as stop,
+        _metrics(run) as metrics,
+        Progress(f"{run.kind} {out.name}", run.iterations - run.step, "steps") as progress,
+    ):
+        waiting = time.perf_counter()
+        for batch in load(range(run.step, run.iterations)):
+            waited = time.perf_counter() - waiting
+            terms = train_step(run, batch)
+            run.step += 1
+            _count(run, batch, terms, waited)
+            _report(run, metrics, report, validate)
+            progress.advance(1, note=f"loss {terms['loss']:.3f}")
+            stopping = any_rank(run.fabric, stop.is_set())
+            if stopping or run.step % run.settings.save_every == 0:
+                _save(run)
+            if stopping:
+                log.warning("stopped by SIGTERM after step %d; the same command goes on from there", run.step)
+                return TrainResult(False, run.step, run.best, run.folder / "best.safetensors")
+            waiting = time.perf_counter()
+    _publish(run, out)
+    return TrainResult(True, run.step, run.best, out / "best.safetensors")
+
+
+# ---------------------------------------------------------------- within a step
+
+
+def seed_step(run: Run) -> torch.Generator:
+    """What this step's random numbers come from, a pure function of (seed, step), the same on every rank.
+
+    Torch's own generator (drop path, dropout) is seeded too, differently on every rank.
+    """
+    key = (run.settings.seed, 2, run.step)
+    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1
+    torch.manual_seed(seed + run.fabric.global_rank)
+    return torch.Generator().manual_seed(seed)
+
+
+def update(run: Run, loss: Tensor) -> Tensor:
+    """Backward and one step of the optimiser; the norm of the gradient before it was clipped."""
+    run.optimiser.zero_grad(set_to_none=True)
+    run.fabric.backward(loss)
+    norm = run.fabric.clip_gradients(run.model, run.optimiser, max_norm=run.settings.clip, error_if_nonfinite=False)
+    run.optimiser.step()
+    return torch.as_tensor(norm)
+
+
+def as_numbers(run: Run, terms: Mapping[str, Tensor], examples: Sequence[str]) -> dict[str, float]:
+    """The terms of a step, averaged over the ranks, so that all report, and stop at, the same.
+
+    Raises:
+        TrainingError: a term is not finite; names the step and the batch's examples.
+    """
+    numbers = torch.stack([term.detach().float() for term in terms.values()])
+    if run.fabric.world_size > 1:
+        numbers = run.fabric.all_reduce(numbers, reduce_op="mean")
+    values = dict(zip(terms, numbers.tolist(), strict=True))
+    if wrong := [name for name, value in values.items() if not math.isfinite(value)]:
+        raise TrainingError(
+            f"step {run.step}: {', '.join(wrong)} became {values[wrong[0]]}; the batch: "
+            f"{'; '.join(examples)}; look at these and their targets, or lower the learning rate; "
+            "last/ holds the state before"
+        )
+    return values
+
+
+def any_rank(fabric: Fabric, flag: bool) -> bool:
+    """Whether it is so on some rank."""
+    if fabric.world_size == 1:
+        return flag
+    return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum") > 0)
+
+
+def unwrapped(module: Any) -> Any:
+    """The module that Fabric (and DDP in it) wraps."""
+    return module.module
+
+
+# ---------------------------------------------------------------- report and select
+
+
+def _count(run: Run, batch: Examples, terms: Mapping[str, float], waited: float) -> None:
+    for line in batch.broken:
+        run.broken += 1
+        log.warning("step %d: a video could not be read and another took its place (%d so far): %s",
+                    run.step, run.broken, line)  # fmt: skip
+    clips = len(batch) * run.fabric.world_size
+    run.meter.add(terms, clips, waited)
+    run.since_validation.add(terms, clips, waited)
+
+
+def _report(
+    run: AnyRun,
+    metrics: MetricLog | None,
+    report: Callable[[AnyRun], dict[str, float]],
+    validate: Callable[[AnyRun], Score],
+) -> None:
+    """A row of metrics every `log_every` steps; validation every `validate_every`; both at the end."""
+    settings, step = run.settings, run.step
+    validating = step == run.iterations or step % settings.validate_every == 0
+    if not validating and step % settings.log_every:
+        return
+    values = run.meter.take() | report(run) | {"broken": run.broken}
+    if validating:
+        values |= _select(run, validate)
+    if metrics is not None:
+        metrics.write(step, values)
+
+
+def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float]:
+    """Score the weights, keep them if they are the best so far; what to report."""
+    values: dict[str, float] = {}
+    if run.fabric.is_global_zero:
+        score, values = validate(run)
+        values = values | {"selection": score}
+        if run.best is None or score > run.best:
+            run.best = score
+            notes = {"step": str(run.step), "selected_by": run.selection, "score": f"{score:.6g}",
+                     "settings": json.dumps(plain(run.settings))}  # fmt: skip
+            run.network.save(run.folder / "best.safetensors", notes)
+        log.info("step %d: %s %.4g (best %.4g)", run.step, run.selection, score, run.best)
+    run.since_validation.take()
+    run.fabric.barrier()
+    return values
+
+
+@contextmanager
+def _terminations() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets while the block runs (in the main thread; elsewhere nothing can)."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _metrics(run: Run) -> AbstractContextManager[MetricLog | None]:
+    if not run.fabric.is_global_zero:
+        return nullcontext()
+    return MetricLog(run.folder / "metrics.csv", run.folder.parent / "tensorboard", list(run.columns), run.step)
+
+
+# ---------------------------------------------------------------- resume state
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """A dataclass of settings as plain values."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(settings).items()}
+
+
+def data_digest(index: Mapping[str, Any]) -> str:
+    """A digest of the sequences of an index, for the identity of a run."""
+    columns = (index[name] for name in ("video_id", "split", "n_frames"))
+    rows = "\n".join(f"{video} {split} {n}" for video, split, n in zip(*columns, strict=True))
+    return hashlib.sha256(rows.encode()).hexdigest()[:16]
+
+
+def _save(run: Run) -> None:
+    """Write the resume state, so that the next step would be the same as without the interruption."""
+    if run.fabric.is_global_zero:
+        save_state(
+            run.folder / "state.pt",
+            {
+                "identity": run.identity,
+                "finished": run.step >= run.iterations,
+                "step": run.step,
+                "best": run.best,
+                "broken": run.broken,
+                **{name: part.state_dict() for name, part in run.parts().items()},
+            },
+        )
+    run.fabric.barrier()
+
+
+def _resume(run: Run) -> None:
+    """Go on from the resume state, if the folder holds one of an unfinished run.
+
+    Raises:
+        TrainingError: it belongs to a run with other settings or other data.
+    """
+    path = run.folder / "state.pt"
+    if not path.exists():
+        return
+    state = load_state(path, run.fabric.device)
+    here, there = run.identity, state["identity"]
+    if state["finished"]:
+        log.info("%s: that run is finished; training afresh", path)
+        return
+    if changed := [key for key in here if here[key] != there.get(key)]:
+        raise TrainingError(
+            f"{path}: an unfinished run with other settings: "
+            + ", ".join(f"{key} was {there.get(key)!r} and is {here[key]!r}" for key in changed)
+            + f"; set them back to go on, or delete {run.folder} to start afresh"
+        )
+    for name, part in run.parts().items():
+        part.load_state_dict(state[name])
+    run.step, run.best, run.broken = state["step"], state["best"], state["broken"]
+    log.info("%s: going on after step %d", path, run.step)
+
+
+def _publish(run: Run, out: Path) -> None:
+    """Put the finished run's weights and metrics under their names, then mark it finished."""
+    if run.fabric.is_global_zero:
+        for name in ("metrics.csv", "best.safetensors"):
+            with atomic_path(out / name) as partial:
+                shutil.copyfile(run.folder / name, partial)
+    _save(run)
