@@ -1,0 +1,179 @@
+"""Sentences from features: a Transformer whose encoder reads windows and whose decoder writes word pieces.
+
+Method section 6; Tarrés et al. 2023, "Sign Language Translation from Instructional Videos", as published with the
+paper: norm before each block and after the last, ReLU, sinusoidal positions, inputs scaled by √D, a norm on the
+decoder's embedding, its input and output embeddings tied. Ours (decision 0021): inputs are standardised by the training
+sentences' statistics, so that features, keypoints and angles of any scale are read alike.
+
+Legend: B sentences, N windows, F values of a window, D width, L word pieces, V vocabulary, K beam.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from signrep_core.errors import CheckpointError
+from signrep_core.model.beam import Found, beam_search
+from signrep_core.store.files import atomic_path
+
+FORMAT = "translator-1"  # of the safetensors file: names of the weights and of the configuration
+PAD, UNKNOWN, START, END = range(4)  # the vocabulary's first pieces
+VOCABULARY = "vocabulary"  # the tensor that holds the sentencepiece model's bytes
+
+
+@dataclass(frozen=True)
+class TranslatorConfig:
+    """Sizes of the model; the defaults are the published ones."""
+
+    features: int  # F
+    vocabulary: int  # V
+    width: int = 256
+    feedforward: int = 1024
+    heads: int = 4
+    encoder_layers: int = 6
+    decoder_layers: int = 3
+    dropout: float = 0.3  # of residuals, attention and activations
+
+
+class Memory(NamedTuple):
+    """What the encoder made of a batch of sentences."""
+
+    states: Tensor  # (B, N, D)
+    padding: Tensor  # (B, N) True where there is no window
+
+
+class Translator(nn.Module):
+    """Windows of a sentence to the log-probabilities of its next word piece."""
+
+    feature_mean: Tensor
+    feature_scale: Tensor
+
+    def __init__(self, config: TranslatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        sizes = dict(
+            d_model=config.width, nhead=config.heads, dim_feedforward=config.feedforward, dropout=config.dropout,
+            batch_first=True, norm_first=True,
+        )  # fmt: skip
+        self.register_buffer("feature_mean", torch.zeros(config.features))
+        self.register_buffer("feature_scale", torch.ones(config.features))
+        self.projection = nn.Linear(config.features, config.width)
+        self.embedding = nn.Embedding(config.vocabulary, config.width)
+        self.embedding_norm = nn.LayerNorm(config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(**sizes), config.encoder_layers, nn.LayerNorm(config.width),
+            enable_nested_tensor=False,
+        )  # fmt: skip
+        self.decoder = nn.TransformerDecoder(
+            nn.TransformerDecoderLayer(**sizes), config.decoder_layers, nn.LayerNorm(config.width)
+        )
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for parameter in self.parameters():
+            if parameter.ndim > 1:  # the layers are copies of one: each needs weights of its own
+                nn.init.xavier_uniform_(parameter)
+        nn.init.normal_(self.embedding.weight, std=self.config.width**-0.5)
+
+    def standardise(self, mean: Tensor, std: Tensor) -> None:
+        """Read inputs as (x - mean) / std from now on; both (F,). A value that never changes is only shifted."""
+        self.feature_mean.copy_(mean)
+        self.feature_scale.copy_(torch.where(std > 1e-6, 1 / std.clamp_min(1e-6), torch.ones_like(std)))
+
+    def encode(self, features: Tensor, lengths: Tensor) -> Memory:
+        """(B, N, F) of which the first lengths (B,) windows are there → states (B, N, D)."""
+        padding = torch.arange(features.shape[1], device=features.device) >= lengths[:, None]
+        x = self.projection((features - self.feature_mean) * self.feature_scale)
+        x = self.dropout(self._place(x))
+        return Memory(self.encoder(x, src_key_padding_mask=padding), padding)
+
+    def decode(self, memory: Memory, pieces: Tensor) -> Tensor:
+        """Pieces so far (B, L), the first of which is START → logits (B, L, V) of each one's next."""
+        n = pieces.shape[1]
+        x = self.dropout(self.embedding_norm(self._place(self.embedding(pieces))))
+        future = torch.ones(n, n, dtype=torch.bool, device=pieces.device).triu(1)
+        x = self.decoder(x, memory.states, tgt_mask=future, tgt_is_causal=True, memory_key_padding_mask=memory.padding)
+        return F.linear(x, self.embedding.weight)
+
+    def forward(self, features: Tensor, lengths: Tensor, pieces: Tensor) -> Tensor:
+        """(B, N, F), (B,), (B, L) → logits (B, L, V)."""
+        return self.decode(self.encode(features, lengths), pieces)
+
+    def _place(self, x: Tensor) -> Tensor:
+        return x * math.sqrt(self.config.width) + sinusoids(x.shape[1], self.config.width, x.device)
+
+    @torch.inference_mode()
+    def translate(
+        self, features: Tensor, lengths: Tensor, *, beam: int = 5, length_penalty: float = 1.0, max_pieces: int = 200
+    ) -> list[Found]:
+        """The best translation found of each sentence; `beam` 1 is greedy."""
+        memory = self.encode(features, lengths)
+        states, padding = (part.repeat_interleave(beam, 0) for part in memory)
+
+        def score(pieces: Tensor) -> Tensor:
+            logits = self.decode(Memory(states, padding), pieces)[:, -1].float()
+            logits[:, [PAD, START]] = -torch.inf  # no text holds these
+            return logits.log_softmax(1)
+
+        return beam_search(
+            score, len(features), beam=beam, start=START, end=END, max_length=max_pieces,
+            length_penalty=length_penalty, device=features.device,
+        )  # fmt: skip
+
+    def save(self, path: str | Path, vocabulary: bytes, extra: Mapping[str, str] | None = None) -> None:
+        """Write weights, sizes and the sentencepiece model as one safetensors file, atomically."""
+        about = {"format": FORMAT, "config": dataclasses.asdict(self.config), "notes": dict(extra or {})}
+        weights = {name: w.detach().cpu().contiguous() for name, w in self.state_dict().items()}
+        weights[VOCABULARY] = torch.frombuffer(bytearray(vocabulary), dtype=torch.uint8)
+        with atomic_path(path) as partial:  # as bytes: safetensors' own writer makes a file only its owner can read
+            partial.write_bytes(save(weights, {"signrep": json.dumps(about)}))
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> tuple["Translator", bytes]:
+        """The model of a file, in evaluation mode, and its sentencepiece model.
+
+        Raises:
+            CheckpointError: not a translator's file, or broken.
+        """
+        weights, about = _read(path)
+        vocabulary = bytes(weights.pop(VOCABULARY).numpy())
+        model = cls(TranslatorConfig(**about["config"]))
+        try:
+            model.load_state_dict(weights, strict=True)
+        except RuntimeError as error:
+            raise CheckpointError(f"{path}: its weights do not fit its own configuration: {error}") from error
+        return model.to(device).eval(), vocabulary
+
+
+def sinusoids(n: int, width: int, device: torch.device | str = "cpu") -> Tensor:
+    """Positions 0 .. n - 1 as sines and cosines of falling frequency (n, D); D is even (Vaswani et al. 2017)."""
+    half = width // 2
+    frequency = torch.exp(torch.arange(half, device=device) * (-math.log(10_000) / max(half - 1, 1)))
+    angle = torch.arange(n, device=device)[:, None] * frequency
+    return torch.cat((angle.sin(), angle.cos()), 1)
+
+
+def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("signrep", "{}"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read as a translator's weights ({error})") from error
+    if about.get("format") != FORMAT or VOCABULARY not in weights:
+        raise CheckpointError(
+            f"{path}: expected a translator of format {FORMAT!r}, found {about.get('format')!r}; "
+            "give a best.safetensors of `python -m signrep_core train translation`"
+        )
+    return weights, about
