@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from signrep_core.errors import CheckpointError
 from signrep_core.model.beam import Found, beam_search
+from signrep_core.model.vocabulary import END, PAD, START
 from signrep_core.store.files import atomic_path
 
 FORMAT = "translator-1"  # of the safetensors file: names of the weights and of the configuration
-PAD, UNKNOWN, START, END = range(4)  # the vocabulary's first pieces
 VOCABULARY = "vocabulary"  # the tensor that holds the sentencepiece model's bytes
 
 
@@ -61,10 +61,7 @@ class Translator(nn.Module):
     def __init__(self, config: TranslatorConfig) -> None:
         super().__init__()
         self.config = config
-        sizes = dict(
-            d_model=config.width, nhead=config.heads, dim_feedforward=config.feedforward, dropout=config.dropout,
-            batch_first=True, norm_first=True,
-        )  # fmt: skip
+        sizes = (config.width, config.heads, config.feedforward, config.dropout)
         self.register_buffer("feature_mean", torch.zeros(config.features))
         self.register_buffer("feature_scale", torch.ones(config.features))
         self.projection = nn.Linear(config.features, config.width)
@@ -72,12 +69,14 @@ class Translator(nn.Module):
         self.embedding_norm = nn.LayerNorm(config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(**sizes), config.encoder_layers, nn.LayerNorm(config.width),
+            nn.TransformerEncoderLayer(*sizes, batch_first=True, norm_first=True), config.encoder_layers,
+            nn.LayerNorm(config.width),
             enable_nested_tensor=False,
         )  # fmt: skip
         self.decoder = nn.TransformerDecoder(
-            nn.TransformerDecoderLayer(**sizes), config.decoder_layers, nn.LayerNorm(config.width)
-        )
+            nn.TransformerDecoderLayer(*sizes, batch_first=True, norm_first=True), config.decoder_layers,
+            nn.LayerNorm(config.width),
+        )  # fmt: skip
         self._initialise()
 
     def _initialise(self) -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from signrep_core.errors import CheckpointError
-from signrep_core.model.translator import END, PAD, START, Translator, TranslatorConfig, sinusoids
+from signrep_core.model.translator import Translator, TranslatorConfig, sinusoids
+from signrep_core.model.vocabulary import END, PAD, START
 
 SMALL = TranslatorConfig(
     features=6, vocabulary=11, width=16, feedforward=32, heads=2, encoder_layers=2, decoder_layers=1, dropout=0.1
