@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from signrep_core.errors import TableError
 from signrep_core.evaluate.features import VideoFeatures
+from signrep_core.store.features import features_width
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.tables import read_videos
 
@@ -70,24 +70,6 @@ def read_features(path: str | Path) -> Iterable[VideoFeatures]:
     for video_id, columns in read_videos(path, features_schema(features_width(path))):
         activity = np.stack((columns["right_active"], columns["left_active"]), 1)
         yield VideoFeatures(video_id, columns["start_frame"], columns["features"], activity)
-
-
-def features_width(path: str | Path) -> int:
-    """How many values a feature vector of a table has.
-
-    Raises:
-        TableError: the file cannot be read or has no features.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(path)
-        return int(schema.field("features").type.list_size)
-    except (OSError, pa.ArrowInvalid, KeyError, AttributeError) as error:
-        raise TableError(
-            f"{path}: cannot be read as a features table ({error}); rerun: snakemake --forcerun extract_features"
-        ) from error
 
 
 def rank_glosses(

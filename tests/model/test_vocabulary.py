@@ -50,7 +50,7 @@ def test_a_small_corpus_gives_fewer_pieces_and_the_log_says_so(caplog):
 
 
 def test_a_vocabulary_that_cannot_hold_every_character_is_made_larger(caplog):
-    vocabulary = train_vocabulary(["abc", "déf"], 5)  # six characters, the mark of a word's beginning, four special ones
+    vocabulary = train_vocabulary(["abc", "déf"], 5)  # six characters, the mark of a beginning, four special
     assert len(vocabulary) == 11
     assert "of 5 pieces is asked for; the training text needs 11" in caplog.text
 

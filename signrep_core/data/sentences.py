@@ -1,0 +1,227 @@
+"""Sentences for translation: a video's features beside its text, in batches of like length.
+
+The order is a pure function of (seed, epoch), so training resumes at any step. Memory does not grow with the corpus:
+ids, texts and numbers of windows are held (How2Sign: 35,000 sentences, about 10 MB, and the table's footer), features
+are read from Parquet a batch at a time, each sentence from row groups of its own.
+
+Legend: B sentences of a batch, N windows, F values of a window, L word pieces.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from signrep_core.errors import TableError, TrainingError
+from signrep_core.store.features import FeatureTable
+
+log = logging.getLogger(__name__)
+
+POOL: Final = 64  # batches whose sentences are sorted by length together
+NAMED: Final = 5  # videos named in a message
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Sentences of one split that have both features and text."""
+
+    table: FeatureTable
+    video_ids: list[str]
+    texts: list[str]
+    n_windows: NDArray[np.int64]
+    counts: dict[str, int]  # what was found, and what was left out why
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+
+def select_sentences(
+    table: FeatureTable,
+    index: Mapping[str, Any],
+    dataset: str,
+    split: str,
+    clean: Callable[[str], str],
+    max_windows: int,
+) -> Sentences:
+    """The sentences of a data set's split, in the order of the index; what cannot be used is counted and logged.
+
+    Args:
+        index: columns `video_id`, `dataset`, `split` and `text` of the sequences (`ShardReader.index`).
+        clean: what makes of a text the one that is learned.
+        max_windows: longer sentences are cut there when they are read.
+    """
+    found: dict[str, str] = {}
+    for video, name, part, text in zip(index["video_id"], index["dataset"], index["split"], index["text"], strict=True):
+        if name == dataset and part == split:
+            found[video] = clean(text)
+    untold = [video for video, text in found.items() if not text]
+    unseen = [video for video, text in found.items() if text and video not in table]
+    left = [video for video, text in found.items() if text and video in table]
+    n_windows = np.array([table.n_windows(video) for video in left], np.int64)
+    cut = [video for video, n in zip(left, n_windows, strict=True) if n > max_windows]
+    _tell(untold, f"split {split!r}: without a text, left out")
+    _tell(unseen, f"split {split!r}: not in {table.path}, left out")
+    _tell(cut, f"split {split!r}: cut after {max_windows} windows")
+    counts = {"sentences": len(left), "without_text": len(untold), "without_features": len(unseen), "cut": len(cut)}
+    return Sentences(table, left, [found[video] for video in left], n_windows.clip(max=max_windows), counts)
+
+
+def order_batches(n_windows: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The batches of an epoch (n, B): sentences of like length together, batches in random order.
+
+    Sentences are permuted, cut into pools, sorted by length within each, and the pools' batches are shuffled. The first
+    sentences fill up the last batch, so that every batch is full.
+    """
+    rng = np.random.default_rng((seed, 0, epoch))
+    order = rng.permutation(len(n_windows))
+    order = np.resize(order, -(-len(order) // batch_size) * batch_size)
+    pool = POOL * batch_size
+    for first in range(0, len(order), pool):
+        part = order[first : first + pool]
+        order[first : first + pool] = part[np.argsort(n_windows[part], kind="stable")]
+    batches = order.reshape(-1, batch_size)
+    return batches[rng.permutation(len(batches))]
+
+
+@dataclass(frozen=True)
+class SentenceBatch:
+    """B sentences, padded with zeros to the longest of them."""
+
+    features: Tensor  # (B, N, F)
+    n_windows: Tensor  # (B,)
+    pieces: Tensor  # (B, L) with start and end
+    n_pieces: Tensor  # (B,)
+    video_ids: list[str]
+    broken: list[str]  # what could not be read and is left out
+
+    def to(self, device: torch.device) -> "SentenceBatch":
+        """The batch on another device."""
+        moved = (tensor.to(device, non_blocking=True) for tensor in self._tensors())
+        return SentenceBatch(*moved, self.video_ids, self.broken)
+
+    def pin_memory(self) -> "SentenceBatch":
+        """The batch in page-locked memory, from where a copy to the GPU does not wait."""
+        return SentenceBatch(*(tensor.pin_memory() for tensor in self._tensors()), self.video_ids, self.broken)
+
+    def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.features, self.n_windows, self.pieces, self.n_pieces
+
+
+def read_batch(
+    table: FeatureTable, video_ids: Sequence[str], pieces: Sequence[Sequence[int]], max_windows: int
+) -> SentenceBatch:
+    """Sentences read and padded; one that cannot be read is left out.
+
+    Raises:
+        TrainingError: none of them can be read.
+    """
+    features, broken, kept = [], [], []
+    for k, video_id in enumerate(video_ids):
+        try:
+            features.append(torch.from_numpy(np.array(table.read(video_id)[:max_windows])))
+            kept.append(k)
+        except TableError as error:
+            broken.append(f"{video_id}: {error}")
+    if not kept:
+        raise TrainingError(f"none of {len(video_ids)} sentences can be read, the last: {broken[-1]}")
+    said = [torch.tensor(pieces[k]) for k in kept]
+    return SentenceBatch(
+        torch.nn.utils.rnn.pad_sequence(features, batch_first=True),
+        torch.tensor([len(x) for x in features]),
+        torch.nn.utils.rnn.pad_sequence(said, batch_first=True),
+        torch.tensor([len(p) for p in said]),
+        [video_ids[k] for k in kept],
+        broken,
+    )
+
+
+class TrainingBatches(Dataset[SentenceBatch]):
+    """Item s is the batch of step s, the rows of one rank; epochs follow each other without end.
+
+    Raises:
+        TrainingError: there is no sentence, or fewer in a batch than ranks.
+    """
+
+    def __init__(
+        self, sentences: Sentences, pieces: Sequence[Sequence[int]], batch_size: int, seed: int, max_windows: int,
+        rank: int = 0, ranks: int = 1,
+    ) -> None:  # fmt: skip
+        if not len(sentences):
+            raise TrainingError(
+                f"{sentences.table.path}: no training sentence has features and a text "
+                f"({', '.join(f'{name} {n}' for name, n in sentences.counts.items())}); "
+                "look at the columns split and text of the sheet"
+            )
+        if batch_size % ranks:
+            raise TrainingError(f"a batch of {batch_size} sentences cannot be shared evenly by {ranks} devices")
+        self.sentences, self._pieces, self._seed, self._max_windows = sentences, pieces, seed, max_windows
+        self._batch_size, self._rows = batch_size, slice(rank, None, ranks)
+        self._epoch: tuple[int, NDArray[np.int64]] | None = None
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches of an epoch."""
+        return -(-len(self.sentences) // self._batch_size)
+
+    def members(self, step: int) -> NDArray[np.int64]:
+        """Which sentences the batch of a step holds, on all ranks."""
+        epoch, place = divmod(step, self.per_epoch)
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = (epoch, order_batches(self.sentences.n_windows, self._batch_size, self._seed, epoch))
+        return self._epoch[1][place]
+
+    def __getitem__(self, step: int) -> SentenceBatch:
+        rows = self.members(step)[self._rows]
+        sentences = self.sentences
+        ids, pieces = [sentences.video_ids[row] for row in rows], [self._pieces[row] for row in rows]
+        return read_batch(sentences.table, ids, pieces, self._max_windows)
+
+
+def load_batches(
+    dataset: TrainingBatches, steps: range, *, workers: int = 0, pin_memory: bool = False
+) -> Iterator[SentenceBatch]:
+    """The batches of the given steps, in order, read ahead by `workers` processes."""
+    if workers:
+        dataset.sentences.table.close()
+    loader = DataLoader(
+        dataset, batch_size=None, sampler=steps, num_workers=workers, pin_memory=pin_memory,
+        prefetch_factor=4 if workers else None,
+    )  # fmt: skip
+    yield from loader
+
+
+def evaluation_batches(sentences: Sentences, batch_size: int, max_windows: int) -> Iterator[SentenceBatch]:
+    """All sentences once, the longest first; without pieces."""
+    order = np.argsort(-sentences.n_windows, kind="stable")
+    for first in range(0, len(order), batch_size):
+        ids = [sentences.video_ids[row] for row in order[first : first + batch_size]]
+        yield read_batch(sentences.table, ids, [[]] * len(ids), max_windows)
+
+
+def feature_statistics(sentences: Sentences, n: int = 1000, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (F,) over the windows of up to n sentences."""
+    order = np.random.default_rng((seed, 1)).permutation(len(sentences))[:n]
+    total = np.zeros((2, sentences.table.width))
+    count = 0
+    for row in order:
+        try:
+            x = sentences.table.read(sentences.video_ids[row]).astype(np.float64)
+        except TableError:
+            continue  # told where it is trained on
+        total += x.sum(0), (x**2).sum(0)
+        count += len(x)
+    mean = total[0] / max(count, 1)
+    std = np.sqrt(np.maximum(total[1] / max(count, 1) - mean**2, 0))
+    return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+
+def _tell(videos: Sequence[str], what: str) -> None:
+    if videos:
+        named = ", ".join(videos[:NAMED]) + (", …" if len(videos) > NAMED else "")
+        log.warning("%d sentences of %s: %s", len(videos), what, named)
