@@ -5,7 +5,7 @@ import pytest
 
 from signrep_core.sources.sheet import Row
 from signrep_core.store.accounts import new_account, settle
-from signrep_core.store.schemas import POSE, SEQUENCES, VIDEOS
+from signrep_core.store.schemas import POSE, SEQUENCES, SHEET_COLUMNS, VIDEOS
 from signrep_core.store.tables import write_table
 from signrep_core.summary import format_retrieval, format_summary, summarize
 
@@ -20,7 +20,7 @@ def figures(tmp_path):
         "d": ("excluded", "overlap", "in WLASL"),
     }
     write_table(tmp_path / "videos.parquet", VIDEOS, settle(account, outcomes))
-    texts = {name: ["x"] for name in ("shard", "video_id", "dataset", "split", "gloss", "language", "signer")}
+    texts = {name: ["x"] for name in ("shard", "video_id", *(c.name for c in SHEET_COLUMNS))}
     numbers = {"sequence": [0], "first_row": [0], "n_frames": [90_000], "fps": [25.0]}
     write_table(tmp_path / "sequences.parquet", SEQUENCES, {**texts, **{k: np.array(v) for k, v in numbers.items()}})
     confidence = np.zeros((4, 61))

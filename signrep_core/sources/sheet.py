@@ -19,7 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from signrep_core.errors import SheetError
 from signrep_core.store.files import write_text
@@ -37,6 +37,8 @@ class Row(NamedTuple):
     signer: str = ""
     start: float | None = None  # seconds; None = from the beginning
     end: float | None = None  # seconds; None = to the end
+    fps: float | None = None  # of a folder of pictures, which has no rate of its own; a video file's is not asked
+    text: str = ""  # what the video or span says, in a spoken language
 
 
 COLUMNS = Row._fields
@@ -135,12 +137,19 @@ def _parse(text: str, path: str | Path) -> list[Row]:
         _check_filled(table, name)
     _check_unique(table)
     _check_datasets(table)
-    spans = _to_spans(table)
     folder = os.path.dirname(path)
     videos = [os.path.join(folder, video) for video in table.cells["path"]]
     defaults = {"dataset": Path(path).stem, "split": DEFAULT_SPLIT}
-    texts = [[text or defaults.get(name, "") for text in table.cells[name]] for name in COLUMNS[2:-2]]
-    return list(map(Row, table.cells["video_id"], videos, *texts, *spans))
+    values: dict[str, Sequence[Any]] = {
+        name: [text or defaults[name] for text in cells] if name in defaults else cells
+        for name, cells in table.cells.items()
+    }
+    values |= {
+        "path": videos,
+        **_to_spans(table),
+        "fps": _to_numbers(table, "fps", "frames per second such as 25, more than 0,", zero=False),
+    }
+    return list(map(Row, *(values[name] for name in COLUMNS)))
 
 
 def _split(text: str, path: str | Path) -> tuple[list[int], list[list[str]]]:
@@ -233,30 +242,28 @@ def _check_datasets(table: _Table) -> None:
             )
 
 
-def _to_spans(table: _Table) -> tuple[list[float | None], list[float | None]]:
-    starts, ends = (
-        [_to_seconds(table, row, name) if text else None for row, text in enumerate(table.cells[name])]
-        for name in ("start", "end")
-    )
+def _to_spans(table: _Table) -> dict[str, list[float | None]]:
+    starts, ends = (_to_numbers(table, name, "seconds such as 12.5, not negative,") for name in ("start", "end"))
     for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
         if end is not None and end <= (start or 0.0):
             raise SheetError(
                 f"{table.at(row, 'end')}: expected seconds after the start at {start or 0.0:g}, found {end:g}; "
                 "correct the span, or leave the cell empty for the video's end"
             )
-    return starts, ends
+    return {"start": starts, "end": ends}
 
 
-def _to_seconds(table: _Table, row: int, column: str) -> float | None:
-    text = table.cells[column][row].strip()
-    if not text:
-        return None
+def _to_numbers(table: _Table, column: str, expected: str, zero: bool = True) -> list[float | None]:
+    return [
+        _to_number(text.strip(), table.at(row, column), expected, zero) if text.strip() else None
+        for row, text in enumerate(table.cells[column])
+    ]
+
+
+def _to_number(text: str, at: str, expected: str, zero: bool) -> float:
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if not 0 <= value < math.inf:
-        raise SheetError(
-            f"{table.at(row, column)}: expected seconds such as 12.5, not negative, or an empty cell, "
-            f"found {_short(text)}; correct it"
-        )
+    if not 0 <= value < math.inf or (value == 0 and not zero):
+        raise SheetError(f"{at}: expected {expected} or an empty cell, found {_short(text)}; correct it")
     return value
 
 

@@ -18,13 +18,12 @@ import numpy as np
 from signrep_core.errors import ShardError
 from signrep_core.store.encode import GOP
 from signrep_core.store.files import atomic_path, write_json
-from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, FRAMES, KEYPOINTS, SEQUENCES, VIDEOS
+from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, FRAMES, KEYPOINTS, SEQUENCES, SHEET_COLUMNS, VIDEOS
 from signrep_core.store.shards import ROWS_PER_GROUP, ShardInfo
 from signrep_core.store.tables import Columns, TableWriter, read_groups, read_table, read_videos, write_table
 
 log = logging.getLogger(__name__)
 
-SHEET_COLUMNS = ("dataset", "split", "gloss", "language", "signer")
 PATHS = {"mp4": "{shard}.mp4", "frames": "{shard}.parquet", "index": "index.parquet"}
 REDO = "rerun the stage crop_signers for this shard, and then pack_shards"
 
@@ -218,7 +217,8 @@ def _sequence_rows(
     shard: str, account: str | Path, cuts: Columns, first_rows: Any, target_fps: float | None
 ) -> Columns:
     """SEQUENCES rows of the shard."""
-    videos = read_table(account, VIDEOS, ["video_id", "status", "fps", *SHEET_COLUMNS])
+    of_sheet = [column.name for column in SHEET_COLUMNS]
+    videos = read_table(account, VIDEOS, ["video_id", "status", "fps", *of_sheet])
     place = {video: i for i, video in enumerate(videos["video_id"]) if videos["status"][i] == "ok"}
     lost = set(cuts["video_id"]) ^ set(place)
     if lost:
@@ -228,7 +228,7 @@ def _sequence_rows(
         "shard": [shard] * len(rows),
         "sequence": cuts["sequence"],
         "video_id": cuts["video_id"],
-        **{name: [videos[name][row] for row in rows] for name in SHEET_COLUMNS},
+        **{name: [videos[name][row] for row in rows] for name in of_sheet},
         "first_row": first_rows,
         "n_frames": cuts["n_frames"],
         "fps": np.array([target_fps or videos["fps"][row] for row in rows], np.float32),

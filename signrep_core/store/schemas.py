@@ -45,13 +45,15 @@ class Schema:
 
 FLOAT, INT, LONG, BOOL, TEXT = pa.float32(), pa.int32(), pa.int64(), pa.bool_(), pa.string()
 
-_SHEET_COLUMNS = (
+# What the sheet says of a video, as it travels to the account and to the shards' index.
+SHEET_COLUMNS = (
     Column("dataset", TEXT),
     Column("split", TEXT),
     Column("gloss", TEXT),
     Column("language", TEXT),
     Column("signer", TEXT),
-)
+    Column("text", TEXT),                               # the sentence in a spoken language, for translation
+)  # fmt: skip
 _FRAME_KEYS = (Column("video_id", TEXT), Column("frame", INT), Column("time_s", pa.float64()))
 _ANGLES = (
     Column("body_angles", FLOAT, (N_BODY_ANGLES,)),
@@ -64,11 +66,11 @@ _ACTIVITY = (Column("right_active", BOOL, nullable=True), Column("left_active", 
 # The account of a shard: what became of every video of the sheet. probe writes the first, each later stage settles
 # more rows, and the last one is published as videos/{shard}.parquet.
 VIDEOS = Schema(
-    "videos", 1, "probe",
+    "videos", 2, "probe",
     (
         Column("video_id", TEXT),
         Column("path", TEXT),
-        *_SHEET_COLUMNS,
+        *SHEET_COLUMNS,
         Column("start", pa.float64(), nullable=True),   # seconds of the annotated span; null = from the beginning
         Column("end", pa.float64(), nullable=True),     # null = to the end
         Column("status", TEXT),                         # ok, excluded or rejected
@@ -76,7 +78,7 @@ VIDEOS = Schema(
         Column("detail", TEXT),
         Column("width", INT),                           # upright, after rotation
         Column("height", INT),
-        Column("fps", FLOAT),                           # mean rate of the source
+        Column("fps", FLOAT),                           # mean rate of the source; of a folder of pictures the sheet's
         Column("n_frames", INT),                        # of the source stream
         Column("duration_s", FLOAT),
         Column("codec", TEXT),
@@ -155,12 +157,12 @@ FRAMES = Schema(
 )  # fmt: skip
 
 SEQUENCES = Schema(
-    "sequences", 1, "pack_shards",
+    "sequences", 2, "pack_shards",
     (
         Column("shard", TEXT),
         Column("sequence", INT),
         Column("video_id", TEXT),
-        *_SHEET_COLUMNS,
+        *SHEET_COLUMNS,
         Column("first_row", LONG),                      # row of the shard's frame table and frame of its MP4
         Column("n_frames", INT),
         Column("fps", FLOAT),

@@ -67,14 +67,6 @@ class Performance:
         """The sheet's gloss: the glosses in order, nothing for unlabelled signing."""
         return "" if self.kind == "pretraining" else " ".join(self.glosses)
 
-    def sheet_row(self, folder: str | Path) -> dict[str, str]:
-        """The video's row of the sheet, with its sentence as the extra column `text`."""
-        row = _row(self, folder)
-        return {
-            **{name: "" if value is None else str(value) for name, value in row._asdict().items()},
-            "text": self.text,
-        }
-
 
 def plan_corpus(
     *, signers: int, glosses: int, takes: int, seed: int, size: int, kind: Kind = "isolated", fps: float = 25.0
@@ -210,11 +202,11 @@ def render_videos(
 
 
 def write_corpus_sheet(performances: Sequence[Performance], path: str | Path, folder: str | Path) -> None:
-    """Write the sheet with its extra column `text`; `folder` is as the sheet shall name it."""
+    """Write the sheet; `folder` is as the sheet shall name it."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [*COLUMNS, "text"], delimiter="\t", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(performance.sheet_row(folder) for performance in performances)
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(sheet_rows(performances, folder))
     write_text(path, text.getvalue())
 
 
@@ -262,6 +254,7 @@ def _row(performance: Performance, folder: str | Path) -> Row:
         split=performance.split,
         gloss=performance.gloss,
         signer=performance.signer,
+        text=performance.text,
     )
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signrep_core.errors import SheetError
-from signrep_core.sources.sheet import COLUMNS, CONTROL, Row, cut_shards, read_sheet, shard_digest, write_sheet
+from signrep_core.sources.sheet import COLUMNS, Row, cut_shards, read_sheet, shard_digest, write_sheet
 
-HEADER = "video_id\tpath\tdataset\tsplit\tgloss\tlanguage\tsigner\tstart\tend\n"
+HEADER = "video_id\tpath\tdataset\tsplit\tgloss\tlanguage\tsigner\tstart\tend\tfps\ttext\n"
 
 
 @pytest.fixture
@@ -34,12 +34,13 @@ def refusal(path: Path) -> str:
 
 # ---------------------------------------------------------------- what is read
 def test_a_row_has_every_column(sheet, tmp_path):
-    path = sheet(HEADER + "a\tclips/a b.mp4\tyt\ttrain\tHELLO\tase\tS1\t1.5\t20\n")
-    assert read_sheet(path) == [Row("a", f"{tmp_path}/clips/a b.mp4", "yt", "train", "HELLO", "ase", "S1", 1.5, 20.0)]
+    path = sheet(HEADER + "a\tclips/a b\tyt\ttrain\tHELLO\tase\tS1\t1.5\t20\t29.97\tHello, you.\n")
+    row = Row("a", f"{tmp_path}/clips/a b", "yt", "train", "HELLO", "ase", "S1", 1.5, 20.0, 29.97, "Hello, you.")
+    assert read_sheet(path) == [row]
 
 
 def test_missing_columns_have_defaults_and_further_ones_are_ignored_in_any_order(sheet):
-    path = sheet("text\tpath\tvideo_id\nA line of\u2028text\t/videos/ä.mp4\tä\n")
+    path = sheet("notes\tpath\tvideo_id\nA line of\u2028text\t/videos/ä.mp4\tä\n")
     assert read_sheet(path) == [Row("ä", "/videos/ä.mp4", dataset="videos", split="train")]
 
 
@@ -125,6 +126,15 @@ def test_a_time_that_is_no_number_of_seconds_is_refused(sheet, column, cell):
     assert f"found {cell!r}" in refusal(path)
 
 
+@pytest.mark.parametrize("cell", ["0", "-25", "25 fps", "nan"])
+def test_a_rate_that_is_none_is_refused(sheet, cell):
+    path = sheet(f"video_id\tpath\tfps\na\ta\t25\nb\tb\t{cell}\n")
+    assert (
+        f"line 3, column fps: expected frames per second such as 25, more than 0, or an empty cell, found {cell!r}"
+        in (refusal(path))
+    )
+
+
 @pytest.mark.parametrize(("start", "end"), [("2", "2"), ("2", "1.5"), ("", "0")])
 def test_a_span_that_ends_before_it_starts_is_refused(sheet, start, end):
     path = sheet(f"video_id\tpath\tstart\tend\na\ta.mp4\t{start}\t{end}\n")
@@ -154,7 +164,7 @@ def test_writing_refuses_what_reading_would_and_leaves_the_old_sheet(tmp_path):
 
 
 # ---------------------------------------------------------------- write and read again
-CELLS = st.text(st.characters(codec="utf-8"), max_size=12).filter(lambda text: not CONTROL.search(text))
+CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), max_size=12)
 NAMES = CELLS.filter(lambda text: text.strip())
 SECONDS = st.floats(0, 1e6, allow_nan=False)
 ROWS = st.builds(
@@ -165,6 +175,8 @@ ROWS = st.builds(
     *[CELLS] * 4,
     st.none() | SECONDS,
     st.none() | SECONDS.map(lambda seconds: 1e6 + 1 + seconds),
+    st.none() | st.floats(1e-3, 1e3),
+    CELLS,
 )
 
 
@@ -216,15 +228,15 @@ def test_appended_rows_change_the_digest_of_the_unfinished_shard_only():
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_the_digest_depends_on_every_column(column):
-    row = Row("a", "/a.mp4", "d", "train", "g", "ase", "s", 1.0, 2.0)
-    other = row._replace(**{column: 1.5 if column in ("start", "end") else "other"})
+    row = Row("a", "/a.mp4", "d", "train", "g", "ase", "s", 1.0, 2.0, 25.0, "Hello")
+    other = row._replace(**{column: 1.5 if column in ("start", "end", "fps") else "other"})
     assert shard_digest([row]) != shard_digest([other])
 
 
 def test_the_digest_keeps_neighbouring_cells_apart_and_never_changes():
     assert shard_digest([Row("ab", "c")]) != shard_digest([Row("a", "bc")])
-    # sha256sum of: [["a", "/\u00e4.mp4", "", "", "", "", "", null, 2.5]]
+    # sha256sum of: [["a", "/\u00e4.mp4", "", "", "", "", "", null, 2.5, null, ""]]
     assert (
         shard_digest([Row("a", "/ä.mp4", end=2.5)])
-        == "f83966e7d5f7dd5a4311a5737848a80d3db5d990d788222d69f6b356e7361a08"
+        == "a6759939de3be3870a9af6a55e6cc501c1b3b62f84561ce34f384221e3a51d57"
     )
