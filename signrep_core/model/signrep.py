@@ -6,7 +6,6 @@ Legend: B batch, T = 16 frames, D features (768), A latent width (D of the encod
 """
 
 import dataclasses
-import json
 import logging
 import math
 from collections.abc import Mapping
@@ -16,15 +15,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from signrep_core.body.targets import PRIORS
 from signrep_core.errors import CheckpointError
 from signrep_core.model.encoder import Encoder, EncoderConfig
+from signrep_core.model.weights import read_weights, write_weights
 from signrep_core.skeleton import SKELETON_VERSION
-from signrep_core.store.files import atomic_path
 
 log = logging.getLogger(__name__)
 
@@ -141,10 +138,7 @@ def save_weights(
         "config": dataclasses.asdict(config),
         "notes": dict(extra or {}),
     }
-    metadata = {"signrep": json.dumps(about)}  # one entry: several would come in a random order, and bytes would differ
-    with atomic_path(path) as partial:
-        # As bytes: safetensors' own writer makes a file that nobody but its owner can read.
-        partial.write_bytes(save({name: w.detach().cpu().contiguous() for name, w in weights.items()}, metadata))
+    write_weights(path, weights, about)
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, Tensor], SignRepConfig]:
@@ -153,26 +147,18 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], SignRepConfig]:
     Raises:
         CheckpointError: not a file of SignRep's, broken, or for another skeleton.
     """
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("signrep", "{}"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read as safetensors weights ({error}); "
-            "give a best.safetensors of a run, or convert a checkpoint first"
-        ) from error
+    weights, about = read_weights(path, "give a best.safetensors of a run, or convert a checkpoint first")
     found = about.get("format"), about.get("skeleton")
     if found != (FORMAT, str(SKELETON_VERSION)):
         raise CheckpointError(
             f"{path}: expected SignRep weights of format {FORMAT!r} and skeleton {SKELETON_VERSION}, found format "
             f"{found[0]!r} and skeleton {found[1]}; train or convert them again with this version"
         )
-    return weights, _config_from(about["config"])
+    return weights, config_from(about["config"])
 
 
-def _config_from(values: dict[str, Any]) -> SignRepConfig:
-    """The configuration that `save_weights` put into the file; JSON made its tuples lists."""
+def config_from(values: dict[str, Any]) -> SignRepConfig:
+    """A configuration out of the JSON of a file, which made its tuples lists."""
     encoder, rest = (
         {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
         for part in (values["encoder"], {key: value for key, value in values.items() if key != "encoder"})

@@ -9,7 +9,6 @@ Legend: B sentences, N windows, F values of a window, D width, L word pieces, V 
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +17,12 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from signrep_core.errors import CheckpointError
 from signrep_core.model.beam import Found, beam_search
 from signrep_core.model.vocabulary import END, PAD, START
-from signrep_core.store.files import atomic_path
+from signrep_core.model.weights import read_weights, write_weights
 
 FORMAT = "translator-1"  # of the safetensors file: names of the weights and of the configuration
 VOCABULARY = "vocabulary"  # the tensor that holds the sentencepiece model's bytes
@@ -133,10 +130,8 @@ class Translator(nn.Module):
     def save(self, path: str | Path, vocabulary: bytes, extra: Mapping[str, str] | None = None) -> None:
         """Write weights, sizes and the sentencepiece model as one safetensors file, atomically."""
         about = {"format": FORMAT, "config": dataclasses.asdict(self.config), "notes": dict(extra or {})}
-        weights = {name: w.detach().cpu().contiguous() for name, w in self.state_dict().items()}
-        weights[VOCABULARY] = torch.frombuffer(bytearray(vocabulary), dtype=torch.uint8)
-        with atomic_path(path) as partial:  # as bytes: safetensors' own writer makes a file only its owner can read
-            partial.write_bytes(save(weights, {"signrep": json.dumps(about)}))
+        pieces = torch.frombuffer(bytearray(vocabulary), dtype=torch.uint8)
+        write_weights(path, self.state_dict() | {VOCABULARY: pieces}, about)
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device = "cpu") -> tuple["Translator", bytes]:
@@ -164,15 +159,10 @@ def sinusoids(n: int, width: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("signrep", "{}"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a translator's weights ({error})") from error
+    advice = "give a best.safetensors of `python -m signrep_core train translation`"
+    weights, about = read_weights(path, advice)
     if about.get("format") != FORMAT or VOCABULARY not in weights:
         raise CheckpointError(
-            f"{path}: expected a translator of format {FORMAT!r}, found {about.get('format')!r}; "
-            "give a best.safetensors of `python -m signrep_core train translation`"
+            f"{path}: expected a translator of format {FORMAT!r}, found {about.get('format')!r}; {advice}"
         )
     return weights, about
