@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,14 @@ class Performance:
         return "" if self.kind == "pretraining" else " ".join(self.glosses)
 
 
+class Act(NamedTuple):
+    """What a video is drawn from."""
+
+    signer: Signer
+    scene: Scene
+    motion: Motion
+
+
 def plan_corpus(
     *, signers: int, glosses: int, takes: int, seed: int, size: int, kind: Kind = "isolated", fps: float = 25.0
 ) -> list[Performance]:
@@ -108,16 +116,17 @@ def sheet_rows(performances: Sequence[Performance], folder: str | Path = "videos
     return [_row(performance, folder) for performance in performances]
 
 
-def render_video(performance: Performance, path: str | Path, device: str | None = None) -> int:
+def render_video(performance: Performance, path: str | Path, device: str | None = None, act: Act | None = None) -> int:
     """Render one video as an MP4 (H.264), atomically; returns its number of frames.
 
     With `device` (such as `cuda`) torch renders there, BATCH frames at a time; without, numpy does.
+    With `act` another signer or camera takes the place of the performance's own.
     """
     import av
 
     from signrep_core.synthetic.anatomy import build_surface
 
-    signer, scene, motion = _act(performance)
+    signer, scene, motion = act or make_act(performance)
     surface = build_surface(signer)
     noise = np.random.default_rng([performance.seed, 31])
     with atomic_path(path) as partial, av.open(str(partial), "w") as container:
@@ -141,11 +150,11 @@ def write_truth(performances: Sequence[Performance], path: str | Path) -> None:
             writer.write(true_columns(performance))
 
 
-def true_columns(performance: Performance) -> dict[str, Any]:
-    """The truth about one video, as columns of store.schemas.TRUTH."""
+def true_columns(performance: Performance, act: Act | None = None) -> dict[str, Any]:
+    """The truth about one video (with `act`: played so), as columns of store.schemas.TRUTH."""
     from signrep_core.body.kinematics import forward_kinematics
 
-    signer, scene, motion = _act(performance)
+    signer, scene, motion = act or make_act(performance)
     n = len(motion)
     joints = forward_kinematics(motion.body, motion.right, motion.left, signer.body_offsets, signer.hand_offsets)
     camera = joints @ scene.view.T
@@ -233,7 +242,7 @@ def _digest(performance: Performance) -> str:
 
 def count_frames(performance: Performance) -> int:
     """How many frames the video will have; nothing is rendered."""
-    return len(_act(performance)[2])
+    return len(make_act(performance).motion)
 
 
 def to_json(performance: Performance) -> dict[str, Any]:
@@ -281,10 +290,11 @@ def _content(kind: Kind, i: int, glosses: int, number: int) -> tuple[tuple[str, 
 
 
 @lru_cache(maxsize=4)
-def _act(performance: Performance) -> tuple[Signer, Scene, Motion]:
+def make_act(performance: Performance) -> Act:
+    """The signer, the scene and the motion of a performance: all that follows from its seeds."""
     signer = make_signer(performance.signer_seed)
     scene = make_scene(performance.seed, signer)
-    return signer, scene, perform(signer, performance.glosses, performance.seed, performance.fps)
+    return Act(signer, scene, perform(signer, performance.glosses, performance.seed, performance.fps))
 
 
 def _pictures(

@@ -191,7 +191,7 @@ def test_the_truth_agrees_with_itself():
 def test_the_truth_table_is_the_same_bytes_of_joints_from_the_same_seed(tmp_path):
     plan = plan_corpus(**SMALL)[:2]
     write_truth(plan, tmp_path / "a.parquet")
-    corpus._act.cache_clear()
+    corpus.make_act.cache_clear()
     write_truth(plan, tmp_path / "b.parquet")
     one, other = (read_table(tmp_path / name, TRUTH, ["joints"])["joints"] for name in ("a.parquet", "b.parquet"))
     assert one.tobytes() == other.tobytes()
