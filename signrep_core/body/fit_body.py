@@ -36,17 +36,17 @@ BODY_REST: Final[Floats] = OBSERVED_BODY_RANGES.mean(1)  # the middle of what re
 
 _STRETCH = 1024  # frames fitted at a time: small enough for the processor's cache
 _STEPS = 3
-_ROOT: Final[Axes] = tuple(axis[:, None] for axis in np.eye(3))
+ROOT: Final[Axes] = tuple(axis[:, None] for axis in np.eye(3))
 
-_ARM: Final = chain("zyzxyx", (2, 5, 6))
-_HEAD: Final = Limb("zxy", (-1, 0, 1), (-1, -1, -1), (2,) * 11, (-1, *(0,) * 10))  # the nose, and the face from there
-_SPINE: Final = Limb("zxyx", (-1, 0, 1, 2), (-1, -1, -1, 0), (2, 3, 3), (-1, 0, 0))  # mid-spine, right hip, left hip
+ARM: Final = chain("zyzxyx", (2, 5, 6))
+HEAD: Final = Limb("zxy", (-1, 0, 1), (-1, -1, -1), (2,) * 11, (-1, *(0,) * 10))  # the nose, and the face from there
+SPINE: Final = Limb("zxyx", (-1, 0, 1, 2), (-1, -1, -1, 0), (2, 3, 3), (-1, 0, 0))  # mid-spine, right hip, left hip
 
-_ARM_ANGLES = MappingProxyType({side: list(range(6 * k, 6 * k + 6)) for k, side in enumerate(SIDES)})
-_HEAD_ANGLES = [BODY_ANGLES.index(f"head_{axis}") for axis in "zxy"]
-_SPINE_ANGLES = [BODY_ANGLES.index(name) for name in ("spine_z", "spine_x", "spine_y", "lower_spine_x")]
-_FACE = range(JOINTS.index("nose"), JOINTS.index("nose") + len(_HEAD.frames))
-_HIPS = [JOINTS.index(f"{side}_hip") for side in SIDES]
+ARM_ANGLES = MappingProxyType({side: list(range(6 * k, 6 * k + 6)) for k, side in enumerate(SIDES)})
+HEAD_ANGLES = [BODY_ANGLES.index(f"head_{axis}") for axis in "zxy"]
+SPINE_ANGLES = [BODY_ANGLES.index(name) for name in ("spine_z", "spine_x", "spine_y", "lower_spine_x")]
+FACE = range(JOINTS.index("nose"), JOINTS.index("nose") + len(HEAD.frames))
+HIPS = [JOINTS.index(f"{side}_hip") for side in SIDES]
 _RIGID_BONES = [BONES.index(bone) for bone in ("upper_arm", "forearm")]
 
 # How far an angle strays from rest (radians): its spring is as stiff as the landmarks' noise over this. The bend of the
@@ -70,14 +70,14 @@ def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
     noise = scatter(lengths[:, _RIGID_BONES].reshape(len(joints), len(_RIGID_BONES) * len(SIDES)))
     for start in range(0, len(joints), _STRETCH):
         frames = slice(start, start + _STRETCH)
-        stretch = np.ascontiguousarray(joints[frames, : _FACE.stop].transpose(1, 2, 0))  # (19, 3, n)
+        stretch = np.ascontiguousarray(joints[frames, : FACE.stop].transpose(1, 2, 0))  # (19, 3, n)
         head = [axis.T for axis in head_frame(joints[frames])]
         for side in SIDES:
-            angles[frames, _ARM_ANGLES[side]] = _fit_arm(side, stretch, offsets, noise).T
-        angles[frames, _HEAD_ANGLES] = _fit(
-            _HEAD, _HEAD_ANGLES, zxy_angles(head), _face(offsets), stretch[_FACE], noise
+            angles[frames, ARM_ANGLES[side]] = _fit_arm(side, stretch, offsets, noise).T
+        angles[frames, HEAD_ANGLES] = _fit(
+            HEAD, HEAD_ANGLES, zxy_angles(head), face_bones(offsets), stretch[FACE], noise
         ).T
-        angles[frames, _SPINE_ANGLES] = _fit_spine(stretch[_HIPS], offsets, noise).T
+        angles[frames, SPINE_ANGLES] = _fit_spine(stretch[HIPS], offsets, noise).T
     return angles
 
 
@@ -87,7 +87,7 @@ def _fit(limb: Limb, columns: list[int], start: Floats, bones: Floats, targets: 
     start = np.where(np.isfinite(start), whole_turns_off(start, BODY_LIMITS[columns]), rest[:, None])
     weights = np.isfinite(targets[:, 0]).astype(np.float64)
     bounds = Bounds.of(BODY_LIMITS[columns], rest, _SPREAD[columns], noise)
-    return fit_limb(limb, start, _ROOT, bones[..., None], np.nan_to_num(targets), weights, bounds, _STEPS)
+    return fit_limb(limb, start, ROOT, bones[..., None], np.nan_to_num(targets), weights, bounds, _STEPS)
 
 
 def _fit_arm(side: Side, joints: Floats, offsets: Floats, noise: float) -> Floats:
@@ -104,12 +104,11 @@ def _fit_arm(side: Side, joints: Floats, offsets: Floats, noise: float) -> Float
     shoulder_z, shoulder_x = np.arctan2(-upper[0], upper[1]), np.arctan2(upper[2], np.hypot(upper[0], upper[1]))
     fore = turned_back("x", shoulder_x, turned_back("z", shoulder_z, in_clavicle(wrist - elbow)))
     shoulder_y, elbow_x = np.arctan2(-fore[0], -fore[2]), -np.arctan2(np.hypot(fore[0], fore[2]), fore[1])
-    column = _ARM_ANGLES[side][4]
+    column = ARM_ANGLES[side][4]
     spring = (max(noise, LEAST_NOISE) / _SPREAD[column]) ** 2
     shoulder_y = weighed(shoulder_y, fore[0] ** 2 + fore[2] ** 2, BODY_REST[column], spring)
     start = np.stack((clavicle_z, clavicle_y, shoulder_z, shoulder_x, shoulder_y, elbow_x))
-    bones = offsets[0] * np.array([[outward * offsets[1], 0, 0], [0, 1, 0], [0, offsets[2], 0]])
-    return _fit(_ARM, _ARM_ANGLES[side], start, bones, np.stack((shoulder, elbow, wrist)), noise)
+    return _fit(ARM, ARM_ANGLES[side], start, arm_bones(side, offsets), np.stack((shoulder, elbow, wrist)), noise)
 
 
 def _fit_spine(hips: Floats, offsets: Floats, noise: float) -> Floats:
@@ -121,13 +120,23 @@ def _fit_spine(hips: Floats, offsets: Floats, noise: float) -> Floats:
     z = cross(x, y)
     c, s = np.cos(bend / 2), np.sin(bend / 2)
     start = np.concatenate((zxy_angles((x, c * y - s * z, c * z + s * y)), bend[None]))
-    width = offsets[0] * offsets[4]
-    bones = np.array([[0, half, 0], [-width, half, 0], [width, half, 0]])
     targets = np.concatenate((np.full_like(hips[:1], np.nan), hips))  # the mid-spine is not a landmark
-    return _fit(_SPINE, _SPINE_ANGLES, start, bones, targets, noise)
+    return _fit(SPINE, SPINE_ANGLES, start, spine_bones(offsets), targets, noise)
 
 
-def _face(offsets: Floats) -> Floats:
+def arm_bones(side: Side, offsets: Floats) -> Floats:
+    """(3, 3): clavicle, upper arm and forearm, from the body offsets (16,)."""
+    outward = -1.0 if side == "right" else 1.0
+    return offsets[0] * np.array([[outward * offsets[1], 0, 0], [0, 1, 0], [0, offsets[2], 0]])
+
+
+def spine_bones(offsets: Floats) -> Floats:
+    """(3, 3): the mid-spine from the neck, then the hips from there, in the upper and lower spine's frames."""
+    half, width = offsets[0] * offsets[5], offsets[0] * offsets[4]
+    return np.array([[0, half, 0], [-width, half, 0], [width, half, 0]])
+
+
+def face_bones(offsets: Floats) -> Floats:
     """(11, 3): the nose from the neck, then the face points from the nose, in the head's frame."""
     ear, mouth = offsets[6:9], offsets[9:12]
     spacing, x, y, z = offsets[12:16] * (1, 1, -1, 1)

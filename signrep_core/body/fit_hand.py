@@ -44,18 +44,18 @@ _STRETCH = 512  # frames fitted at a time: small enough for the processor's cach
 _STEPS = 3
 _Z = np.array([[0.0], [0], [1]])
 
-_PALM: Final = Limb(
+PALM: Final = Limb(
     "xyz" + "xy" * 4, (-1, 0, 1, 2, 3, 2, 5, 2, 7, 2, 9), (-1,) * 11, (4, 6, 8, 10), (-1,) * 4
 )  # the wrist, then each finger's metacarpal
-_FINGER: Final = chain("xyzxyxx", (3, 5, 6, 7))
-_THUMB: Final = chain("xyzxyzxyzx", (3, 6, 9, 10))
+FINGER: Final = chain("xyzxyxx", (3, 5, 6, 7))
+THUMB: Final = chain("xyzxyzxyzx", (3, 6, 9, 10))
 
-_THUMB_ANGLES = list(range(3, 13))
-_FINGER_ANGLES = np.arange(13, N_HAND_ANGLES).reshape(4, 7)
-_METACARPAL_ANGLES = _FINGER_ANGLES[:, :2]  # x and y
-_MCPS = [5, 9, 13, 17]
-_THUMB_JOINTS = slice(1, 5)
-_FINGER_JOINTS = slice(5, 21)
+THUMB_ANGLES = list(range(3, 13))
+FINGER_ANGLES = np.arange(13, N_HAND_ANGLES).reshape(4, 7)
+METACARPAL_ANGLES = FINGER_ANGLES[:, :2]  # x and y
+MCPS = [5, 9, 13, 17]
+THUMB_JOINTS = slice(1, 5)
+FINGER_JOINTS = slice(5, 21)
 
 # How far an angle strays from rest (radians): its spring is as stiff as the landmarks' noise over this. Redundant
 # angles keep near; the weak springs of flexion only settle what the detector's noise leaves open.
@@ -103,14 +103,14 @@ def fit_hand(side: Side, hand: Floats, offsets: Floats, noise: float) -> tuple[F
     mirror = np.array([1.0 if side == "right" else -1.0, 1, 1])
     relative = (hand - hand[:, :1]) * mirror
     bones = hand_lengths(offsets)[list(FINGER_BONES.values())]  # (5, 4)
-    frames = np.flatnonzero(np.isfinite(relative[:, _MCPS]).all((1, 2)))
+    frames = np.flatnonzero(np.isfinite(relative[:, MCPS]).all((1, 2)))
     for start in range(0, len(frames), _STRETCH):
         stretch = frames[start : start + _STRETCH]
         joints = np.ascontiguousarray(relative[stretch].transpose(1, 2, 0))  # (21, 3, n)
-        palm, metacarpals = _fit_palm(joints[_MCPS], bones[1:, 0], noise)
+        palm, metacarpals = _fit_palm(joints[MCPS], bones[1:, 0], noise)
         palms[stretch] = np.stack(palm).transpose(2, 0, 1)
-        angles[stretch, 3:13] = _fit_thumb(palm, joints[_THUMB_JOINTS], bones[0], noise).T
-        fingers = joints[_FINGER_JOINTS].reshape(4, 4, 3, -1).transpose(1, 2, 0, 3)  # (joint, 3, F, n)
+        angles[stretch, 3:13] = _fit_thumb(palm, joints[THUMB_JOINTS], bones[0], noise).T
+        fingers = joints[FINGER_JOINTS].reshape(4, 4, 3, -1).transpose(1, 2, 0, 3)  # (joint, 3, F, n)
         fitted = _fit_fingers(palm, metacarpals, fingers, bones[1:], noise)  # (7, F, n)
         angles[stretch, 13:] = fitted.transpose(2, 1, 0).reshape(len(stretch), -1)
     return angles, palms
@@ -127,12 +127,12 @@ def wrist_angles(side: Side, palms: Floats, forearm: Axes) -> Floats:
 
 def _fit_palm(mcps: Floats, bones: Floats, noise: float) -> tuple[Axes, Floats]:
     """The palm's frame, and the four metacarpals' x and y angles (2, F, n); mcps (F, 3, n), bones (F,) metres."""
-    rest = HAND_REST[_METACARPAL_ANGLES]  # (F, 2)
+    rest = HAND_REST[METACARPAL_ANGLES]  # (F, 2)
     resting = [np.stack((np.sin(y), -np.sin(x) * np.cos(y), np.cos(x) * np.cos(y))) for x, y in rest]
     frame, template = _palm_frame(mcps), np.stack(_palm_frame(np.stack(resting)[..., None]))[..., 0]
     palm = [sum(frame[i] * template[i, j] for i in range(3)) for j in range(3)]
     metacarpals = np.concatenate([aim_z(local(palm, mcp)) for mcp in mcps])  # (8, n): x, y of each finger
-    free, columns = np.full(3, np.inf), _METACARPAL_ANGLES.ravel()
+    free, columns = np.full(3, np.inf), METACARPAL_ANGLES.ravel()
     bounds = Bounds.of(
         np.concatenate((np.stack((-free, free), -1), HAND_LIMITS[columns])),
         np.concatenate((np.zeros(3), rest.ravel())),
@@ -141,8 +141,8 @@ def _fit_palm(mcps: Floats, bones: Floats, noise: float) -> tuple[Axes, Floats]:
     )
     start = np.concatenate((np.zeros_like(metacarpals[:3]), metacarpals))
     along_z = bones[:, None, None] * _Z
-    angles = fit_limb(_PALM, start, palm, along_z, mcps, np.ones_like(mcps[:, 0]), bounds, _STEPS)
-    frames, _ = pose_limb(_PALM, angles, palm, along_z)
+    angles = fit_limb(PALM, start, palm, along_z, mcps, np.ones_like(mcps[:, 0]), bounds, _STEPS)
+    frames, _ = pose_limb(PALM, angles, palm, along_z)
     return frames[2], angles[3:].reshape(4, 2, -1).transpose(1, 0, 2)
 
 
@@ -168,7 +168,7 @@ def _fit_fingers(palm: Axes, metacarpals: Floats, joints: Floats, bones: Floats,
     normal = -first - np.where(dot(first, second) < 0, -1, 1) * second
     y = cross(proximal, across(normal, proximal))
     seen = dot(normal, normal) * (y[0] ** 2 + y[1] ** 2) * bones[:, 2, None] ** 2
-    columns = _FINGER_ANGLES[:, 2]
+    columns = FINGER_ANGLES[:, 2]
     spring = (max(noise, LEAST_NOISE) / _SPREAD[columns, None]) ** 2
     twist = weighed(np.arctan2(-y[0], y[1]), seen, HAND_REST[columns, None], spring, period=np.pi)
     twist = _within(columns, twist)
@@ -177,15 +177,15 @@ def _fit_fingers(palm: Axes, metacarpals: Floats, joints: Floats, bones: Floats,
     def beyond_mcp(bone: Floats) -> Floats:
         return turned_back("y", mcp[1], turned_back("x", mcp[0], turned_back("z", twist, bone)))
 
-    pip = _flexion(beyond_mcp(middle), _FINGER_ANGLES[:, 5])
-    dip = _flexion(turned_back("x", pip, beyond_mcp(distal)), _FINGER_ANGLES[:, 6])
+    pip = _flexion(beyond_mcp(middle), FINGER_ANGLES[:, 5])
+    dip = _flexion(turned_back("x", pip, beyond_mcp(distal)), FINGER_ANGLES[:, 6])
     start = np.concatenate((metacarpals, [twist], mcp, [pip, dip]))
-    return _fit(_FINGER, _FINGER_ANGLES.T, start, base, bones.T[..., None], joints, noise)
+    return _fit(FINGER, FINGER_ANGLES.T, start, base, bones.T[..., None], joints, noise)
 
 
 def _fit_thumb(palm: Axes, joints: Floats, bones: Floats, noise: float) -> Floats:
     """(10, n): CMC x y z, MCP x y z, IP x y z, last x; joints (4, 3, n), bones (4,) metres."""
-    columns = np.array(_THUMB_ANGLES)
+    columns = np.array(THUMB_ANGLES)
     vectors = [local(palm, bone) for bone in np.concatenate((joints[:1], np.diff(joints, axis=0)))]
     start = []
     for k, z in enumerate(columns[[2, 5, 8]]):  # each joint aims its bone; its twist is at rest but for the last one
@@ -200,7 +200,7 @@ def _fit_thumb(palm: Axes, joints: Floats, bones: Floats, noise: float) -> Float
         vectors = [turned_back("z", twist, bone) for bone in vectors]
         start += [*aim, twist]
     start.append(_flexion(vectors[3], columns[9]))
-    return _fit(_THUMB, columns, np.stack(start), palm, bones[:, None], joints, noise)
+    return _fit(THUMB, columns, np.stack(start), palm, bones[:, None], joints, noise)
 
 
 def _fit(

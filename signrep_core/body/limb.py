@@ -110,6 +110,7 @@ def fit_limb(
     weights: Floats,
     bounds: Bounds,
     steps: int,
+    sight: Floats | None = None,
 ) -> Floats:
     """The angles that bring a limb's points nearest to their targets, within the bounds.
 
@@ -123,6 +124,8 @@ def fit_limb(
         weights: (P, N), 0 where the point is missing.
         bounds: limits, rest and stiffness.
         steps: how many to take.
+        sight: (P, 2, N) where targets are known but for their depth, as a camera sees them: each lies anywhere on the
+            line (x, y) = sight · z through the given place. None: in space.
 
     Returns:
         (A, N) angles.
@@ -131,10 +134,10 @@ def fit_limb(
     stiffness = np.broadcast_to(bounds.stiffness**2, angles.shape)
     damping = np.full(angles.shape[1:], _INITIAL_DAMPING)
     frames, points = pose_limb(limb, angles, base, bones)
-    residual = _residual(points, targets, weights)
+    residual = _residual(points, targets, weights, sight)
     cost = _cost(residual, angles, bounds)
     for step in range(steps):
-        jacobian = _jacobian(limb, frames, points, weights)
+        jacobian = _jacobian(limb, frames, points, weights, sight)
         normal = np.einsum("ar...,br...->ab...", jacobian, jacobian)
         downhill = np.einsum("ar...,r...->a...", jacobian, residual)
         downhill += stiffness * (bounds.rest - angles)
@@ -142,7 +145,7 @@ def fit_limb(
             normal[k, k] += damping + stiffness[k]
         trial = angles + _bounded_step(normal, downhill, bounds.lowest - angles, bounds.highest - angles)
         trial_frames, trial_points = pose_limb(limb, trial, base, bones)
-        trial_residual = _residual(trial_points, targets, weights)
+        trial_residual = _residual(trial_points, targets, weights, sight)
         trial_cost = _cost(trial_residual, trial, bounds)
         better = trial_cost < cost
         angles = np.where(better, trial, angles)
@@ -163,21 +166,30 @@ def _turn(frame: Axes, axis: str, c: Floats, s: Floats) -> Axes:
     return c * x + s * y, c * y - s * x, z
 
 
-def _residual(points: Sequence[Floats], targets: Floats, weights: Floats) -> Floats:
-    """(3 P, N) weighted differences target - point."""
+def _residual(points: Sequence[Floats], targets: Floats, weights: Floats, sight: Floats | None) -> Floats:
+    """Rows (3 P, N), or (2 P, N) with lines of sight, of weighted differences target - point."""
     shape = np.broadcast_shapes(*(np.shape(point) for point in points), targets.shape[1:])
     residual = np.empty((len(points), *shape))
     for p, point in enumerate(points):
         np.multiply(targets[p] - point, weights[p], out=residual[p])
-    return residual.reshape(-1, *shape[1:])
+    return _rows(residual[None], sight)[0]
+
+
+def _rows(moved: Floats, sight: Floats | None) -> Floats:
+    """Vectors (A, P, 3, N) as rows (A, 3 P, N), or (A, 2 P, N): what of them lies across the lines of sight."""
+    if sight is not None:
+        moved = moved[:, :, :2] - sight * moved[:, :, 2:]
+    return moved.reshape(len(moved), -1, *moved.shape[3:])
 
 
 def _cost(residual: Floats, angles: Floats, bounds: Bounds) -> Floats:
     return np.einsum("r...,r...->...", residual, residual) + ((bounds.stiffness * (angles - bounds.rest)) ** 2).sum(0)
 
 
-def _jacobian(limb: Limb, frames: Sequence[Axes], points: Sequence[Floats], weights: Floats) -> Floats:
-    """(A, 3 P, N): how each point moves with each angle: axis × (point - pivot), weighted."""
+def _jacobian(
+    limb: Limb, frames: Sequence[Axes], points: Sequence[Floats], weights: Floats, sight: Floats | None
+) -> Floats:
+    """(A, 3 P, N), or (A, 2 P, N) with lines of sight: points moved by angles: axis × (point - pivot), weighted."""
     shape = np.broadcast_shapes(*(np.shape(point)[1:] for point in points), weights.shape[1:])
     jacobian = np.zeros((len(limb.axes), len(points), 3, *shape))
     for p, point in enumerate(points):
@@ -189,7 +201,7 @@ def _jacobian(limb: Limb, frames: Sequence[Axes], points: Sequence[Floats], weig
             np.subtract(ay * z, az * y, out=moved[0])
             np.subtract(az * x, ax * z, out=moved[1])
             np.subtract(ax * y, ay * x, out=moved[2])
-    return jacobian.reshape(len(limb.axes), -1, *shape)
+    return _rows(jacobian, sight)
 
 
 def _bounded_step(normal: Floats, downhill: Floats, lowest: Floats, highest: Floats) -> Floats:

@@ -86,3 +86,16 @@ def test_more_steps_never_raise_the_error() -> None:
     for before, after in pairwise(errors):
         assert (after <= before + 1e-9).all()
     assert errors[-1].sum() < 0.9 * errors[0].sum()
+
+
+def test_a_line_of_sight_holds_what_lies_across_it_and_leaves_the_depth_to_the_prior() -> None:
+    # A bone of length 1 along y turns about x; its end is seen in the direction of (0, 0.8), from a camera at z = -4
+    # in perspective: y = 0.8 + 0.2 z. Both z > 0 and z < 0 show so; the prior says which.
+    limb = Limb("x", (-1,), (-1,), (0,), (-1,))
+    bones, target = np.array([[[0.0], [1], [0]]]), np.array([[[0.0], [0.8], [0]]])
+    sight = np.array([[[0.0], [0.2]]])
+    for prior in (1.2, -1.2):
+        near = Bounds(np.array([[-3.0]]), np.array([[3.0]]), np.array([[prior]]), np.array([[1e-4]]))
+        angle = fit_limb(limb, np.array([[prior]]), ROOT, bones, target, np.ones((1, 1)), near, 30, sight)[0, 0]
+        assert np.cos(angle) == pytest.approx(0.8 + 0.2 * np.sin(angle), abs=1e-6)
+        assert np.sign(angle) == np.sign(prior)
