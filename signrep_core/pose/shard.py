@@ -149,6 +149,7 @@ def _tasks(
                 "path": str(account["path"][i]),
                 "start": start,
                 "end": end,
+                "fps": float(account["fps"][i]),
                 "target_fps": target_fps,
                 "min_shoulder_px": min_shoulder_px,
             }

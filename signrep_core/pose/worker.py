@@ -80,7 +80,7 @@ def write_video(task: dict[str, Any], backend: Backend, find_faces: FaceDetector
 def _open_frames(task: dict[str, Any], fps: float | None) -> Iterable[Frame]:
     """The task's span at a rate, or on its own timeline."""
     rate = task["target_fps"] if fps is None else fps
-    return read_frames(task["path"], rate, task["start"], task["end"], threads=1)
+    return read_frames(task["path"], rate, task["start"], task["end"], threads=1, folder_fps=task["fps"])
 
 
 class _Reporter:

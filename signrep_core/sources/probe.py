@@ -31,7 +31,7 @@ def probe_shard(
 
     def look(row: Row) -> VideoInfo | Outcome:
         try:
-            return probe_video(row.path, row.start, row.end, target_fps, min_frames)
+            return probe_video(row.path, row.start, row.end, target_fps, min_frames, row.fps)
         except VideoError as error:
             return _reject(row, error.reason, error.detail)
         except MemoryError:

@@ -134,6 +134,7 @@ def _ok_videos(account: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         video: {
             "path": account["path"][i],
+            "fps": float(account["fps"][i]),
             **{name: None if mask[i] else float(account[name][i]) for name, mask in masks.items()},
         }
         for i, video in enumerate(account["video_id"])
@@ -197,7 +198,8 @@ def _encode_video(
     """A piece per cut, in one pass over the video; or why the video cannot be decoded."""
     paths = [folder / f"{number:05d}_{i:05d}.mp4" for i in range(len(cuts))]
     try:
-        with closing(read_frames(video["path"], target_fps, video["start"], video["end"])) as frames:  # type: ignore[type-var]
+        frames = read_frames(video["path"], target_fps, video["start"], video["end"], folder_fps=video["fps"])
+        with closing(frames):  # type: ignore[type-var]
             for cut, path in zip(cuts, paths, strict=True):
                 _encode_cut(video["path"], frames, cut, path, settings)
     except VideoError as error:

@@ -1,4 +1,4 @@
-"""Which frames a video has: reading any video file as upright RGB frames on the common timeline.
+"""Which frames a video has: reading a video file or a folder of pictures as upright RGB frames on the common timeline.
 
 Pose and crop both take their frames from `read_frames`, so frame k of one is frame k of the other. Frame k of the
 common timeline is shown at k / target_fps seconds after the first shown frame (or after `start`) and is the source
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from signrep_core.errors import VideoError
 from signrep_core.store.files import file_digest
+from signrep_core.store.pictures import PictureFolder
 
 log = logging.getLogger(__name__)
 
@@ -77,23 +78,25 @@ def read_frames(
     start: float | None = None,
     end: float | None = None,
     threads: int = 2,
+    folder_fps: float | None = None,
 ) -> Iterator[Frame]:
     """Read a video's frames on the common timeline, in order, in constant memory.
 
     Args:
+        path: a video file, or a folder of pictures.
         target_fps: rate of the timeline; None gives each source frame once, at its own time.
         start, end: seconds after the video's first frame; the span's times count from `start`.
         threads: decoding threads.
+        folder_fps: rate of a folder of pictures; files know theirs.
 
     Raises:
         VideoError: nothing to read, with a reason of `errors.REASONS`. Damage in mid-file is skipped and logged.
     """
-    with _open_video(path, threads) as source:
-        painter = _Painter(source)
+    with _open_video(path, threads, folder_fps) as source:
         frames = source.decode(*_exact(start, end))
         index = -1
         for index, time, (painted, _) in _on_timeline(frames, target_fps, start, end):
-            yield Frame(index, float(time), painter.paint(painted))
+            yield Frame(index, float(time), source.paint(painted))
         if index < 0:
             raise VideoError("empty_span", f"{path}: no frame between {start} s and {end} s")
 
@@ -104,14 +107,15 @@ def probe_video(
     end: float | None = None,
     target_fps: float | None = 25.0,
     min_frames: int = 16,
+    folder_fps: float | None = None,
 ) -> VideoInfo:
-    """What kind of video a file holds, from its packets' times and its first decoded frame.
+    """What kind of video a file or a folder of pictures holds, from its packets' times and its first decoded frame.
 
     Raises:
         VideoError: the video cannot be used; the reason is a key of `errors.REASONS`.
     """
-    with _open_video(path, threads=1) as source:
-        first = _Painter(source).paint(source.first_frame())
+    with _open_video(path, 1, folder_fps) as source:
+        first = source.first_picture()
         shown = _Intervals(source.packet_times(*_exact(start, end)), *_exact(start, end))
         n_timeline = sum(1 for _ in _on_timeline(shown, target_fps, start, end))
         if source.timeless or (shown.count > 1 and shown.longest == 0):
@@ -128,10 +132,10 @@ def probe_video(
             n_frames=shown.count,
             timeline_frames=n_timeline,
             duration_s=float(mean * shown.count),
-            codec=source.stream.codec_context.codec.canonical_name,
-            rotation=source.first_frame().rotation,
+            codec=source.codec,
+            rotation=source.rotation,
             vfr=shown.longest - shown.shortest > mean / 10 + source.tick,
-            sha256=_digest(str(path), *_identity(path)),
+            sha256=source.digest(),
         )
 
 
@@ -344,13 +348,37 @@ class _Source:
         while waiting:
             yield heapq.heappop(waiting)
 
+    def paint(self, frame: Any) -> NDArray[np.uint8]:
+        return self._painter.paint(frame)
+
+    def first_picture(self) -> NDArray[np.uint8]:
+        return self.paint(self.first_frame())
+
+    @functools.cached_property
+    def _painter(self) -> "_Painter":
+        return _Painter(self)
+
+    @property
+    def codec(self) -> str:
+        return str(self.stream.codec_context.codec.canonical_name)
+
+    @property
+    def rotation(self) -> int:
+        return int(self.first_frame().rotation)
+
+    def digest(self) -> str:
+        return _digest(str(self.path), *_identity(self.path))
+
     def close(self) -> None:
         self._container.close()
 
 
 @contextmanager
-def _open_video(path: str | Path, threads: int) -> Iterator[_Source]:
-    """Open a video file, or say with a reason code why it is none."""
+def _open_video(path: str | Path, threads: int, folder_fps: float | None) -> Iterator[_Source | PictureFolder]:
+    """Open a video file or a folder of pictures, or say with a reason code why it is none."""
+    if Path(path).is_dir():
+        yield PictureFolder(path, folder_fps)
+        return
     _check_file(Path(path))
     try:
         source = _Source(path, *_open_stream(path, threads))
@@ -385,7 +413,7 @@ def _check_file(path: Path) -> None:
     if not path.exists():
         raise VideoError("missing_file", f"{path}: no such file; correct the sheet's path")
     if not path.is_file():
-        raise VideoError("not_a_video", f"{path}: a {'folder' if path.is_dir() else 'device'}, not a file")
+        raise VideoError("not_a_video", f"{path}: a device, not a file")
     if not os.access(path, os.R_OK):
         raise VideoError("not_a_video", f"{path}: may not be read; correct its permissions")
     if path.stat().st_size == 0:

@@ -22,6 +22,7 @@ def account(*paths: str, **status: str) -> Columns:
         "path": list(paths),
         "start": np.ma.masked_all(n),
         "end": np.ma.masked_all(n),
+        "fps": np.full(n, 25, np.float32),
         "status": [status.get(path, "ok") for path in paths],
         "reason": [""] * n,
         "detail": [""] * n,

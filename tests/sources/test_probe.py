@@ -38,9 +38,9 @@ def probed(monkeypatch):
 
 def test_what_a_video_holds_stands_in_its_row(probed, tmp_path):
     account = probe_shard(
-        [Row("a", "a.mp4", "yt", "train", start=1.0, end=3.0)], target_fps=25, min_frames=16, threads=2
+        [Row("a", "a.mp4", "yt", "train", start=1.0, end=3.0, fps=30.0)], target_fps=25, min_frames=16, threads=2
     )
-    assert probed[1] == [("a.mp4", 1.0, 3.0, 25, 16)]
+    assert probed[1] == [("a.mp4", 1.0, 3.0, 25, 16, 30.0)]
     write_table(tmp_path / "account.parquet", VIDEOS, account)
     (row,) = read_table(tmp_path / "account.parquet", VIDEOS)["width"]
     back = {name: values[0] for name, values in read_table(tmp_path / "account.parquet", VIDEOS).items()}

@@ -105,7 +105,7 @@ def test_a_corpus_on_disk_has_its_videos_sheet_and_truth(tmp_path):
 
 
 def test_the_sheet_that_the_workflow_plans_is_the_sheet_on_disk(tmp_path):
-    plan = plan_corpus(**{**SMALL, "kind": "sentences"})
+    plan = plan_corpus(**{**SMALL, "kind": "sentences", "glosses": len(ORDER)})
     corpus.write_corpus_sheet(plan, tmp_path / "videos.tsv", "videos")
     rows = read_sheet(tmp_path / "videos.tsv")
     assert rows == sheet_rows(plan, tmp_path / "videos")
