@@ -131,6 +131,43 @@ class Retrieval(Section):
     )
 
 
+class Translation(Section):
+    """Sentences from frozen features (section 6), as Tarrés et al. 2023 published it for How2Sign."""
+
+    datasets: list[str] | None = Field(
+        None, description="data sets that are translated; null = every one whose sheet has texts"
+    )
+    baselines: list[Literal["keypoints", "angles"]] = Field(
+        ["keypoints"],
+        description="raw poses, pooled per window, that a translator of the same size is trained on for comparison",
+    )
+    preset: Literal["tiny", "base"] = Field(
+        "tiny", description="`base` is the published one: 6 encoder and 3 decoder layers of width 256"
+    )
+    vocabulary: PositiveInt = Field(
+        200, description="word pieces at most, learned from the training text; published: 7000"
+    )
+    lowercase: bool = Field(True, description="learn and count lower case only, as published")
+    tokenizer: Literal["13a", "intl", "zh", "char", "none"] = Field(
+        "13a", description="sacrebleu's, for BLEU and ROUGE-L; `char` counts characters (Chinese)"
+    )
+    iterations: PositiveInt = Field(300, description="optimiser steps; published: 100000 at most")
+    batch_size: PositiveInt = Field(16, description="sentences in a batch; published: 32")
+    learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up, as published")
+    warmup: int = Field(50, ge=0, description="warm-up steps; published: 2000")
+    validate_every: PositiveInt = Field(
+        100, description="steps between validations by BLEU-4; the best weights are kept; published: every other epoch"
+    )
+    save_every: PositiveInt = Field(100, description="steps between resume states")
+    max_windows: PositiveInt = Field(1024, description="longer sentences are cut after so many windows, as published")
+    max_pieces: PositiveInt = Field(60, description="longest translation, word pieces; published: 200")
+    beam: PositiveInt = Field(5, description="hypotheses kept in beam search, as published; 1 = greedy")
+    length_penalty: float = Field(
+        1.0, description="exponent of the length that a hypothesis's log-probability is divided by, as published"
+    )
+    workers: int = Field(0, ge=0, description="loader processes")
+
+
 class Config(Section):
     """Everything that changes what is computed."""
 
@@ -152,6 +189,7 @@ class Config(Section):
     crop: Crop = Crop()
     pretrain: Pretrain = Pretrain()
     retrieval: Retrieval = Retrieval()
+    translation: Translation = Translation()
 
 
 def load_config(values: Mapping[str, Any]) -> Config:

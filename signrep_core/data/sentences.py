@@ -10,6 +10,7 @@ Legend: B sentences of a batch, N windows, F values of a window, L word pieces.
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -98,16 +99,24 @@ class SentenceBatch:
     pieces: Tensor  # (B, L) with start and end
     n_pieces: Tensor  # (B,)
     video_ids: list[str]
-    broken: list[str]  # what could not be read and is left out
+    unread: dict[str, str]  # videos that could not be read and are left out, and why
+
+    @property
+    def broken(self) -> list[str]:
+        """What could not be read, for the log."""
+        return [f"{video_id}: {why}" for video_id, why in self.unread.items()]
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
 
     def to(self, device: torch.device) -> "SentenceBatch":
         """The batch on another device."""
         moved = (tensor.to(device, non_blocking=True) for tensor in self._tensors())
-        return SentenceBatch(*moved, self.video_ids, self.broken)
+        return SentenceBatch(*moved, self.video_ids, self.unread)
 
     def pin_memory(self) -> "SentenceBatch":
         """The batch in page-locked memory, from where a copy to the GPU does not wait."""
-        return SentenceBatch(*(tensor.pin_memory() for tensor in self._tensors()), self.video_ids, self.broken)
+        return SentenceBatch(*(tensor.pin_memory() for tensor in self._tensors()), self.video_ids, self.unread)
 
     def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.features, self.n_windows, self.pieces, self.n_pieces
@@ -116,28 +125,22 @@ class SentenceBatch:
 def read_batch(
     table: FeatureTable, video_ids: Sequence[str], pieces: Sequence[Sequence[int]], max_windows: int
 ) -> SentenceBatch:
-    """Sentences read and padded; one that cannot be read is left out.
-
-    Raises:
-        TrainingError: none of them can be read.
-    """
-    features, broken, kept = [], [], []
-    for k, video_id in enumerate(video_ids):
+    """Sentences read and padded; one that cannot be read is left out."""
+    features, unread, said = [], {}, []
+    for video_id, own in zip(video_ids, pieces, strict=True):
         try:
             features.append(torch.from_numpy(np.array(table.read(video_id)[:max_windows])))
-            kept.append(k)
+            said.append(torch.tensor(own, dtype=torch.long))
         except TableError as error:
-            broken.append(f"{video_id}: {error}")
-    if not kept:
-        raise TrainingError(f"none of {len(video_ids)} sentences can be read, the last: {broken[-1]}")
-    said = [torch.tensor(pieces[k]) for k in kept]
+            unread[video_id] = str(error)
+    pad = partial(torch.nn.utils.rnn.pad_sequence, batch_first=True)
     return SentenceBatch(
-        torch.nn.utils.rnn.pad_sequence(features, batch_first=True),
-        torch.tensor([len(x) for x in features]),
-        torch.nn.utils.rnn.pad_sequence(said, batch_first=True),
-        torch.tensor([len(p) for p in said]),
-        [video_ids[k] for k in kept],
-        broken,
+        pad(features) if features else torch.zeros(0, 1, table.width),
+        torch.tensor([len(x) for x in features], dtype=torch.long),
+        pad(said) if said else torch.zeros(0, 1, dtype=torch.long),
+        torch.tensor([len(p) for p in said], dtype=torch.long),
+        [video_id for video_id in video_ids if video_id not in unread],
+        unread,
     )
 
 
@@ -145,19 +148,13 @@ class TrainingBatches(Dataset[SentenceBatch]):
     """Item s is the batch of step s, the rows of one rank; epochs follow each other without end.
 
     Raises:
-        TrainingError: there is no sentence, or fewer in a batch than ranks.
+        TrainingError: the ranks cannot share a batch evenly, or none of a batch's sentences can be read.
     """
 
     def __init__(
         self, sentences: Sentences, pieces: Sequence[Sequence[int]], batch_size: int, seed: int, max_windows: int,
         rank: int = 0, ranks: int = 1,
     ) -> None:  # fmt: skip
-        if not len(sentences):
-            raise TrainingError(
-                f"{sentences.table.path}: no training sentence has features and a text "
-                f"({', '.join(f'{name} {n}' for name, n in sentences.counts.items())}); "
-                "look at the columns split and text of the sheet"
-            )
         if batch_size % ranks:
             raise TrainingError(f"a batch of {batch_size} sentences cannot be shared evenly by {ranks} devices")
         self.sentences, self._pieces, self._seed, self._max_windows = sentences, pieces, seed, max_windows
@@ -180,7 +177,10 @@ class TrainingBatches(Dataset[SentenceBatch]):
         rows = self.members(step)[self._rows]
         sentences = self.sentences
         ids, pieces = [sentences.video_ids[row] for row in rows], [self._pieces[row] for row in rows]
-        return read_batch(sentences.table, ids, pieces, self._max_windows)
+        batch = read_batch(sentences.table, ids, pieces, self._max_windows)
+        if not len(batch):
+            raise TrainingError(f"none of {len(ids)} sentences can be read: {batch.broken[0]}")
+        return batch
 
 
 def load_batches(

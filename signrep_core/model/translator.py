@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ from signrep_core.model.vocabulary import END, PAD, START
 from signrep_core.model.weights import read_weights, write_weights
 
 FORMAT = "translator-1"  # of the safetensors file: names of the weights and of the configuration
-VOCABULARY = "vocabulary"  # the tensor that holds the sentencepiece model's bytes
+VOCABULARY = "vocabulary"  # the tensor that holds the vocabulary's bytes
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class TranslatorConfig:
     dropout: float = 0.3  # of residuals, attention and activations
 
 
+# Arguments of TranslatorConfig by name: the published model, and a small one for the demo and the tests on a CPU (D).
+PRESETS = MappingProxyType(
+    {
+        "base": {},
+        "tiny": {"width": 64, "feedforward": 128, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.1},
+    }
+)
+
+
 class Memory(NamedTuple):
     """What the encoder made of a batch of sentences."""
 
@@ -50,14 +60,14 @@ class Memory(NamedTuple):
 
 
 class Translator(nn.Module):
-    """Windows of a sentence to the log-probabilities of its next word piece."""
+    """Windows of a sentence to the log-probabilities of its next word piece; carries its vocabulary."""
 
     feature_mean: Tensor
     feature_scale: Tensor
 
-    def __init__(self, config: TranslatorConfig) -> None:
+    def __init__(self, config: TranslatorConfig, vocabulary: bytes = b"") -> None:
         super().__init__()
-        self.config = config
+        self.config, self.vocabulary = config, vocabulary  # the sentencepiece model's bytes
         sizes = (config.width, config.heads, config.feedforward, config.dropout)
         self.register_buffer("feature_mean", torch.zeros(config.features))
         self.register_buffer("feature_scale", torch.ones(config.features))
@@ -127,27 +137,27 @@ class Translator(nn.Module):
             length_penalty=length_penalty, device=features.device,
         )  # fmt: skip
 
-    def save(self, path: str | Path, vocabulary: bytes, extra: Mapping[str, str] | None = None) -> None:
-        """Write weights, sizes and the sentencepiece model as one safetensors file, atomically."""
-        about = {"format": FORMAT, "config": dataclasses.asdict(self.config), "notes": dict(extra or {})}
-        pieces = torch.frombuffer(bytearray(vocabulary), dtype=torch.uint8)
+    def save(self, path: str | Path, notes: Mapping[str, str] | None = None) -> None:
+        """Write weights, sizes, vocabulary and notes as one safetensors file, atomically."""
+        about = {"format": FORMAT, "config": dataclasses.asdict(self.config), "notes": dict(notes or {})}
+        pieces = torch.frombuffer(bytearray(self.vocabulary), dtype=torch.uint8)
         write_weights(path, self.state_dict() | {VOCABULARY: pieces}, about)
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> tuple["Translator", bytes]:
-        """The model of a file, in evaluation mode, and its sentencepiece model.
+    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> tuple["Translator", dict[str, str]]:
+        """The model of a file, in evaluation mode, and the notes that were saved with it.
 
         Raises:
             CheckpointError: not a translator's file, or broken.
         """
         weights, about = _read(path)
         vocabulary = bytes(weights.pop(VOCABULARY).numpy())
-        model = cls(TranslatorConfig(**about["config"]))
+        model = cls(TranslatorConfig(**about["config"]), vocabulary)
         try:
             model.load_state_dict(weights, strict=True)
         except RuntimeError as error:
             raise CheckpointError(f"{path}: its weights do not fit its own configuration: {error}") from error
-        return model.to(device).eval(), vocabulary
+        return model.to(device).eval(), about["notes"]
 
 
 def sinusoids(n: int, width: int, device: torch.device | str = "cpu") -> Tensor:

@@ -184,6 +184,17 @@ def features_schema(width: int) -> Schema:
     )  # fmt: skip
 
 
+# Sentences as they were translated, beside what they should have been.
+TRANSLATIONS = Schema(
+    "translations", 1, "train_translation",
+    (
+        Column("video_id", TEXT),
+        Column("reference", TEXT),
+        Column("hypothesis", TEXT),                     # empty if the features could not be read
+        Column("score", FLOAT),                         # log-probability over length, of the beam search
+    ),
+)  # fmt: skip
+
 # What the synthetic signer really did. `joints` are forward kinematics of the angles, in body axes; `camera_joints` are
 # those points in camera axes (x right, y down, z away), to compare landmarks with. Both have the neck at the origin.
 TRUTH = Schema(

@@ -15,7 +15,7 @@ SMALL = TranslatorConfig(
 @pytest.fixture
 def model() -> Translator:
     torch.manual_seed(0)
-    return Translator(SMALL).eval()
+    return Translator(SMALL, b"pieces \xff\x00").eval()
 
 
 def sentences(n_windows: int = 7) -> torch.Tensor:
@@ -90,9 +90,10 @@ def test_a_translation_holds_no_padding_start_or_end(model):
 
 def test_a_saved_translator_says_the_same(model, tmp_path):
     model.standardise(torch.ones(6), 2 * torch.ones(6))
-    model.save(tmp_path / "best.safetensors", b"pieces \xff\x00")
-    loaded, vocabulary = Translator.load(tmp_path / "best.safetensors")
-    assert vocabulary == b"pieces \xff\x00"
+    model.save(tmp_path / "best.safetensors", {"step": "3"})
+    loaded, notes = Translator.load(tmp_path / "best.safetensors")
+    assert loaded.vocabulary == b"pieces \xff\x00"
+    assert notes == {"step": "3"}
     assert loaded.config == SMALL
     x, lengths, pieces = sentences(), torch.tensor([7, 5]), torch.tensor([[START, 4]] * 2)
     torch.testing.assert_close(loaded(x, lengths, pieces), model(x, lengths, pieces))
@@ -100,7 +101,7 @@ def test_a_saved_translator_says_the_same(model, tmp_path):
 
 def test_equal_weights_are_equal_files(model, tmp_path):
     for name in ("a", "b"):
-        model.save(tmp_path / name, b"pieces", {"step": "3"})
+        model.save(tmp_path / name, {"step": "3"})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 

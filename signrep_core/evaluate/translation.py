@@ -1,0 +1,191 @@
+"""What translations are worth: BLEU-1..4 and ROUGE-L beside what a translator would reach that sees nothing.
+
+Method section 6. BLEU is sacrebleu's, its signature recorded; ROUGE-L is the F1 of rouge-score on the same tokens, for
+its own tokeniser drops every letter that is not ASCII. With the tokeniser `char` both count characters (Chinese).
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics import BLEU
+
+from signrep_core.config import digest
+from signrep_core.data.sentences import Sentences, evaluation_batches, select_sentences
+from signrep_core.errors import CheckpointError
+from signrep_core.model.translator import Translator
+from signrep_core.model.vocabulary import Vocabulary, clean_text
+from signrep_core.store.features import FeatureTable
+from signrep_core.store.files import file_digest
+from signrep_core.store.schemas import TRANSLATIONS
+from signrep_core.store.tables import Columns
+
+log = logging.getLogger(__name__)
+
+Tokenizer = Literal["13a", "intl", "zh", "char", "none"]
+ORDERS: Final = (1, 2, 3, 4)
+BATCH: Final = 16  # sentences translated at once
+
+
+class Translation(NamedTuple):
+    """What was made of one sentence."""
+
+    video_id: str
+    reference: str
+    hypothesis: str
+    score: float  # of the beam
+
+
+class Scorer:
+    """Corpus metrics with one tokeniser.
+
+    Args:
+        tokenizer: sacrebleu's: `13a` for European languages, `char` or `zh` for Chinese, `none` for text with spaces.
+        lowercase: letters' case does not count.
+    """
+
+    def __init__(self, tokenizer: Tokenizer = "13a", lowercase: bool = False) -> None:
+        self._bleu = {n: BLEU(max_ngram_order=n, tokenize=tokenizer, lowercase=lowercase) for n in ORDERS}
+        self._lowercase = lowercase
+        self._rouge = RougeScorer(["rougeL"], tokenizer=self)
+
+    def tokenize(self, text: str) -> list[str]:
+        """The tokens that are counted."""
+        tokens: list[str] = self._bleu[4].tokenizer(text.lower() if self._lowercase else text).split()
+        return tokens
+
+    def __call__(self, hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        """BLEU-1..4 of the corpus and the mean ROUGE-L of its sentences, × 100."""
+        bleu = {f"BLEU-{n}": self._bleu[n].corpus_score(hypotheses, [references]).score for n in ORDERS}
+        pairs = zip(references, hypotheses, strict=True)
+        rouge = [self._rouge.score(reference, hypothesis)["rougeL"].fmeasure for reference, hypothesis in pairs]
+        return bleu | {"ROUGE-L": 100 * float(np.mean(rouge))}
+
+    def signature(self) -> str:
+        """How sacrebleu counted; known after the first call."""
+        return str(self._bleu[4].get_signature())
+
+
+@torch.inference_mode()
+def translate(
+    model: Translator, sentences: Sentences, *, beam: int, length_penalty: float, max_pieces: int, max_windows: int
+) -> Iterator[Translation]:
+    """Every sentence's translation, the longest first; one that cannot be read is logged and comes out empty."""
+    vocabulary = Vocabulary(model.vocabulary)
+    device = next(model.parameters()).device
+    reference = dict(zip(sentences.video_ids, sentences.texts, strict=True))
+    for batch in evaluation_batches(sentences, BATCH, max_windows):
+        for video_id, why in batch.unread.items():
+            log.warning("sentence %s is not translated: %s", video_id, why)
+            yield Translation(video_id, reference[video_id], "", -np.inf)
+        if not len(batch):
+            continue
+        found = model.translate(
+            batch.features.to(device), batch.n_windows.to(device), beam=beam, length_penalty=length_penalty,
+            max_pieces=max_pieces,
+        )  # fmt: skip
+        for video_id, (pieces, score) in zip(batch.video_ids, found, strict=True):
+            yield Translation(video_id, reference[video_id], vocabulary.decode(pieces), score)
+
+
+def chance_levels(
+    score: Callable[[Sequence[str], Sequence[str]], dict[str, float]],
+    training: Sequence[str],
+    references: Sequence[str],
+    seed: int = 0,
+) -> dict[str, dict[str, float]]:
+    """Metrics without looking: always the most frequent training sentence; and the references in another order.
+
+    The other order is a random one in which no reference stands for itself (where there are two or more).
+    """
+    commonest = Counter(training).most_common(1)[0][0]
+    order = np.random.default_rng(seed).permutation(len(references))
+    shuffled = [""] * len(references)
+    for place, source in zip(order, np.roll(order, 1), strict=True):  # a cycle through all
+        shuffled[place] = references[source]
+    return {
+        "most_frequent_sentence": score([commonest] * len(references), references),
+        "shuffled_references": score(shuffled, references),
+    }
+
+
+def evaluate_translator(
+    weights: str | Path,
+    features: str | Path,
+    index: Mapping[str, Any],
+    *,
+    dataset: str,
+    split: str = "test",
+    accelerator: str = "auto",
+) -> tuple[dict[str, Any], list[Translation]]:
+    """Translate a split and compare, as the translator's own settings say.
+
+    Returns:
+        `protocol`, `counts` per split, `metrics`, `chance` and `digests`, and the translations in the order of the
+        index; metrics and chance are None where the split has no sentence.
+
+    Raises:
+        CheckpointError: the weights cannot be used, or are for windows of another width.
+    """
+    model, notes = Translator.load(weights, Fabric(accelerator=accelerator, devices=1).device)
+    settings = json.loads(notes["settings"])
+    table = FeatureTable(features)
+    if table.width != model.config.features:
+        raise CheckpointError(
+            f"{weights}: was trained on windows of {model.config.features} values, {features} has windows of "
+            f"{table.width}; give the features that it was trained on, or train it again"
+        )
+    clean = partial(clean_text, lowercase=settings["lowercase"])
+    training, chosen = (
+        select_sentences(table, index, dataset, name, clean, settings["max_windows"]) for name in ("train", split)
+    )
+    search = {name: settings[name] for name in ("beam", "length_penalty", "max_pieces", "max_windows")}
+    found = {each.video_id: each for each in translate(model, chosen, **search)}
+    translations = [found[video_id] for video_id in chosen.video_ids]
+    if not translations:
+        log.warning("no sentence of split %r has features and a text: no metrics", split)
+    result = compare(translations, training.texts, settings["tokenizer"], settings["lowercase"])
+    result["protocol"] |= {
+        "dataset": dataset, "split": split, **search, "vocabulary": model.config.vocabulary,
+        "model": asdict(model.config), "selected_by": notes["selected_by"], "selected_at_step": int(notes["step"]),
+    }  # fmt: skip
+    result["counts"] = {"train": training.counts, split: chosen.counts}
+    result["digests"] = {
+        "weights": file_digest(weights), "features": file_digest(features), "settings": digest(settings)
+    }  # fmt: skip
+    return result, translations
+
+
+def compare(
+    translations: Sequence[Translation], training: Sequence[str], tokenizer: Tokenizer, lowercase: bool
+) -> dict[str, Any]:
+    """`protocol`, `metrics` and `chance` of a split's translations; metrics are None where there is none."""
+    score = Scorer(tokenizer, lowercase)
+    metrics = chance = None
+    if translations:
+        references = [translation.reference for translation in translations]
+        metrics = score([translation.hypothesis for translation in translations], references)
+        chance = chance_levels(score, training, references)
+    protocol = {
+        "bleu": score.signature() if translations else None,
+        "rouge": "rouge-score rougeL, mean F1, tokens as for BLEU",
+        "tokenizer": tokenizer,
+        "lowercase": lowercase,
+    }
+    return {"protocol": protocol, "metrics": metrics, "chance": chance}
+
+
+def translation_columns(translations: Sequence[Translation]) -> Columns:
+    """The rows of the table of translations (store.schemas.TRANSLATIONS)."""
+    columns = zip(*translations, strict=True) if translations else ((), (), (), ())
+    values = dict(zip(Translation._fields, map(list, columns), strict=True))
+    return {column.name: values[column.name] for column in TRANSLATIONS.columns}

@@ -1,0 +1,58 @@
+"""Raw poses pooled over windows, in the place of features."""
+
+import numpy as np
+import pytest
+
+from signrep_core.errors import TrainingError
+from signrep_core.evaluate.keypoints import pool_keypoints, pool_windows
+from signrep_core.evaluate.retrieval import read_features
+from signrep_core.store.features import FeatureTable
+from tests.fake_reader import FakeReader
+
+
+class OneBrokenSequence(FakeReader):
+    broken_rows = (2,)
+
+
+class AllBroken(FakeReader):
+    broken_rows = tuple(range(12))
+
+
+def test_a_window_is_the_mean_and_the_deviation_of_its_frames():
+    frames = np.arange(20.0)[:, None] * [1.0, -2.0]  # (20, 2): windows begin at 0, 2 and 4
+    pooled = pool_windows(frames)
+    assert pooled.shape == (3, 4)
+    np.testing.assert_allclose(pooled[:, 0], [7.5, 9.5, 11.5])
+    np.testing.assert_allclose(pooled[:, 1], [-15, -19, -23])
+    np.testing.assert_allclose(pooled[:, 2], np.arange(16).std(), rtol=1e-6)
+    np.testing.assert_allclose(pooled[:, 3], 2 * np.arange(16).std(), rtol=1e-6)
+
+
+def test_a_sequence_shorter_than_a_window_stays_with_its_last_frame():
+    np.testing.assert_allclose(pool_windows(np.array([[0.0], [4.0]]))[0, 0], 4 * 15 / 16)
+
+
+@pytest.mark.parametrize(("kind", "width"), [("keypoints", 2 * 183), ("angles", 2 * 2 * 104)])
+def test_the_table_reads_as_features_do(tmp_path, kind, width):
+    assert pool_keypoints("shards", tmp_path / "k.parquet", kind=kind, open_reader=FakeReader) == 6
+    assert FeatureTable(tmp_path / "k.parquet").width == width
+    videos = {video.video_id: video for video in read_features(tmp_path / "k.parquet")}
+    video = videos["video00"]  # two sequences of 24 frames: windows at 0, 2, 4, 6, 8 of each
+    assert video.start_frame.tolist() == [0, 2, 4, 6, 8, 100, 102, 104, 106, 108]
+    assert video.activity.tolist() == [[1, 1]] * 5 + [[1, 0]] * 5
+
+
+def test_the_values_are_those_of_the_frames(tmp_path):
+    pool_keypoints("shards", tmp_path / "k.parquet", open_reader=FakeReader)
+    frames = FakeReader().read_targets(1, 4, 16)["keypoints"].reshape(16, -1)
+    found = FeatureTable(tmp_path / "k.parquet").read("video00")[5 + 2]
+    np.testing.assert_allclose(found, np.concatenate((frames.mean(0), frames.std(0))), atol=1e-6)
+
+
+def test_a_sequence_that_cannot_be_read_is_left_out(tmp_path, caplog):
+    pool_keypoints("shards", tmp_path / "k.parquet", open_reader=OneBrokenSequence)
+    assert FeatureTable(tmp_path / "k.parquet").n_windows("video01") == 5
+    assert "no keypoints of row 2: row 2: the packets do not decode" in caplog.text
+    with pytest.raises(TrainingError, match="no sequence of data set 'any' can be read"):
+        pool_keypoints("shards", tmp_path / "x.parquet", open_reader=AllBroken)
+    assert not (tmp_path / "x.parquet").exists()

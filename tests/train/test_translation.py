@@ -1,0 +1,188 @@
+"""Training a translator: it learns, resumes bit for bit, and says what is wrong with the data."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from signrep_core.errors import CheckpointError, TrainingError
+from signrep_core.evaluate.translation import evaluate_translator
+from signrep_core.model.translator import Translator
+from signrep_core.train import loop
+from signrep_core.train.translation import (
+    IGNORED,
+    TranslationSettings,
+    next_pieces,
+    train_translation,
+    translation_loss,
+)
+from tests.store.test_features import write_features
+
+TEXTS = {
+    "a": "the mother is good",
+    "b": "the house is big",
+    "c": "hello, I wait for the car",
+    "d": "the tree is good",
+    "e": "NO, the father is here",
+    "f": "you help",
+}
+SETTINGS = TranslationSettings(
+    preset="tiny", vocabulary=60, iterations=120, batch_size=6, learning_rate=3e-3, warmup=10, validate_every=60,
+    save_every=10, max_pieces=30, beam=3, label_smoothing=0.05,
+)  # fmt: skip
+
+
+def write_corpus(folder: Path) -> tuple[Path, dict[str, list[str]]]:
+    """Each sentence once per split, by other hands: its features are its own, with noise of the split."""
+    rng = np.random.default_rng(0)
+    clean = {name: rng.normal(size=(5 + k, 8)) for k, name in enumerate(TEXTS)}
+    videos, rows = {}, []
+    for split in ("train", "val", "test"):
+        for name, text in TEXTS.items():
+            videos[f"{split}-{name}"] = (clean[name] + 0.1 * rng.normal(size=clean[name].shape)).astype(np.float32)
+            rows.append((f"{split}-{name}", "d", split, text))
+    columns = zip(*rows, strict=True)
+    index = dict(zip(("video_id", "dataset", "split", "text"), map(list, columns), strict=True))
+    return write_features(folder / "features.parquet", videos), index
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[str]]]:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    train_translation(*corpus, out, SETTINGS, dataset="d", accelerator="cpu")
+    return out
+
+
+def without(index: dict[str, list[str]], *splits: str) -> dict[str, list[str]]:
+    kept = [k for k, split in enumerate(index["split"]) if split not in splits]
+    return {name: [values[k] for k in kept] for name, values in index.items()}
+
+
+def test_a_small_corpus_is_learned_by_heart(corpus, trained):
+    result, translations = evaluate_translator(trained / "best.safetensors", *corpus, dataset="d", accelerator="cpu")
+    assert [each.hypothesis for each in translations] == [text.lower() for text in TEXTS.values()]
+    assert result["metrics"]["BLEU-4"] == pytest.approx(100)
+    assert result["metrics"]["ROUGE-L"] == pytest.approx(100)
+    assert result["chance"]["most_frequent_sentence"]["BLEU-4"] < 50
+    assert result["counts"]["test"] == {"sentences": 6, "without_text": 0, "without_features": 0, "cut": 0}
+    assert result["protocol"]["bleu"].startswith("nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:")
+    assert result["protocol"]["selected_by"] == "BLEU-4 of the validation split"
+
+
+def test_metrics_tell_loss_and_validation(trained):
+    metrics = pd.read_csv(trained / "metrics.csv")
+    assert list(metrics.step) == list(range(10, 121, 10))
+    assert metrics.loss.iloc[-1] < metrics.loss.iloc[0] / 2
+    assert metrics["BLEU-4"].notna().sum() == 2
+    assert metrics.selection.max() == pytest.approx(100)
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(corpus, tmp_path, monkeypatch):
+    class KilledError(Exception):
+        pass
+
+    settings = replace(SETTINGS, iterations=16, validate_every=8, save_every=4)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train_translation(*corpus, whole, settings, dataset="d", accelerator="cpu")
+    save = loop._save
+
+    def save_and_die(run):
+        save(run)
+        if run.step == 12:
+            raise KilledError
+
+    monkeypatch.setattr(loop, "_save", save_and_die)
+    with pytest.raises(KilledError):
+        train_translation(*corpus, stopped, settings, dataset="d", accelerator="cpu")
+    assert not (stopped / "best.safetensors").exists()
+    monkeypatch.setattr(loop, "_save", save)
+    train_translation(*corpus, stopped, settings, dataset="d", accelerator="cpu")
+    assert (stopped / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
+    ours, theirs = (torch.load(folder / "last/state.pt", weights_only=True)["model"] for folder in (stopped, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_vocabulary_is_learned_from_the_training_text_alone(corpus, tmp_path):
+    features, index = corpus
+    index = index | {
+        "text": [t + " ß" if s != "train" else t for t, s in zip(index["text"], index["split"], strict=True)]
+    }
+    settings = replace(SETTINGS, iterations=1, validate_every=1)
+    train_translation(features, index, tmp_path, settings, dataset="d", accelerator="cpu")
+    model, _ = Translator.load(tmp_path / "best.safetensors")
+    assert "ß".encode() not in model.vocabulary
+    assert b"mother" in model.vocabulary or b"m" in model.vocabulary
+
+
+def test_without_a_validation_split_the_loss_selects(corpus, tmp_path, caplog):
+    features, index = corpus
+    with caplog.at_level(logging.INFO):
+        train_translation(
+            features, without(index, "val"), tmp_path, replace(SETTINGS, iterations=3), dataset="d", accelerator="cpu"
+        )
+    assert "selected by the negative training loss" in caplog.text
+
+
+def test_an_empty_test_split_has_no_metrics_and_the_log_says_so(corpus, trained, caplog):
+    features, index = corpus
+    result, translations = evaluate_translator(
+        trained / "best.safetensors", features, without(index, "test"), dataset="d", accelerator="cpu"
+    )
+    assert (result["metrics"], result["chance"], translations) == (None, None, [])
+    assert "no sentence of split 'test' has features and a text" in caplog.text
+
+
+def test_training_on_nothing_says_what_to_look_at(corpus, tmp_path):
+    features, index = corpus
+    index = index | {"text": [""] * len(index["text"])}
+    with pytest.raises(TrainingError, match=r"no training sentence of data set 'd'.*without text 6.*columns dataset"):
+        train_translation(features, index, tmp_path, SETTINGS, dataset="d", accelerator="cpu")
+
+
+def test_features_of_another_width_are_refused(corpus, trained, tmp_path):
+    other = write_features(tmp_path / "f.parquet", {"test-a": np.zeros((5, 9), np.float32)})
+    with pytest.raises(CheckpointError, match=r"was trained on windows of 8 values, .* has windows of 9"):
+        evaluate_translator(trained / "best.safetensors", other, corpus[1], dataset="d", accelerator="cpu")
+
+
+def test_an_unfinished_run_does_not_go_on_with_other_features(corpus, tmp_path, monkeypatch):
+    features, index = corpus
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_publish", lambda *_: None)
+        train_translation(features, index, tmp_path, replace(SETTINGS, iterations=10), dataset="d", accelerator="cpu")
+    state = torch.load(tmp_path / "last/state.pt", weights_only=True)
+    torch.save(state | {"finished": False}, tmp_path / "last/state.pt")
+    videos = {name: np.zeros((5, 9), np.float32) for name in index["video_id"]}
+    other = write_features(tmp_path / "f.parquet", videos)
+    with pytest.raises(TrainingError, match="width was 8 and is 9"):
+        train_translation(other, index, tmp_path, replace(SETTINGS, iterations=10), dataset="d", accelerator="cpu")
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_sentences(corpus, tmp_path):
+    _, index = corpus
+    videos = {name: np.full((5, 8), np.nan, np.float32) for name in index["video_id"]}
+    broken = write_features(tmp_path / "f.parquet", videos)
+    with pytest.raises(TrainingError, match=r"step 0: loss.* became nan; the batch: .*train-a"):
+        train_translation(broken, index, tmp_path, SETTINGS, dataset="d", accelerator="cpu")
+
+
+def test_padding_is_no_target():
+    pieces = torch.tensor([[2, 7, 8, 3], [2, 9, 3, 0]])
+    assert next_pieces(pieces, torch.tensor([4, 3])).tolist() == [[7, 8, 3], [9, 3, IGNORED]]
+
+
+def test_the_loss_is_cross_entropy_with_label_smoothing():
+    logits = torch.tensor([[[2.0, 0.0, 1.0], [0.0, 0.0, 5.0]]])
+    targets = torch.tensor([[0, IGNORED]])
+    log_p = logits[0, 0].log_softmax(0)
+    expected = -(0.9 * log_p[0] + 0.1 * log_p.mean())
+    torch.testing.assert_close(translation_loss(logits, targets, 0.1), expected)
