@@ -267,7 +267,8 @@ def _explain(problem: Mapping[str, Any]) -> str:
 def _nearest_key(path: list[str]) -> str:
     """What the user may have meant by the unknown key at the end of `path`."""
     siblings = _keys_below(path[:-1])
-    everywhere = {name: [section, name] for section in Config.model_fields for name in _keys_below([section])}
+    sections = reversed(Config.model_fields)  # of a key in several sections the first one is meant
+    everywhere = {name: [section, name] for section in sections for name in _keys_below([section])}
     key = path[-1]
     if key in everywhere:
         return f"did you mean {'.'.join(everywhere[key])}?"
