@@ -35,7 +35,8 @@ rule all:
         "<results>/overlap.tsv",
         "<results>/summary.txt",
         "<results>/pretrain/<run>/best.safetensors",
-        expand("<results>/retrieval/<run>/{dataset}.json", dataset=DATASETS),
+        SCORES,
+        "<results>/report.html",
 
 
 include: "rules/synthesize.smk"
@@ -46,7 +47,7 @@ include: "rules/priors.smk"
 include: "rules/shards.smk"
 include: "rules/pretrain.smk"
 include: "rules/evaluate.smk"
-include: "rules/summary.smk"
+include: "rules/report.smk"
 
 
 onsuccess:

@@ -8,9 +8,9 @@ from snakemake.exceptions import WorkflowError
 
 from signrep_core.config import load_config
 from signrep_core.errors import SignRepError
+from signrep_core.report.summary import format_retrieval
 from signrep_core.sources.sheet import cut_shards, read_sheet, shard_digest
 from signrep_core.store import schemas
-from signrep_core.summary import format_retrieval
 
 
 def plan_sheet():
@@ -63,6 +63,8 @@ STAGES = ["videos", "pose", "angles", "keypoints", "activity", "crops", "shards"
 if CONFIG.priors.write_distances:
     STAGES.append("distances")
 STAGE_FILES = [all_shards(f"<results>/{stage}/{{shard}}.parquet") for stage in STAGES]
+
+SCORES = expand("<results>/retrieval/<run>/{dataset}.json", dataset=DATASETS)
 
 
 def show_summary():

@@ -226,6 +226,21 @@ class BoneHistogram:
                 medians[bone] = self.LOWEST + (bins.mean() + 0.5) * self.BIN
         return medians
 
+    def middle(self, bone: str, n_bins: int, share: float = 0.99) -> tuple[NDArray[np.int64], Floats]:
+        """The middle `share` of a bone's lengths: counts (n_bins,), edges (n_bins + 1,) in metres; empty if unseen."""
+        counts = self._counts[BONES.index(bone)]
+        total = np.cumsum(counts)
+        if not total[-1]:
+            return np.empty(0, np.int64), np.empty(0)
+        ranks = total[-1] * np.array([(1 - share) / 2, (1 + share) / 2])
+        first, last = np.searchsorted(total, ranks, side="right").clip(0, len(counts) - 1)
+        per_bin = -(-(last - first + 1) // n_bins)
+        padded = np.zeros(n_bins * per_bin, np.int64)
+        part = counts[first : first + len(padded)]
+        padded[: len(part)] = part
+        edges = self.LOWEST + self.BIN * (first + per_bin * np.arange(n_bins + 1))
+        return padded.reshape(n_bins, per_bin).sum(1), edges
+
     def medians(self) -> dict[str, Any]:
         """The standard skeleton, as `bones.json` holds it: offsets, counts and the bones that were never seen.
 

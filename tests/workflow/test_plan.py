@@ -13,6 +13,7 @@ PER_SHARD = {
     "activity_labels", "crop_signers", "pack_shards",
 }  # fmt: skip
 AFTER_SHARDS = {"index_shards", "pretrain", "extract_features", "evaluate_retrieval"}
+SHOWN = {"describe_shard", "summarize", "report"}
 
 
 def sheet_of(tmp_path: Path, n_videos: int) -> Path:
@@ -27,7 +28,7 @@ def test_every_stage_has_one_job_per_shard(tmp_path):
         "--config", f"sheet={sheet_of(tmp_path, 25)}", f"results={tmp_path / 'r'}", "videos_per_shard=10"
     )
     assert {rule: plan[rule] for rule in PER_SHARD} == dict.fromkeys(PER_SHARD, 3)
-    assert set(plan) == PER_SHARD | AFTER_SHARDS | {"median_bones", "audit_overlap", "summarize"}
+    assert set(plan) == PER_SHARD | AFTER_SHARDS | SHOWN | {"median_bones", "audit_overlap"}
 
 
 def test_without_a_sheet_the_demo_is_planned(tmp_path):
@@ -88,24 +89,24 @@ def test_a_finished_run_has_nothing_to_do(clips_run: Finished):
 
 def test_one_changed_value_reruns_the_stages_that_depend_on_it(clips_run: Finished):
     plan = planned_rules(*clips_run.config, "priors={activity_std: 0.3}")
-    assert set(plan) == {"activity_labels", "pack_shards", "index_shards", "summarize", *AFTER_SHARDS}
+    assert set(plan) == {"activity_labels", "pack_shards", *AFTER_SHARDS, *SHOWN}
     plan = planned_rules(*clips_run.config, "retrieval={pooling: average}")
-    assert set(plan) == {"evaluate_retrieval"}
+    assert set(plan) == {"evaluate_retrieval", "report"}
     plan = planned_rules(*clips_run.config, "crop={crf: 20}")
-    assert set(plan) == {"crop_signers", "pack_shards", "index_shards", "summarize", *AFTER_SHARDS}
+    assert set(plan) == {"crop_signers", "pack_shards", *AFTER_SHARDS, *SHOWN}
 
 
 @pytest.mark.parametrize(
     ("deleted", "redone"),
     [
         ("distances/00000.parquet", {"distance_priors"}),
-        ("activity/00000.parquet", {"activity_labels", "pack_shards", "summarize", *AFTER_SHARDS}),
+        ("activity/00000.parquet", {"activity_labels", "pack_shards", *AFTER_SHARDS, *SHOWN}),
         (
             "angles/00000.parquet",
             {"solve_angles", "median_bones", "angles_to_keypoints", "distance_priors", "activity_labels",
-             "pack_shards", "summarize", *AFTER_SHARDS},
+             "pack_shards", *AFTER_SHARDS, *SHOWN},
         ),
-        ("retrieval/test/clips.json", {"evaluate_retrieval"}),
+        ("retrieval/test/clips.json", {"evaluate_retrieval", "report"}),
     ],
 )  # fmt: skip
 def test_a_deleted_file_redoes_its_stage_and_what_depends_on_it(scratch_run: Finished, deleted, redone):

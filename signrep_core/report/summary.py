@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from signrep_core.errors import REASONS
-from signrep_core.skeleton import HANDS, MIN_CONFIDENCE
+from signrep_core.report.statistics import merge_statistics
+from signrep_core.skeleton import HANDS
 from signrep_core.store.accounts import summarise
-from signrep_core.store.schemas import POSE, SEQUENCES, VIDEOS
-from signrep_core.store.tables import read_groups, read_table
+from signrep_core.store.schemas import SEQUENCES, VIDEOS
+from signrep_core.store.tables import read_table
 
 POSED = ("", "no_signer", "signer_too_small", "signer_too_brief")  # reasons of videos that extract_pose looked through
 
@@ -20,14 +20,15 @@ POSED = ("", "no_signer", "signer_too_small", "signer_too_brief")  # reasons of 
 def summarize(
     accounts: Sequence[str],
     sequences: Sequence[str],
-    poses: Sequence[str],
+    statistics: Sequence[str],
     pose_benchmarks: Iterable[Path],
     target_fps: float | None = 25.0,
 ) -> dict[str, Any]:
     """Counts over all shards, a shard at a time.
 
     Args:
-        accounts, sequences, poses: paths of `videos/`, `sequences/` and `pose/` tables.
+        accounts, sequences: paths of `videos/` and `sequences/` tables.
+        statistics: paths of `statistics/*.json`.
         pose_benchmarks: Snakemake's benchmark files of extract_pose (seconds and CPU seconds per job).
         target_fps: of the common timeline; None = native frames.
     """
@@ -57,7 +58,7 @@ def summarize(
         "frames": n_frames,
         "hours": hours,
         **_pose_speed(round(posed), pose_benchmarks),
-        **_hands_found(poses),
+        **_hands_found(statistics),
     }
 
 
@@ -105,17 +106,13 @@ def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:
     }
 
 
-def _hands_found(poses: Sequence[str]) -> dict[str, float]:
+def _hands_found(statistics: Sequence[str]) -> dict[str, float]:
     """In what share of the frames with a signer each hand was found, percent."""
-    n_present = 0
-    found = np.zeros(len(HANDS))
-    for path in poses:
-        for group in read_groups(path, POSE, ["present", "confidence"]):
-            n_present += int(group["present"].sum())
-            confidence = group["confidence"][group["present"]]
-            found += [(confidence[:, hand.start] >= MIN_CONFIDENCE).sum() for hand in HANDS.values()]
-    shares = 100 * found / max(n_present, 1)
-    return {f"{side}_hand_found": float(share) for side, share in zip(HANDS, shares, strict=True)}
+    whole = merge_statistics(statistics)
+    return {
+        f"{side}_hand_found": 100 * int(whole.seen[hand.start]) / max(int(whole.present), 1)
+        for side, hand in HANDS.items()
+    }
 
 
 def _line(name: str, value: float | None) -> str:

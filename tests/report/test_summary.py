@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from signrep_core.report.statistics import Statistics
+from signrep_core.report.summary import format_retrieval, format_summary, summarize
 from signrep_core.sources.sheet import Row
 from signrep_core.store.accounts import new_account, settle
-from signrep_core.store.schemas import POSE, SEQUENCES, SHEET_COLUMNS, VIDEOS
+from signrep_core.store.files import write_json
+from signrep_core.store.schemas import SEQUENCES, SHEET_COLUMNS, VIDEOS
 from signrep_core.store.tables import write_table
-from signrep_core.summary import format_retrieval, format_summary, summarize
 
 
 @pytest.fixture
@@ -25,16 +27,12 @@ def figures(tmp_path):
     write_table(tmp_path / "sequences.parquet", SEQUENCES, {**texts, **{k: np.array(v) for k, v in numbers.items()}})
     confidence = np.zeros((4, 61))
     confidence[:3, 19] = 1  # the right hand in three frames, one of them without a signer
-    pose = {
-        "video_id": ["a"] * 4, "frame": np.arange(4), "time_s": np.arange(4) / 25,
-        "present": np.array([False, True, True, True]), "doubtful": np.zeros(4, bool),
-        "landmarks": np.zeros((4, 61, 3)), "image_xy": np.zeros((4, 61, 2)), "confidence": confidence,
-        "box": np.zeros((4, 4)),
-    }  # fmt: skip
-    write_table(tmp_path / "pose.parquet", POSE, pose)
+    statistics = Statistics()
+    statistics.add_pose({"present": np.array([False, True, True, True]), "confidence": confidence})
+    write_json(tmp_path / "statistics.json", statistics.to_dict())
     (tmp_path / "bench.tsv").write_text("s\tcpu_time\n20.0\t40.0\n")
-    paths = {name: [str(tmp_path / f"{name}.parquet")] for name in ("videos", "sequences", "pose")}
-    return summarize(paths["videos"], paths["sequences"], paths["pose"], [tmp_path / "bench.tsv"])
+    files = ([str(tmp_path / name)] for name in ("videos.parquet", "sequences.parquet", "statistics.json"))
+    return summarize(*files, [tmp_path / "bench.tsv"])
 
 
 def test_every_video_is_counted_once(figures):

@@ -1,0 +1,123 @@
+"""What a person looks at: what became of the videos, the counts of every shard, and the page that shows them.
+
+REQUIRED INPUTS
+    the tables of all shards, the accounts, the bones, the pretraining's metrics, the data sets' results
+
+OUTPUTS
+    statistics/{shard}.json   counts of the shard's joints, angles, activity and sequences
+    summary.txt               what became of the videos: the table printed at the end of a run
+    summary.json              the same figures for programs
+    report.html               one page that needs nothing beside it
+    figures/                  its drawings and photographs, which `snakemake --report report.zip` takes too
+"""
+
+FIGURES = "<results>/figures"
+CAPTIONS = "../signrep_core/report/captions"
+
+
+rule describe_shard:
+    """Count what a shard's tables hold."""
+    input:
+        pose="<results>/pose/{shard}.parquet",
+        angles="<results>/angles/{shard}.parquet",
+        activity="<results>/activity/{shard}.parquet",
+        crops="<results>/crops/{shard}.parquet",
+    output:
+        statistics="<results>/statistics/{shard}.json",
+    log:
+        "<logs>/describe_shard/{shard}.log",
+    benchmark:
+        "<benchmarks>/describe_shard/{shard}.tsv"
+    conda:
+        "../envs/signrep.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    script:
+        "../workflow_scripts/describe_shard.py"
+
+
+rule summarize:
+    """Videos in, excluded, rejected by reason; sequences, frames, hours; pose frames per second."""
+    input:
+        accounts=all_shards("<results>/videos/{shard}.parquet"),
+        sequences=all_shards("<results>/sequences/{shard}.parquet"),
+        statistics=all_shards("<results>/statistics/{shard}.json"),
+    output:
+        text="<results>/summary.txt",
+        json="<results>/summary.json",
+    log:
+        "<logs>/summarize.log",
+    benchmark:
+        "<benchmarks>/summarize.tsv"
+    conda:
+        "../envs/signrep.yaml"
+    params:
+        benchmarks=f"{CONFIG.results}/benchmarks",
+        target_fps=CONFIG.timeline.rate,
+    script:
+        "../workflow_scripts/summarize.py"
+
+
+rule report:
+    """Write the page on the run, with its drawings."""
+    input:
+        statistics=all_shards("<results>/statistics/{shard}.json"),
+        bones=all_shards("<results>/bones/{shard}.json"),
+        accounts=all_shards("<results>/videos/{shard}.parquet"),
+        summary="<results>/summary.json",
+        overlap="<results>/overlap.tsv",
+        index="<results>/shards/index.parquet",
+        training="<results>/pretrain/<run>/metrics.csv",
+        scores=SCORES,
+    output:
+        page=report(
+            "<results>/report.html", caption=f"{CAPTIONS}/page.rst", category="Report"
+        ),
+        detection=report(
+            f"{FIGURES}/detection.svg",
+            caption=f"{CAPTIONS}/detection.rst",
+            category="Poses",
+        ),
+        bones=report(
+            f"{FIGURES}/bones.svg", caption=f"{CAPTIONS}/bones.rst", category="Poses"
+        ),
+        angles=report(
+            f"{FIGURES}/angles.svg", caption=f"{CAPTIONS}/angles.rst", category="Poses"
+        ),
+        lengths=report(
+            f"{FIGURES}/lengths.svg",
+            caption=f"{CAPTIONS}/lengths.rst",
+            category="Sequences",
+        ),
+        activity=report(
+            f"{FIGURES}/activity.svg",
+            caption=f"{CAPTIONS}/activity.rst",
+            category="Sequences",
+        ),
+        crops=report(
+            f"{FIGURES}/crops.jpg",
+            caption=f"{CAPTIONS}/crops.rst",
+            category="Sequences",
+        ),
+        training=report(
+            f"{FIGURES}/training.svg",
+            caption=f"{CAPTIONS}/training.rst",
+            category="Training",
+        ),
+        timing=report(
+            f"{FIGURES}/timing.svg", caption=f"{CAPTIONS}/timing.rst", category="Time"
+        ),
+    log:
+        "<logs>/report.log",
+    benchmark:
+        "<benchmarks>/report.tsv"
+    conda:
+        "../envs/signrep.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        rate=CONFIG.timeline.rate,
+    script:
+        "../workflow_scripts/report.py"

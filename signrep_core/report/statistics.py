@@ -1,0 +1,158 @@
+"""What a shard's tables hold, as counts of constant size: the sum of the shards' counts is the corpus's.
+
+Legend: T frames, J = 61 joints, A = 22 + 41 + 41 angles.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signrep_core.errors import TableError
+from signrep_core.skeleton import BODY_ANGLES, HAND_ANGLES, HANDS, JOINTS, MIN_CONFIDENCE, SIDES
+from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, POSE
+from signrep_core.store.tables import Columns, read_groups, read_table
+
+Counts = NDArray[np.int64]
+
+ANGLE_NAMES: Final = (*BODY_ANGLES, *(f"{side}_{name}" for side in SIDES for name in HAND_ANGLES))
+CONFIDENCE_EDGES: Final = np.linspace(0, 1, 21)
+ANGLE_EDGES: Final = np.radians(np.arange(-180, 181, 3))
+LENGTH_EDGES: Final = np.array([16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 2**31 - 1])  # frames, doubling
+
+_SHAPES: Final = {
+    "frames": (),  # on the timeline of the videos that were looked through
+    "present": (),  # with a signer
+    "filled": (),  # with an angle that was filled over a gap
+    "seen": (len(JOINTS),),  # frames with a signer in which the joint was detected
+    "confidence": (len(JOINTS), len(CONFIDENCE_EDGES) - 1),  # of the joints in frames with a signer
+    "angles": (len(ANGLE_NAMES), len(ANGLE_EDGES) - 1),  # in frames where the part was seen
+    "windows": (),  # that start in a frame and are full
+    "active": (len(SIDES),),  # of those: the hand is active
+    "lengths": (len(LENGTH_EDGES) - 1,),  # sequences by their number of frames
+}
+
+
+class Statistics:
+    """Counts of one shard, or of many merged; each count is an attribute named as in `_SHAPES`."""
+
+    frames: Counts
+    present: Counts
+    filled: Counts
+    seen: Counts
+    confidence: Counts
+    angles: Counts
+    windows: Counts
+    active: Counts
+    lengths: Counts
+
+    def __init__(self) -> None:
+        for name, shape in _SHAPES.items():
+            setattr(self, name, np.zeros(shape, np.int64))
+
+    def add_pose(self, pose: Columns) -> None:
+        """Count rows of the POSE table: `present` (T,) and `confidence` (T, J)."""
+        present = np.asarray(pose["present"], bool)
+        confidence = pose["confidence"][present]
+        self.frames += len(present)
+        self.present += int(present.sum())
+        self.seen += (confidence >= MIN_CONFIDENCE).sum(0)
+        self.confidence += _count(confidence, CONFIDENCE_EDGES)
+
+    def add_angles(self, angles: Columns, pose: Columns) -> None:
+        """Count rows of the ANGLES table, each part where POSE of the same frames has seen it."""
+        seen = np.asarray(pose["present"], bool)
+        hands = [seen & (pose["confidence"][:, HANDS[side].start] >= MIN_CONFIDENCE) for side in SIDES]
+        parts = zip((angles["body_angles"], *(angles[f"{side}_angles"] for side in SIDES)), (seen, *hands), strict=True)
+        self.angles += np.concatenate([_count(values[rows], ANGLE_EDGES) for values, rows in parts])
+        self.filled += int(np.count_nonzero(angles["interpolated"] & seen))
+
+    def add_activity(self, activity: Columns) -> None:
+        """Count rows of the ACTIVITY table: masked (T,) per hand."""
+        labels = [activity[f"{side}_active"] for side in SIDES]
+        self.windows += int((~np.ma.getmaskarray(labels[0])).sum())
+        self.active += [int(label.filled(False).sum()) for label in labels]
+
+    def add_crops(self, crops: Columns) -> None:
+        """Count rows of the CROPS table, a sequence each."""
+        self.lengths += np.histogram(crops["n_frames"], LENGTH_EDGES)[0]
+
+    def merge(self, other: "Statistics") -> "Statistics":
+        """The counts of both."""
+        merged = Statistics()
+        for name in _SHAPES:
+            setattr(merged, name, getattr(self, name) + getattr(other, name))
+        return merged
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {name: np.asarray(getattr(self, name)).tolist() for name in _SHAPES}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave.
+
+        Raises:
+            TableError: a count is missing or has another shape.
+        """
+        made = cls()
+        for name, shape in _SHAPES.items():
+            counts = np.asarray(values.get(name, ()), np.int64)
+            if name not in values or counts.shape != shape:
+                raise TableError(
+                    f"statistics: expected {name!r} of shape {shape}, found "
+                    f"{counts.shape if name in values else 'nothing'}; rerun: snakemake --forcerun describe_shard"
+                )
+            setattr(made, name, counts)
+        return made
+
+
+def describe_shard(*, pose: str | Path, angles: str | Path, activity: str | Path, crops: str | Path) -> Statistics:
+    """Count a shard's tables, a row group of each in memory at a time.
+
+    Raises:
+        TableError: a table is missing, of another version, or angles and pose are not of the same frames.
+    """
+    statistics = Statistics()
+    of_pose = read_groups(pose, POSE, ["video_id", "frame", "present", "confidence"])
+    of_angles = read_groups(
+        angles, ANGLES, ["video_id", "frame", "interpolated", "body_angles", "right_angles", "left_angles"]
+    )
+    for seen, solved in zip(of_pose, of_angles, strict=True):
+        if seen["video_id"] != solved["video_id"] or not np.array_equal(seen["frame"], solved["frame"]):
+            raise TableError(f"{angles}: not of the frames of {pose}; rerun: snakemake --forcerun solve_angles")
+        statistics.add_pose(seen)
+        statistics.add_angles(solved, seen)
+    for labels in read_groups(activity, ACTIVITY, ["right_active", "left_active"]):
+        statistics.add_activity(labels)
+    statistics.add_crops(read_table(crops, CROPS, ["n_frames"]))
+    return statistics
+
+
+def merge_statistics(paths: Iterable[str | Path]) -> Statistics:
+    """The counts of all `statistics/*.json` given, one file in memory at a time."""
+    merged = Statistics()
+    for path in paths:
+        merged = merged.merge(Statistics.from_dict(json.loads(Path(path).read_text(encoding="utf-8"))))
+    return merged
+
+
+def quantile(counts: Counts, edges: NDArray[np.floating], share: float) -> float:
+    """The value that `share` of the counted ones lie below, linear within its bin; NaN where nothing was counted."""
+    total = int(counts.sum())
+    if not total:
+        return float("nan")
+    return float(np.interp(share * total, np.concatenate([[0], np.cumsum(counts)]), edges))
+
+
+def _count(values: NDArray[np.floating], edges: NDArray[np.floating]) -> Counts:
+    """Histograms of the columns of `values` (T, K): (K, bins); values outside count in the outer bins."""
+    n_bins = len(edges) - 1
+    bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, n_bins - 1)
+    n_columns = values.shape[1]
+    return np.bincount((bins + np.arange(n_columns) * n_bins).ravel(), minlength=n_columns * n_bins).reshape(
+        n_columns, n_bins
+    )

@@ -1,0 +1,92 @@
+"""The page, from a folder in which only a part of the stages has run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from signrep_core.errors import TableError
+from signrep_core.report.items import DRAWINGS, caption, scores, stage_times
+from signrep_core.report.pictures import contact_sheet, fit, rejected_examples
+from signrep_core.report.report import write_report
+from signrep_core.sources.sheet import Row
+from signrep_core.store.accounts import new_account, settle
+from signrep_core.store.schemas import VIDEOS
+from signrep_core.store.tables import write_table
+from tests.store.painted import write_video
+
+
+@pytest.fixture
+def results(tmp_path):
+    """An account of three videos, one of them rejected though it can be shown, one hostile."""
+    write_video(tmp_path / "small.mp4", range(20))
+    rows = [Row(video, str(tmp_path / f"{video}.mp4"), "d & <b>", "train") for video in ("good", "small", "bad")]
+    account = new_account(rows)
+    account["duration_s"][:] = 0.8
+    outcomes = {
+        "small": ("rejected", "signer_too_small", "shoulders <i>10</i> px apart"),
+        "bad": ("rejected", "undecodable", "broken"),
+    }
+    write_table(tmp_path / "results/videos/00000.parquet", VIDEOS, settle(account, outcomes))
+    return tmp_path / "results"
+
+
+def test_a_run_that_has_just_begun_has_a_page(results):
+    write_report(results, results / "report.html")
+    page = (results / "report.html").read_text()
+    assert "signer_too_small" in page
+    assert 'id="training"' not in page
+
+
+def test_names_of_the_user_s_are_no_markup(results):
+    write_report(results, results / "report.html")
+    page = (results / "report.html").read_text()
+    assert "<i>10</i>" not in page
+    assert "&lt;i&gt;10" in page
+    assert "d &amp; &lt;b&gt;" in page
+
+
+def test_frames_are_shown_of_videos_that_were_decoded_before(results):
+    examples = {example.video_id: example for example in rejected_examples([results / "videos/00000.parquet"])}
+    assert examples["small"].picture.ndim == 3
+    assert examples["bad"].picture is None
+
+
+def test_a_folder_without_a_run_is_an_error(tmp_path):
+    with pytest.raises(TableError, match="nothing to report; run the workflow first"):
+        write_report(tmp_path, tmp_path / "report.html")
+
+
+def test_scores_stand_beside_chance_and_baselines(tmp_path):
+    found = {"metrics": {"R@1": 40.0}, "chance": {"R@1": 20.0}, "baselines": {"raw_keypoints": {"R@1": 55.0}},
+             "protocol": {"gallery": "train"}, "counts": {"query_videos": 10}}  # fmt: skip
+    path = tmp_path / "retrieval/demo/mine.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(found))
+    (item,) = scores(tmp_path)
+    assert item.columns == ("", "demo", "chance", "raw keypoints")
+    assert item.rows == (("R@1", "40.0", "20.0", "55.0"),)
+    assert "gallery train" in item.caption
+
+
+def test_times_are_summed_by_stage(tmp_path):
+    for shard in ("00000", "00001"):
+        path = tmp_path / f"extract_pose/{shard}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("s\tcpu_time\n1800\t3600\n")
+    (tmp_path / "median_bones.tsv").write_text("s\tcpu_time\n36\t-\n")
+    table = stage_times(tmp_path).set_index("stage")
+    assert table.loc["extract_pose"].tolist() == [2, 1.0, 2.0]
+    assert table.loc["median_bones", "cpu_h"] == 0
+
+
+def test_every_drawing_has_a_caption():
+    assert all(caption(name) for name in DRAWINGS)
+
+
+def test_a_contact_sheet_holds_every_crop():
+    crops = [(f"ü {k}" * 20, np.full((64, 64, 3), k, np.uint8)) for k in range(5)]
+    sheet = contact_sheet(crops, columns=3)
+    assert sheet.shape[1] == 3 * 64
+    assert (sheet[:64, :64] == 0).all()
+    assert fit(sheet, 96).shape[1] == 96

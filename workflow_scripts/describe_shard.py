@@ -1,0 +1,11 @@
+"""Count what a shard's tables hold."""
+
+import _job
+
+from signrep_core.report.statistics import describe_shard
+from signrep_core.store.files import write_json
+
+_job.start(snakemake)
+inputs = snakemake.input
+statistics = describe_shard(pose=inputs.pose, angles=inputs.angles, activity=inputs.activity, crops=inputs.crops)
+write_json(snakemake.output.statistics, statistics.to_dict())
