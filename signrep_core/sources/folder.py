@@ -1,5 +1,7 @@
 """A folder of videos to rows of the sheet: every video below it, in one order on every machine.
 
+A video is a file, or, where their rate is given, a folder of pictures.
+
 The video_id is the path below the folder without its suffix, in composed Unicode (NFC) whatever the disk holds, so that
 it can be typed; the suffix stays where two files differ only in it. Hidden files and folders are left out, links to
 files and folders followed, each folder once. A name that a sheet cannot hold (a tab, a line break, a control character,
@@ -10,19 +12,29 @@ import logging
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from signrep_core.errors import SheetError
 from signrep_core.sources.sheet import CONTROL, Row
+from signrep_core.store.pictures import SUFFIXES
 
+# What data sets call their splits -> what we call them.
+SPLITS = {
+    **{name: name for name in ("train", "val", "test")},
+    "training": "train", "dev": "val", "valid": "val", "validation": "val",
+}  # fmt: skip
 EXTENSIONS = ("mp4", "m4v", "mkv", "webm", "mov", "avi", "gif")
 
 _log = logging.getLogger(__name__)
 
 
 def list_folder(
-    folder: str | Path, extensions: Sequence[str] = EXTENSIONS, dataset: str | None = None, split: str = "train"
+    folder: str | Path,
+    extensions: Sequence[str] = EXTENSIONS,
+    dataset: str | None = None,
+    split: str = "train",
+    fps: float | None = None,
 ) -> list[Row]:
     """List the videos below a folder, sorted by their path.
 
@@ -30,6 +42,7 @@ def list_folder(
         folder: searched with its subfolders.
         extensions: of the files to take, without regard to case.
         dataset: the rows' data set; None = the folder's name.
+        fps: rate of folders of pictures, each of which is a video then; None = pictures are no videos.
 
     Raises:
         SheetError: no such folder, a folder that cannot be listed, no video, or a name that a sheet cannot hold.
@@ -37,12 +50,16 @@ def list_folder(
     if not os.path.isdir(folder):
         raise SheetError(f"{folder}: expected a folder of videos, found {_kind(folder)}; give the path of a folder")
     wanted = {f".{extension.lower().lstrip('.')}" for extension in extensions}
-    taken, left = [], Counter[str]()
-    for file in _walk(str(folder)):
-        if os.path.splitext(file)[1].lower() in wanted:
+    taken, of_pictures, left = [], set[str](), Counter[str]()
+    for file in walk(str(folder)):
+        suffix = os.path.splitext(file)[1].lower()
+        if suffix in wanted:
             taken.append(os.path.relpath(file, folder))
+        elif fps is not None and suffix in SUFFIXES:
+            of_pictures.add(os.path.relpath(os.path.dirname(file), folder))
         else:
-            left[os.path.splitext(file)[1].lower() or "no suffix"] += 1
+            left[suffix or "no suffix"] += 1
+    taken += of_pictures
     looked_for = ", ".join(sorted(extension[1:] for extension in wanted))
     if not taken:
         raise SheetError(
@@ -53,12 +70,36 @@ def list_folder(
     taken.sort(key=lambda file: (unicodedata.normalize("NFC", file), file))
     _check_names(folder, taken)
     dataset = Path(folder).resolve().name if dataset is None else dataset
-    ids = _to_ids(folder, taken)
-    paths = [os.path.join(folder, file) for file in taken]
-    return [Row(video_id, path, dataset, split) for video_id, path in zip(ids, paths, strict=True)]
+    ids = _to_ids(folder, taken, of_pictures)
+    return [
+        Row(video_id, os.path.join(folder, file), dataset, split, fps=fps if file in of_pictures else None)
+        for video_id, file in zip(ids, taken, strict=True)
+    ]
 
 
-def _walk(folder: str) -> Iterator[str]:
+def list_gloss_folders(
+    folder: str | Path, dataset: str | None = None, split: str = "train", fps: float | None = None
+) -> list[Row]:
+    """List the videos of `[SPLIT/]GLOSS/VIDEO`: a video's gloss is the folder it lies in.
+
+    Args:
+        split: of the videos that lie below no folder named like a split (SPLITS).
+        fps: as in list_folder.
+
+    Raises:
+        SheetError: as list_folder.
+    """
+    rows = []
+    for row in list_folder(folder, dataset=dataset, fps=fps):
+        *above, _ = Path(os.path.relpath(row.path, folder)).parts
+        named = SPLITS.get(above[0].lower()) if len(above) > 1 else None
+        rows.append(row._replace(gloss=above[-1] if above else "", split=named or split))
+    if bare := sum(not row.gloss for row in rows):
+        _log.warning("%s: %d videos lie in no folder of a gloss; they have none", folder, bare)
+    return rows
+
+
+def walk(folder: str) -> Iterator[str]:
     """Paths of the files below a folder; depth first, sorted, every folder once even where links make circles."""
     seen = set()
     waiting = [folder]
@@ -93,10 +134,11 @@ def _check_names(folder: str | Path, files: list[str]) -> None:
         )
 
 
-def _to_ids(folder: str | Path, files: list[str]) -> list[str]:
-    """One video_id per file: without suffix where that is unique."""
-    whole = [unicodedata.normalize("NFC", Path(file).as_posix()) for file in files]
-    ids = [os.path.splitext(name)[0] for name in whole]
+def _to_ids(folder: str | Path, files: list[str], folders: Collection[str]) -> list[str]:
+    """One video_id per file or folder of pictures: a file's without suffix where that is unique."""
+    paths = [Path(folder).resolve().name if file == "." else Path(file).as_posix() for file in files]
+    whole = [unicodedata.normalize("NFC", path) for path in paths]
+    ids = [name if file in folders else os.path.splitext(name)[0] for name, file in zip(whole, files, strict=True)]
     # The suffix of one file can make it the namesake of another (a.mp4, a.mkv, a.mp4.mp4): repeat until all differ.
     while clashing := {video_id for video_id, count in Counter(ids).items() if count > 1}:
         longer = [name if video_id in clashing else video_id for name, video_id in zip(whole, ids, strict=True)]

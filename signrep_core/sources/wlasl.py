@@ -1,4 +1,7 @@
-"""WLASL's own metadata, `WLASL_v0.3.json` as published: a list of glosses, each with its instances."""
+"""WLASL's own metadata, `WLASL_v0.3.json` as published: a list of glosses, each with its instances.
+
+Its frame numbers are at 25 frames per second, whatever the rate of the video is.
+"""
 
 import json
 import logging
@@ -7,6 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from signrep_core.errors import SourceError
+from signrep_core.sources.listing import Listing, index_videos
+from signrep_core.sources.metadata import clean
+from signrep_core.sources.sheet import Row
 from signrep_core.sources.youtube import named_youtube_id, youtube_id
 
 _log = logging.getLogger(__name__)
@@ -29,6 +35,10 @@ class Instance(NamedTuple):
     variation_id: int
 
 
+DATASET = "wlasl"
+FPS = 25.0  # of frame_start and frame_end
+SUBSETS = (100, 300, 1000, 2000)  # the first so many glosses
+
 _KINDS = {name: kind for name, kind in Instance.__annotations__.items() if name not in ("gloss", "bbox")}
 _SPLITS = ("train", "val", "test")
 
@@ -49,6 +59,39 @@ def read_wlasl(path: str | Path) -> list[Instance]:
         for place, instance in enumerate(_field(entry, "instances", list, f"{at} ({gloss})")):
             instances.append(_to_instance(gloss, instance, f"{at} ({gloss}), instance {place}"))
     return instances
+
+
+def list_wlasl(metadata: str | Path, videos: str | Path, subset: int = 2000) -> Listing:
+    """List the instances of the first `subset` glosses.
+
+    Args:
+        videos: folder searched with its subfolders. A file named like the instance's video_id is its clip, taken
+            whole; one named like its YouTube video is uncut, and the row is the span of it.
+
+    Raises:
+        SourceError: as read_wlasl.
+    """
+    found = index_videos(videos)
+    instances = read_wlasl(metadata)
+    glosses = set(list(dict.fromkeys(instance.gloss for instance in instances))[:subset])
+    listing = Listing()
+    for instance in instances:
+        if instance.gloss not in glosses:
+            continue
+        uncut = youtube_id(instance.url) or ""
+        row = Row(instance.video_id, "", DATASET, instance.split, clean(instance.gloss), "ase", str(instance.signer_id))
+        if instance.video_id not in found and uncut in found:
+            start, end = _span(instance)
+            row = row._replace(start=start, end=end)
+        path = found.get(instance.video_id) or found.get(uncut)
+        listing.add(row, path, f"video named {' or '.join(filter(None, [instance.video_id, uncut]))} below {videos}")
+    return listing
+
+
+def _span(instance: Instance) -> tuple[float | None, float | None]:
+    """Start and end in seconds; the first and the last frame, which count from 1, are in it."""
+    start = max(instance.frame_start - 1, 0) / FPS
+    return start or None, instance.frame_end / FPS if instance.frame_end > 0 else None
 
 
 def wlasl_youtube_ids(instances: Iterable[Instance]) -> dict[str, set[str]]:

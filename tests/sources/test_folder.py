@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signrep_core.errors import SheetError
-from signrep_core.sources.folder import list_folder
+from signrep_core.sources.folder import list_folder, list_gloss_folders
 from signrep_core.sources.sheet import read_sheet, write_sheet
+from tests.sources.files import pictures, touch
 
 
 def fill(folder: Path, *names: str) -> Path:
@@ -150,3 +151,26 @@ def test_the_rows_make_a_sheet_whose_paths_exist(tmp_path):
 
 def test_the_real_clips_are_eighteen(clips):
     assert len(list_folder(clips)) == 18
+
+
+# ---------------------------------------------------------------- pictures and glosses
+def test_folders_of_pictures_are_videos_where_their_rate_is_given(tmp_path):
+    pictures(tmp_path / "v.1", tmp_path / "deep" / "v2")
+    touch(tmp_path / "v3.mp4")
+    assert [row.video_id for row in list_folder(tmp_path)] == ["v3"]
+    rows = list_folder(tmp_path, fps=30)
+    assert [(row.video_id, row.fps) for row in rows] == [("deep/v2", 30), ("v.1", 30), ("v3", None)]
+    assert rows[0].path == str(tmp_path / "deep" / "v2")
+    (one,) = list_folder(tmp_path / "v.1", fps=25)
+    assert one.video_id == "v.1"
+
+
+def test_the_gloss_is_the_folder_and_the_split_the_one_above(tmp_path, caplog):
+    touch(tmp_path / "train" / "DOG" / "1.mp4", tmp_path / "Dev" / "DOG" / "2.mp4", tmp_path / "CAT" / "3.mp4")
+    touch(tmp_path / "test" / "4.mp4", tmp_path / "5.mp4")
+    rows = {row.video_id: (row.split, row.gloss) for row in list_gloss_folders(tmp_path, split="val")}
+    assert rows == {
+        "train/DOG/1": ("train", "DOG"), "Dev/DOG/2": ("val", "DOG"), "CAT/3": ("val", "CAT"),
+        "test/4": ("val", "test"), "5": ("val", ""),
+    }  # fmt: skip
+    assert "1 videos lie in no folder of a gloss" in caplog.text

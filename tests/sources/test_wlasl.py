@@ -6,7 +6,9 @@ import logging
 import pytest
 
 from signrep_core.errors import SourceError
-from signrep_core.sources.wlasl import read_wlasl, wlasl_youtube_ids
+from signrep_core.sources.sheet import Row
+from signrep_core.sources.wlasl import list_wlasl, read_wlasl, wlasl_youtube_ids
+from tests.sources.files import touch
 
 
 def instance(**changes):
@@ -107,3 +109,40 @@ def test_a_youtube_link_without_an_id_is_warned_of(wlasl, caplog):
     with caplog.at_level(logging.WARNING):
         assert wlasl_youtube_ids(read_wlasl(path)) == {}
     assert "WLASL 00335: no YouTube id found" in caplog.text
+
+
+# ---------------------------------------------------------------- the sheet
+def test_clips_are_taken_whole_and_uncut_videos_by_their_span_at_25_fps(wlasl, tmp_path):
+    path = wlasl([
+        {"gloss": "book", "instances": [
+            instance(video_id="00001"),
+            instance(video_id="00002", frame_start=26, frame_end=75, fps=30, split="val", signer_id=7),
+            instance(video_id="00003", frame_start=1, frame_end=-1, url="https://youtu.be/aBcDeFgHiJ0", split="test"),
+        ]},
+        {"gloss": "drink", "instances": [
+            instance(video_id="00004", url="https://www.handspeak.com/word/d/drink.mp4"),
+            instance(video_id="00005", frame_start=76, frame_end=50),
+        ]},
+    ])  # fmt: skip
+    videos = tmp_path / "videos"
+    touch(videos / "00001.mp4", videos / "dQw4w9WgXcQ.mkv", videos / "aBcDeFgHiJ0.mp4")
+    listing = list_wlasl(path, videos)
+    uncut = f"{videos}/dQw4w9WgXcQ.mkv"
+    assert listing.rows == [
+        Row("00001", f"{videos}/00001.mp4", "wlasl", "train", "book", "ase", "90"),
+        Row(
+            "00002", uncut, "wlasl", "val", "book", "ase", "7", 1.0, 3.0
+        ),  # frames 26..75 at 25 fps, whatever `fps` says
+        Row("00003", f"{videos}/aBcDeFgHiJ0.mp4", "wlasl", "test", "book", "ase", "90"),
+    ]
+    assert [entry.why for entry in listing.missing] == [
+        f"no video named 00004 below {videos}", "its span 3..2 s is empty"
+    ]  # fmt: skip
+
+
+def test_a_subset_has_the_first_glosses(wlasl, tmp_path):
+    path = wlasl([{"gloss": f"g{k}", "instances": [instance(video_id=f"{k:05d}")]} for k in range(120)])
+    touch(*(tmp_path / f"{k:05d}.mp4" for k in range(120)))
+    glosses = [row.gloss for row in list_wlasl(path, tmp_path, 100).rows]
+    assert glosses == [f"g{k}" for k in range(100)]
+    assert len(list_wlasl(path, tmp_path, 300).rows) == 120

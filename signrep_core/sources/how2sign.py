@@ -1,0 +1,45 @@
+"""How2Sign with its re-aligned spans: `how2sign_realigned_{split}.csv`, tab-separated, and the uncut videos."""
+
+import logging
+from pathlib import Path
+
+from signrep_core.errors import SourceError
+from signrep_core.sources.listing import Listing, index_videos
+from signrep_core.sources.metadata import read_delimited, to_seconds
+from signrep_core.sources.sheet import Row
+
+DATASET = "how2sign"
+COLUMNS = ("VIDEO_NAME", "SENTENCE_NAME", "START_REALIGNED", "END_REALIGNED", "SENTENCE")
+
+log = logging.getLogger(__name__)
+
+
+def list_how2sign(metadata: str | Path, videos: str | Path) -> Listing:
+    """List the spans of every split whose file is there.
+
+    Args:
+        metadata: folder of the tables.
+        videos: folder of the uncut videos (`VIDEO_NAME.mp4`), searched with its subfolders; the published clips are
+            cut at the spans before re-alignment.
+
+    Raises:
+        SourceError: no table is there, or one is of another form.
+    """
+    found = index_videos(videos)
+    listing = Listing()
+    tables = {split: Path(metadata, f"how2sign_realigned_{split}.csv") for split in ("train", "val", "test")}
+    for split, table in tables.items():
+        if not table.is_file():
+            log.warning("%s: no such file; the sheet has no split %r", table, split)
+            continue
+        for number, entry in enumerate(read_delimited(table, COLUMNS, "\t", quoted=False), 2):
+            at = f"{table}, line {number}"
+            start, end = (to_seconds(entry[name], at) for name in ("START_REALIGNED", "END_REALIGNED"))
+            name = entry["VIDEO_NAME"]
+            row = Row(
+                entry["SENTENCE_NAME"], "", DATASET, split, language="ase", start=start, end=end, text=entry["SENTENCE"]
+            )
+            listing.add(row, found.get(name), f"video {name} below {videos}")
+    if not listing.rows and not listing.missing:
+        raise SourceError(f"{metadata}: expected how2sign_realigned_train.csv and the like, found none of them")
+    return listing

@@ -1,0 +1,57 @@
+"""YouTube-SL-25 as published: `youtube-sl-25-metadata.csv`, lines of `video_id,iso639-3` without a header."""
+
+import logging
+import os
+from pathlib import Path
+
+from signrep_core.errors import SourceError
+from signrep_core.sources.listing import Listing, find_videos
+from signrep_core.sources.metadata import read_delimited
+from signrep_core.sources.sheet import Row
+from signrep_core.sources.youtube import possible_youtube_ids, youtube_id
+
+DATASET = "youtube_sl_25"
+
+log = logging.getLogger(__name__)
+
+
+def list_youtube_sl_25(metadata: str | Path, videos: str | Path) -> Listing:
+    """List the downloaded videos, all of split `train`.
+
+    Args:
+        videos: folder searched with its subfolders; a video is known by its YouTube id anywhere in its file name, or
+            in its folder's.
+
+    Raises:
+        SourceError: the file is missing, or a line is no id and language.
+    """
+    languages = _read_languages(metadata)
+    found: dict[str, str] = {}
+    for path in find_videos(videos):
+        folder, name = os.path.split(path)
+        ids = [*possible_youtube_ids(os.path.splitext(name)[0]), *possible_youtube_ids(os.path.basename(folder))]
+        known = next((video_id for video_id in ids if video_id in languages), None)
+        if known:
+            found.setdefault(known, path)
+    listing = Listing()
+    for video_id, language in languages.items():
+        row = Row(video_id, "", DATASET, "train", language=language)
+        listing.add(row, found.get(video_id), f"video named {video_id} below {videos}")
+    return listing
+
+
+def _read_languages(path: str | Path) -> dict[str, str]:
+    """YouTube id -> language, ISO 639-3."""
+    languages: dict[str, str] = {}
+    repeated = 0
+    for number, entry in enumerate(read_delimited(path, ("video_id", "language"), header=False), 1):
+        if youtube_id(entry["video_id"]) != entry["video_id"]:
+            raise SourceError(
+                f"{path}, line {number}: expected a YouTube id of 11 characters, found {entry['video_id']!r}; "
+                "give youtube-sl-25-metadata.csv as published"
+            )
+        repeated += entry["video_id"] in languages
+        languages.setdefault(entry["video_id"], entry["language"])
+    if repeated:
+        log.info("%s: %d lines repeat a video; its first language is kept", path, repeated)
+    return languages
