@@ -20,8 +20,11 @@ REASONS = {
     "empty_file": "the file has zero bytes",
     "not_a_video": "no demuxer recognises the file as a video",
     "no_video_stream": "the container holds no video stream (audio only)",
+    "too_large": "the picture has more pixels than 8K",
     "undecodable": "no frame of the video stream can be decoded",
     "no_duration": "the frames carry no usable time: the video has no duration",
+    "broken_clock": "the frames' times cannot be true: most go backwards, or over 300 frames a second",
+    "too_long": "more than four hours, or more frames than they can hold",
     "empty_span": "the sheet's start..end holds no frame of the video",
     "too_few_frames": "fewer frames on the common timeline than one window (16)",
     # excluded by deduplicate

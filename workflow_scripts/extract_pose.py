@@ -3,7 +3,7 @@
 import _job
 
 from signrep_core.pose.shard import extract_shard
-from signrep_core.store.accounts import settle
+from signrep_core.store.accounts import annotate, settle
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
 
@@ -20,4 +20,5 @@ outcomes = extract_shard(
     provenance=provenance,
 )
 rejected = {outcome.video_id: outcome.settled for outcome in outcomes if outcome.settled}
-write_table(snakemake.output.account, VIDEOS, settle(account, rejected), provenance)
+noted = annotate(account, {outcome.video_id: outcome.note for outcome in outcomes})
+write_table(snakemake.output.account, VIDEOS, settle(noted, rejected), provenance)

@@ -25,6 +25,7 @@ MIN_RUN: Final = 8  # fewer frames in a row are a mistake of the detector, unles
 MIN_RUN_FACELESS: Final = 16  # ... and in a video without any face, where only the pose speaks for a person
 CHUNK: Final = 1500  # frames in memory at a time: one minute at 25 fps
 AHEAD: Final = 16  # frames decoded ahead of inference
+NOBODY: Final = Sighting(None, doubtful=False, on_face=False)
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ def extract_pose(
         if len(chunk.sightings) == CHUNK:
             yield tally.count(chunk.columns(goes_on=True))
             chunk = _Chunk(chunk.min_run, begins=False)
-        chunk.add(frame, follower(frame.rgb, frame.time_s))
+        chunk.add(frame, NOBODY if frame.damaged else follower(frame.rgb, frame.time_s))
         on_frame(True)
     if chunk.sightings:
         yield tally.count(chunk.columns(goes_on=False))
@@ -123,12 +124,14 @@ class _Chunk:
         self._size = (0, 0)
         self.frames: list[int] = []
         self.times: list[float] = []
+        self.damaged: list[bool] = []
         self.sightings: list[Sighting] = []
 
     def add(self, frame: Frame, sighting: Sighting) -> None:
         self._size = (frame.rgb.shape[0], frame.rgb.shape[1])
         self.frames.append(frame.index)
         self.times.append(frame.time_s)
+        self.damaged.append(frame.damaged)
         self.sightings.append(sighting)
 
     def columns(self, goes_on: bool) -> Columns:
@@ -145,6 +148,7 @@ class _Chunk:
             "frame": np.array(self.frames, np.int32),
             "time_s": np.array(self.times, np.float64),
             "present": present,
+            "damaged": np.array(self.damaged),
             "doubtful": np.array([s.doubtful for s in self.sightings]) & present,
             "landmarks": landmarks.xyz,
             "image_xy": landmarks.image_xy,

@@ -52,6 +52,12 @@ class PoseOutcome:
     detail: str
     frames: int = 0
     present: int = 0
+    damaged: int = 0  # frames that the file could not show
+
+    @property
+    def note(self) -> str:
+        """What the account is to say of a video that stays ok; mostly nothing."""
+        return f"{self.damaged} of {self.frames} frames are damaged" if self.damaged and not self.reason else ""
 
     @property
     def settled(self) -> Outcome | None:

@@ -61,7 +61,7 @@ def run_task(
 
 def write_video(task: dict[str, Any], backend: Backend, find_faces: FaceDetector, send: Send) -> dict[str, Any]:
     """Extract one video's pose into its own table."""
-    frames = present = 0
+    frames = present = damaged = 0
     with TableWriter(task["out"], POSE) as writer:
         pieces = extract_video(
             partial(_open_frames, task),
@@ -73,8 +73,9 @@ def write_video(task: dict[str, Any], backend: Backend, find_faces: FaceDetector
         for columns in pieces:
             frames += len(columns["frame"])
             present += int(columns["present"].sum())
+            damaged += int(columns["damaged"].sum())
             writer.write({"video_id": [task["video_id"]] * len(columns["frame"]), **columns})
-    return {"reason": "", "detail": "", "frames": frames, "present": present}
+    return {"reason": "", "detail": "", "frames": frames, "present": present, "damaged": damaged}
 
 
 def _open_frames(task: dict[str, Any], fps: float | None) -> Iterable[Frame]:

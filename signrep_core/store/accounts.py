@@ -59,6 +59,15 @@ def settle(account: Columns, outcomes: Mapping[str, tuple[str, str, str]]) -> Co
     return {**account, **settled}
 
 
+def annotate(account: Columns, notes: Mapping[str, str]) -> Columns:
+    """A copy of an account with details of some of its ok videos, by video_id; an empty one changes nothing."""
+    details = [
+        notes.get(video_id) or detail if status == "ok" else detail
+        for video_id, status, detail in zip(account["video_id"], account["status"], account["detail"], strict=True)
+    ]
+    return {**account, "detail": details}
+
+
 def summarise(accounts: Iterable[Columns | str | Path]) -> dict[tuple[str, str], int]:
     """Count videos by (status, reason) over accounts or their files, a shard in memory at a time.
 

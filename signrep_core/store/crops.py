@@ -147,7 +147,7 @@ def _plan_cuts(
 ) -> dict[str, list[Cut] | VideoError]:
     """Each ok video's cuts, or why it has none, in the account's order; one video's pose in memory at a time."""
     plans: dict[str, list[Cut] | VideoError] = {}
-    columns = ["frame", "time_s", "present", "image_xy", "confidence"]
+    columns = ["frame", "time_s", "present", "damaged", "image_xy", "confidence"]
     for video, rows in read_videos(pose, POSE, columns):
         if video in videos:
             plans[video] = _plan_video(video, rows, margin, min_frames, max_gap)
@@ -168,12 +168,12 @@ def _plan_video(video: str, rows: Columns, margin: float, min_frames: int, max_g
     if not present.any():
         return VideoError("no_signer", f"none of {len(present)} frames shows a signer")
     cuts = []
-    for start, n in signer_runs(present, min_frames, max_gap):
+    for start, n in signer_runs(present, min_frames, max_gap, rows["damaged"]):
         shown = slice(start, start + n)
         x0, y0, side = torso_square(rows["image_xy"][shown], rows["confidence"][shown], margin)
         cuts.append(Cut(start, n, float(rows["time_s"][start]), x0, y0, side))
     if not cuts:
-        longest = max(n for _, n in signer_runs(present, 1, max_gap))
+        longest = max(n for _, n in signer_runs(present, 1, max_gap, rows["damaged"]))
         return VideoError("signer_too_brief", f"the longest run has {longest} frames, {min_frames} are needed")
     return cuts
 

@@ -18,6 +18,7 @@ from signrep_core.errors import VideoError
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+MAX_PIXELS = 7680 * 4320  # of a picture, here and in a video: 8K
 
 
 class PictureFolder:
@@ -31,6 +32,7 @@ class PictureFolder:
     """
 
     timeless = False
+    untimely = 0
     tick = Fraction(0)
     rotation = 0
 
@@ -43,7 +45,7 @@ class PictureFolder:
             raise VideoError("no_duration", f"{path}: a folder of pictures has no rate; give it in the sheet (fps)")
         self._period = 1 / Fraction(fps).limit_denominator(1001)
         self.codec = Path(self._names[0]).suffix[1:].lower()
-        self._last: tuple[str, NDArray[np.uint8]] | None = None
+        self._last: tuple[str, NDArray[np.uint8], bool] | None = None
 
     def decode(self, start: Fraction | None, end: Fraction | None) -> Iterator[tuple[str, Fraction]]:
         """(picture, its time) from one before `start` to one after `end`."""
@@ -55,19 +57,19 @@ class PictureFolder:
 
     packet_times = decode
 
-    def paint(self, name: str) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8, read-only, of the first painted picture's size; a damaged one shows its predecessor.
+    def paint(self, name: str) -> tuple[NDArray[np.uint8], bool]:
+        """(H, W, 3) uint8, read-only, of the first painted picture's size, and whether it is its predecessor, damaged.
 
         Raises:
-            VideoError: undecodable: a damaged picture without a predecessor.
+            VideoError: undecodable: a damaged picture without a predecessor; too_large.
         """
         if self._last is None or self._last[0] != name:
-            self._last = name, self._read(name)
-        return self._last[1]
+            self._last = name, *self._read(name)
+        return self._last[1:]
 
     def first_picture(self) -> NDArray[np.uint8]:
         """The first picture, painted."""
-        return self.paint(self._names[0])
+        return self.paint(self._names[0])[0]
 
     def digest(self) -> str:
         """SHA-256 over the pictures' names and bytes, in hex."""
@@ -77,7 +79,7 @@ class PictureFolder:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _read(self, name: str) -> NDArray[np.uint8]:
+    def _read(self, name: str) -> tuple[NDArray[np.uint8], bool]:
         try:
             found = cv2.imdecode(np.fromfile(self.path / name, np.uint8), cv2.IMREAD_COLOR)
         except (OSError, cv2.error) as error:
@@ -87,12 +89,15 @@ class PictureFolder:
             if self._last is None:
                 raise VideoError("undecodable", f"{self.path / name}: cannot be decoded as a picture")
             log.warning("%s: cannot be decoded; the picture before it is shown", self.path / name)
-            return self._last[1]
+            return self._last[1], True
+        if found.shape[0] * found.shape[1] > MAX_PIXELS:
+            size = f"{found.shape[1]}×{found.shape[0]}"
+            raise VideoError("too_large", f"{self.path / name}: {size} pixels, at most {MAX_PIXELS}; scale it down")
         if self._last is not None and found.shape != self._last[1].shape:
             found = cv2.resize(found, self._last[1].shape[1::-1], interpolation=cv2.INTER_AREA)
         rgb = np.ascontiguousarray(found[..., ::-1], np.uint8)
         rgb.flags.writeable = False
-        return rgb
+        return rgb, False
 
 
 def list_pictures(folder: Path) -> list[str]:

@@ -75,7 +75,7 @@ VIDEOS = Schema(
         Column("end", pa.float64(), nullable=True),     # null = to the end
         Column("status", TEXT),                         # ok, excluded or rejected
         Column("reason", TEXT),                         # a key of errors.REASONS, empty when ok
-        Column("detail", TEXT),
+        Column("detail", TEXT),                         # what was seen; of an ok video, how many frames are damaged
         Column("width", INT),                           # upright, after rotation
         Column("height", INT),
         Column("fps", FLOAT),                           # mean rate of the source; of a folder of pictures the sheet's
@@ -89,10 +89,11 @@ VIDEOS = Schema(
 )  # fmt: skip
 
 POSE = Schema(
-    "pose", 1, "extract_pose",
+    "pose", 2, "extract_pose",
     (
         *_FRAME_KEYS,
         Column("present", BOOL),                        # the signer was found in this frame
+        Column("damaged", BOOL),                        # the video's frame of this time cannot be shown; never present
         Column("doubtful", BOOL),                       # who the signer is was not clear-cut (other people near)
         Column("landmarks", FLOAT, (N_JOINTS, 3)),      # NaN where not detected
         Column("image_xy", FLOAT, (N_JOINTS, 2)),       # NaN where not detected

@@ -24,17 +24,21 @@ OUTLIERS = 0.02  # share of a run's frames, at least one, that may reach outside
 SMALLEST_SIDE = 16.0  # pixels
 
 
-def signer_runs(present: Any, min_frames: int = 16, max_gap: int = 5) -> list[tuple[int, int]]:
+def signer_runs(
+    present: Any, min_frames: int = 16, max_gap: int = 5, damaged: Any | None = None
+) -> list[tuple[int, int]]:
     """(start, length) of every run of frames with the signer present, in order.
 
     Args:
         present: (T,) bool.
         max_gap: absences of at most so many frames belong to the run around them (angles are interpolated there).
+        damaged: (T,) bool, frames that no run may hold; none are present.
     """
     shown = np.flatnonzero(np.asarray(present, bool))
     if len(shown) == 0:
         return []
-    breaks = np.flatnonzero(np.diff(shown) > max_gap + 1)
+    spoilt = np.zeros(len(present), int) if damaged is None else np.cumsum(damaged)
+    breaks = np.flatnonzero((np.diff(shown) > max_gap + 1) | (np.diff(spoilt[shown]) > 0))
     starts, ends = shown[np.r_[0, breaks + 1]], shown[np.r_[breaks, len(shown) - 1]] + 1
     return [(int(s), int(e - s)) for s, e in zip(starts, ends, strict=True) if e - s >= min_frames]
 

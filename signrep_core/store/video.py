@@ -4,7 +4,11 @@ Pose and crop both take their frames from `read_frames`, so frame k of one is fr
 common timeline is shown at k / target_fps seconds after the first shown frame (or after `start`) and is the source
 frame nearest in time, whatever rate, gaps or repeats the source has.
 
-Only local files are opened, and no playlist that could name other files.
+A frame that is damaged, or that builds on a damaged one, is never shown: it keeps its place on the timeline, marked,
+with the last good picture.
+
+Only local files are opened, and no playlist that could name other files. What would take unbounded time or memory is
+refused: see the limits below.
 """
 
 import functools
@@ -28,7 +32,7 @@ from numpy.typing import NDArray
 
 from signrep_core.errors import VideoError
 from signrep_core.store.files import file_digest
-from signrep_core.store.pictures import PictureFolder
+from signrep_core.store.pictures import MAX_PIXELS, PictureFolder
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +48,22 @@ STEP_BACK_S = Fraction(
 SEEK_MARGIN_S = Fraction(1, 2)  # a span's reading begins at a keyframe at least this much before it
 REORDER_PACKETS = 32  # packets leave the demuxer in decoding order; no codec reorders further than this
 READ_ERRORS_IN_A_ROW = 8  # after so many damaged reads without a packet the rest of the file is given up
+LONGEST_S = 4 * 3600  # of a video, or of a span of one; the stages that hold a whole video's rows rely on it
+FASTEST_FPS = 300  # mean rate of a source; more is a clock in other units than it says
 SQUARE_PIXEL_LIMIT = 4  # a pixel more than this times wider than high (or higher than wide) is a broken header
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame on the timeline; `rgb` (H, W, 3) uint8 is read-only, and the same array where a frame repeats."""
+    """One frame on the timeline; `rgb` (H, W, 3) uint8 is read-only, and the same array where a frame repeats.
+
+    `damaged`: the file's frame of this time cannot be shown; `rgb` is the last good picture in its place.
+    """
 
     index: int
     time_s: float
     rgb: NDArray[np.uint8]
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,13 +100,14 @@ def read_frames(
         folder_fps: rate of a folder of pictures; files know theirs.
 
     Raises:
-        VideoError: nothing to read, with a reason of `errors.REASONS`. Damage in mid-file is skipped and logged.
+        VideoError: nothing to read, with a reason of `errors.REASONS`. Damage in mid-file marks the frames it costs.
     """
     with _open_video(path, threads, folder_fps) as source:
         frames = source.decode(*_exact(start, end))
         index = -1
-        for index, time, (painted, _) in _on_timeline(frames, target_fps, start, end):
-            yield Frame(index, float(time), source.paint(painted))
+        for index, time, (shown, _) in _on_timeline(frames, target_fps, start, end):
+            rgb, damaged = source.paint(shown)
+            yield Frame(index, float(time), rgb, damaged)
         if index < 0:
             raise VideoError("empty_span", f"{path}: no frame between {start} s and {end} s")
 
@@ -117,9 +128,10 @@ def probe_video(
     with _open_video(path, 1, folder_fps) as source:
         first = source.first_picture()
         shown = _Intervals(source.packet_times(*_exact(start, end)), *_exact(start, end))
-        n_timeline = sum(1 for _ in _on_timeline(shown, target_fps, start, end))
+        n_timeline = _count_frames(path, _on_timeline(shown, target_fps, start, end))
         if source.timeless or (shown.count > 1 and shown.longest == 0):
             raise VideoError("no_duration", f"{path}: {shown.count} frames, all at the same time")
+        _check_clock(path, shown, source.untimely)
         if n_timeline == 0:
             raise VideoError("empty_span", f"{path}: no frame between {start} s and {end} s")
         if n_timeline < min_frames:
@@ -160,6 +172,10 @@ def _on_timeline(
         if previous is not None:
             step = min(item[1] - previous[1], Fraction(1))
             middle = (previous[1] + item[1]) / 2
+            if previous[0] is None is not item[0]:  # what is lost may have been longer than one frame
+                middle = max(middle, item[1] - period / 2)
+            elif item[0] is None is not previous[0]:
+                middle = min(middle, previous[1] + period / 2)
             while origin + index * period <= middle and (stop is None or origin + index * period < stop):
                 yield index, index * period, previous
                 index += 1
@@ -169,6 +185,31 @@ def _on_timeline(
         while origin + index * period < last and (stop is None or origin + index * period < stop):
             yield index, index * period, previous
             index += 1
+
+
+def _count_frames(path: str | Path, timeline: Iterable[tuple[int, Fraction, Timed]]) -> int:
+    """Frames of a timeline, which must not be longer than is read."""
+    count = 0
+    for count, (_, time, _) in enumerate(timeline, 1):
+        if time > LONGEST_S or count > LONGEST_S * FASTEST_FPS:
+            raise _too_long(path, f"{count} frames to {float(time):.0f} s, and more")
+    return count
+
+
+def _too_long(path: str | Path, found: str) -> VideoError:
+    return VideoError(
+        "too_long",
+        f"{path}: {found}, at most {LONGEST_S} s and {LONGEST_S * FASTEST_FPS} frames are read at once; cut it into "
+        "spans (start, end) in the sheet",
+    )
+
+
+def _check_clock(path: str | Path, shown: "_Intervals", untimely: int) -> None:
+    """The frames' times are possible ones."""
+    if untimely > shown.count:
+        raise VideoError("broken_clock", f"{path}: {untimely} of {untimely + shown.count} frames are timed backwards")
+    if shown.mean and 1 / shown.mean > FASTEST_FPS:
+        raise VideoError("broken_clock", f"{path}: {float(1 / shown.mean):.0f} frames a second, at most {FASTEST_FPS}")
 
 
 class _Clock:
@@ -234,6 +275,13 @@ def _exact(start: float | None, end: float | None) -> tuple[Fraction | None, Fra
 # ---------------------------------------------------------------- the file
 
 
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """Stands for a frame of the file that cannot be shown."""
+
+    pts: int
+
+
 class _Source:
     """An open video: its stream, its frames and its packets' times."""
 
@@ -243,11 +291,13 @@ class _Source:
         self._rate: Fraction | None = stream.guessed_rate or stream.average_rate
         self._first: Any = None
         self.timeless = False
+        self._painted: Any = None
+        self.untimely = 0  # packets that no time could be given to
 
     def first_frame(self) -> Any:
         """The first frame that can be decoded; the file is rewound afterwards, if it was not read yet."""
         if self._first is None:
-            self._first = next(self._frames(), None)
+            self._first = next((frame for frame in self._frames() if not isinstance(frame, _Lost)), None)
             if self._first is None:
                 codec = self.stream.codec_context.name
                 raise VideoError("undecodable", f"{self.path}: no frame of its {codec} stream decodes")
@@ -255,9 +305,9 @@ class _Source:
         return self._first
 
     def decode(self, start: Fraction | None, end: Fraction | None) -> Iterator[Timed]:
-        """(decoded frame, its time), from a little before `start` to a little after `end`."""
+        """(decoded frame, or None for a lost one, its time), from a little before `start` to a little after `end`."""
         for frame, time in self._from(start, self._frames, lambda frame: frame.pts):
-            yield frame, time
+            yield None if isinstance(frame, _Lost) else frame, time
             if end is not None and time > end + SEEK_MARGIN_S:
                 return
 
@@ -284,6 +334,7 @@ class _Source:
         clock = _Clock(self.tick, self._rate, first)
         for item in items:
             time = clock(timestamp_of(item))
+            self.untimely += time is None
             if time is not None and time >= 0:
                 yield item, time
 
@@ -299,21 +350,20 @@ class _Source:
         self._container, self.stream = _open_stream(self.path, self.stream.codec_context.thread_count)
 
     def _frames(self) -> Iterator[Any]:
-        """Every good decoded frame, in the order of showing."""
-        damaged = 0
+        """Every frame in the order of showing: decoded, or lost."""
+        damage = _Damage()
         for packet in self._packets():
+            damage.promise(packet)
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                damaged += 1
+                damage.errors += 1
                 continue
             for frame in frames:
-                if frame.is_corrupt:
-                    damaged += 1
-                else:
-                    yield frame
-        if damaged:
-            log.warning("%s: %d damaged packets or frames were left out", self.path, damaged)
+                yield from damage.sort(frame)
+        yield from damage.rest()
+        if damage.lost:
+            log.warning("%s: %d frames are damaged, or build on damaged ones", self.path, damage.lost)
 
     def _packets(self) -> Iterator[Any]:
         """The stream's packets with the closing empty one, going on after damaged reads."""
@@ -348,8 +398,10 @@ class _Source:
         while waiting:
             yield heapq.heappop(waiting)
 
-    def paint(self, frame: Any) -> NDArray[np.uint8]:
-        return self._painter.paint(frame)
+    def paint(self, frame: Any | None) -> tuple[NDArray[np.uint8], bool]:
+        """(H, W, 3) uint8 of a frame, and False; of a lost one that of the frame painted before it, and True."""
+        self._painted = frame or self._painted or self.first_frame()
+        return self._painter.paint(self._painted), frame is None
 
     def first_picture(self) -> NDArray[np.uint8]:
         return self.paint(self.first_frame())
@@ -371,6 +423,59 @@ class _Source:
 
     def close(self) -> None:
         self._container.close()
+
+
+class _Damage:
+    """Tells lost frames from good ones: those that did not decode, and all after them up to the next keyframe."""
+
+    def __init__(self) -> None:
+        self.errors = 0  # packets that did not decode, whose frames were not missed yet
+        self.lost = 0
+        self._promised: list[int] = []  # heap of the timestamps of packets whose frames did not come yet
+        self._suspects: set[int] = set()  # timestamps of packets that the demuxer calls corrupt
+        self._builds_on_damage = False
+
+    def promise(self, packet: Any) -> None:
+        """Note a packet before it is decoded."""
+        if packet.size and packet.pts is not None and not packet.is_discard:
+            heapq.heappush(self._promised, packet.pts)
+            if packet.is_corrupt:
+                self._suspects.add(packet.pts)
+
+    def sort(self, frame: Any) -> Iterator[Any]:
+        """The frames missing before a decoded one, as lost, and that frame itself or a lost one in its place."""
+        if frame.pts is None:
+            if self._is_good(frame):
+                yield frame
+            return
+        yield from self._missing(frame.pts)
+        if self._promised and self._promised[0] == frame.pts:
+            heapq.heappop(self._promised)
+        if self._is_good(frame):
+            yield frame
+        else:
+            self.lost += 1
+            yield _Lost(frame.pts)
+
+    def rest(self) -> Iterator[_Lost]:
+        """What is missing at the end."""
+        yield from self._missing(None)
+
+    def _missing(self, until: int | None) -> Iterator[_Lost]:
+        # A packet without a frame is no damage by itself: some codecs have packets that are never shown.
+        while self._promised and (until is None or self._promised[0] < until):
+            timestamp = heapq.heappop(self._promised)
+            if self.errors:
+                self.errors -= 1
+                self.lost += 1
+                self._builds_on_damage = True
+                yield _Lost(timestamp)
+
+    def _is_good(self, frame: Any) -> bool:
+        damaged = frame.is_corrupt or frame.pts in self._suspects
+        self._suspects.discard(frame.pts)
+        self._builds_on_damage = damaged or (self._builds_on_damage and not frame.key_frame)
+        return not self._builds_on_damage
 
 
 @contextmanager
@@ -404,9 +509,20 @@ def _open_stream(path: str | Path, threads: int) -> tuple[Any, Any]:
             raise VideoError("undecodable", f"{path}: no decoder for the codec of its video stream")
         raise VideoError("no_video_stream", f"{path}: it holds {kinds}")
     stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
+    _check_size(path, stream)
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # also of what comes in mid-file
     stream.codec_context.thread_type = "AUTO"
     stream.codec_context.thread_count = threads
     return container, stream
+
+
+def _check_size(path: str | Path, stream: Any) -> None:
+    """What the header claims can be read in bounded time and memory."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MAX_PIXELS:
+        raise VideoError("too_large", f"{path}: {width}×{height} pixels, at most {MAX_PIXELS}; scale it down")
+    if stream.frames > LONGEST_S * FASTEST_FPS:
+        raise _too_long(path, f"{stream.frames} frames by its header")
 
 
 def _check_file(path: Path) -> None:

@@ -73,6 +73,15 @@ def test_what_befalls_one_video_costs_the_others_nothing(tmp_path: Path, caplog:
     assert [path.name for path in tmp_path.iterdir()] == ["00000.parquet"], "nothing is left beside the table"
 
 
+def test_damaged_frames_are_marked_counted_and_show_nobody(tmp_path: Path) -> None:
+    (outcome,) = extract(tmp_path, account("spoilt"))
+    assert (outcome.settled, outcome.note) == (None, "2 of 20 frames are damaged")
+    pose = read_table(tmp_path / "00000.parquet", POSE)
+    assert np.flatnonzero(pose["damaged"]).tolist() == [18, 19]
+    assert np.flatnonzero(~pose["present"]).tolist() == [18, 19]
+    assert np.isnan(pose["landmarks"][18:]).all()
+
+
 def test_rejected_and_excluded_videos_are_not_worked_on(tmp_path: Path) -> None:
     outcomes = extract(tmp_path, account("kill", "a", "b", kill="rejected", b="excluded"), threads=1)
     assert [o.video_id for o in outcomes] == ["id-a"]

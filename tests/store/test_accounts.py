@@ -4,7 +4,7 @@ import pytest
 
 from signrep_core.errors import REASONS
 from signrep_core.sources.sheet import Row
-from signrep_core.store.accounts import new_account, settle, summarise
+from signrep_core.store.accounts import annotate, new_account, settle, summarise
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
 
@@ -81,3 +81,10 @@ def test_every_reason_can_be_settled_and_counted():
     rows = [Row(reason, f"/{reason}.mp4") for reason in REASONS]
     account = settle(new_account(rows), {reason: ("rejected", reason, "") for reason in REASONS})
     assert [reason for _, reason in summarise([account])] == ["", *REASONS]
+
+
+def test_an_ok_video_may_carry_a_note_and_a_settled_one_keeps_its_own():
+    account = settle(new_account(ROWS), {"b": ("rejected", "no_signer", "nobody")})
+    noted = annotate(account, {"a": "3 of 90 frames are damaged", "b": "other", "c": ""})
+    assert noted["detail"] == ["3 of 90 frames are damaged", "nobody", ""]
+    assert account["detail"] == ["", "nobody", ""]

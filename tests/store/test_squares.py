@@ -42,6 +42,14 @@ def test_short_absences_belong_to_the_run() -> None:
     assert signer_runs(present, max_gap=0) == [(31, 20)]
 
 
+def test_a_run_holds_no_damaged_frame() -> None:
+    present = np.ones(60, bool)
+    damaged = np.zeros(60, bool)
+    damaged[[20, 21, 50]] = True
+    assert signer_runs(present & ~damaged, damaged=damaged) == [(0, 20), (22, 28)]
+    assert signer_runs(present & ~damaged) == [(0, 60)], "a short absence alone does not break it"
+
+
 def test_nobody_is_no_run() -> None:
     assert signer_runs([]) == []
     assert signer_runs([False] * 100) == []

@@ -1,8 +1,12 @@
 """Which frames a video has, and what a file that is no video is called."""
 
 import os
+import re
+import struct
 import subprocess
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -234,7 +238,10 @@ def test_a_change_of_size_in_mid_file_keeps_the_first_size(tmp_path: Path) -> No
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     frames = list(read_frames(path))
     assert {frame.rgb.shape for frame in frames} == {(120, 160, 3)}
-    assert [number_in(frame.rgb) for frame in frames] == list(range(40))
+    assert [frame.index for frame in frames] == list(range(40))
+    assert all(number_in(frame.rgb) == frame.index for frame in frames if not frame.damaged)
+    damaged = [frame.index for frame in frames if frame.damaged]  # the transport stream's counters jump at the joint
+    assert set(damaged) <= {18, 19, 20, 21, 22, 23}
     assert probe_video(path).timeline_frames == 40
 
 
@@ -267,19 +274,124 @@ def test_a_video_cut_off_after_its_index_gives_the_part_that_is_there(tmp_path: 
     assert abs(probe_video(tmp_path / "cut.mp4").timeline_frames - len(shown)) <= 4
 
 
-def test_damage_in_mid_file_costs_the_damaged_frames_only(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mkv", range(100), options={"crf": "1"}, gop=10)
+def spoil(path: Path, share: float, how: str) -> Path:
+    """Damage 200 bytes at a share of a file."""
     data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 400] = bytes(400)
+    at = int(share * len(data))
+    data[at : at + 200] = {"zeros": bytes(200), "noise": np.random.default_rng(0).bytes(200), "a hole": b""}[how]
     path.write_bytes(data)
-    frames = list(read_frames(path))
+    return path
+
+
+# Not every damage is to be seen: VP8 and VP9 have no check sums, and where Matroska skips to its next cluster without a
+# damaged frame there is only a gap in time, as a camera's pause makes one (a.mkv at 0.5).
+@pytest.mark.parametrize(
+    ("name", "how", "share"),
+    [
+        *(("a.mkv", how, share) for how in ("zeros", "a hole") for share in (0.35, 0.65)),
+        *((name, how, share) for name, how in (("a.mp4", "noise"), ("a.ts", "zeros")) for share in (0.35, 0.5, 0.65)),
+        ("a.ts", "a hole", 0.5),
+    ],
+)
+def test_damage_in_mid_file_marks_every_frame_that_shows_it_and_no_more_than_its_groups(
+    tmp_path: Path, name: str, how: str, share: float
+) -> None:
+    path = write_video(tmp_path / name, range(100), options={"crf": "10", "bf": "2"}, gop=10)
+    whole = [frame.rgb.astype(int) for frame in read_frames(path)]
+    frames = list(read_frames(spoil(path, share, how)))
     assert [frame.index for frame in frames] == list(range(100))
-    shown = [number_in(frame.rgb) for frame in frames]
-    assert shown[:35] == list(range(35))
-    assert shown[-35:] == list(range(65, 100))
-    again = [(f.index, f.time_s) for f in read_frames(path)]
-    assert again == [(f.index, f.time_s) for f in frames]
+    for frame in frames:
+        if not frame.damaged:
+            assert np.abs(frame.rgb - whole[frame.index]).max() <= 8, f"frame {frame.index} is wrong and not marked"
+    damaged = [frame.index for frame in frames if frame.damaged]
+    assert damaged == sorted(damaged)
+    assert len(damaged) <= 25
+    assert probe_video(path).timeline_frames == 100
+    again = [(f.index, f.time_s, f.damaged) for f in read_frames(path, threads=4)]
+    assert again == [(f.index, f.time_s, f.damaged) for f in frames], "pose and crop see the same"
+
+
+def test_a_whole_file_has_no_damage(tmp_path: Path) -> None:
+    for name, codec in {"a.mp4": "libx264", "b.webm": "libvpx", "c.avi": "mpeg4", "d.ts": "libx264"}.items():
+        options = {"deadline": "realtime", "auto-alt-ref": "1", "lag-in-frames": "10"} if codec == "libvpx" else {}
+        frames = list(read_frames(write_video(tmp_path / name, range(60), codec=codec, gop=10, options=options)))
+        assert not any(frame.damaged for frame in frames), name
+
+
+# ---------------------------------------------------------------- bounds
+
+
+def claims_to_be(side: int, folder: Path) -> Path:
+    """A GIF of 32 × 32 pixels whose header says side × side."""
+    path = folder / "bomb.gif"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=32x32:rate=10:duration=3", path)
+    data = path.read_bytes()
+    path.write_bytes(data[:6] + struct.pack("<HH", side, side) + data[10:])
+    return path
+
+
+def claims_ten_million_frames(folder: Path) -> Path:
+    """An MP4 of 40 frames whose tables say 10,000,000 frames of 100 bytes."""
+    path = write_video(folder / "many.mp4", range(40))
+    data = bytearray(path.read_bytes())
+    many = struct.pack(">I", 10**7)
+    for box, offset, values in ((b"stsz", 4, struct.pack(">I", 100) + many), (b"stts", 8, many), (b"stsc", 12, many)):
+        at = data.rindex(box) + len(box) + offset
+        data[at : at + len(values)] = values
+    path.write_bytes(data)
+    return path
+
+
+def thousand_per_second(folder: Path) -> Path:
+    return write_video(folder / "fast.mkv", range(64), fps=1000, times=[k / 1000 for k in range(64)])
+
+
+def five_hours(folder: Path) -> Path:
+    """A frame a minute."""
+    return write_video(folder / "long.mkv", range(300), times=[59.0 * k for k in range(300)], size=(32, 32))
+
+
+def retimed(path: Path, time_ms: Callable[[int], int]) -> Path:
+    """A Matroska video whose frame k is at time_ms(k) after its cluster."""
+    blocks = re.compile(rb"(\xa3(?:[\x81-\xff]|[\x40-\x7f].)\x81)(..)(?=[\x00\x80])", re.DOTALL)
+    number = iter(range(1000))
+    data = blocks.sub(lambda m: m[1] + struct.pack(">h", time_ms(next(number))), path.read_bytes())
+    assert next(number) == 40, "the pattern finds the frames"
+    path.write_bytes(data)
+    return path
+
+
+def timed_backwards(folder: Path) -> Path:
+    return retimed(write_video(folder / "back.mkv", range(40), gop=1, size=(48, 32)), lambda k: 400 - 10 * k)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason", "said"),
+    [
+        (partial(claims_to_be, 12000), "too_large", "12000×12000 pixels, at most 33177600"),
+        (partial(claims_to_be, 16384), "undecodable", "no frame of its gif stream decodes"),  # FFmpeg's own limit
+        (claims_ten_million_frames, "too_long", "10000000 frames by its header"),
+        (thousand_per_second, "broken_clock", "1000 frames a second, at most 300"),
+        (timed_backwards, "broken_clock", "timed backwards"),
+        (five_hours, "too_long", r"cut it into spans \(start, end\) in the sheet"),
+    ],
+)
+def test_what_would_take_unbounded_time_or_memory_is_refused(
+    tmp_path: Path, make: Callable[[Path], Path], reason: str, said: str
+) -> None:
+    with pytest.raises(VideoError, match=said) as caught:
+        probe_video(make(tmp_path))
+    assert caught.value.reason == reason
+
+
+def test_times_below_zero_count_from_the_first_frame(tmp_path: Path) -> None:
+    path = retimed(write_video(tmp_path / "below.mkv", range(40), size=(48, 32)), lambda k: 40 * k - 800)
+    assert numbers(path) == list(range(40))
+    assert probe_video(path).timeline_frames == 40
+
+
+def test_a_span_of_a_long_video_is_read(tmp_path: Path) -> None:
+    assert probe_video(five_hours(tmp_path), 7200.0, 7320.0).timeline_frames == 3000
 
 
 def test_an_mp4_without_its_index_is_not_a_video(tmp_path: Path) -> None:
