@@ -5,6 +5,7 @@ SignRepError
 ├── SheetError       a line or column of the sheet
 ├── SourceError      a data set's own metadata file
 ├── VideoError       one video cannot be used: carries a reason code; the rest of its shard goes on
+├── StorageError     a file cannot be written: full disk, read-only folder
 ├── TableError       a Parquet table of another schema or version, or broken
 ├── ShardError       MP4, packet index and tables of a shard disagree
 ├── CheckpointError  weights that do not fit or cannot be read
@@ -66,6 +67,10 @@ class VideoError(SignRepError):
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         return type(self), (self.reason, self.detail)
+
+
+class StorageError(SignRepError):
+    """A file cannot be written: the disk is full, or the folder is read-only."""
 
 
 class TableError(SignRepError):

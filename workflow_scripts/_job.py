@@ -1,6 +1,7 @@
 """What every stage's script begins with: its log, its errors and the provenance of what it writes."""
 
 import logging
+import signal
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +25,15 @@ def start(snakemake: Any) -> dict[str, str]:
     to_terminal.setFormatter(logging.Formatter(f"[{name}] %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[to_file, to_terminal], force=True)
     sys.excepthook = _log_error
+    signal.signal(signal.SIGTERM, _end)
     Progress.bars = False
     return {"rule": snakemake.rule, "params": digest(dict(snakemake.params.items()))}
+
+
+def _end(number: int, frame: Any) -> None:
+    """End in order: child processes are ended and half-written files removed; what is finished stays."""
+    logging.getLogger("ended").error("ended by SIGTERM; run the same command again to go on")
+    sys.exit(128 + number)
 
 
 def _log_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

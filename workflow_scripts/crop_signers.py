@@ -4,22 +4,25 @@ import _job
 
 from signrep_core.store.accounts import settle
 from signrep_core.store.crops import crop_shard
+from signrep_core.store.ledger import open_ledger
 from signrep_core.store.schemas import CROPS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
 
 provenance = _job.start(snakemake)
 params = snakemake.params
 account = read_table(snakemake.input.account, VIDEOS)
-result = crop_shard(
-    account,
-    snakemake.input.pose,
-    snakemake.output.mp4,
-    threads=snakemake.threads,
-    target_fps=params.target_fps,
-    margin=params.margin,
-    crf=params.crf,
-    preset=params.preset,
-    max_gap=params.max_gap,
-)
-write_table(snakemake.output.crops, CROPS, result.crops, {**provenance, "encoder": result.encoder})
-write_table(snakemake.output.account, VIDEOS, settle(account, result.outcomes), provenance)
+with open_ledger(snakemake.output.mp4) as ledger:
+    result = crop_shard(
+        account,
+        snakemake.input.pose,
+        snakemake.output.mp4,
+        threads=snakemake.threads,
+        target_fps=params.target_fps,
+        margin=params.margin,
+        crf=params.crf,
+        preset=params.preset,
+        max_gap=params.max_gap,
+        ledger=ledger,
+    )
+    write_table(snakemake.output.crops, CROPS, result.crops, {**provenance, "encoder": result.encoder})
+    write_table(snakemake.output.account, VIDEOS, settle(account, result.outcomes), provenance)

@@ -1,74 +1,71 @@
-"""A process that extracts the pose of one video after another: `python -m signrep_core.pose.worker MODEL`.
+"""A process that extracts the pose of one video after another: `python -m signrep_core.pose.worker MODEL`."""
 
-A plain child process and not `multiprocessing`: spawning would run the caller's main script (a Snakemake script) anew
-in every child, and forking is unsafe beside MediaPipe's threads. One JSON value a line: tasks come on standard input;
-`ready`, `frames`, `log`, and `done` or `fatal` go to standard output. The process ends when its input does.
-"""
-
-import json
 import logging
-import os
-import signal
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
 from signrep_core.errors import SignRepError, VideoError
 from signrep_core.pose.backend import Backend, open_backend
 from signrep_core.pose.extract import extract_video
 from signrep_core.pose.people import FaceDetector, open_face_detector
+from signrep_core.store.ledger import Ledger
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
 from signrep_core.store.video import Frame, read_frames
-
-REPORT_S: Final = 0.5  # between two messages on progress
-
-Send = Callable[[dict[str, Any]], None]
+from signrep_core.workers import Reporter, Send, Work, serve
 
 
-def main(model: str) -> None:
-    """Serve tasks until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
-    send = _take_stdout()
-    logging.basicConfig(level=logging.INFO, handlers=[_LogToParent(send)], force=True)
-    try:
-        backend, find_faces = open_backend(model), open_face_detector()
-        send({"ready": backend.name})
-        for line in sys.stdin:
-            outcome, usable = run_task(json.loads(line), backend, find_faces, send)
-            if not usable:
-                backend, find_faces = open_backend(model), open_face_detector()
-            send({"done": outcome})
-    except SignRepError as error:
-        send({"fatal": str(error)})
+def prepare(model: str, send: Send) -> Work:
+    """A function that does one task, with a backend that is made anew after it failed."""
+    backend, find_faces = open_backend(model), open_face_detector()
+
+    def work(task: dict[str, Any]) -> dict[str, Any]:
+        nonlocal backend, find_faces
+        outcome, usable = run_task(task, backend, find_faces, send)
+        if not usable:
+            backend, find_faces = open_backend(model), open_face_detector()
+        return outcome
+
+    return work
 
 
 def run_task(
     task: dict[str, Any], backend: Backend, find_faces: FaceDetector, send: Send
 ) -> tuple[dict[str, Any], bool]:
-    """Write one video's rows to `task["out"]`; gives the outcome, and whether the backend may be used again."""
+    """Enter one video in the ledger; gives the outcome, and whether the backend may be used again."""
+    ledger = Ledger(Path(task["ledger"]))
+    rows = ledger.file(task["key"], "parquet")
     try:
-        return write_video(task, backend, find_faces, send), True
+        outcome = write_video(task, rows, backend, find_faces, send)
+        ledger.record(task["key"], outcome, [rows])
+        return outcome, True
     except VideoError as error:
-        return {"reason": error.reason, "detail": error.detail}, True
+        outcome = {"reason": error.reason, "detail": error.detail}
+        ledger.record(task["key"], outcome)
+        return outcome, True
+    except SignRepError:
+        raise  # a full disk says nothing about this video
     except Exception as error:  # whatever one video brings about, the others go on
         logging.getLogger(__name__).error("%s: %s", task["path"], traceback.format_exc())
         return {"reason": "pose_failed", "detail": f"{type(error).__name__}: {error}"}, False
 
 
-def write_video(task: dict[str, Any], backend: Backend, find_faces: FaceDetector, send: Send) -> dict[str, Any]:
-    """Extract one video's pose into its own table."""
+def write_video(
+    task: dict[str, Any], rows: Path, backend: Backend, find_faces: FaceDetector, send: Send
+) -> dict[str, Any]:
+    """Extract one video's pose into a table of its own."""
     frames = present = damaged = 0
-    with TableWriter(task["out"], POSE) as writer:
+    with TableWriter(rows, POSE) as writer:
         pieces = extract_video(
             partial(_open_frames, task),
             backend,
             find_faces,
             min_shoulder_px=task["min_shoulder_px"],
-            on_frame=_Reporter(send),
+            on_frame=Reporter(send),
         )
         for columns in pieces:
             frames += len(columns["frame"])
@@ -84,44 +81,5 @@ def _open_frames(task: dict[str, Any], fps: float | None) -> Iterable[Frame]:
     return read_frames(task["path"], rate, task["start"], task["end"], threads=1, folder_fps=task["fps"])
 
 
-class _Reporter:
-    """Counts frames and sends the count now and then; a merely scanned frame only shows that there is life."""
-
-    def __init__(self, send: Send) -> None:
-        self._send, self._frames, self._said = send, 0, time.monotonic()
-
-    def __call__(self, done: bool) -> None:
-        self._frames += done
-        if time.monotonic() - self._said >= REPORT_S:
-            self._send({"frames": self._frames})
-            self._frames, self._said = 0, time.monotonic()
-
-
-class _LogToParent(logging.Handler):
-    """Hands log records to the parent, which knows where they belong."""
-
-    def __init__(self, send: Send) -> None:
-        super().__init__()
-        self._send = send
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._send({"log": [record.levelno, record.name, record.getMessage()]})
-
-
-def _take_stdout() -> Send:
-    """Keep standard output for messages: whatever else prints there goes to standard error."""
-    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def send(message: dict[str, Any]) -> None:
-        try:
-            pipe.write(json.dumps(message) + "\n")
-            pipe.flush()
-        except BrokenPipeError:  # the parent was killed: nobody waits for the rest
-            os._exit(1)
-
-    return send
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    serve(partial(prepare, sys.argv[1]))

@@ -1,54 +1,56 @@
 """Look into the videos of a shard: the account that says what each holds, or why it cannot be used."""
 
 import logging
+import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
-from signrep_core.errors import VideoError
 from signrep_core.sources.sheet import Row
 from signrep_core.store.accounts import Outcome, new_account, settle
 from signrep_core.store.tables import Columns
-from signrep_core.store.video import VideoInfo, probe_video
+from signrep_core.workers import Died, run_tasks
 
 # Columns of the account that a probe fills, under the names that VideoInfo has for them.
 PROBED = ("width", "height", "fps", "n_frames", "duration_s", "codec", "rotation", "vfr", "sha256")
+WORKER: Final = (sys.executable, "-m", "signrep_core.sources.probe_worker")
+LIMIT_S: Final = 300.0  # for one video, whose digest alone takes minutes on a slow disk
 
 _log = logging.getLogger(__name__)
 
 
 def probe_shard(
-    rows: Sequence[Row], *, target_fps: float | None = 25.0, min_frames: int = 16, threads: int = 4
+    rows: Sequence[Row],
+    *,
+    target_fps: float | None = 25.0,
+    min_frames: int = 16,
+    threads: int = 4,
+    limit_s: float = LIMIT_S,
+    worker: Sequence[str] = WORKER,
 ) -> Columns:
-    """Probe the videos of a shard, `threads` at a time.
+    """Probe the videos of a shard, `threads` at a time, in worker processes: a file that breaks one costs itself.
 
     Args:
         target_fps: rate of the common timeline; None = each video's own frames.
         min_frames: on the common timeline, for a video to be usable: one window.
+        limit_s: seconds that one video may take.
+        worker: command of a worker process.
 
     Returns:
         the shard's account in the order of the rows; a video that cannot be used is rejected and the others go on.
     """
-
-    def look(row: Row) -> VideoInfo | Outcome:
-        try:
-            return probe_video(row.path, row.start, row.end, target_fps, min_frames, row.fps)
-        except VideoError as error:
-            return _reject(row, error.reason, error.detail)
-        except MemoryError:
-            raise  # says nothing about this video
-        except Exception as error:  # a broken file can break a decoder in any way, and must not cost the shard
-            _log.exception("%s: the probe failed", row.video_id)
-            return _reject(row, "undecodable", f"{type(error).__name__}: {error}")
-
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        found = dict(zip((row.video_id for row in rows), pool.map(look, rows), strict=True))
-    account = new_account(rows)
-    for place, row in enumerate(rows):
-        info = found[row.video_id]
-        if not isinstance(info, Outcome):
+    limits = {"target_fps": target_fps, "min_frames": min_frames}
+    tasks = [{"path": row.path, "start": row.start, "end": row.end, "folder_fps": row.fps, **limits} for row in rows]
+    account, outcomes = new_account(rows), {}
+    found = run_tasks(worker, tasks, threads=threads, stalled_s=limit_s)
+    for place, (row, info) in enumerate(zip(rows, found, strict=True)):
+        if isinstance(info, Died):
+            info = {"reason": "undecodable", "detail": f"{row.path}: the probing process {info.how} in this video"}
+        if "reason" in info:
+            outcomes[row.video_id] = _reject(row, **info)
+        else:
             for name in PROBED:
-                account[name][place] = getattr(info, name)
-    return settle(account, {video_id: info for video_id, info in found.items() if isinstance(info, Outcome)})
+                account[name][place] = info[name]
+    return settle(account, outcomes)
 
 
 def _reject(row: Row, reason: str, detail: str) -> Outcome:

@@ -1,32 +1,36 @@
 """Cropping a shard's signers: the pose table's runs of frames, each cut to one steady square, into one MP4.
 
-Every video is decoded once, streaming; `threads` videos at a time, each feeding an FFmpeg process of its own.
+Every video is decoded once, streaming; `threads` videos at a time, each in a worker process (crop_worker.py) that feeds
+an FFmpeg process of its own. Finished pieces wait in the job's ledger.
 Frame k of a crop is frame start + k of the common timeline: the same frames that the pose was taken from.
 """
 
 import logging
-import shutil
-import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.errors import ShardError, VideoError
+from signrep_core.progress import Progress
 from signrep_core.skeleton import MIN_CONFIDENCE
 from signrep_core.store.accounts import Outcome
 from signrep_core.store.encode import Encoder, EncoderSettings, join_pieces
 from signrep_core.store.files import atomic_path
-from signrep_core.store.schemas import POSE
+from signrep_core.store.ledger import Ledger, open_ledger, work_key
+from signrep_core.store.schemas import CROPS, POSE
 from signrep_core.store.squares import signer_runs, torso_square
 from signrep_core.store.tables import Columns, read_videos
 from signrep_core.store.video import Frame, read_frames
+from signrep_core.workers import Died, run_tasks
+
+WORKER: Final = (sys.executable, "-m", "signrep_core.store.crop_worker")
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,8 @@ def crop_shard(
     target_fps: float | None = 25.0,
     min_frames: int = 16,
     max_gap: int = 5,
+    ledger: Ledger | None = None,
+    worker: Sequence[str] = WORKER,
 ) -> CropResult:
     """Crop and encode the signers of a shard's videos that are still `ok`, in the account's order.
 
@@ -73,40 +79,40 @@ def crop_shard(
         pose: the shard's POSE table.
         out_mp4: the sequences one after the other; zero bytes if the shard has none.
         target_fps: of the common timeline; None (native frames) is encoded as 25.
+        ledger: keeps finished videos where a job is killed; None = one that ends with this call.
+        worker: command of a worker process.
 
     Raises:
-        ShardError: encoding failed, or the pose table lacks an ok video. A video that cannot be cropped is in
+        SignRepError: encoding failed, or the pose table lacks an ok video. A video that cannot be cropped is in
             `outcomes` instead: no_signer, signer_too_brief, or what decoding it raised.
     """
+    if ledger is None:
+        with open_ledger(out_mp4) as ledger:
+            return crop_shard(
+                account, pose, out_mp4, threads=threads, size=size, margin=margin, crf=crf, preset=preset,
+                target_fps=target_fps, min_frames=min_frames, max_gap=max_gap, ledger=ledger, worker=worker,
+            )  # fmt: skip
     settings = EncoderSettings(size=size, fps=target_fps or 25.0, crf=crf, preset=preset)
     videos = _ok_videos(account)
     plans = _plan_cuts(videos, pose, margin, min_frames, max_gap)
     outcomes: dict[str, Outcome] = {}
     rows: list[tuple[str, Cut]] = []
     pieces: list[tuple[Path, int]] = []
-    out_mp4 = Path(out_mp4)
-    with _piece_folder(out_mp4) as folder, ThreadPoolExecutor(max(threads, 1)) as pool:
-
-        def encode(number: int, video: str) -> VideoError | list[Path]:
-            cuts = plans[video]
-            return (
-                cuts if isinstance(cuts, VideoError)
-                else _encode_video(videos[video], cuts, folder, number, settings, target_fps)
-            )  # fmt: skip
-
-        try:
-            for video, done in _progress(plans, pool.map(encode, range(len(plans)), plans), out_mp4.stem):
-                if isinstance(done, VideoError):
-                    outcomes[video] = Outcome("rejected", done.reason, done.detail)
-                    continue
-                cuts = plans[video]
-                rows += [(video, cut) for cut in cuts]  # type: ignore[union-attr]
-                pieces += [(path, cut.n_frames) for path, cut in zip(done, cuts, strict=True)]  # type: ignore[arg-type]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-        with atomic_path(out_mp4) as partial:
-            join_pieces(pieces, partial, settings)
+    tasks = {
+        video: _task({**videos[video], "target_fps": target_fps}, cuts, settings, ledger)
+        for video, cuts in plans.items()
+        if not isinstance(cuts, VideoError)
+    }
+    encoded = _encode_videos(tasks, ledger, threads, worker, Path(out_mp4).stem)
+    for video, cuts in plans.items():
+        done = cuts if isinstance(cuts, VideoError) else next(encoded)
+        if isinstance(done, VideoError):
+            outcomes[video] = Outcome("rejected", done.reason, done.detail)
+            continue
+        rows += [(video, cut) for cut in cuts]  # type: ignore[union-attr]
+        pieces += [(path, cut.n_frames) for path, cut in zip(done, cuts, strict=True)]  # type: ignore[arg-type]
+    with atomic_path(out_mp4) as partial:
+        join_pieces(pieces, partial, settings)
     return CropResult(_crops_columns(rows), outcomes, str(settings))
 
 
@@ -191,23 +197,60 @@ def _crops_columns(rows: list[tuple[str, Cut]]) -> Columns:
 # ---------------------------------------------------------------- encoding
 
 
-def _encode_video(
-    video: Mapping[str, Any], cuts: list[Cut], folder: Path, number: int, settings: EncoderSettings,
-    target_fps: float | None,
-) -> VideoError | list[Path]:  # fmt: skip
-    """A piece per cut, in one pass over the video; or why the video cannot be decoded."""
-    paths = [folder / f"{number:05d}_{i:05d}.mp4" for i in range(len(cuts))]
-    try:
-        frames = read_frames(video["path"], target_fps, video["start"], video["end"], folder_fps=video["fps"])
-        with closing(frames):  # type: ignore[type-var]
-            for cut, path in zip(cuts, paths, strict=True):
-                _encode_cut(video["path"], frames, cut, path, settings)
-    except VideoError as error:
-        return error
-    return paths
+def _task(video: Mapping[str, Any], cuts: Sequence[Cut], settings: EncoderSettings, ledger: Ledger) -> dict[str, Any]:
+    """What `encode_video` needs."""
+    task = {**video, "cuts": [asdict(cut) for cut in cuts], "settings": asdict(settings)}
+    return {**task, "key": work_key(video["path"], task, str(settings), CROPS.version), "ledger": str(ledger.folder)}
 
 
-def _encode_cut(path: str, frames: Iterator[Frame], cut: Cut, piece: Path, settings: EncoderSettings) -> None:
+def _encode_videos(
+    tasks: Mapping[str, dict[str, Any]], ledger: Ledger, threads: int, worker: Sequence[str], shard: str
+) -> Iterator[VideoError | list[Path]]:
+    """A video's pieces, or why it cannot be decoded, in the tasks' order: from the ledger, or of the workers."""
+    found = {video: entry for video, task in tasks.items() if (entry := ledger.find(task["key"])) is not None}
+    left = [video for video in tasks if video not in found]
+    if found:
+        log.info("%d of %d videos were finished before", len(found), len(tasks))
+    frames = sum(cut["n_frames"] for video in left for cut in tasks[video]["cuts"])
+    with Progress(f"crop_signers {shard}", frames) as progress:
+        results = run_tasks(
+            worker, [tasks[video] for video in left], threads=threads, on_frames=lambda _, n: progress.advance(n)
+        )
+        for number, (video, task) in enumerate(tasks.items(), 1):
+            done = found[video] if video in found else next(results)
+            progress.advance(0, note=f"{number}/{len(tasks)} videos")
+            if isinstance(done, Died):
+                yield VideoError("undecodable", f"{task['path']}: the decoding process {done.how} in this video")
+            elif done["reason"]:
+                yield VideoError(done["reason"], done["detail"])
+            else:
+                yield piece_paths(task)
+
+
+def piece_paths(task: Mapping[str, Any]) -> list[Path]:
+    """Where a task's pieces lie in the ledger, one for each cut."""
+    ledger = Ledger(Path(task["ledger"]))
+    return [ledger.file(task["key"], f"{i:05d}.mp4") for i in range(len(task["cuts"]))]
+
+
+def encode_video(task: Mapping[str, Any], on_frame: Callable[[], None] = lambda: None) -> None:
+    """Encode a piece per cut, in one pass over the video.
+
+    Raises:
+        VideoError: the video cannot be decoded as its pose says. SignRepError: nothing can be encoded or written.
+    """
+    settings = EncoderSettings(**task["settings"])
+    span = task["start"], task["end"]
+    frames = read_frames(task["path"], task["target_fps"], *span, threads=1, folder_fps=task["fps"])
+    with closing(frames):  # type: ignore[type-var]
+        for cut, path in zip(task["cuts"], piece_paths(task), strict=True):
+            with atomic_path(path) as partial:
+                _encode_cut(task["path"], frames, Cut(**cut), partial, settings, on_frame)
+
+
+def _encode_cut(
+    path: str, frames: Iterator[Frame], cut: Cut, piece: Path, settings: EncoderSettings, on_frame: Callable[[], None]
+) -> None:
     """Encode one cut's frames, leaving `frames` behind its last one."""
     repeated: tuple[Any, NDArray[np.uint8]] | None = None
     with Encoder(piece, settings) as encoder:
@@ -221,6 +264,7 @@ def _encode_cut(path: str, frames: Iterator[Frame], cut: Cut, piece: Path, setti
             if repeated is None or repeated[0] is not frame.rgb:
                 repeated = frame.rgb, cut_square(frame.rgb, cut.x0, cut.y0, cut.side, settings.size)
             encoder.write(repeated[1])
+            on_frame()
             if encoder.n_frames == cut.n_frames:
                 return
         raise VideoError(
@@ -228,25 +272,3 @@ def _encode_cut(path: str, frames: Iterator[Frame], cut: Cut, piece: Path, setti
             f"{path}: its pose goes to frame {cut.start + cut.n_frames}, decoding ended at frame "
             f"{cut.start + encoder.n_frames}; if the file was changed, rerun the stage extract_pose",
         )
-
-
-@contextmanager
-def _piece_folder(mp4: Path) -> Iterator[Path]:
-    """An empty folder beside the MP4 for its pieces; what a killed job left there is removed first."""
-    folder = mp4.parent / f".{mp4.stem}.pieces"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _progress(videos: Any, results: Iterator[Any], shard: str) -> Iterator[tuple[str, Any]]:
-    """(video, result) with a line per video in the log: how many are done, and the time left."""
-    began = time.monotonic()
-    for done, (video, result) in enumerate(zip(videos, results, strict=True), 1):
-        left = (time.monotonic() - began) / done * (len(videos) - done)
-        outcome = str(result) if isinstance(result, VideoError) else f"{len(result)} sequences"
-        log.info("crop %s: %d/%d videos, %.0f s left; %s: %s", shard, done, len(videos), left, video, outcome)
-        yield video, result

@@ -1,31 +1,46 @@
 """Atomic files: written beside, fsynced, renamed, so that a path either holds a whole file or nothing."""
 
+import errno
+import glob
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from signrep_core.errors import StorageError
+
+# What a write fails with when the disk is full, the quota or a size limit is reached, or the folder is read-only.
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_RIGHT: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; on success it is fsynced and renamed, on an error removed.
 
-    The temporary name keeps the suffix, since encoders choose their container by it.
+    The temporary name keeps the suffix, since encoders choose their container by it. What a killed process left of an
+    earlier try is removed first.
+
+    Raises:
+        StorageError: the disk is full, or the folder may not be written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        yield partial
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        _fsync_folder(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
+            left.unlink(missing_ok=True)
+        try:
+            yield partial
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+            _fsync_folder(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -43,6 +58,25 @@ def file_digest(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex; the file is streamed."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    """Errors of writing as StorageError; what reading raises passes."""
+    try:
+        yield
+    except OSError as error:
+        here = error.filename is not None and Path(os.fsdecode(error.filename)).parent == path.parent
+        if error.errno in NO_ROOM:
+            do = "free space there"
+        elif error.errno in NO_RIGHT and (here or error.errno == errno.EROFS):
+            do = "make the folder writable, or give another one as `results`"
+        else:
+            raise
+        raise StorageError(
+            f"{path}: cannot be written ({os.strerror(error.errno)}); {do} and run the same command again: "
+            "what is finished is kept"
+        ) from error
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from signrep_core.errors import SignRepError, VideoError
 from signrep_core.pose import worker
 from signrep_core.pose.backend import Detection
 from signrep_core.store.video import Frame
+from signrep_core.workers import serve
 
 FRAMES = 20
 
@@ -63,4 +65,4 @@ def open_backend(model: str) -> StillSigner:
 worker.open_backend = open_backend  # type: ignore[assignment]
 worker.open_face_detector = lambda: lambda *_: np.zeros((0, 3))  # type: ignore[assignment]
 worker.read_frames = read_frames  # type: ignore[assignment]
-worker.main(sys.argv[1])
+serve(partial(worker.prepare, sys.argv[1]))

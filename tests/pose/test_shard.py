@@ -8,6 +8,7 @@ import pytest
 
 from signrep_core.errors import SignRepError
 from signrep_core.pose.shard import PoseOutcome, describe_backend, extract_shard
+from signrep_core.store.ledger import open_ledger
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, read_table, read_videos
 
@@ -26,6 +27,7 @@ def account(*paths: str, **status: str) -> Columns:
         "status": [status.get(path, "ok") for path in paths],
         "reason": [""] * n,
         "detail": [""] * n,
+        "sha256": [f"digest of {path}" for path in paths],
         "n_frames": np.full(n, 20),
         "duration_s": np.full(n, 0.8),
     }
@@ -51,7 +53,6 @@ def test_rows_come_in_the_sheets_order_whichever_video_is_done_first(tmp_path: P
 
 
 def test_what_befalls_one_video_costs_the_others_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / ".00000.parts.killed").mkdir()  # what a killed job leaves
     videos = account("a", "kill", "b", "raise", "damaged", "short", "c")
     outcomes = {o.video_id: o for o in extract(tmp_path, videos)}
     assert {name: o.reason for name, o in outcomes.items()} == {
@@ -71,6 +72,30 @@ def test_what_befalls_one_video_costs_the_others_nothing(tmp_path: Path, caplog:
     assert list(dict.fromkeys(written["video_id"])) == ["id-a", "id-b", "id-c"]
     assert len(written["video_id"]) == 60
     assert [path.name for path in tmp_path.iterdir()] == ["00000.parquet"], "nothing is left beside the table"
+
+
+def test_a_killed_job_goes_on_with_the_video_it_was_killed_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole, out = tmp_path / "whole.parquet", tmp_path / "00000.parquet"
+    videos = account("a", "short", "b", "kill")
+
+    def job(path: Path, killed: bool = False) -> list[PoseOutcome]:
+        with open_ledger(path) as ledger:
+            outcomes = extract_shard(
+                videos, path, target_fps=25, min_shoulder_px=24, threads=1, worker=FAKE_WORKER, ledger=ledger
+            )
+            if killed:
+                path.unlink()  # as Snakemake does with the outputs of a failed job
+                raise KeyboardInterrupt
+            return outcomes
+
+    undisturbed = job(whole)
+    with pytest.raises(KeyboardInterrupt):
+        job(out, killed=True)
+    caplog.set_level("INFO")
+    assert job(out) == undisturbed
+    assert "3 of 4 videos were finished before" in caplog.text, "all but the one that failed"
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.parquet", "whole.parquet"]
 
 
 def test_damaged_frames_are_marked_counted_and_show_nobody(tmp_path: Path) -> None:

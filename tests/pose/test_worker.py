@@ -23,6 +23,7 @@ def test_a_span_of_a_video_with_an_odd_name_and_a_damaged_neighbour(clips: Path,
         "end": np.ma.MaskedArray([0.0, 1.5], [True, False]),
         "fps": np.array([0, 0], np.float32),
         "status": ["ok", "ok"],
+        "sha256": ["", ""],
         "n_frames": np.array([0, 30]),
         "duration_s": np.array([np.nan, 1.0]),
     }

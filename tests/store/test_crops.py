@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from signrep_core.errors import ShardError
+from signrep_core.errors import ShardError, SignRepError
 from signrep_core.store.accounts import settle
 from signrep_core.store.crops import CropResult, crop_shard, cut_square
 from signrep_core.store.schemas import POSE
@@ -111,14 +111,15 @@ def test_a_span_is_cropped_from_its_start(tmp_path: Path) -> None:
 
 def test_failing_and_finished_jobs_leave_no_pieces(tmp_path: Path, packed: Built) -> None:
     assert not list((packed.folder / "crops").glob(".*"))
-    with pytest.raises(ShardError):
+    with pytest.raises(SignRepError, match="nonsense"):
         crop_shard(
             account_of({"a": write_video(tmp_path / "a.mp4", range(20))}),
             write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 20)),
             tmp_path / "out.mp4",
             preset="nonsense",
         )
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "pose.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.ledger", "a.mp4", "pose.parquet"]
+    assert [path.name for path in (tmp_path / ".out.ledger").iterdir()] == ["begun"]
 
 
 # ---------------------------------------------------------------- cutting

@@ -1,5 +1,6 @@
 """Atomic files."""
 
+import errno
 import hashlib
 import json
 import math
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from signrep_core.errors import StorageError
 from signrep_core.store.files import atomic_path, file_digest, write_json, write_text
 
 
@@ -59,3 +61,30 @@ def test_json_keeps_order_and_refuses_what_json_has_not(tmp_path: Path) -> None:
 def test_the_digest_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 3_000_000)
     assert file_digest(tmp_path / "a") == hashlib.sha256(b"x" * 3_000_000).hexdigest()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    for name in (".a.12.partial.parquet", ".b.12.partial.parquet", ".a.12.partial.mp4"):
+        (tmp_path / name).touch()
+    with atomic_path(tmp_path / "a.parquet") as partial:
+        partial.touch()
+    assert sorted(os.listdir(tmp_path)) == [".a.12.partial.mp4", ".b.12.partial.parquet", "a.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("code", "do"), [("ENOSPC", "free space there"), ("EFBIG", "free space"), ("EROFS", "make the folder writable")]
+)
+def test_a_disk_that_takes_no_more_is_told_with_what_to_do(tmp_path: Path, code: str, do: str) -> None:
+    def fail() -> None:
+        with atomic_path(tmp_path / "a.txt") as partial:
+            partial.write_text("half")
+            raise OSError(getattr(errno, code), "no room")
+
+    with pytest.raises(StorageError, match=rf"a\.txt: cannot be written .*{do}.* and run the same command again"):
+        fail()
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_cannot_be_read_while_writing_is_no_error_of_writing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.txt"):
+        (tmp_path / "elsewhere" / "b.txt").read_text()
