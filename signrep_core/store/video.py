@@ -404,7 +404,7 @@ class _Source:
         return self._painter.paint(self._painted), frame is None
 
     def first_picture(self) -> NDArray[np.uint8]:
-        return self.paint(self.first_frame())
+        return self.paint(self.first_frame())[0]
 
     @functools.cached_property
     def _painter(self) -> "_Painter":
