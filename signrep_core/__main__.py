@@ -5,10 +5,10 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from signrep_core.commands import config, convert, pretrain, report, sheet, synthesize, train
+from signrep_core.commands import config, convert, features, pretrain, report, sheet, synthesize, train
 from signrep_core.errors import SignRepError
 
-COMMANDS = (sheet, synthesize, pretrain, convert, train, report, config)
+COMMANDS = (sheet, synthesize, pretrain, convert, features, train, report, config)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,10 +9,12 @@ import torch
 from signrep_core.evaluate.features import extract_features
 
 _job.start(snakemake)
-torch.set_num_threads(snakemake.threads)
+workers = snakemake.threads // 2 if torch.cuda.is_available() else 0  # a GPU waits for decoding, a CPU for itself
+torch.set_num_threads(max(1, snakemake.threads - workers))
 extract_features(
     snakemake.input.weights,
     Path(snakemake.input.index).parent,
     snakemake.output.features,
     dataset=snakemake.wildcards.dataset,
+    workers=workers,
 )

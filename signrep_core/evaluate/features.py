@@ -4,6 +4,7 @@ Legend: n windows, T = 16 frames, S pixels of the model's picture, D features.
 """
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,20 +12,24 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from signrep_core.config import digest
 from signrep_core.data.augment import prepare
 from signrep_core.data.windows import WINDOW, WindowReader
 from signrep_core.errors import ShardError, TrainingError, VideoError
 from signrep_core.model.signrep import SignRep
 from signrep_core.progress import Progress
-from signrep_core.store.schemas import features_schema
+from signrep_core.store.files import file_digest
+from signrep_core.store.schemas import Schema, features_schema
 from signrep_core.store.shards import ShardReader
-from signrep_core.store.tables import TableWriter
+from signrep_core.store.tables import TableWriter, read_videos
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +48,7 @@ class VideoFeatures:
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
     """Consecutive frames of a sequence and the windows that start in them."""
 
     row: int
@@ -67,6 +72,9 @@ def extract_features(
 ) -> int:
     """Write the features of a data set's videos as a Parquet table (`store.schemas.features_schema`).
 
+    A shard at a time, each a table of its own below `.{name}.parts` beside the output until all are done: a killed run
+    goes on with the first unfinished shard.
+
     Args:
         weights: a safetensors file of `SignRep`.
         shards: folder of the packed shards.
@@ -76,32 +84,77 @@ def extract_features(
         open_reader: what reads the shards.
 
     Returns:
-        Videos written.
+        Videos written; one of which nothing can be read is logged and left out.
 
     Raises:
         CheckpointError: the weights cannot be used.
         TrainingError: there is no such sequence.
     """
-    device = Fabric(accelerator=accelerator, devices=1).device
-    model = SignRep.load(weights, device)
+    model = SignRep.load(weights, Fabric(accelerator=accelerator, devices=1).device)
+    schema, out = features_schema(model.n_features), Path(out)
     opener = partial(open_reader, Path(shards))
     index = opener().index
     rows = select_rows(index, splits, dataset)
-    videos = video_features(model, opener, rows, batch_size=batch_size, workers=workers)
-    n_videos = len({index["video_id"][row] for row in rows})
-    done = 0
-    with (
-        TableWriter(out, features_schema(model.n_features), {"weights": str(weights)}) as writer,
-        Progress(f"extract_features {dataset or ''}".strip(), n_videos, "videos") as progress,
-    ):
-        for video in videos:
-            writer.write(_columns(video))
-            progress.advance()
-            done += 1
-    return done
+    about = {"weights": Path(weights).name, "weights_sha256": file_digest(weights)}
+    parts = out.with_name(f".{out.stem}.parts")
+    done = []
+    with Progress(f"extract_features {dataset or ''}".strip(), _count_videos(index, rows), "videos") as progress:
+        for shard, own in _by_shard(index, rows):
+            part = parts / f"{shard}.parquet"
+            provenance = {**about, "rows": _describe_rows(index, own, Path(shards))}
+            if not _is_done(part, provenance):
+                with TableWriter(part, schema, provenance) as writer:
+                    for video in video_features(model, opener, own, batch_size=batch_size, workers=workers):
+                        writer.write(features_columns(video))
+                        progress.advance()
+            else:
+                progress.advance(_count_videos(index, own), note=f"shard {shard} was done already")
+            done.append(part)
+    n_videos = _join_parts(done, out, schema, about)
+    shutil.rmtree(parts)
+    return n_videos
 
 
-def _columns(video: VideoFeatures) -> dict[str, Any]:
+def _by_shard(index: Mapping[str, Any], rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """(shard, its rows) in the shards' order."""
+    shards = np.asarray(index["shard"], dtype=object)[rows].astype(str)
+    for shard in np.unique(shards):
+        yield str(shard), rows[shards == shard]
+
+
+def _count_videos(index: Mapping[str, Any], rows: NDArray[np.int64]) -> int:
+    return len({index["video_id"][row] for row in rows})
+
+
+def _describe_rows(index: Mapping[str, Any], rows: NDArray[np.int64], shards: Path) -> str:
+    """Digest of what a part is made of: its sequences, and when the shards were packed last."""
+    info = shards / "info.json"
+    packed = info.stat().st_mtime_ns if info.exists() else 0
+    return digest([packed, *({name: str(values[row]) for name, values in index.items()} for row in rows)])
+
+
+def _is_done(part: Path, provenance: Mapping[str, str]) -> bool:
+    """A part of the same weights and rows is there."""
+    try:
+        found = pq.read_schema(part).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return all(found.get(key.encode()) == value.encode() for key, value in provenance.items())
+
+
+def _join_parts(parts: Sequence[Path], out: Path, schema: Schema, provenance: Mapping[str, str]) -> int:
+    """One table of all parts, a video in memory at a time; gives the number of videos."""
+    n_videos = 0
+    with TableWriter(out, schema, provenance) as writer:
+        for part in parts:
+            for _, columns in read_videos(part, schema):
+                writer.write(columns)
+                n_videos += 1
+    return n_videos
+
+
+def features_columns(video: VideoFeatures) -> dict[str, Any]:
+    """A video's rows of a features table."""
     return {
         "video_id": [video.video_id] * len(video.features),
         "start_frame": video.start_frame,
@@ -148,7 +201,7 @@ def video_features(
     loader = DataLoader(dataset, batch_size=None, num_workers=workers, collate_fn=_as_is)
     pending: list[tuple[str, NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]] = []
     for chunks in _gather(iter(loader), batch_size):
-        for chunk, features, activity in _encode(model, chunks):
+        for chunk, features, activity in encode(model, chunks):
             video_id = ids[chunk.row]
             if pending and pending[0][0] != video_id:
                 yield _join(pending)
@@ -171,7 +224,7 @@ def cut_windows(frames: Tensor, n: int, stride: int = STRIDE, window: int = WIND
     return torch.stack([frames[:, k * stride : k * stride + window] for k in range(n)])
 
 
-class _Chunks(Dataset[_Chunk]):
+class _Chunks(Dataset[Chunk]):
     """The sequences of `rows` in pieces of at most CHUNK windows."""
 
     def __init__(self, open_reader: Callable[[], WindowReader], rows: NDArray[np.int64]) -> None:
@@ -190,7 +243,7 @@ class _Chunks(Dataset[_Chunk]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, k: int) -> _Chunk:
+    def __getitem__(self, k: int) -> Chunk:
         if k >= len(self):
             raise IndexError(k)
         if self._reader is None:
@@ -201,14 +254,14 @@ class _Chunks(Dataset[_Chunk]):
         begin, end = int(starts[0]), min(int(starts[-1]) + WINDOW, n_frames)
         try:
             first_frame = int(self._reader.read_targets(row, 0, 1)["frame"][0])
-            return _Chunk(row, starts, first_frame, self._reader.read_window(row, begin, end - begin))
+            return Chunk(row, starts, first_frame, self._reader.read_window(row, begin, end - begin))
         except (ShardError, VideoError, OSError) as error:
-            return _Chunk(row, starts, 0, None, str(error))
+            return Chunk(row, starts, 0, None, str(error))
 
 
-def _gather(chunks: Iterator[_Chunk], batch_size: int) -> Iterator[list[_Chunk]]:
+def _gather(chunks: Iterator[Chunk], batch_size: int) -> Iterator[list[Chunk]]:
     """Readable chunks in groups of at least `batch_size` windows (but for the last)."""
-    group: list[_Chunk] = []
+    group: list[Chunk] = []
     n_broken = 0
     for chunk in chunks:
         if chunk.frames is None:
@@ -224,7 +277,8 @@ def _gather(chunks: Iterator[_Chunk], batch_size: int) -> Iterator[list[_Chunk]]
 
 
 @torch.inference_mode()
-def _encode(model: SignRep, chunks: list[_Chunk]) -> Iterator[tuple[_Chunk, NDArray[np.float32], NDArray[np.float32]]]:
+def encode(model: SignRep, chunks: list[Chunk]) -> Iterator[tuple[Chunk, NDArray[np.float32], NDArray[np.float32]]]:
+    """Features (n, D) and activity probabilities (n, 2) of each chunk's windows, in one forward pass."""
     device = next(model.parameters()).device
     size = model.config.encoder.image_size
     windows = []
@@ -245,5 +299,5 @@ def _join(pieces: list[tuple[str, NDArray[np.int32], NDArray[np.float32], NDArra
     return VideoFeatures(pieces[0][0], np.concatenate(starts), np.concatenate(features), np.concatenate(activity))
 
 
-def _as_is(chunk: _Chunk) -> _Chunk:
+def _as_is(chunk: Chunk) -> Chunk:
     return chunk

@@ -1,11 +1,13 @@
 """Which windows have features, and that they are the model's."""
 
 import dataclasses
+import hashlib
 import logging
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -38,6 +40,14 @@ class Short(FakeReader):
 
 class Broken(FakeReader):
     broken_rows = (3, 4, 5)  # one sequence of video01, both of video02
+
+
+class Sharded(FakeReader):
+    """Four videos in the first shard, two in the second."""
+
+    def __init__(self, folder: Path = Path()) -> None:
+        super().__init__(folder)
+        self.index["shard"] = ["00000"] * 8 + ["00001"] * 4
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +113,65 @@ def test_a_table_is_written_for_the_wanted_videos(model: SignRep, tmp_path: Path
     model.save(tmp_path / "model.safetensors")
     out = tmp_path / "features.parquet"
     write = partial(extract_features, tmp_path / "model.safetensors", tmp_path, out, accelerator="cpu")
-    assert write(splits=["val", "test"], open_reader=FakeReader) == 2
+    assert write(splits=["val", "test"], open_reader=Sharded) == 2
     found = list(read_features(out))
     assert [video.video_id for video in found] == ["video04", "video05"]
     assert found[0].features.shape == (10, model.n_features)
-    assert write(dataset="fake", open_reader=FakeReader) == 6
+    assert write(dataset="fake", open_reader=Sharded) == 6
+
+
+class KilledError(Exception):
+    pass
+
+
+class KilledInTheSecondShard(Sharded):
+    def read_window(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
+        if self.index["shard"][row] == "00001":
+            raise KilledError
+        return super().read_window(row, start, n_frames)
+
+
+class NothingLeftToReadInTheFirst(Sharded):
+    def read_window(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
+        assert self.index["shard"][row] == "00001"
+        return super().read_window(row, start, n_frames)
+
+
+def test_a_killed_extraction_goes_on_with_the_first_unfinished_shard(model: SignRep, tmp_path: Path) -> None:
+    model.save(tmp_path / "model.safetensors")
+    write = partial(extract_features, tmp_path / "model.safetensors", tmp_path, accelerator="cpu")
+    write(tmp_path / "whole.parquet", open_reader=Sharded)
+    out = tmp_path / "features.parquet"
+    with pytest.raises(KilledError):
+        write(out, open_reader=KilledInTheSecondShard)
+    assert not out.exists()
+    assert [path.name for path in (tmp_path / ".features.parts").iterdir()] == ["00000.parquet"]
+    assert write(out, open_reader=NothingLeftToReadInTheFirst) == 6
+    assert not (tmp_path / ".features.parts").exists()
+    for one, other in zip(read_features(out), read_features(tmp_path / "whole.parquet"), strict=True):
+        assert (one.video_id, one.start_frame.tolist()) == (other.video_id, other.start_frame.tolist())
+        np.testing.assert_array_equal(one.features, other.features)
+
+
+def test_a_part_of_other_weights_is_made_again(model: SignRep, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    SignRep(CONFIG).save(tmp_path / "other.safetensors")
+    model.save(tmp_path / "model.safetensors")
+    out = tmp_path / "features.parquet"
+    with pytest.raises(KilledError):
+        extract_features(tmp_path / "other.safetensors", tmp_path, out, open_reader=KilledInTheSecondShard)
+    extract_features(tmp_path / "model.safetensors", tmp_path, out, open_reader=Sharded, accelerator="cpu")
+    (first, *_) = read_features(out)
+    (expected, *_) = video_features(model, FakeReader, np.arange(2))
+    np.testing.assert_allclose(first.features, expected.features, atol=1e-5)
+
+
+def test_the_table_says_which_weights_made_it(model: SignRep, tmp_path: Path) -> None:
+    model.save(tmp_path / "model.safetensors")
+    extract_features(tmp_path / "model.safetensors", tmp_path, tmp_path / "f.parquet", open_reader=Sharded)
+    metadata = pq.read_schema(tmp_path / "f.parquet").metadata
+    digest = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+    assert metadata[b"weights_sha256"].decode() == digest
 
 
 def test_no_such_split_or_data_set_says_what_there_is() -> None:

@@ -1,0 +1,48 @@
+"""`features`: features of plain videos, without the workflow."""
+
+import argparse
+from pathlib import Path
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The command's arguments."""
+    parser = commands.add_parser(
+        "features",
+        help="features of plain videos, without the workflow and without pose",
+        epilog="example: python -m signrep_core features clips/*.mp4 --weights best.safetensors --out features.parquet",
+    )
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of pictures")
+    parser.add_argument("--weights", type=Path, required=True, help="of a pretraining, or a converted checkpoint")
+    parser.add_argument("--out", type=Path, default=Path("features.parquet"), help="default: features.parquet")
+    parser.add_argument(
+        "--box", type=parse_box, help="x0,y0,x1,y1 in pixels around head and hands (default: the picture's middle)"
+    )
+    parser.add_argument("--fps", type=float, help="rate of folders of pictures")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the table; videos that cannot be read are named and counted."""
+    from signrep_core.errors import SignRepError
+    from signrep_core.evaluate.plain import extract_plain
+
+    failed = extract_plain(options.weights, options.videos, options.out, box=options.box, fps=options.fps)
+    done = len(dict.fromkeys(options.videos)) - len(failed)
+    if not done:
+        raise SignRepError(f"none of {len(failed)} videos has features; for example {next(iter(failed.items()))}")
+    print(f"{options.out}: features of {done} videos" + (f"; {len(failed)} cannot be read" if failed else ""))
+
+
+def parse_box(text: str) -> tuple[float, float, float, float]:
+    """x0,y0,x1,y1.
+
+    Raises:
+        ArgumentTypeError: these are not four numbers of a box.
+    """
+    try:
+        x0, y0, x1, y1 = (float(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected x0,y0,x1,y1 in pixels, found {text!r}") from None
+    if x1 <= x0 or y1 <= y0:
+        raise argparse.ArgumentTypeError(f"expected x0 < x1 and y0 < y1, found {text!r}")
+    return x0, y0, x1, y1
