@@ -31,12 +31,13 @@ rule all:
     """The main job: shards, a first model, its retrieval and the summary."""
     input:
         STAGE_FILES,
-        "<results>/shards/info.json",
-        "<results>/overlap.tsv",
-        "<results>/summary.txt",
-        "<results>/pretrain/<run>/best.safetensors",
-        SCORES,
-        "<results>/report.html",
+        [f"<results>/{output.pattern}" for output in layout.WHOLE],
+        [f"<results>/{output.path(run='<run>')}" for output in layout.PER_RUN],
+        [
+            f"<results>/{output.path(run='<run>', dataset=dataset)}"
+            for output in layout.PER_DATASET
+            for dataset in DATASETS
+        ],
 
 
 include: "rules/synthesize.smk"

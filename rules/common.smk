@@ -10,7 +10,7 @@ from signrep_core.config import load_config
 from signrep_core.errors import SignRepError
 from signrep_core.report.summary import format_retrieval
 from signrep_core.sources.sheet import cut_shards, read_sheet, shard_digest
-from signrep_core.store import schemas
+from signrep_core.store import layout, schemas
 
 
 def plan_sheet():
@@ -58,11 +58,12 @@ def all_shards(pattern):
     return expand(pattern, shard=SHARDS)
 
 
-# Every stage's tables are targets of their own, so that a deleted one is made again.
-STAGES = ["videos", "pose", "angles", "keypoints", "activity", "crops", "shards"]
-if CONFIG.priors.write_distances:
-    STAGES.append("distances")
-STAGE_FILES = [all_shards(f"<results>/{stage}/{{shard}}.parquet") for stage in STAGES]
+# Every output of every stage is a target of its own, so that a deleted one is made again.
+STAGE_FILES = [
+    all_shards(f"<results>/{output.pattern}")
+    for output in layout.PER_SHARD
+    if output.rule != layout.OPTIONAL_RULE or CONFIG.priors.write_distances
+]
 
 SCORES = expand("<results>/retrieval/<run>/{dataset}.json", dataset=DATASETS)
 

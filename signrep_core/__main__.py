@@ -5,24 +5,43 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from signrep_core.commands import config, convert, features, pretrain, report, sheet, synthesize, train
+from signrep_core.commands import (
+    config,
+    convert,
+    features,
+    pretrain,
+    report,
+    sheet,
+    synthesize,
+    train,
+    verify,
+)
 from signrep_core.errors import SignRepError
 
-COMMANDS = (sheet, synthesize, pretrain, convert, features, train, report, config)
+COMMANDS = (
+    sheet,
+    synthesize,
+    pretrain,
+    convert,
+    features,
+    train,
+    report,
+    verify,
+    config,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; an error of SignRep's is one message on the terminal and exit status 2."""
+    """Run one command and give the exit status: its own, or 2 after an error of SignRep's, told in one message."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except SignRepError as error:
         print(f"signrep: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

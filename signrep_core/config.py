@@ -222,6 +222,17 @@ def digest(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def changed_values(config: Section, default: Section | None = None) -> dict[str, Any]:
+    """The values that differ from the defaults, nested as in a configuration file."""
+    default = default or type(config)()
+    changed: dict[str, Any] = {}
+    for name in type(config).model_fields:
+        value, usual = getattr(config, name), getattr(default, name)
+        if value != usual:
+            changed[name] = changed_values(value, usual) if isinstance(value, Section) else value
+    return changed
+
+
 def default_yaml() -> str:
     """The text of `config.yaml`: every key with its default and its reason."""
     head = textwrap.wrap(

@@ -8,6 +8,7 @@ SignRepError
 ├── StorageError     a file cannot be written: full disk, read-only folder
 ├── TableError       a Parquet table of another schema or version, or broken
 ├── ShardError       MP4, packet index and tables of a shard disagree
+├── RecordError      the record of an output is broken
 ├── CheckpointError  weights that do not fit or cannot be read
 └── TrainingError    a training that cannot go on
 
@@ -79,6 +80,10 @@ class TableError(SignRepError):
 
 class ShardError(SignRepError):
     """The parts of a shard disagree with each other."""
+
+
+class RecordError(SignRepError):
+    """The record of how an output came to be is not as it was written."""
 
 
 class CheckpointError(SignRepError):

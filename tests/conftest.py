@@ -1,5 +1,6 @@
 """Fixtures that several test packages share."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,17 @@ def clips() -> Path:
     if not CLIPS.is_dir():
         pytest.skip(f"the real clips are not at {CLIPS} (they are shared beside the repository, not in it)")
     return CLIPS
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small finished results folder; not to be changed."""
+    from tests.finished import Builder
+
+    return Builder(tmp_path_factory.mktemp("finished")).build()
+
+
+@pytest.fixture
+def scratch(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished results folder that a test may damage."""
+    return Path(shutil.copytree(finished, tmp_path / "results"))

@@ -11,7 +11,7 @@ from signrep_core.store.files import write_json
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table
 
-_job.start(snakemake)
+provenance = _job.start(snakemake)
 inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
 index = read_table(inputs.index, SEQUENCES)
 result = evaluate_retrieval(
@@ -23,5 +23,5 @@ if result["metrics"] is None:
         params.queries,
         params.gallery,
     )
-write_json(outputs.metrics, result)
+write_json(outputs.metrics, {**result, "provenance": provenance})
 retrieval_strips(inputs.features, Path(inputs.index).parent, outputs.figure)

@@ -8,7 +8,7 @@ import torch
 
 from signrep_core.evaluate.features import extract_features
 
-_job.start(snakemake)
+provenance = _job.start(snakemake)
 workers = snakemake.threads // 2 if torch.cuda.is_available() else 0  # a GPU waits for decoding, a CPU for itself
 torch.set_num_threads(max(1, snakemake.threads - workers))
 extract_features(
@@ -17,4 +17,5 @@ extract_features(
     snakemake.output.features,
     dataset=snakemake.wildcards.dataset,
     workers=workers,
+    provenance=provenance,
 )

@@ -8,8 +8,8 @@ import _job
 from signrep_core.body.bones import BoneHistogram
 from signrep_core.store.files import write_json
 
-_job.start(snakemake)
+provenance = _job.start(snakemake)
 corpus = BoneHistogram()
 for part in snakemake.input.bones:
     corpus = corpus.merge(BoneHistogram.from_dict(json.loads(Path(part).read_text())))
-write_json(snakemake.output.bones, corpus.medians())
+write_json(snakemake.output.bones, {**corpus.medians(), "provenance": provenance})

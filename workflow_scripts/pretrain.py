@@ -10,7 +10,7 @@ import torch
 from signrep_core.config import Pretrain
 from signrep_core.train.pretrain import PretrainSettings, pretrain
 
-_job.start(snakemake)
+provenance = _job.start(snakemake)
 config = Pretrain(**snakemake.params.pretrain)
 torch.set_num_threads(max(1, snakemake.threads - config.workers))  # the loader's processes have the others
 result = pretrain(
@@ -18,6 +18,7 @@ result = pretrain(
     Path(snakemake.output.weights).parent,
     PretrainSettings.from_config(config, snakemake.params.seed),
     workers=config.workers,
+    provenance=provenance,
 )
 if not result.finished:
     sys.exit(f"stopped after step {result.step} of {config.iterations}; run the workflow again to go on")

@@ -23,5 +23,5 @@ with TableWriter(snakemake.output.angles, ANGLES, provenance) as writer:
         quality.add(solution, pose["landmarks"], pose["confidence"])
         if splits[video_id] in snakemake.params.splits:
             bones.add(pose["landmarks"], pose["confidence"])
-write_json(snakemake.output.bones, bones.to_dict())
+write_json(snakemake.output.bones, {**bones.to_dict(), "provenance": provenance})
 logging.getLogger("quality").info("%s", quality)

@@ -68,6 +68,7 @@ def extract_features(
     batch_size: int = 32,
     workers: int = 0,
     accelerator: str = "auto",
+    provenance: Mapping[str, str] | None = None,
     open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> int:
     """Write the features of a data set's videos as a Parquet table (`store.schemas.features_schema`).
@@ -81,6 +82,7 @@ def extract_features(
         dataset, splits: which videos; None = all.
         batch_size: windows per forward pass.
         workers: loader processes.
+        provenance: what the table's metadata are to say of its origin, besides the weights' digest.
         open_reader: what reads the shards.
 
     Returns:
@@ -95,15 +97,15 @@ def extract_features(
     opener = partial(open_reader, Path(shards))
     index = opener().index
     rows = select_rows(index, splits, dataset)
-    about = {"weights": Path(weights).name, "weights_sha256": file_digest(weights)}
+    about = {**(provenance or {}), "weights": Path(weights).name, "weights_sha256": file_digest(weights)}
     parts = out.with_name(f".{out.stem}.parts")
     done = []
     with Progress(f"extract_features {dataset or ''}".strip(), _count_videos(index, rows), "videos") as progress:
         for shard, own in _by_shard(index, rows):
             part = parts / f"{shard}.parquet"
-            provenance = {**about, "rows": _describe_rows(index, own, Path(shards))}
-            if not _is_done(part, provenance):
-                with TableWriter(part, schema, provenance) as writer:
+            origin = {**about, "rows": _describe_rows(index, own, Path(shards))}
+            if not _is_done(part, origin):
+                with TableWriter(part, schema, origin) as writer:
                     for video in video_features(model, opener, own, batch_size=batch_size, workers=workers):
                         writer.write(features_columns(video))
                         progress.advance()

@@ -55,7 +55,7 @@ def pack_shard(
         ShardError: tables and MP4 disagree; says which and where.
     """
     cuts = read_table(crops, CROPS)
-    packets = _read_packets(crops_mp4)
+    packets = read_packets(crops_mp4)
     n_frames = int(cuts["n_frames"].sum())
     if n_frames != len(packets["size"]):
         raise ShardError(f"shard {shard}: {crops} has {n_frames} frames, {crops_mp4} {len(packets['size'])}; {REDO}")
@@ -68,6 +68,8 @@ def pack_shard(
             writer.write(_frame_rows(shard, video, rows, cuts, first_rows, packets))
     write_table(out_sequences, SEQUENCES, _sequence_rows(shard, account, cuts, first_rows, target_fps), provenance)
     _link(Path(crops_mp4), Path(out_mp4))
+    for path in (out_frames, out_sequences):
+        os.utime(path)  # the link gave the crops' MP4 a new time, and tables older than it would be packed again
     log.info("packed shard %s: %d sequences, %d frames", shard, len(cuts["sequence"]), n_frames)
 
 
@@ -92,13 +94,14 @@ def write_index(
                 n_frames += int(rows["n_frames"].sum())
     counts = {"shards": len(sequences), "sequences": n_sequences, "frames": n_frames}
     parameters = _common_parameters(mp4s)
-    write_json(out_info, ShardInfo(**parameters, gop=GOP, counts=counts, paths=PATHS).to_json())
+    info = ShardInfo(**parameters, gop=GOP, counts=counts, paths=PATHS).to_json()
+    write_json(out_info, {**info, "provenance": dict(provenance or {})})
 
 
 # ---------------------------------------------------------------- the MP4
 
 
-def _read_packets(mp4: str | Path) -> Columns:
+def read_packets(mp4: str | Path) -> Columns:
     """Offset, size and keyframe flag of every packet, from the container's index; empty for a file of zero bytes."""
     found: list[tuple[Any, int, bool]] = []
     if os.path.getsize(mp4):
@@ -126,6 +129,16 @@ def _check_keyframes(shard: str, cuts: Columns, first_rows: Any, packets: Column
         )
 
 
+def read_parameters(mp4: str | Path) -> dict[str, Any]:
+    """How an MP4 was encoded and what decoding it needs."""
+    with av.open(str(mp4)) as container:
+        codec = container.streams.video[0].codec_context
+        return {
+            "encoder": container.metadata.get("comment", ""), "codec": codec.name, "extradata": codec.extradata,
+            "width": codec.width, "height": codec.height, "pix_fmt": codec.pix_fmt,
+        }  # fmt: skip
+
+
 def _common_parameters(mp4s: Sequence[str | Path]) -> dict[str, Any]:
     """What decoding needs, the same in all MP4s that hold frames; empty text and zeros if none does."""
     common: dict[str, Any] = {}
@@ -133,12 +146,7 @@ def _common_parameters(mp4s: Sequence[str | Path]) -> dict[str, Any]:
     for mp4 in mp4s:
         if os.path.getsize(mp4) == 0:
             continue
-        with av.open(str(mp4)) as container:
-            codec = container.streams.video[0].codec_context
-            found = {
-                "encoder": container.metadata.get("comment", ""), "codec": codec.name, "extradata": codec.extradata,
-                "width": codec.width, "height": codec.height, "pix_fmt": codec.pix_fmt,
-            }  # fmt: skip
+        found = read_parameters(mp4)
         if common and found != common:
             different = ", ".join(name for name in found if found[name] != common[name])
             raise ShardError(

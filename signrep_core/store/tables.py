@@ -6,7 +6,8 @@ shard.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,7 +47,9 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         text = [column.name for column in self._schema.columns if column.dtype == pa.string()]
         keys = [name for name in text if name == "video_id"]
         self._writer = self._stack.enter_context(
-            pq.ParquetWriter(partial, arrow, compression="zstd", use_dictionary=text, write_statistics=keys)
+            pq.ParquetWriter(
+                partial, arrow, compression="zstd", use_dictionary=text, write_statistics=keys, write_page_checksum=True
+            )
         )
         return self
 
@@ -72,7 +75,7 @@ def write_table(
 
 def read_table(path: str | Path, schema: Schema, names: Sequence[str] | None = None) -> Columns:
     """Read a whole table, or the named columns of it."""
-    with open_table(path, schema) as file:
+    with open_table(path, schema) as file, _damage(path, schema):
         return from_arrow(file.read(columns=_names(schema, names)), schema)
 
 
@@ -80,20 +83,25 @@ def read_groups(path: str | Path, schema: Schema, names: Sequence[str] | None = 
     """Read a table a row group (at most ROWS_PER_GROUP rows of one video) at a time, in file order."""
     with open_table(path, schema) as file:
         for group in range(file.num_row_groups):
-            yield from_arrow(file.read_row_group(group, columns=_names(schema, names)), schema)
+            with _damage(path, schema):
+                columns = from_arrow(file.read_row_group(group, columns=_names(schema, names)), schema)
+            yield columns
 
 
 def read_videos(path: str | Path, schema: Schema, names: Sequence[str] | None = None) -> Iterator[tuple[str, Columns]]:
-    """Read a table a video at a time: (video_id, its columns), in file order."""
+    """Read a table a video at a time: (video_id, its columns), in file order, however its row groups are cut.
+
+    Raises:
+        TableError: as open_table; or the rows of a video do not follow each other.
+    """
     wanted = [*dict.fromkeys(["video_id", *(names if names is not None else _names(schema, None))])]
-    pieces: list[Columns] = []
-    for group in read_groups(path, schema, wanted):
-        if pieces and group["video_id"][0] != pieces[0]["video_id"][0]:
-            yield pieces[0]["video_id"][0], _concatenate(pieces)
-            pieces = []
-        pieces.append(group)
-    if pieces:
-        yield pieces[0]["video_id"][0], _concatenate(pieces)
+    runs = (run for group in read_groups(path, schema, wanted) for run in _runs(group))
+    seen: set[str] = set()
+    for video_id, pieces in groupby(runs, key=lambda run: str(run["video_id"][0])):
+        if video_id in seen:
+            raise TableError(f"{path}: the rows of video {video_id!r} do not follow each other; {_redo(schema)}")
+        seen.add(video_id)
+        yield video_id, _concatenate(list(pieces))
 
 
 def open_table(path: str | Path, schema: Schema) -> pq.ParquetFile:
@@ -102,17 +110,14 @@ def open_table(path: str | Path, schema: Schema) -> pq.ParquetFile:
     Raises:
         TableError: the file is missing or broken, or holds another table or version; names the stage to rerun.
     """
-    redo = f"rerun the stage that writes it: snakemake --forcerun {schema.stage}"
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise TableError(f"{path}: cannot be read as a {schema.name} table ({error}); {redo}") from error
+    with _damage(path, schema):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     metadata = file.schema_arrow.metadata or {}
     name, version = (metadata.get(key, b"?").decode() for key in (b"schema", b"version"))
     if (name, version) != (schema.name, str(schema.version)):
         file.close()
         expected = f"table {schema.name!r} version {schema.version}"
-        raise TableError(f"{path}: expected {expected}, found {name!r} version {version}; {redo}")
+        raise TableError(f"{path}: expected {expected}, found {name!r} version {version}; {_redo(schema)}")
     return file
 
 
@@ -154,6 +159,27 @@ def from_arrow(table: pa.Table, schema: Schema) -> Columns:
     """The columns that an Arrow table holds, as arrays."""
     by_name = {column.name: column for column in schema.columns}
     return {name: _from_arrow_array(table[name].combine_chunks(), by_name[name]) for name in table.column_names}
+
+
+@contextmanager
+def _damage(path: str | Path, schema: Schema) -> Iterator[None]:
+    """What goes wrong in reading is told as damage of this file."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path}: cannot be read as a {schema.name} table ({error}); {_redo(schema)}") from error
+
+
+def _redo(schema: Schema) -> str:
+    return f"rerun the stage that writes it: snakemake --forcerun {schema.stage}"
+
+
+def _runs(group: Columns) -> Iterator[Columns]:
+    """A row group in pieces of one video: itself, as TableWriter's callers cut them."""
+    ids = group["video_id"]
+    starts = [k for k, video in enumerate(ids) if k == 0 or video != ids[k - 1]]
+    for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
+        yield group if len(starts) == 1 else {name: values[start:end] for name, values in group.items()}
 
 
 def _names(schema: Schema, names: Sequence[str] | None) -> list[str]:

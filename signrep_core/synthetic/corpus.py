@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -143,9 +143,11 @@ def render_video(performance: Performance, path: str | Path, device: str | None 
     return len(motion)
 
 
-def write_truth(performances: Sequence[Performance], path: str | Path) -> None:
+def write_truth(
+    performances: Sequence[Performance], path: str | Path, provenance: Mapping[str, str] | None = None
+) -> None:
     """Write the true angles, bones and joints of every frame (store.schemas.TRUTH), one row group per video."""
-    with TableWriter(path, TRUTH) as writer:
+    with TableWriter(path, TRUTH, provenance) as writer:
         for performance in performances:
             writer.write(true_columns(performance))
 

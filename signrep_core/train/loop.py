@@ -70,6 +70,7 @@ class Run:
     step: int = 0  # steps done
     best: float | None = None
     broken: int = 0  # examples that could not be read
+    provenance: dict[str, str] = field(default_factory=dict)  # of the weights, for their notes
     meter: Meter = field(default_factory=Meter)  # since the last report
     since_validation: Meter = field(default_factory=Meter)
 
@@ -248,7 +249,7 @@ def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float
         if run.best is None or score > run.best:
             run.best = score
             notes = {"step": str(run.step), "selected_by": run.selection, "score": f"{score:.6g}",
-                     "settings": json.dumps(plain(run.settings))}  # fmt: skip
+                     "settings": json.dumps(plain(run.settings)), **run.provenance}  # fmt: skip
             run.network.save(run.folder / "best.safetensors", notes)
         log.info("step %d: %s %.4g (best %.4g)", run.step, run.selection, score, run.best)
     run.since_validation.take()

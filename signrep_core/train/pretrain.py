@@ -4,7 +4,7 @@ Method section 5 (A3, A4).
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ def pretrain(
     nodes: int = 1,
     precision: str | None = None,
     validation: Path | None = None,
+    provenance: Mapping[str, str] | None = None,
     open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> TrainResult:
     """Train, or go on training, the run whose folder is `out`.
@@ -58,6 +59,7 @@ def pretrain(
         accelerator, devices, nodes, precision: as Lightning Fabric takes them; precision None = bf16 on a GPU.
         validation: folder of shards with labelled `train` and `val` splits (the paper: WLASL) that the best weights
             are selected on; None = `shards`. Without such labels the lowest training loss selects.
+        provenance: what the weights' notes are to say of their origin.
         open_reader: what reads the shards.
 
     Raises:
@@ -71,6 +73,7 @@ def pretrain(
         folder=Path(out) / "last",
         settings=settings,
         workers=workers,
+        provenance=dict(provenance or {}),
     )
     return launch(job, accelerator, devices, nodes, precision)
 
@@ -82,9 +85,11 @@ def _pretrain(
     folder: Path,
     settings: PretrainSettings,
     workers: int,
+    provenance: dict[str, str],
 ) -> TrainResult:
     dataset = WindowPairs(open_reader, settings.splits, settings.seed)
     run = _start(fabric, dataset, open_validation, folder, settings)
+    run.provenance = provenance
     load = partial(
         load_batches, dataset, pairs=settings.batch_size // 2, rank=fabric.global_rank, ranks=fabric.world_size,
         workers=workers, pin_memory=fabric.device.type == "cuda",

@@ -86,6 +86,37 @@ def test_videos_come_back_whole_and_in_order(path: Path) -> None:
     assert found[2][1]["active"].tolist() == [None, False, True, False, True, None]
 
 
+def test_videos_that_share_a_row_group_come_apart(tmp_path: Path) -> None:
+    parts = [rows("a", 3), rows("b", 2), rows("c", 4)]
+    joined = {
+        name: np.ma.concatenate([part[name] for part in parts]) if name == "active"
+        else [value for part in parts for value in part[name]]
+        for name in parts[0]
+    }  # fmt: skip
+    write_table(tmp_path / "a.parquet", SCHEMA, joined)
+    found = list(read_videos(tmp_path / "a.parquet", SCHEMA))
+    assert [(video, columns["frame"].tolist()) for video, columns in found] == [
+        ("a", [0, 1, 2]), ("b", [0, 1]), ("c", [0, 1, 2, 3]),
+    ]  # fmt: skip
+    assert found[2][1]["active"].tolist() == [None, False, True, False]
+
+
+def test_a_video_in_two_places_is_refused(tmp_path: Path) -> None:
+    with TableWriter(tmp_path / "a.parquet", SCHEMA) as writer:
+        for video in "aba":
+            writer.write(rows(video, 3))
+    with pytest.raises(TableError, match=r"rows of video 'a' do not follow each other.*--forcerun make_example"):
+        list(read_videos(tmp_path / "a.parquet", SCHEMA))
+
+
+def test_a_flipped_bit_in_a_page_is_not_read_as_data(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(TableError, match=r"example\.parquet: cannot be read .*CRC.*--forcerun make_example"):
+        read_table(path, SCHEMA)
+
+
 def test_pandas_reads_it_and_the_metadata_says_where_it_is_from(path: Path) -> None:
     frame = pd.read_parquet(path)
     assert list(frame) == ["video_id", "frame", "points", "active"]

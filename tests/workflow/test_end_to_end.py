@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from signrep_core.verify.corpus import verify
 from tests.workflow.conftest import Finished
 
 
@@ -72,6 +73,13 @@ def test_the_run_ends_with_a_summary(clips_run: Finished):
     summary = (clips_run.results / "summary.txt").read_text()
     assert "no_signer" in summary
     assert summary.strip() in clips_run.output
+
+
+def test_every_file_is_as_its_record_and_the_other_files_say(clips_run: Finished):
+    report = verify(clips_run.results)
+    assert report.problems == []
+    assert report.pending == {}
+    assert report.unknown == []
 
 
 def test_no_temporary_file_is_left(clips_run: Finished):

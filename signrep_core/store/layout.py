@@ -1,0 +1,93 @@
+"""The files of a results folder: each output's path, the rule that makes it and the table it holds, once.
+
+The workflow takes its targets from here, `status` what to count and `verify` what must be recorded.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from signrep_core.store import schemas
+from signrep_core.store.schemas import Schema
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output: `pattern` is its path below the results folder, with wildcards in braces."""
+
+    pattern: str
+    rule: str
+    schema: Schema | None = None  # of a Parquet table; features know their width only from the file
+
+    def path(self, **wildcards: str) -> str:
+        """The path with its wildcards filled in."""
+        return self.pattern.format(**wildcards)
+
+
+# Of every shard, in the order in which the stages make them.
+PER_SHARD = (
+    Output("accounts/probe/{shard}.parquet", "probe", schemas.VIDEOS),
+    Output("accounts/deduplicate/{shard}.parquet", "deduplicate", schemas.VIDEOS),
+    Output("overlap/{shard}.tsv", "deduplicate"),
+    Output("pose/{shard}.parquet", "extract_pose", schemas.POSE),
+    Output("accounts/extract_pose/{shard}.parquet", "extract_pose", schemas.VIDEOS),
+    Output("angles/{shard}.parquet", "solve_angles", schemas.ANGLES),
+    Output("bones/{shard}.json", "solve_angles"),
+    Output("keypoints/{shard}.parquet", "angles_to_keypoints", schemas.KEYPOINTS),
+    Output("distances/{shard}.parquet", "distance_priors", schemas.DISTANCES),
+    Output("activity/{shard}.parquet", "activity_labels", schemas.ACTIVITY),
+    Output("crops/{shard}.parquet", "crop_signers", schemas.CROPS),
+    Output("crops/{shard}.mp4", "crop_signers"),
+    Output("videos/{shard}.parquet", "crop_signers", schemas.VIDEOS),
+    Output("shards/{shard}.mp4", "pack_shards"),
+    Output("shards/{shard}.parquet", "pack_shards", schemas.FRAMES),
+    Output("sequences/{shard}.parquet", "pack_shards", schemas.SEQUENCES),
+    Output("statistics/{shard}.json", "describe_shard"),
+)
+OPTIONAL_RULE = "distance_priors"  # config key priors.write_distances
+DRAWINGS = ("detection", "bones", "angles", "lengths", "activity", "training", "timing")
+# Of the whole corpus.
+WHOLE = (
+    Output("overlap.tsv", "audit_overlap"),
+    Output("bones.json", "median_bones"),
+    Output("shards/index.parquet", "index_shards", schemas.SEQUENCES),
+    Output("shards/info.json", "index_shards"),
+    Output("summary.txt", "summarize"),
+    Output("summary.json", "summarize"),
+    Output("report.html", "report"),
+    *(Output(f"figures/{drawing}.svg", "report") for drawing in DRAWINGS),
+    Output("figures/crops.jpg", "report"),
+)
+# Of a training run, and of a data set evaluated with it.
+PER_RUN = (
+    Output("pretrain/{run}/best.safetensors", "pretrain"),
+    Output("pretrain/{run}/metrics.csv", "pretrain"),
+)
+PER_DATASET = (
+    Output("features/{run}/{dataset}.parquet", "extract_features"),
+    Output("retrieval/{run}/{dataset}.json", "evaluate_retrieval"),
+    Output("figures/retrieval_{run}_{dataset}.png", "evaluate_retrieval"),
+)
+# Of the embedded demo alone.
+DEMO = (
+    Output("synthetic/videos.tsv", "write_synthetic_sheet"),
+    Output("synthetic/truth/{shard}.parquet", "synthesize", schemas.TRUTH),
+)
+OUTPUTS = (*PER_SHARD, *WHOLE, *PER_RUN, *PER_DATASET, *DEMO)
+
+
+def find_output(path: str) -> tuple[Output, dict[str, str]] | None:
+    """The output that a path below the results folder is, and its wildcards; None if it is none."""
+    for output, pattern in _patterns():
+        if found := pattern.fullmatch(path):
+            return output, found.groupdict()
+    return None
+
+
+@cache
+def _patterns() -> list[tuple[Output, re.Pattern[str]]]:
+    wildcards = {"shard": r"(?P<shard>\d{5})", "run": r"(?P<run>[\w.-]+?)", "dataset": r"(?P<dataset>[^/]+)"}
+    return [
+        (output, re.compile(re.escape(output.pattern).replace(r"\{", "{").replace(r"\}", "}").format(**wildcards)))
+        for output in OUTPUTS
+    ]

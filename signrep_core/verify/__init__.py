@@ -1,0 +1,1 @@
+"""Checking a results folder: every byte against its record, every table against the others."""

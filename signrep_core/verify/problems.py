@@ -1,0 +1,48 @@
+"""What verify finds, and where it looks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from signrep_core.store.layout import find_output
+from signrep_core.store.records import FOLDER, Record
+
+
+class Problem(NamedTuple):
+    """A broken file: what is wrong with it, what was expected and found, and the rule that makes it."""
+
+    file: str  # below the results folder
+    what: str
+    expected: str
+    found: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder, or a folder of shards that was copied alone."""
+
+    root: Path
+    only_shards: bool = False
+
+    def path(self, name: str) -> Path:
+        """Where a file lies that is known by its path below a results folder."""
+        return self.root / (name.removeprefix("shards/") if self.only_shards else name)
+
+    def name(self, path: Path) -> str:
+        """The path below a results folder."""
+        below = path.relative_to(self.root).as_posix()
+        return f"shards/{below}" if self.only_shards else below
+
+
+def open_results(folder: Path) -> Results:
+    """Take a folder for what it is: shards alone have their index at the top."""
+    return Results(folder, only_shards=(folder / "info.json").exists() or (folder / FOLDER / "info.json.json").exists())
+
+
+def rule_of(name: str, record: Record | None = None) -> str:
+    """The rule that makes a file."""
+    if record is not None:
+        return record.rule
+    found = find_output(name)
+    return found[0].rule if found else "?"
