@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from signrep_core.data.windows import WINDOW, WindowReader
 from signrep_core.errors import ShardError, TableError
-from signrep_core.evaluate.retrieval import Window, nearest_windows, pick_references, read_features
+from signrep_core.evaluate.nearest import Window, nearest_windows, pick_references
+from signrep_core.evaluate.retrieval import read_features
 from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import _job
 
-from signrep_core.evaluate.retrieval import evaluate_retrieval, read_features
+from signrep_core.evaluate.retrieval import compare_tables
 from signrep_core.figures import retrieval_strips
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import SEQUENCES
@@ -14,14 +14,8 @@ from signrep_core.store.tables import read_table
 provenance = _job.start(snakemake)
 inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
 index = read_table(inputs.index, SEQUENCES)
-result = evaluate_retrieval(
-    read_features(inputs.features), index, gallery=params.gallery, queries=params.queries, pooling=params.pooling
-)
-if result["metrics"] is None:
-    logging.getLogger("retrieval").warning(
-        "no video of split %r has a gloss that split %r has too: no metrics, only the figure of nearest neighbours",
-        params.queries,
-        params.gallery,
-    )
+result = compare_tables(inputs.features, index, gallery=params.gallery, queries=params.queries, pooling=params.pooling)
+if result["note"]:
+    logging.getLogger("retrieval").warning("%s", result["note"])
 write_json(outputs.metrics, {**result, "provenance": provenance})
 retrieval_strips(inputs.features, Path(inputs.index).parent, outputs.figure)

@@ -1,4 +1,4 @@
-"""Zero-shot retrieval: rank the glosses of a gallery for each query video, and find the nearest windows.
+"""Zero-shot retrieval: rank the glosses of a gallery for each query video.
 
 Method section 6 (the ASL-Citizen protocol): cosine, per gloss its best gallery video. Exact search in blocks, so that
 memory is bounded.
@@ -7,17 +7,20 @@ Legend: Q queries, V gallery videos, G glosses, n windows, D features, r 0-based
 """
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from signrep_core.config import digest
 from signrep_core.evaluate.features import VideoFeatures
 from signrep_core.store.features import features_width
 from signrep_core.store.schemas import features_schema
@@ -27,16 +30,16 @@ log = logging.getLogger(__name__)
 
 Pooling = Literal["weighted", "average"]
 BLOCK: Final = 256  # queries compared at a time
+GALLERY_BLOCK: Final = 16_384  # gallery videos that they are compared with at a time
+CONFUSIONS: Final = 100  # pairs of glosses that are listed
 RECALLS: Final = (1, 5, 10)
 
 
-@dataclass(frozen=True)
-class Window:
-    """One window of a video and its similarity to a reference."""
+class Ranking(NamedTuple):
+    """Of each query: 0-based rank of its own gloss, and the gloss that came first."""
 
-    video_id: str
-    start_frame: int
-    similarity: float
+    ranks: NDArray[np.int64]  # (Q,)
+    nearest: list[str]  # (Q,)
 
 
 def pool(features: NDArray[np.float32], activity: NDArray[np.float32], pooling: Pooling) -> NDArray[np.float32]:
@@ -74,8 +77,8 @@ def read_features(path: str | Path) -> Iterable[VideoFeatures]:
 
 def rank_glosses(
     queries: Tensor, query_glosses: Sequence[str], gallery: Tensor, gallery_glosses: Sequence[str]
-) -> NDArray[np.int64]:
-    """0-based rank of each query's own gloss among the gallery's (Q,).
+) -> Ranking:
+    """Rank the gallery's glosses for each query, comparing a block of queries with a block of the gallery at a time.
 
     Args:
         queries, gallery: (Q, D), (V, D).
@@ -84,19 +87,21 @@ def rank_glosses(
     A gloss that is exactly as near as the right one counts as nearer, so that collapsed features score nothing.
     """
     if not len(query_glosses):
-        return np.zeros(0, np.int64)
+        return Ranking(np.zeros(0, np.int64), [])
     names = sorted(set(gallery_glosses))
     number = {name: k for k, name in enumerate(names)}
     own = torch.tensor([number[gloss] for gloss in query_glosses], dtype=torch.long, device=queries.device)
     of_gallery = torch.tensor([number[gloss] for gloss in gallery_glosses], device=gallery.device)
     queries, gallery = F.normalize(queries.float(), dim=1), F.normalize(gallery.float(), dim=1)
-    ranks = []
+    ranks, nearest = [], []
     for block, right in zip(queries.split(BLOCK), own.split(BLOCK), strict=True):
-        similarity = block @ gallery.T  # (BLOCK, V)
-        best = similarity.new_full((len(block), len(names)), -torch.inf)
-        best.scatter_reduce_(1, of_gallery.expand_as(similarity), similarity, "amax")  # (BLOCK, G)
+        best = block.new_full((len(block), len(names)), -torch.inf)  # (BLOCK, G)
+        for part, glosses in zip(gallery.split(GALLERY_BLOCK), of_gallery.split(GALLERY_BLOCK), strict=True):
+            similarity = block @ part.T  # (BLOCK, GALLERY_BLOCK)
+            best.scatter_reduce_(1, glosses.expand_as(similarity), similarity, "amax")
         ranks.append((best >= best.gather(1, right[:, None])).sum(1) - 1)
-    return torch.cat(ranks).cpu().numpy()
+        nearest += best.argmax(1).tolist()
+    return Ranking(torch.cat(ranks).cpu().numpy(), [names[k] for k in nearest])
 
 
 def metrics_of_ranks(ranks: NDArray[np.int64]) -> dict[str, float]:
@@ -111,9 +116,36 @@ def chance_metrics(n_glosses: int) -> dict[str, float]:
     return metrics_of_ranks(np.arange(n_glosses))
 
 
+def compare_tables(
+    features: str | Path,
+    index: Mapping[str, Any],
+    *,
+    baselines: Mapping[str, str | Path] = MappingProxyType({}),
+    gallery: str = "train",
+    queries: str = "test",
+    pooling: Pooling = "weighted",
+) -> dict[str, Any]:
+    """`evaluate_retrieval` of a features table, with that of other tables (raw keypoints, angles) beside it.
+
+    Returns:
+        as evaluate_retrieval, with `baselines` (name -> metrics) and `digests` of the weights and of the settings.
+    """
+    settings: dict[str, Any] = {"gallery": gallery, "queries": queries, "pooling": pooling}
+    result = evaluate_retrieval(read_features(features), index, **settings)
+    result["baselines"] = {}
+    for name, path in baselines.items():
+        found = evaluate_retrieval(read_features(path), index, **settings)
+        if found["counts"] != result["counts"]:
+            log.warning("%s: not the same videos as %s: %s, %s", path, features, found["counts"], result["counts"])
+        if found["metrics"] is not None:
+            result["baselines"][name] = found["metrics"]
+    result["digests"] = {"weights": weights_digest(features), "settings": digest(settings)}
+    return result
+
+
 def evaluate_retrieval(
     videos: Iterable[VideoFeatures],
-    index: Any,
+    index: Mapping[str, Any],
     *,
     gallery: str = "train",
     queries: str = "test",
@@ -126,8 +158,8 @@ def evaluate_retrieval(
         index: columns `video_id`, `split` and `gloss` of the sequences (`ShardReader.index`).
 
     Returns:
-        `protocol`, `counts`, `metrics`, `chance`; the last two are None where no query has a gloss that the gallery
-        has too (say, in a folder of unlabelled clips).
+        `protocol`, `counts`, `metrics`, `chance`, `per_gloss` and `confusions`; metrics and chance are None where no
+        query has a gloss that the gallery has too (say, in a folder of unlabelled clips), and `note` says why.
     """
     labels = {
         str(video): (str(split), str(gloss))
@@ -143,46 +175,57 @@ def evaluate_retrieval(
     usable = [k for k in places[queries] if glosses[k] in known]
     if gallery == queries:
         usable = []  # each query would find itself
-    ranks = rank_glosses(
-        vectors[usable], [glosses[k] for k in usable], vectors[places[gallery]], [glosses[k] for k in places[gallery]]
-    )
+    own = [glosses[k] for k in usable]
+    ranking = rank_glosses(vectors[usable], own, vectors[places[gallery]], [glosses[k] for k in places[gallery]])
+    counts = {
+        "gallery_videos": len(places[gallery]), "query_videos": len(usable), "glosses": len(known),
+        "queries_without_gallery_gloss": len(places[queries]) - len(usable),
+        "videos_without_features": len(labels) - len(ids),
+    }  # fmt: skip
     return {
         "protocol": {"gallery": gallery, "queries": queries, "pooling": pooling, "similarity": "cosine",
                      "gloss_score": "best gallery video", "ties": "against the query"},
-        "counts": {"gallery_videos": len(places[gallery]), "query_videos": len(usable), "glosses": len(known),
-                   "queries_without_gallery_gloss": len(places[queries]) - len(usable)},
-        "metrics": metrics_of_ranks(ranks) if usable else None,
+        "counts": counts,
+        "note": _explain(counts, gallery, queries),
+        "metrics": metrics_of_ranks(ranking.ranks) if usable else None,
         "chance": chance_metrics(len(known)) if usable else None,
+        "per_gloss": _per_gloss(own, ranking.ranks),
+        "confusions": _confusions(own, ranking.nearest),
     }  # fmt: skip
 
 
-def pick_references(videos: Iterable[VideoFeatures], n: int) -> tuple[list[Window], Tensor]:
-    """The most active window of each of the n videos with the most active ones, and their features (n, D)."""
-    best: list[tuple[float, Window, NDArray[np.float32]]] = []
-    for video in videos:
-        gamma = video.activity.max(1)
-        k = int(gamma.argmax())
-        window = Window(video.video_id, int(video.start_frame[k]), 1.0)
-        best = sorted([*best, (float(gamma[k]), window, video.features[k])], key=lambda item: -item[0])[:n]
-    features = torch.from_numpy(np.stack([vector for _, _, vector in best])) if best else torch.zeros(0, 0)
-    return [window for _, window, _ in best], features
+def weights_digest(features: str | Path) -> str:
+    """SHA-256 of the weights that a features table was made with; empty where they are not recorded."""
+    return (pq.read_schema(features).metadata or {}).get(b"weights_sha256", b"").decode()
 
 
-def nearest_windows(
-    videos: Iterable[VideoFeatures], references: Sequence[Window], features: Tensor, k: int = 3
-) -> list[list[Window]]:
-    """For each reference window the nearest window of each of the k nearest other videos (A7), by cosine.
+def _explain(counts: Mapping[str, int], gallery: str, queries: str) -> str:
+    """What kept videos out of the metrics, in words; empty where nothing did."""
+    said = []
+    if gallery == queries:
+        said.append(f"gallery and queries are both split {queries!r}: every query would find itself")
+    elif not counts["gallery_videos"]:
+        said.append(f"split {gallery!r}, the gallery, has no labelled video with features")
+    elif not counts["query_videos"] + counts["queries_without_gallery_gloss"]:
+        said.append(f"split {queries!r}, the queries, has no labelled video with features")
+    elif counts["queries_without_gallery_gloss"]:
+        n = counts["queries_without_gallery_gloss"]
+        said.append(f"{n} queries have a gloss that the gallery lacks, and are left out")
+    if counts["videos_without_features"]:
+        said.append(f"{counts['videos_without_features']} labelled videos have no features, and are left out")
+    return "; ".join(said)
 
-    Streams over the videos once; needs no gloss.
-    """
-    wanted = F.normalize(features.float(), dim=1)  # (R, D)
-    found: list[list[Window]] = [[] for _ in references]
-    for video in videos:
-        similarity = wanted @ F.normalize(torch.tensor(video.features), dim=1).T  # (R, n)
-        value, place = similarity.max(1)
-        for r, reference in enumerate(references):
-            if reference.video_id != video.video_id:
-                start = int(video.start_frame[int(place[r])])
-                found[r].append(Window(video.video_id, start, float(value[r])))
-                found[r] = sorted(found[r], key=lambda window: -window.similarity)[:k]
-    return found
+
+def _per_gloss(glosses: Sequence[str], ranks: NDArray[np.int64]) -> dict[str, dict[str, float]]:
+    """Gloss -> how many queries it has, and their metrics; the worst DCG first."""
+    of_gloss: dict[str, list[int]] = defaultdict(list)
+    for gloss, rank in zip(glosses, ranks.tolist(), strict=True):
+        of_gloss[gloss].append(rank)
+    found = {gloss: {"queries": len(own), **metrics_of_ranks(np.array(own))} for gloss, own in of_gloss.items()}
+    return dict(sorted(found.items(), key=lambda item: (item[1]["DCG"], item[0])))
+
+
+def _confusions(glosses: Sequence[str], nearest: Sequence[str]) -> list[dict[str, Any]]:
+    """The commonest pairs of a query's gloss and another one that came first."""
+    pairs = Counter((own, found) for own, found in zip(glosses, nearest, strict=True) if own != found)
+    return [{"gloss": own, "found": found, "queries": n} for (own, found), n in pairs.most_common(CONFUSIONS)]

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signrep_core.errors import TableError
-from signrep_core.evaluate.features import VideoFeatures
+from signrep_core.evaluate import retrieval
+from signrep_core.evaluate.features import VideoFeatures, features_columns
 from signrep_core.evaluate.retrieval import (
     chance_metrics,
+    compare_tables,
     evaluate_retrieval,
     metrics_of_ranks,
-    nearest_windows,
-    pick_references,
     pool,
     rank_glosses,
     read_features,
@@ -35,9 +35,11 @@ def video(name: str, features: list[list[float]], activity: list[list[float]] | 
     )
 
 
-def naive_ranks(queries: np.ndarray, own: list[str], gallery: np.ndarray, glosses: list[str]) -> list[int]:
+def naive_ranks(
+    queries: np.ndarray, own: list[str], gallery: np.ndarray, glosses: list[str]
+) -> tuple[list[int], list[str]]:
     """Word by word after the protocol, one query and one gallery video at a time."""
-    ranks = []
+    ranks, nearest = [], []
     for q, right in zip(queries, own, strict=True):
         score: dict[str, float] = {}
         for g, gloss in zip(gallery, glosses, strict=True):
@@ -45,7 +47,20 @@ def naive_ranks(queries: np.ndarray, own: list[str], gallery: np.ndarray, glosse
             score[gloss] = max(score.get(gloss, -math.inf), cosine)
         ordered = sorted(score, key=lambda gloss: -score[gloss])
         ranks.append(ordered.index(right))
-    return ranks
+        nearest.append(ordered[0])
+    return ranks, nearest
+
+
+def naive_metrics(ranks: list[int]) -> dict[str, float]:
+    """The metrics as sums over queries, a query at a time."""
+    found = {"DCG": 0.0, "MRR": 0.0, "R@1": 0.0, "R@5": 0.0, "R@10": 0.0}
+    for rank in ranks:
+        place = rank + 1
+        found["DCG"] += 100 / math.log(place + 1, 2) / len(ranks)
+        found["MRR"] += 100 / place / len(ranks)
+        for k in (1, 5, 10):
+            found[f"R@{k}"] += 100 / len(ranks) if place <= k else 0
+    return found
 
 
 @settings(max_examples=25, deadline=None)
@@ -57,7 +72,57 @@ def test_ranks_equal_those_of_a_naive_implementation(seed: int, n_queries: int, 
     glosses = [f"g{k % n_glosses}" for k in range(n_gallery)]
     own = [glosses[int(k)] for k in rng.integers(0, n_gallery, n_queries)]
     found = rank_glosses(torch.from_numpy(queries), own, torch.from_numpy(gallery), glosses)
-    assert found.tolist() == naive_ranks(queries, own, gallery, glosses)
+    ranks, nearest = naive_ranks(queries, own, gallery, glosses)
+    assert found.ranks.tolist() == ranks
+    assert found.nearest == nearest
+
+
+def test_a_gallery_of_several_blocks_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    gallery, queries = rng.normal(size=(100, 5)), rng.normal(size=(30, 5))
+    glosses, own = [f"g{k % 7}" for k in range(100)], [f"g{k % 7}" for k in range(30)]
+    monkeypatch.setattr(retrieval, "GALLERY_BLOCK", 13)
+    monkeypatch.setattr(retrieval, "BLOCK", 4)
+    found = rank_glosses(torch.from_numpy(queries), own, torch.from_numpy(gallery), glosses)
+    assert (found.ranks.tolist(), found.nearest) == naive_ranks(queries, own, gallery, glosses)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=50))
+def test_metrics_equal_those_of_a_naive_implementation(ranks: list[int]) -> None:
+    assert metrics_of_ranks(np.array(ranks)) == pytest.approx(naive_metrics(ranks))
+
+
+@pytest.mark.parametrize("pooling", ["weighted", "average"])
+def test_a_whole_evaluation_equals_a_naive_one(pooling: retrieval.Pooling) -> None:
+    rng = np.random.default_rng(2)
+    names = [f"v{k:02d}" for k in range(60)]
+    videos = [video(n, rng.normal(size=(k % 5 + 1, 4)).tolist(), rng.random((k % 5 + 1, 2)).tolist())
+              for k, n in enumerate(names)]  # fmt: skip
+    split = [("train", "train", "test")[k % 3] for k in range(60)]
+    gloss = [f"g{k % 10}" for k in range(60)]
+    pooled = []
+    for v in videos:
+        total, weights = np.zeros(4), 0.0
+        for z, hands in zip(v.features, v.activity, strict=True):
+            gamma = max(hands) if pooling == "weighted" else 1.0
+            total, weights = total + gamma * z, weights + gamma
+        pooled.append(total / weights)
+    train = [k for k in range(60) if split[k] == "train"]
+    usable = [k for k in range(60) if split[k] == "test" and gloss[k] in {gloss[t] for t in train}]
+    own = [gloss[k] for k in usable]
+    ranks, nearest = naive_ranks(
+        np.stack([pooled[k] for k in usable]), own, np.stack([pooled[k] for k in train]), [gloss[k] for k in train]
+    )
+    found = evaluate_retrieval(videos, {"video_id": names, "split": split, "gloss": gloss}, pooling=pooling)
+    assert found["metrics"] == pytest.approx(naive_metrics(ranks))
+    for name, of_gloss in found["per_gloss"].items():
+        mine = [rank for rank, query in zip(ranks, own, strict=True) if query == name]
+        assert of_gloss == pytest.approx({"queries": len(mine), **naive_metrics(mine)})
+    wrong = [(a, b) for a, b in zip(own, nearest, strict=True) if a != b]
+    assert {(c["gloss"], c["found"]): c["queries"] for c in found["confusions"]} == {
+        pair: wrong.count(pair) for pair in wrong
+    }
 
 
 def test_metrics_by_hand() -> None:
@@ -77,7 +142,7 @@ def test_chance_by_hand() -> None:
 
 def test_collapsed_features_score_nothing() -> None:
     ranks = rank_glosses(torch.ones(3, 4), ["a", "b", "c"], torch.ones(3, 4), ["a", "b", "c"])
-    assert ranks.tolist() == [2, 2, 2]
+    assert ranks.ranks.tolist() == [2, 2, 2]
 
 
 def test_weighted_pooling_follows_the_more_active_hand() -> None:
@@ -106,6 +171,7 @@ def test_queries_are_looked_up_in_the_gallery() -> None:
     found = evaluate_retrieval(videos, index)
     assert found["counts"] == {
         "gallery_videos": 3, "query_videos": 2, "glosses": 3, "queries_without_gallery_gloss": 1,
+        "videos_without_features": 0,
     }  # fmt: skip
     assert found["metrics"]["R@1"] == 50  # y is nearer to ONE than to TWO
     assert found["metrics"]["MRR"] == 75
@@ -120,18 +186,41 @@ def test_without_glosses_there_are_no_metrics_but_counts() -> None:
     assert evaluate_retrieval(videos, index, gallery="train", queries="train")["metrics"] is None
 
 
-def test_the_nearest_windows_are_of_other_videos_one_of_each() -> None:
-    videos = [
-        video("ref", [[0, 0, 1], [1, 0, 0]], [[0.1, 0.2], [0.9, 0.0]]),
-        video("near", [[0, 1, 0], [0.9, 0.1, 0], [0.8, 0.1, 0]], [[0.3, 0.3]] * 3),
-        video("far", [[0, 0, 1]], [[0.5, 0.5]]),
-        video("middle", [[0.5, 0.5, 0]], [[0.2, 0.2]]),
-    ]
-    references, vectors = pick_references(videos, 1)
-    assert (references[0].video_id, references[0].start_frame) == ("ref", 2)
-    (found,) = nearest_windows(videos, references, vectors, 2)
-    assert [(w.video_id, w.start_frame) for w in found] == [("near", 2), ("middle", 0)]
-    assert found[1].similarity == pytest.approx(math.sqrt(0.5))
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"split": ["val"] * 3 + ["test"] * 4}, "split 'train', the gallery, has no labelled video with features"),
+        ({"split": ["train"] * 3 + ["val"] * 4}, "split 'test', the queries, has no labelled video with features"),
+        ({}, "1 queries have a gloss that the gallery lacks, and are left out"),
+        ({"video_id": ["a", "b", "gone", "x", "y", "z", "w"]}, "1 labelled videos have no features, and are left out"),
+    ],
+)
+def test_what_is_left_out_is_counted_and_said(change: dict[str, list[str]], said: str) -> None:
+    videos, index = labelled()
+    assert said in evaluate_retrieval(videos, index | change)["note"]
+
+
+def write_features(path: Path, videos: list[VideoFeatures], **about: str) -> Path:
+    with TableWriter(path, features_schema(videos[0].features.shape[1]), about) as writer:
+        for one in videos:
+            writer.write(features_columns(one))
+    return path
+
+
+def test_baselines_stand_beside_the_metrics_with_the_digest_of_the_weights(tmp_path: Path, caplog) -> None:
+    videos, index = labelled()
+    features = write_features(tmp_path / "f.parquet", videos, weights_sha256="abc")
+    glosses = ["ONE", "TWO", "THREE", "UNKNOWN"]
+    perfect = [video(v.video_id, [np.eye(4)[glosses.index(gloss)].tolist()])
+               for v, gloss in zip(videos, index["gloss"], strict=True)]  # fmt: skip
+    keypoints = write_features(tmp_path / "k.parquet", perfect)
+    found = compare_tables(features, index, baselines={"keypoints": keypoints})
+    assert found["metrics"]["R@1"] == 50
+    assert found["baselines"]["keypoints"]["R@1"] == 100
+    assert found["digests"]["weights"] == "abc"
+    assert not caplog.records
+    compare_tables(features, index, baselines={"keypoints": write_features(tmp_path / "k2.parquet", perfect[1:])})
+    assert "not the same videos" in caplog.text
 
 
 def test_features_come_back_from_their_table(tmp_path: Path) -> None:

@@ -1,0 +1,124 @@
+"""The nearest windows of a reference window, and the nearest glosses of a query video, streaming over a gallery.
+
+Supplement A7 (Figs. 3-5): segments with an active signer, by cosine. A gallery is read a video at a time, so memory
+does not grow with it; the search is exact.
+
+Legend: R references, n windows, D features.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from signrep_core.evaluate.features import VideoFeatures
+from signrep_core.evaluate.retrieval import Pooling, pool
+
+ACTIVE: Final = 0.5  # a window's signer is active where a hand is so with this probability
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window of a video and its similarity to a reference."""
+
+    video_id: str
+    start_frame: int
+    similarity: float
+
+
+class Match(NamedTuple):
+    """A gloss and the gallery's video of it that is nearest to the query."""
+
+    gloss: str
+    video_id: str
+    similarity: float
+
+
+class Found(NamedTuple):
+    """What a search gives, the nearest first."""
+
+    matches: list[Match]  # one a gloss; one a video where there are no glosses
+    reference: Window  # the query's most active window
+    windows: list[Window]  # the nearest window to it of each of the nearest videos
+    n_videos: int  # in the gallery
+    n_windows: int
+
+
+def pick_references(videos: Iterable[VideoFeatures], n: int) -> tuple[list[Window], Tensor]:
+    """The most active window of each of the n videos with the most active ones, and their features (n, D)."""
+    best: list[tuple[float, Window, NDArray[np.float32]]] = []
+    for video in videos:
+        gamma = video.activity.max(1)
+        k = int(gamma.argmax())
+        window = Window(video.video_id, int(video.start_frame[k]), 1.0)
+        best = sorted([*best, (float(gamma[k]), window, video.features[k])], key=lambda item: -item[0])[:n]
+    features = torch.from_numpy(np.stack([vector for _, _, vector in best])) if best else torch.zeros(0, 0)
+    return [window for _, window, _ in best], features
+
+
+def nearest_windows(
+    videos: Iterable[VideoFeatures], references: Sequence[Window], features: Tensor, k: int = 3
+) -> list[list[Window]]:
+    """For each reference window the nearest active window of each of the k nearest other videos (A7), by cosine.
+
+    Streams over the videos once; needs no gloss. A video without an active window is passed over.
+    """
+    wanted = F.normalize(features.float(), dim=1)  # (R, D)
+    found: list[list[Window]] = [[] for _ in references]
+    for video in videos:
+        active = video.activity.max(1) >= ACTIVE
+        if not active.any():
+            continue
+        similarity = wanted @ F.normalize(torch.tensor(video.features[active]), dim=1).T  # (R, n)
+        value, place = similarity.max(1)
+        for r, reference in enumerate(references):
+            if reference.video_id != video.video_id:
+                start = int(video.start_frame[active][int(place[r])])
+                found[r] = _keep(found[r], Window(video.video_id, start, float(value[r])), k)
+    return found
+
+
+def search(
+    query: VideoFeatures,
+    gallery: Iterable[VideoFeatures],
+    glosses: Mapping[str, str],
+    *,
+    n_glosses: int = 10,
+    n_windows: int = 3,
+    pooling: Pooling = "weighted",
+) -> Found:
+    """The glosses whose best video is nearest to a query video, and the windows nearest to its most active one.
+
+    Args:
+        glosses: video_id -> gloss; a video without one stands for itself.
+    """
+    (reference,), vector = pick_references([query], 1)
+    pooled = _unit(pool(query.features, query.activity, pooling))
+    best: dict[str, Match] = {}
+    windows: list[Window] = []
+    n_videos = n_seen = 0
+    for video in gallery:
+        n_videos, n_seen = n_videos + 1, n_seen + len(video.features)
+        gloss = glosses.get(video.video_id) or video.video_id
+        similarity = float(pooled @ _unit(pool(video.features, video.activity, pooling)))
+        if gloss not in best or similarity > best[gloss].similarity:
+            best[gloss] = Match(gloss, video.video_id, similarity)
+        for window in nearest_windows([video], [reference], vector, 1)[0]:
+            windows = _keep(windows, window, n_windows)
+    matches = sorted(best.values(), key=lambda match: -match.similarity)[:n_glosses]
+    return Found(matches, reference, windows, n_videos, n_seen)
+
+
+def _keep(windows: list[Window], window: Window, k: int) -> list[Window]:
+    """The k nearest of some windows and one more."""
+    return sorted([*windows, window], key=lambda one: -one.similarity)[:k]
+
+
+def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = float(np.linalg.norm(vector))
+    return vector / length if length else vector
