@@ -107,8 +107,24 @@ class Pretrain(Section):
     preset: Literal["tiny", "base"] = Field("tiny", description="`base` is the paper's model (50.8 M parameters)")
     iterations: PositiveInt = Field(200, description="optimiser steps; the paper: 500000")
     batch_size: PositiveInt = Field(20, description="windows in a batch, two of each video (A2)")
-    learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
+    mask_ratio: float = Field(
+        0.5, ge=0, lt=1, description="share of the mask units hidden in training; the paper, on pretrained weights: 0.8"
+    )
+    learning_rate: float = Field(2e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
     warmup: int = Field(20, ge=0, description="warm-up steps; the paper: 50000")
+    weight_decay: float = Field(0.05, ge=0, description="of AdamW; the paper, over 500000 steps: 0.5")
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="each layer's learning rate as a share of the next one's; the paper, which starts from pretrained "
+        "weights: 0.85; from scratch the early layers have as much to learn as the late ones",
+    )
+    mean_start: bool = Field(
+        True,
+        description="let the decoder begin at the median target: a short run spends its steps on that otherwise, and "
+        "its features shrink meanwhile; the paper: not said, and without effect on a long run",
+    )
     validate_every: PositiveInt = Field(
         100, description="steps between validations; the best one is kept; the paper: 25000"
     )
@@ -118,6 +134,10 @@ class Pretrain(Section):
         description="converted weights to start from, as `python -m signrep_core convert` writes them; "
         "the paper: Hiera-B, Kinetics-400 MAE (section 2)",
     )
+    max_broken: Fraction = Field(
+        0.05, description="videos that cannot be read, per window read, above which the run stops (never below ten)"
+    )
+    compile: bool = Field(False, description="torch.compile the model on a GPU: slower to begin, faster steps")
     workers: int = Field(1, ge=0, description="loader processes")
 
 

@@ -60,7 +60,7 @@ def draw_augmentations(n: int, generator: torch.Generator) -> Draws:
 
 
 def augment(frames: Tensor, draws: Draws, size: int) -> Tensor:
-    """Augmented, normalised windows: (B, T, H, W, 3) uint8 → (B, 3, T, S, S)."""
+    """Augmented, normalised windows: (B, T, H, W, 3) RGB or (B, T, 3H/2, W) planes, uint8 → (B, 3, T, S, S)."""
     x = torch.stack([_crop(window, crop, size) for window, crop in zip(frames, draws.crop.tolist(), strict=True)])
     x = _jitter(x, draws.illuminant)  # (B, T, 3, S, S) in 0..1
     for i in torch.nonzero(draws.sigma)[:, 0].tolist():  # drawn on the CPU: no waiting for the device
@@ -78,16 +78,32 @@ def prepare(frames: Tensor, size: int) -> Tensor:
 
 
 def _crop(window: Tensor, crop: list[float], size: int) -> Tensor:
-    """(T, H, W, 3) uint8 → (T, 3, size, size) in 0..1."""
-    full_height, full_width = window.shape[1:3]
+    """(T, H, W, 3) or (T, 3H/2, W) uint8 → (T, 3, size, size) in 0..1."""
+    if window.ndim == 4:
+        return _cut(window.permute(0, 3, 1, 2), crop, size) / 255
+    height, width = window.shape[1] * 2 // 3, window.shape[2]
+    luma = _cut(window[:, None, :height], crop, size)
+    chroma = _cut(window[:, height:].reshape(-1, 2, height // 2, width // 2), crop, size)
+    return _to_rgb((luma - 16) / 219, (chroma - 128) / 224)
+
+
+def _cut(pixels: Tensor, crop: list[float], size: int) -> Tensor:
+    """(T, C, H, W) uint8 → (T, C, size, size) floats, still 0..255."""
+    full_height, full_width = pixels.shape[2:]
     height, width = max(1, round(crop[2] * full_height)), max(1, round(crop[3] * full_width))
     y, x = min(round(crop[0] * full_height), full_height - height), min(round(crop[1] * full_width), full_width - width)
-    cut = window[:, y : y + height, x : x + width].permute(0, 3, 1, 2)
+    cut = pixels[:, :, y : y + height, x : x + width]
     if cut.device.type != "cpu":
         cut = cut.float()  # no resizing of bytes there; on a CPU it is seven times as fast, and rounds to a byte
     if (height, width) != (size, size):
         cut = F.interpolate(cut, size=(size, size), mode="bilinear", antialias=True)
-    return cut.float() / 255
+    return cut.float()
+
+
+def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
+    """BT.709: (T, 1, S, S) in 0..1 and (T, 2, S, S) blue and red difference in -0.5..0.5 → (T, 3, S, S) in 0..1."""
+    blue, red = chroma[:, :1], chroma[:, 1:]
+    return torch.cat((luma + 1.5748 * red, luma - 0.1873 * blue - 0.4681 * red, luma + 1.8556 * blue), 1).clamp_(0, 1)
 
 
 def _jitter(x: Tensor, illuminant: Tensor) -> Tensor:

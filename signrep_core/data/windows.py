@@ -36,6 +36,8 @@ class WindowReader(Protocol):
 
     def read_window(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]: ...
 
+    def read_planes(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]: ...
+
     def read_targets(self, row: int, start: int, n_frames: int = WINDOW) -> Mapping[str, Any]: ...
 
 
@@ -105,9 +107,14 @@ class WindowPairs(Dataset[dict[str, Any]]):
     """Item i of the endless stream: two windows of one video as arrays, with what identifies them."""
 
     def __init__(
-        self, open_reader: Callable[[], WindowReader], splits: Sequence[str] | None, seed: int, n_frames: int = WINDOW
+        self,
+        open_reader: Callable[[], WindowReader],
+        splits: Sequence[str] | None,
+        seed: int,
+        n_frames: int = WINDOW,
+        planes: bool = False,
     ) -> None:
-        self._open_reader, self._seed, self._n_frames = open_reader, seed, n_frames
+        self._open_reader, self._seed, self._n_frames, self._planes = open_reader, seed, n_frames, planes
         self._reader: WindowReader | None = open_reader()
         self.videos = group_videos(self._reader.index, splits, n_frames)
         self._epoch: tuple[int, NDArray[np.int64]] | None = None
@@ -159,22 +166,47 @@ class WindowPairs(Dataset[dict[str, Any]]):
         n = self.videos.n_starts(video)
         chosen = rng.choice(n, 2, replace=n < 2)  # two different windows if the video has them
         places = [self.videos.locate(video, int(k)) for k in chosen]
-        windows = [read_window(self.reader, row, start, self._n_frames) for row, start in places]
+        windows = [read_window(self.reader, row, start, self._n_frames, self._planes) for row, start in places]
         pair: dict[str, Any] = {name: np.stack([window[name] for window in windows]) for name in windows[0]}
         name = self.videos.video_ids[video]
         return pair | {"video": video, "windows": [f"{name} row {row} frame {start}" for row, start in places]}
 
 
-def read_window(reader: WindowReader, row: int, start: int, n_frames: int = WINDOW) -> dict[str, NDArray[Any]]:
-    """One window: `frames` (T, 256, 256, 3), target columns (T, ...), `active` and `active_known` (2,) right, left."""
+def read_window(
+    reader: WindowReader, row: int, start: int, n_frames: int = WINDOW, planes: bool = False
+) -> dict[str, NDArray[Any]]:
+    """One window: `frames`, target columns (T, ...), `active` and `active_known` (2,) right, left.
+
+    `frames` are RGB (T, 256, 256, 3), or with `planes` as they are stored (T, 384, 256), half as many bytes: for a
+    device that converts colours better than this one.
+    """
     targets = reader.read_targets(row, start, n_frames)
     active = [targets["right_active"][:1], targets["left_active"][:1]]  # of the window that starts at this frame
     return {
-        "frames": np.asarray(reader.read_window(row, start, n_frames)),
+        "frames": np.asarray((reader.read_planes if planes else reader.read_window)(row, start, n_frames)),
         **{name: np.asarray(targets[name], dtype=np.float32) for name in TARGETS},
         "active": np.concatenate([np.ma.getdata(a) for a in active]).astype(bool),
         "active_known": ~np.concatenate([np.ma.getmaskarray(a) for a in active]),
     }
+
+
+def sample_targets(dataset: WindowPairs, n: int) -> dict[str, NDArray[np.float32]]:
+    """TARGETS of windows drawn from the first n items of the stream, (m, T, ...) each; no picture is read.
+
+    Raises:
+        TrainingError: none of them can be read.
+    """
+    found = []
+    for item in range(n):
+        video = dataset.video_of(item)
+        row, start = dataset.videos.locate(video, item * 7919 % dataset.videos.n_starts(video))
+        try:
+            found.append(dataset.reader.read_targets(row, start, WINDOW))
+        except (ShardError, OSError) as error:
+            log.warning("no targets of %s: %s", dataset.videos.video_ids[video], error)
+    if not found:
+        raise TrainingError(f"none of {n} windows' targets can be read; look at the log, pack the shards again")
+    return {name: np.stack([np.asarray(targets[name], np.float32) for targets in found]) for name in TARGETS}
 
 
 @dataclass(frozen=True)

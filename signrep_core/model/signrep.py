@@ -69,6 +69,12 @@ class SignDecoder(nn.Module):
         )
         self.heads = nn.ModuleDict({name: nn.Linear(narrow, math.prod(p.shape)) for name, p in PRIORS.items()})
 
+    @torch.no_grad()
+    def start_at(self, priors: Mapping[str, Tensor]) -> None:
+        """Make the biases of the heads these priors, by name (*shape) in Table 9's scale."""
+        for name, head in self.heads.items():
+            head.bias.copy_(priors[name].flatten())
+
     def forward(self, z: Tensor) -> dict[str, Tensor]:
         """(B, D) → by prior (B, T, *shape)."""
         frames = self.expand(z[..., None]).transpose(1, 2)  # (B, T, narrow)

@@ -81,7 +81,14 @@ class ShardReader:
 
     def read_planes(self, row: int, start: int, n_frames: int = 16) -> NDArray[np.uint8]:
         """The same frames as decoded, (T, 384, 256): 256 rows of Y, 64 of U, 64 of V (yuv420p, BT.709, TV range)."""
-        return np.stack([frame.to_ndarray() for frame in self._decode(row, start, n_frames)])
+        frames = self._decode(row, start, n_frames)
+        height, width = frames[0].height, frames[0].width
+        planes = np.empty((n_frames, height + height // 2, width), np.uint8)
+        for out, frame in zip(planes, frames, strict=True):
+            _copy_plane(frame.planes[0], out[:height])
+            _copy_plane(frame.planes[1], out[height : height + height // 4].reshape(height // 2, width // 2))
+            _copy_plane(frame.planes[2], out[height + height // 4 :].reshape(height // 2, width // 2))
+        return planes
 
     def read_targets(self, row: int, start: int, n_frames: int = 16) -> Columns:
         """TARGETS of the same frames, each (T, ...); activity, a masked array, is of the window from each frame on.
@@ -200,6 +207,11 @@ class ShardReader:
             f"{self.folder}: shard {self.index['shard'][row]}, sequence {self.index['sequence'][row]} "
             f"of video {self.index['video_id'][row]!r}"
         )
+
+
+def _copy_plane(plane: Any, out: NDArray[np.uint8]) -> None:
+    """A decoded plane without the padding of its lines; PyAV's own conversion copies twice."""
+    out[:] = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: len(out), : out.shape[1]]
 
 
 class _Shard:

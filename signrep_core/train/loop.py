@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ from signrep_core.train.checkpoint import load_state, save_state
 from signrep_core.train.metrics import Meter, MetricLog
 
 log = logging.getLogger(__name__)
+
+FEW_BROKEN: Final = 10  # D: unreadable videos that stop no run, however short
 
 
 class Examples(Protocol):
@@ -69,7 +71,8 @@ class Run:
     optimiser: Any = None
     step: int = 0  # steps done
     best: float | None = None
-    broken: int = 0  # examples that could not be read
+    broken: int = 0  # videos that could not be read, on all ranks
+    max_broken: float = 0.05  # D: of them per example, above which the run stops
     provenance: dict[str, str] = field(default_factory=dict)  # of the weights, for their notes
     meter: Meter = field(default_factory=Meter)  # since the last report
     since_validation: Meter = field(default_factory=Meter)
@@ -77,7 +80,7 @@ class Run:
     def parts(self) -> dict[str, Any]:
         """What has a state of its own."""
         return {
-            "model": unwrapped(self.model),
+            "model": self.network,
             "optimiser": self.optimiser,
             "meter": self.meter,
             "since_validation": self.since_validation,
@@ -121,10 +124,10 @@ def train(
         load: gives the batches of the given steps, in order.
         train_step: forward, backward and update with one batch; all terms as numbers, `loss` among them.
         report: what a row of metrics adds to the means of the terms.
-        validate: scores the weights, on the first rank only.
+        validate: scores the weights; called on every rank, so that they can share the work, and equal on all of them.
 
     Raises:
-        TrainingError: the folder holds an unfinished run with other settings or data.
+        TrainingError: the folder holds an unfinished run with other settings or data, or too much cannot be read.
         CheckpointError: its state cannot be read.
     """
     # Gathered gradients add up in the threads' order otherwise; on a GPU the price would be too high.
@@ -141,10 +144,10 @@ def train(
             waited = time.perf_counter() - waiting
             terms = train_step(run, batch)
             run.step += 1
-            _count(run, batch, terms, waited)
+            stopping, n_broken = sum_ranks(run.fabric, stop.is_set(), len(batch.broken))
+            _count(run, batch, terms, waited, int(n_broken))
             _report(run, metrics, report, validate)
             progress.advance(1, note=f"loss {terms['loss']:.3f}")
-            stopping = any_rank(run.fabric, stop.is_set())
             if stopping or run.step % run.settings.save_every == 0:
                 _save(run)
             if stopping:
@@ -152,6 +155,8 @@ def train(
                 return TrainResult(False, run.step, run.best, run.folder / "best.safetensors")
             waiting = time.perf_counter()
     _publish(run, out)
+    log.info("%s %s: finished after %d steps; %d videos could not be read and were replaced; best: %s %s",
+             run.kind, out.name, run.step, run.broken, run.selection, run.best)  # fmt: skip
     return TrainResult(True, run.step, run.best, out / "best.safetensors")
 
 
@@ -197,11 +202,12 @@ def as_numbers(run: Run, terms: Mapping[str, Tensor], examples: Sequence[str]) -
     return values
 
 
-def any_rank(fabric: Fabric, flag: bool) -> bool:
-    """Whether it is so on some rank."""
+def sum_ranks(fabric: Fabric, *numbers: float) -> list[float]:
+    """Each number's sum over the ranks."""
     if fabric.world_size == 1:
-        return flag
-    return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum") > 0)
+        return list(numbers)
+    total = fabric.all_reduce(torch.tensor(numbers, dtype=torch.float64, device=fabric.device), reduce_op="sum")
+    return [float(number) for number in torch.as_tensor(total)]
 
 
 def unwrapped(module: Any) -> Any:
@@ -212,12 +218,22 @@ def unwrapped(module: Any) -> Any:
 # ---------------------------------------------------------------- report and select
 
 
-def _count(run: Run, batch: Examples, terms: Mapping[str, float], waited: float) -> None:
+def _count(run: Run, batch: Examples, terms: Mapping[str, float], waited: float, n_broken: int) -> None:
+    """Count a step and the videos that some rank could not read.
+
+    Raises:
+        TrainingError: there are more of them than `max_broken` allows.
+    """
+    run.broken += n_broken
     for line in batch.broken:
-        run.broken += 1
         log.warning("step %d: a video could not be read and another took its place (%d so far): %s",
                     run.step, run.broken, line)  # fmt: skip
     clips = len(batch) * run.fabric.world_size
+    if run.broken > max(FEW_BROKEN, run.max_broken * clips * run.step):
+        raise TrainingError(
+            f"step {run.step}: {run.broken} videos could not be read in {clips * run.step} examples, more than the "
+            f"{run.max_broken:.0%} that max_broken allows: look at the log for their names and pack them again"
+        )
     run.meter.add(terms, clips, waited)
     run.since_validation.add(terms, clips, waited)
 
@@ -242,19 +258,17 @@ def _report(
 
 def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float]:
     """Score the weights, keep them if they are the best so far; what to report."""
-    values: dict[str, float] = {}
-    if run.fabric.is_global_zero:
-        score, values = validate(run)
-        values = values | {"selection": score}
-        if run.best is None or score > run.best:
-            run.best = score
+    score, values = validate(run)
+    if run.best is None or score > run.best:
+        run.best = score
+        if run.fabric.is_global_zero:
             notes = {"step": str(run.step), "selected_by": run.selection, "score": f"{score:.6g}",
                      "settings": json.dumps(plain(run.settings)), **run.provenance}  # fmt: skip
             run.network.save(run.folder / "best.safetensors", notes)
-        log.info("step %d: %s %.4g (best %.4g)", run.step, run.selection, score, run.best)
+    log.info("step %d: %s %.4g (best %.4g)", run.step, run.selection, score, run.best)
     run.since_validation.take()
     run.fabric.barrier()
-    return values
+    return values | {"selection": score}
 
 
 @contextmanager

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
 
-from signrep_core.data.windows import WindowPairs, WindowReader, load_batches
+from signrep_core.body.targets import PRIORS, prior_targets
+from signrep_core.data.windows import TARGETS, WindowPairs, WindowReader, load_batches, sample_targets
 from signrep_core.errors import CheckpointError, TrainingError
-from signrep_core.evaluate.features import select_rows, video_features
-from signrep_core.evaluate.retrieval import evaluate_retrieval
+from signrep_core.evaluate.features import VideoFeatures, select_rows, video_features
+from signrep_core.evaluate.retrieval import evaluate_retrieval, pool
 from signrep_core.model import losses
 from signrep_core.model.discriminator import Discriminator, style_width
 from signrep_core.model.signrep import PRESETS, SignRep, load_weights
@@ -30,6 +33,8 @@ log = logging.getLogger(__name__)
 RETRIEVAL_COLUMNS = ("retrieval_DCG", "retrieval_MRR", "retrieval_R@1", "retrieval_R@5", "retrieval_R@10")
 COLUMNS = ["step", "epoch", "learning_rate", *TERMS, "discriminator_accuracy", "grad_norm", "std_z", "effective_rank",
            "clips_per_s", "data_wait", "broken", "selection", *RETRIEVAL_COLUMNS]  # fmt: skip
+MEAN_SAMPLE = 128  # D: windows that the median target is taken of
+ONE_ACTIVE = np.ones((1, 2), np.float32)
 BY_RETRIEVAL = "retrieval on the validation split (DCG)"
 BY_LOSS = "the negative training loss (there is no validation split whose glosses are trained on)"
 
@@ -87,7 +92,7 @@ def _pretrain(
     workers: int,
     provenance: dict[str, str],
 ) -> TrainResult:
-    dataset = WindowPairs(open_reader, settings.splits, settings.seed)
+    dataset = WindowPairs(open_reader, settings.splits, settings.seed, planes=fabric.device.type == "cuda")
     run = _start(fabric, dataset, open_validation, folder, settings)
     run.provenance = provenance
     load = partial(
@@ -111,6 +116,8 @@ def _start(
     model = SignRep(PRESETS[settings.preset])
     if settings.initial_weights:
         _load_initial(model, Path(settings.initial_weights))
+    if settings.mean_start:
+        model.decoder.start_at(_median_priors(dataset))
     judge = Discriminator(model.n_features, style_width(stage1_channels(model)), model.n_features)
     groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
     validation = open_validation().index
@@ -121,6 +128,7 @@ def _start(
         settings=settings,
         identity=plain(settings) | {"shards": data_digest(dataset.reader.index)},
         iterations=settings.iterations,
+        max_broken=settings.max_broken,
         folder=folder,
         columns=COLUMNS,
         selection=BY_RETRIEVAL if by_retrieval else BY_LOSS,
@@ -134,7 +142,8 @@ def _start(
     discriminator_optimiser = make_adamw(
         judge.parameters(), settings.discriminator_betas, settings.discriminator_weight_decay, fabric.device
     )
-    run.model, run.optimiser = fabric.setup(model, optimiser)
+    compiled = torch.compile(model) if settings.compile and fabric.device.type == "cuda" else model
+    run.model, run.optimiser = fabric.setup(compiled, optimiser)
     run.discriminator, run.discriminator_optimiser = fabric.setup(judge, discriminator_optimiser)
     log.info(
         "%d videos, %d sequences; the best weights are selected by %s",
@@ -158,6 +167,18 @@ def _load_initial(model: SignRep, path: Path) -> None:
     log.info("%s: encoder weights loaded (mind the licence of the checkpoint they come from)", path)
 
 
+def _median_priors(dataset: WindowPairs) -> dict[str, Tensor]:
+    """Of each prior the median of what is known of it in a sample of windows, in Table 9's scale: (*shape)."""
+    sample = sample_targets(dataset, MEAN_SAMPLE)
+    targets = prior_targets(*(torch.from_numpy(sample[name]) for name in TARGETS))
+    medians = {}
+    for name, prior in PRIORS.items():
+        value, valid = (x.flatten(0, 1) for x in (targets[name].value, targets[name].valid))
+        known = (prior.scale * value).masked_fill(~valid[..., None], torch.nan)
+        medians[name] = known.nanmedian(0).values.nan_to_num()
+    return medians
+
+
 def _report(run: PretrainRun) -> dict[str, float]:
     return {
         "epoch": (run.step * run.settings.batch_size // 2) / len(run.dataset.videos),
@@ -177,15 +198,30 @@ def _retrieve(run: PretrainRun) -> dict[str, float]:
     """Retrieval of the validation split's glosses from the training split's; unlabelled videos are left out."""
     rows = select_rows(run.validation, ("train", "val"))
     rows = np.array([row for row in rows if run.validation["gloss"][row]])
-    run.network.eval()
-    try:
-        videos = video_features(run.network, run.open_validation, rows)
-        found = evaluate_retrieval(videos, run.validation, gallery="train", queries="val")
-    finally:
-        run.network.train()
+    found = evaluate_retrieval(_pooled_videos(run, rows), run.validation, gallery="train", queries="val")
     if found["metrics"] is None:
         raise TrainingError("no validation video could be read, though the index lists them: look at the log above")
     return {f"retrieval_{name}": value for name, value in found["metrics"].items()}
+
+
+def _pooled_videos(run: PretrainRun, rows: NDArray[np.int64]) -> list[VideoFeatures]:
+    """One vector of each video as if it were its only window; the ranks share the videos, and all get all."""
+    fabric = run.fabric
+    _, video = np.unique(np.asarray(run.validation["video_id"], dtype=str)[rows], return_inverse=True)
+    own = rows[video % fabric.world_size == fabric.global_rank]
+    run.network.eval()
+    try:
+        found = [
+            VideoFeatures(v.video_id, v.start_frame[:1], pool(v.features, v.activity, "weighted")[None], ONE_ACTIVE)
+            for v in video_features(run.network, run.open_validation, own)
+        ]
+    finally:
+        run.network.train()
+    if fabric.world_size == 1:
+        return found
+    shares: list[Any] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(shares, found)
+    return [video for share in shares for video in share]
 
 
 def _has_glosses(index: Any) -> bool:

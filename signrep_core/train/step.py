@@ -59,6 +59,9 @@ class PretrainSettings:
     save_every: int = 1_000  # D
     log_every: int = 10  # D
     initial_weights: str | None = None  # converted Kinetics-400 MAE (section 2); None = from scratch
+    mean_start: bool = False  # D: the decoder begins at the median target; a short run spends itself on that otherwise
+    max_broken: float = 0.05  # D: videos that cannot be read, per window, above which the run stops
+    compile: bool = False  # D: torch.compile the model on a GPU
     seed: int = 0
 
     @classmethod
