@@ -56,7 +56,6 @@ rule angles_to_keypoints:
     """Forward kinematics with the median bones."""
     input:
         angles="<results>/angles/{shard}.parquet",
-        pose="<results>/pose/{shard}.parquet",
         bones="<results>/bones.json",
     output:
         keypoints="<results>/keypoints/{shard}.parquet",

@@ -39,6 +39,14 @@ REASONS = {
     "signer_too_brief": "no run of 16 consecutive frames shows a signer",
 }
 
+# Flags of frames whose angles are not to be taken at face value (`angles/{shard}.parquet`), the strongest first.
+FLAGS = {
+    "absent": "no shoulders were detected: every angle was filled in time",
+    "turned_away": "the shoulders are the wrong way round: the signer is seen from behind",
+    "brief": "the video has fewer than eight frames",
+    "incomplete": "a joint was not detected: its angles were filled in time, or guessed from the others",
+}
+
 
 class SignRepError(Exception):
     """Base of every error that SignRep raises on purpose."""

@@ -72,6 +72,7 @@ HAND_ANGLES: Final = (
 )  # fmt: skip
 N_BODY_ANGLES: Final = len(BODY_ANGLES)  # 22
 N_HAND_ANGLES: Final = len(HAND_ANGLES)  # 41
+N_WRIST_ANGLES: Final = 3  # the first of them
 RESERVED_ANGLES: Final = (16, 17, 18)  # always 0
 
 # ---------------------------------------------------------------- bone lengths

@@ -8,20 +8,17 @@ import _job
 import numpy as np
 
 from signrep_core.body.kinematics import forward_kinematics
-from signrep_core.store.schemas import ANGLES, KEYPOINTS, POSE
+from signrep_core.store.schemas import ANGLES, KEYPOINTS
 from signrep_core.store.tables import TableWriter, read_groups
 
 provenance = _job.start(snakemake)
 bones = json.loads(Path(snakemake.input.bones).read_text())
 body_offsets, hand_offsets = np.float32(bones["body_offsets"]), np.float32(bones["hand_offsets"])
-angles = read_groups(
-    snakemake.input.angles, ANGLES, ["video_id", "frame", "time_s", "body_angles", "right_angles", "left_angles"]
-)
-poses = read_groups(snakemake.input.pose, POSE, ["video_id", "frame", "confidence"])
+names = ["video_id", "frame", "time_s", "body_angles", "right_angles", "left_angles", "confidence"]
 with TableWriter(snakemake.output.keypoints, KEYPOINTS, provenance) as writer:
-    for solved, pose in zip(angles, poses, strict=True):
+    for solved in read_groups(snakemake.input.angles, ANGLES, names):
         keypoints = forward_kinematics(
             solved["body_angles"], solved["right_angles"], solved["left_angles"], body_offsets, hand_offsets
         )
         keys = {key: solved[key] for key in ("video_id", "frame", "time_s")}
-        writer.write({**keys, "keypoints": keypoints, "confidence": pose["confidence"]})
+        writer.write({**keys, "keypoints": keypoints, "confidence": solved["confidence"]})

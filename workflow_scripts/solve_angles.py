@@ -20,8 +20,8 @@ with TableWriter(snakemake.output.angles, ANGLES, provenance) as writer:
     ):
         solution = solve_angles(pose["landmarks"], pose["confidence"], max_gap=snakemake.params.max_gap)
         writer.write({**{key: pose[key] for key in ("video_id", "frame", "time_s")}, **solution.columns()})
-        quality.add(solution, pose["landmarks"], pose["confidence"])
+        quality.add(solution)
         if splits[video_id] in snakemake.params.splits:
-            bones.add(pose["landmarks"], pose["confidence"])
+            bones.add_lengths(solution.lengths)
 write_json(snakemake.output.bones, {**bones.to_dict(), "provenance": provenance})
 logging.getLogger("quality").info("%s", quality)

@@ -136,6 +136,12 @@ def frame_offsets(lengths: Floats) -> tuple[Floats, Floats]:
     return _to_ratios(body), _to_ratios(hand)
 
 
+def shared_lengths(body_offsets: Floats, hand_offsets: Floats) -> Floats:
+    """Metres of every frame's bones (T, 36, 2) from offsets (T, 16) and (T, 20) that both sides share: counted once."""
+    lengths = np.concatenate([_to_lengths(body_offsets), _to_lengths(hand_offsets)], -1)
+    return np.stack((lengths, np.full_like(lengths, np.nan)), -1)
+
+
 def video_offsets(lengths: Floats) -> tuple[Floats, Floats]:
     """Offsets (16,) and (20,) of one video: the median over its frames and both sides of each bone (T, 36, 2).
 

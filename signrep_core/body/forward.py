@@ -7,18 +7,17 @@ Legend: `...` any leading dimensions (frames, batch), J = 61 joints, angles in r
 """
 
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
 from signrep_core.body.arrays import Array, namespace
-from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, SIDES, Side
+from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, N_WRIST_ANGLES, SIDES, Side
 
 Frame = tuple[Array, Array, Array]  # the columns of a rotation matrix, each (..., 3)
 
-# First angle of each finger's chain, and the local axes that each of its four bones turns about.
-_FINGER_START = MappingProxyType({finger: HAND_ANGLES.index(f"{finger}_{part}_x") for finger, part in zip(
-    FINGERS, ("cmc", *["metacarpal"] * 4), strict=True)})  # fmt: skip
+# First angle of each finger's chain (among the fingers'), and the local axes that each of its four bones turns about.
+_FINGER_START = MappingProxyType({finger: HAND_ANGLES.index(f"{finger}_{part}_x") - N_WRIST_ANGLES
+    for finger, part in zip(FINGERS, ("cmc", *["metacarpal"] * 4), strict=True)})  # fmt: skip
 _FINGER_AXES = MappingProxyType(
     {f: ("xyz", "xyz", "xyz", "x") if f == "thumb" else ("xyz", "xy", "x", "x") for f in FINGERS}
 )
@@ -42,9 +41,10 @@ def forward_kinematics(
         (..., 61, 3) joints in metres, neck at the origin.
     """
     xp = namespace(body_angles)
-    joints, forearms = _pose_body(xp, body_angles, body_offsets)
+    joints, forearms = pose_body(body_angles, body_offsets)
     for side, angles in zip(SIDES, (right_angles, left_angles), strict=True):
-        joints += _pose_hand(xp, side, angles, hand_offsets, forearms[side], joints[ARMS[side][2]])
+        palm = turns(hand_base(side, forearms[side]), "xyz", angles[..., :N_WRIST_ANGLES], hand_signs(side))
+        joints += pose_hand(side, palm, angles[..., N_WRIST_ANGLES:], hand_offsets, joints[ARMS[side][2]])
     return xp.stack(xp.broadcast_tensors(*joints) if xp is not np else np.broadcast_arrays(*joints), -2)
 
 
@@ -97,8 +97,8 @@ def root_frame(like: Array) -> Frame:
     return eye[0], eye[1], eye[2]
 
 
-def _pose_body(xp: Any, angles: Array, offsets: Array) -> tuple[list[Array], dict[Side, Frame]]:
-    """Joints 0..18, each (..., 3), and the forearms' frames."""
+def pose_body(angles: Array, offsets: Array) -> tuple[list[Array], dict[Side, Frame]]:
+    """Joints 0..18, each (..., 3), and the forearms' frames; angles (..., 22), offsets (..., 16)."""
     upper_arm = offsets[..., :1]
     lengths = [upper_arm] + [upper_arm * offsets[..., i : i + 1] for i in range(1, 16)]
     joints: list[Array] = [None] * 19
@@ -138,12 +138,11 @@ def _pose_body(xp: Any, angles: Array, offsets: Array) -> tuple[list[Array], dic
     return joints, forearms
 
 
-def _pose_hand(xp: Any, side: Side, angles: Array, offsets: Array, forearm: Frame, wrist: Array) -> list[Array]:
-    """The hand's 21 joints, each (..., 3), its wrist first."""
+def pose_hand(side: Side, palm: Frame, angles: Array, offsets: Array, wrist: Array) -> list[Array]:
+    """The hand's 21 joints, each (..., 3), its wrist first; angles (..., 38) of the fingers, offsets (..., 20)."""
     signs = hand_signs(side)
     metacarpal = offsets[..., :1]
     lengths = [metacarpal] + [metacarpal * offsets[..., i : i + 1] for i in range(1, 20)]
-    palm = turns(hand_base(side, forearm), "xyz", angles[..., :3], signs)
     joints = [wrist]
     for finger in FINGERS:
         frame, joint, angle = palm, wrist, _FINGER_START[finger]

@@ -11,24 +11,40 @@ Legend: T frames, J = 61 joints, A angles.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from signrep_core.body.bones import frame_offsets, measure_bones, scatter, seen_joints, video_offsets
 from signrep_core.body.fit_body import BODY_REST, fit_body
 from signrep_core.body.fit_hand import HAND_REST, fit_hand, hand_scale, wrist_angles
 from signrep_core.body.forward import arm_frames, forward_kinematics
 from signrep_core.body.priors import angle_validity
-from signrep_core.skeleton import HAND_ANGLES, HANDS, N_BODY_OFFSETS, RESERVED_ANGLES, SIDES
+from signrep_core.skeleton import (
+    ARMS,
+    HAND_ANGLES,
+    HANDS,
+    MIN_CONFIDENCE,
+    N_BODY_OFFSETS,
+    N_WRIST_ANGLES,
+    RESERVED_ANGLES,
+    SIDES,
+)
 
 Floats = NDArray[np.float64]
 
-_WRIST = [HAND_ANGLES.index(f"wrist_{axis}") for axis in "xyz"]
-_PERIODIC = [HAND_ANGLES.index(name) for name in ("wrist_x", "wrist_z")]  # turn all the way round
-_TABLE = ("body_angles", "right_angles", "left_angles", "body_offsets", "hand_offsets", "residual_m", "interpolated")
+PERIODIC: Final = [HAND_ANGLES.index(name) for name in ("wrist_x", "wrist_z")]  # turn all the way round
+MIN_FRAMES: Final = 8  # a shorter video shows little of what its bones are, and of what moves
+_WRIST = slice(0, N_WRIST_ANGLES)
+_TABLE = (
+    "body_angles", "right_angles", "left_angles", "body_offsets", "hand_offsets", "confidence", "residual_m",
+    "interpolated", "flag",
+)  # fmt: skip
 _STRETCH = 2048  # frames posed at a time
+_TURN_WINDOW = 25  # frames: within a second, a few mistaken shoulders do not turn a signer round
 
 
 @dataclass(frozen=True)
@@ -36,12 +52,14 @@ class Solution:
     """The angles of one video, and what they were made from.
 
     `body_angles` (T, 22), `right_angles` and `left_angles` (T, 41): radians, finite everywhere.
-    `body_valid`, `right_valid`, `left_valid`: bool of the same shapes, False where an angle was filled.
-    `body_offsets` (T, 16), `hand_offsets` (T, 20): of each frame's landmarks, both sides averaged; NaN where missing.
+    `body_valid`, `right_valid`, `left_valid`: bool of the same shapes, False where a joint that the angle needs was not
+    detected.
+    `lengths` (T, 36, 2): each frame's bones in metres, by side; NaN where not seen.
     `video_body_offsets` (16,), `video_hand_offsets` (20,): the bones that the angles were fitted with.
     `hand_scale` (T, 2): size of the right and left hand's landmarks relative to those bones; NaN where not seen.
-    `residual_m` (T,): mean distance of FK(angles, the video's bones) to the landmarks seen; NaN where none is.
-    `interpolated` (T,): some angle of the frame was filled, not detected.
+    `landmarks` (T, 61, 3): what the posed skeleton is to meet; NaN where nothing was detected.
+    `confidence` (T, 61): of each joint, for the masks of A8.
+    `flag` (T,): a key of `errors.FLAGS`, or empty.
     """
 
     body_angles: Floats
@@ -50,13 +68,40 @@ class Solution:
     body_valid: NDArray[np.bool_]
     right_valid: NDArray[np.bool_]
     left_valid: NDArray[np.bool_]
-    body_offsets: Floats
-    hand_offsets: Floats
+    lengths: Floats
     video_body_offsets: Floats
     video_hand_offsets: Floats
     hand_scale: Floats
-    residual_m: Floats
-    interpolated: NDArray[np.bool_]
+    landmarks: Floats
+    confidence: NDArray[np.floating]
+    flag: NDArray[np.str_]
+
+    @cached_property
+    def body_offsets(self) -> Floats:
+        """(T, 16) of each frame, both sides averaged; NaN where not seen."""
+        return frame_offsets(self.lengths)[0]
+
+    @cached_property
+    def hand_offsets(self) -> Floats:
+        """(T, 20) of each frame, both sides averaged; NaN where not seen."""
+        return frame_offsets(self.lengths)[1]
+
+    @cached_property
+    def interpolated(self) -> NDArray[np.bool_]:
+        """(T,) some angle of the frame was filled or guessed, not detected."""
+        return ~np.concatenate((self.body_valid, self.right_valid, self.left_valid), 1).all(1)
+
+    @cached_property
+    def residual_m(self) -> Floats:
+        """(T,) mean distance of the posed skeleton to the landmarks; NaN where there are none."""
+        residual = np.full(len(self.landmarks), np.nan)
+        for start in range(0, len(residual), _STRETCH):
+            frames = slice(start, start + _STRETCH)
+            squares = ((self.joints(frames) - self.landmarks[frames]) ** 2).sum(-1)
+            seen = np.isfinite(squares)
+            distance = np.sqrt(np.where(seen, squares, 0)).sum(-1)
+            residual[frames] = np.where(seen.any(-1), distance / np.maximum(seen.sum(-1), 1), np.nan)
+        return residual
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns that the angles table takes from a solution."""
@@ -98,7 +143,7 @@ def solve_angles(
     hand_bones = own_hand if hand_offsets is None else np.asarray(hand_offsets, np.float64)
     body_valid, *hands_valid = angle_validity(np.isfinite(joints[..., 0]))
 
-    body = _fill(fit_body(joints, body_bones, lengths), body_valid, max_gap, BODY_REST)
+    body = fill_gaps(fit_body(joints, body_bones, lengths), body_valid, max_gap, BODY_REST)
     body[:, RESERVED_ANGLES] = 0
     hands, scales = [], []
     for k, (side, valid) in enumerate(zip(SIDES, hands_valid, strict=True)):
@@ -109,8 +154,8 @@ def solve_angles(
         angles[:, _WRIST] = wrist_angles(side, palms, arm_frames(side, body)[2])
         known = valid.copy()
         known[:, _WRIST] = np.isfinite(palms[:, :1, 0])  # with a filled forearm, too, the palm is where it was seen
-        hands.append(_fill(angles, known, max_gap, HAND_REST, _PERIODIC))
-    frame_body, frame_hand = frame_offsets(lengths)
+        hands.append(fill_gaps(angles, known, max_gap, HAND_REST, PERIODIC))
+    right, left = (joints[:, ARMS[side][0], 0] for side in SIDES)
     return Solution(
         body_angles=body,
         right_angles=hands[0],
@@ -118,17 +163,35 @@ def solve_angles(
         body_valid=body_valid,
         right_valid=hands_valid[0],
         left_valid=hands_valid[1],
-        body_offsets=frame_body,
-        hand_offsets=frame_hand,
+        lengths=lengths,
         video_body_offsets=body_bones,
         video_hand_offsets=hand_bones,
         hand_scale=np.stack(scales, -1),
-        residual_m=_residual(joints, (body, hands[0], hands[1]), body_bones, hand_bones),
-        interpolated=~np.concatenate((body_valid, *hands_valid), 1).all(1),
+        landmarks=joints,
+        confidence=confidence,
+        flag=flag_frames(confidence, left - right),
     )
 
 
-def _fill(
+def flag_frames(confidence: NDArray[np.floating], across: NDArray[np.floating]) -> NDArray[np.str_]:
+    """(T,) why a frame's pose is not to be taken at face value, as a key of `errors.FLAGS`; empty where it is.
+
+    Args:
+        confidence: (T, 61) the detector's.
+        across: (T,) how far right of the right shoulder the left one is in the picture; NaN where unknown.
+    """
+    seen = confidence >= MIN_CONFIDENCE
+    facing = np.nan_to_num(across, nan=0.0) >= 0
+    turned = median_filter(facing.astype(np.uint8), _TURN_WINDOW, mode="nearest") == 0 if len(facing) else facing
+    flags = np.where(seen.all(1), "", "incomplete").astype("<U12")
+    if len(flags) < MIN_FRAMES:
+        flags[:] = "brief"
+    flags[turned] = "turned_away"
+    flags[~seen[:, [ARMS[side][0] for side in SIDES]].all(1)] = "absent"
+    return flags
+
+
+def fill_gaps(
     angles: Floats, known: NDArray[np.bool_], max_gap: int, rest: Floats, periodic: list[int] | None = None
 ) -> Floats:
     """Angles (T, A) with those not known filled in time; periodic ones are unrolled, so that they never jump by 2π."""
@@ -149,16 +212,3 @@ def _fill(
         nearest = np.where(times - before <= after - times, before, after)
         filled[long, k] = values[np.searchsorted(frames, nearest[long])]
     return filled
-
-
-def _residual(joints: Floats, angles: tuple[Floats, Floats, Floats], body_bones: Floats, hand_bones: Floats) -> Floats:
-    """(T,) mean distance of the posed skeleton to the joints seen, NaN where none is."""
-    residual = np.full(len(joints), np.nan)
-    for start in range(0, len(joints), _STRETCH):
-        frames = slice(start, start + _STRETCH)
-        body, right, left = (part[frames] for part in angles)
-        squares = ((forward_kinematics(body, right, left, body_bones, hand_bones) - joints[frames]) ** 2).sum(-1)
-        seen = np.isfinite(squares)
-        distance = np.sqrt(np.where(seen, squares, 0)).sum(-1)
-        residual[frames] = np.where(seen.any(-1), distance / np.maximum(seen.sum(-1), 1), np.nan)
-    return residual

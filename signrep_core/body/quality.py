@@ -9,9 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.bones import seen_joints
 from signrep_core.body.inverse import Solution
-from signrep_core.skeleton import ARMS, BODY, HAND_ANGLES, HANDS, JOINTS, SIDES
+from signrep_core.skeleton import ARMS, BODY, HANDS, JOINTS, N_WRIST_ANGLES, SIDES
 
 _BIN = 1e-4  # metres
 _N_BINS = 5000  # to half a metre; larger errors count in the last bin
@@ -24,7 +23,6 @@ GROUPS: Final = MappingProxyType(
         "hips": [JOINTS.index(f"{side}_hip") for side in SIDES],
     }
 )
-_N_WRIST = sum(name.startswith("wrist") for name in HAND_ANGLES)
 
 
 class Quality:
@@ -41,13 +39,13 @@ class Quality:
         self._jumps = dict.fromkeys(("body", "fingers", "wrists"), 0.0)
         self._frames = self._filled = 0
 
-    def add(self, solution: Solution, landmarks: NDArray[np.floating], confidence: NDArray[np.floating]) -> None:
-        """Judge one video: its solution and what it was solved from, (T, 61, 3) and (T, 61)."""
-        self._frames += len(landmarks)
+    def add(self, solution: Solution) -> None:
+        """Judge one video."""
+        self._frames += len(solution.landmarks)
         self._filled += int(solution.interpolated.sum())
-        for start in range(0, len(landmarks), _STRETCH):
+        for start in range(0, len(solution.landmarks), _STRETCH):
             frames = slice(start, start + _STRETCH)
-            posed, seen = solution.joints(frames), seen_joints(landmarks[frames], confidence[frames])
+            posed, seen = solution.joints(frames), solution.landmarks[frames]
             for group, joints in GROUPS.items():
                 self._count(group, posed[:, joints] - seen[:, joints])
             for k, side in enumerate(SIDES):
@@ -57,8 +55,8 @@ class Quality:
         self._jump("body", solution.body_angles, solution.body_valid)
         for side in SIDES:
             angles, valid = getattr(solution, f"{side}_angles"), getattr(solution, f"{side}_valid")
-            self._jump("wrists", angles[:, :_N_WRIST], valid[:, :_N_WRIST])
-            self._jump("fingers", angles[:, _N_WRIST:], valid[:, _N_WRIST:])
+            self._jump("wrists", angles[:, :N_WRIST_ANGLES], valid[:, :N_WRIST_ANGLES])
+            self._jump("fingers", angles[:, N_WRIST_ANGLES:], valid[:, N_WRIST_ANGLES:])
 
     def merge(self, other: "Quality") -> "Quality":
         """The quality of both."""

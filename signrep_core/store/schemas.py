@@ -103,18 +103,20 @@ POSE = Schema(
 )  # fmt: skip
 
 ANGLES = Schema(
-    "angles", 1, "solve_angles",
+    "angles", 2, "solve_angles",
     (
         *_FRAME_KEYS,
         *_ANGLES,
-        Column("body_offsets", FLOAT, (N_BODY_OFFSETS,)),   # of this frame's landmarks; NaN where a joint is missing
+        Column("body_offsets", FLOAT, (N_BODY_OFFSETS,)),   # of this frame; NaN where a joint is missing
         Column("hand_offsets", FLOAT, (N_HAND_OFFSETS,)),   # left and right pooled
-        Column("residual_m", FLOAT),                    # mean distance of FK(angles, the video's bones) to landmarks
-        Column("interpolated", BOOL),                   # some angle was filled over a gap, not detected
+        Column("confidence", FLOAT, (N_JOINTS,)),       # of the solved joints: the masks of A8
+        Column("residual_m", FLOAT),                    # mean distance of the posed joints to what was detected
+        Column("interpolated", BOOL),                   # some angle was filled over a gap or guessed, not detected
+        Column("flag", TEXT),                           # a key of errors.FLAGS, empty where nothing is to be said
     ),
 )  # fmt: skip
 
-KEYPOINTS = Schema("keypoints", 1, "angles_to_keypoints", (*_FRAME_KEYS, *_KEYPOINTS))
+KEYPOINTS = Schema("keypoints", 2, "angles_to_keypoints", (*_FRAME_KEYS, *_KEYPOINTS))
 
 DISTANCES = Schema(
     "distances", 1, "distance_priors",
@@ -144,7 +146,7 @@ CROPS = Schema(
 
 # One row per frame of the shard's MP4, same order and count.
 FRAMES = Schema(
-    "frames", 1, "pack_shards",
+    "frames", 2, "pack_shards",
     (
         *_FRAME_KEYS,
         Column("sequence", INT),

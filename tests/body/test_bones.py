@@ -19,6 +19,7 @@ from signrep_core.body.bones import (
     measure_bones,
     offsets_from_lengths,
     scatter,
+    shared_lengths,
     video_offsets,
 )
 from signrep_core.errors import TableError
@@ -208,3 +209,13 @@ def test_a_histogram_of_another_skeleton_is_refused() -> None:
     values = {**BoneHistogram().to_dict(), "skeleton_version": 0}
     with pytest.raises(TableError, match=r"skeleton_version.*forcerun solve_angles"):
         BoneHistogram.from_dict(values)
+
+
+def test_lengths_of_offsets_give_the_offsets_again_and_count_once() -> None:
+    body, hand = (np.tile(offsets, (4, 1)) * 1.1 for offsets in OFFSETS)
+    lengths = shared_lengths(body, hand)
+    for ours, theirs in zip(frame_offsets(lengths), (body, hand), strict=True):
+        np.testing.assert_allclose(ours, theirs)
+    histogram = BoneHistogram()
+    histogram.add_lengths(lengths)
+    assert (histogram.counts == 4).all()

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signrep_core import skeleton
+from signrep_core.body.inverse import flag_frames
 from signrep_core.body.kinematics import Solution, solve_angles
+from signrep_core.errors import FLAGS
 from signrep_core.store.schemas import ANGLES
 from signrep_core.store.tables import to_arrow
 from tests.body.poses import (
@@ -255,6 +257,30 @@ def test_a_joint_of_low_confidence_changes_nothing() -> None:
 
 
 # ---------------------------------------------------------------- what comes beside the angles
+def test_every_flag_is_explained_and_the_strongest_is_given() -> None:
+    confidence, across = np.ones((60, 61)), np.full(60, 0.3)
+    confidence[5, 30] = 0.2
+    confidence[7, 0] = 0
+    across[30:] = -0.3
+    flags = flag_frames(confidence, across)
+    assert flags[[0, 5, 7]].tolist() == ["", "incomplete", "absent"]
+    assert set(flags[45:]) == {"turned_away"}
+    assert set(flag_frames(confidence[:3], across[:3])) == {"brief"}
+    assert {*flags, "brief"} - {""} == set(FLAGS)
+
+
+def test_one_mistaken_frame_does_not_turn_the_signer_away() -> None:
+    across = np.full(60, 0.3)
+    across[20] = -0.3
+    assert set(flag_frames(np.ones((60, 61)), across)) == {""}
+
+
+def test_the_confidence_of_the_detector_is_handed_on() -> None:
+    confidence = np.random.default_rng(0).uniform(0, 1, (20, 61))
+    joints = pose(observed_angles(np.random.default_rng(0), 20))
+    np.testing.assert_array_equal(solve_angles(joints, confidence).columns()["confidence"], confidence)
+
+
 def test_residual_is_the_mean_distance_to_the_joints_seen(noisy: tuple[np.ndarray, Solution]) -> None:
     joints, solution = noisy
     np.testing.assert_allclose(solution.residual_m, errors(solution, joints).mean(1))

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from signrep_core.body.bones import seen_joints
 from signrep_core.body.kinematics import Quality, Solution, solve_angles
 from tests.body.poses import pose, smooth_angles
 
@@ -20,8 +21,12 @@ def solved() -> tuple[np.ndarray, np.ndarray, Solution]:
 
 def quality(solution: Solution, joints: np.ndarray, confidence: np.ndarray) -> Quality:
     quality = Quality()
-    quality.add(solution, joints, confidence)
+    quality.add(compared(solution, joints, confidence))
     return quality
+
+
+def compared(solution: Solution, joints: np.ndarray, confidence: np.ndarray) -> Solution:
+    return dataclasses.replace(solution, landmarks=seen_joints(joints, confidence))
 
 
 def test_errors_are_the_distances_of_each_group(solved: tuple[np.ndarray, np.ndarray, Solution]) -> None:
@@ -91,8 +96,8 @@ def test_quality_of_parts_adds_up(solved: tuple[np.ndarray, np.ndarray, Solution
     off = joints + np.random.default_rng(0).normal(0, 0.01, joints.shape)
     parts = quality(solution, joints, confidence), quality(solution, off, confidence)
     both = Quality()
-    both.add(solution, joints, confidence)
-    both.add(solution, off, confidence)
+    both.add(compared(solution, joints, confidence))
+    both.add(compared(solution, off, confidence))
     assert parts[0].merge(parts[1]).figures() == both.figures()
 
 
