@@ -28,16 +28,12 @@ pathvars:
 
 
 rule all:
-    """The main job: shards, a first model, its retrieval and the summary."""
+    """The main job: shards, a first model, its retrieval and translations, and the summary."""
     input:
         STAGE_FILES,
         [f"<results>/{output.pattern}" for output in layout.WHOLE],
         [f"<results>/{output.path(run='<run>')}" for output in layout.PER_RUN],
-        [
-            f"<results>/{output.path(run='<run>', dataset=dataset)}"
-            for output in layout.PER_DATASET
-            for dataset in DATASETS
-        ],
+        DATASET_FILES,
 
 
 include: "rules/synthesize.smk"
@@ -48,6 +44,7 @@ include: "rules/priors.smk"
 include: "rules/shards.smk"
 include: "rules/pretrain.smk"
 include: "rules/evaluate.smk"
+include: "rules/translation.smk"
 include: "rules/report.smk"
 
 

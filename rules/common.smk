@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from signrep_core.config import load_config
 from signrep_core.errors import SignRepError
-from signrep_core.report.summary import format_retrieval
+from signrep_core.report.summary import format_retrieval, format_translation
 from signrep_core.sources.sheet import cut_shards, read_sheet, shard_digest
 from signrep_core.store import layout, schemas
 
@@ -17,11 +17,9 @@ def plan_sheet():
     """The rows of the user's sheet, or of the demo corpus, whose plan needs no rendering."""
     if CONFIG.sheet is not None:
         return read_sheet(CONFIG.sheet)
-    from signrep_core.synthetic.corpus import plan_corpus, sheet_rows
+    from signrep_core.synthetic.corpus import plan_demo, sheet_rows
 
-    return sheet_rows(
-        plan_corpus(**CONFIG.synthetic.model_dump(), seed=CONFIG.seed, kind="isolated")
-    )
+    return sheet_rows(plan_demo(**CONFIG.synthetic.model_dump(), seed=CONFIG.seed))
 
 
 try:
@@ -33,6 +31,20 @@ except SignRepError as error:
 
 SHEET = CONFIG.sheet or f"{CONFIG.results}/synthetic/videos.tsv"
 DATASETS = sorted({row.dataset for row in ROWS})
+WITH_TEXT = sorted({row.dataset for row in ROWS if row.text and row.split == "train"})
+if CONFIG.translation.datasets is None:
+    TRANSLATED = WITH_TEXT
+else:
+    TRANSLATED = CONFIG.translation.datasets
+    for dataset in TRANSLATED:
+        if dataset not in WITH_TEXT:
+            raise WorkflowError(
+                f"translation.datasets: no row of {SHEET} has the data set {dataset!r}, the split 'train' and a text; "
+                f"data sets that can be translated: {', '.join(WITH_TEXT) or 'none'}"
+            )
+# The glosses of a translated data set are whole sentences: its videos are not looked up by them.
+RETRIEVED = [dataset for dataset in DATASETS if dataset not in TRANSLATED]
+TRANSLATORS = [CONFIG.pretrain.run, *CONFIG.translation.baselines]
 
 
 wildcard_constraints:
@@ -53,6 +65,17 @@ def rendered_videos(wildcards):
     )
 
 
+def baseline_scores(wildcards):
+    """Metrics of the raw poses' translators, to stand beside those of the representation."""
+    kinds = (
+        CONFIG.translation.baselines if wildcards.inputs == CONFIG.pretrain.run else []
+    )
+    return [
+        f"{CONFIG.results}/translation/{kind}/{wildcards.dataset}.json"
+        for kind in kinds
+    ]
+
+
 def all_shards(pattern):
     """One path per shard of the sheet."""
     return expand(pattern, shard=SHARDS)
@@ -65,7 +88,17 @@ STAGE_FILES = [
     if output.rule != layout.OPTIONAL_RULE or CONFIG.priors.write_distances
 ]
 
-SCORES = expand("<results>/retrieval/<run>/{dataset}.json", dataset=DATASETS)
+DATASET_FILES = [
+    f"<results>/{output.path(run='<run>', dataset=dataset)}"
+    for output in layout.PER_DATASET
+    for dataset in (RETRIEVED if output.rule == "evaluate_retrieval" else DATASETS)
+] + [
+    f"<results>/{output.path(run=inputs, dataset=dataset)}"
+    for output in layout.PER_TRANSLATION
+    for inputs in TRANSLATORS
+    for dataset in TRANSLATED
+]
+SCORES = [path for path in DATASET_FILES if path.endswith(".json")]
 
 
 def show_summary():
@@ -74,7 +107,7 @@ def show_summary():
     lines = []
     if (results / "summary.txt").exists():
         lines.append((results / "summary.txt").read_text(encoding="utf-8"))
-    for dataset in DATASETS:
+    for dataset in RETRIEVED:
         metrics = results / "retrieval" / run / f"{dataset}.json"
         if metrics.exists():
             lines.append(
@@ -86,4 +119,11 @@ def show_summary():
             lines.append(
                 f"picture: {results / 'figures' / f'retrieval_{run}_{dataset}.png'}"
             )
+    for dataset in TRANSLATED:
+        metrics = results / "translation" / run / f"{dataset}.json"
+        if metrics.exists():
+            found = json.loads(metrics.read_text(encoding="utf-8"))
+            lines.append(format_translation(dataset, found))
+            lines.append(f"metrics: {metrics}")
+            lines.append(f"translations: {metrics.with_suffix('.parquet')}")
     sys.stderr.write("\n" + "\n".join(lines) + "\n")

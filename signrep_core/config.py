@@ -31,6 +31,10 @@ class Synthetic(Section):
     glosses: PositiveInt = Field(5, description="different signs")
     takes: PositiveInt = Field(1, description="performances of each sign by each signer")
     size: PositiveInt = Field(320, description="width and height of the pictures, pixels")
+    sentences: int = Field(
+        2, ge=0, description="sentences of each signer, for translation; one costs about six seconds of two cores"
+    )
+    sentence_glosses: PositiveInt = Field(12, description="different signs that the sentences are made of")
 
 
 class Timeline(Section):

@@ -36,7 +36,9 @@ def test_config_prints_the_defaults(capsys):
     assert load_config(yaml.safe_load(capsys.readouterr().out)) == Config()
 
 
-@pytest.mark.parametrize("command", [[], ["sheet"], ["sheet", "folder"], ["synthesize"], ["pretrain"], ["convert"]])
+@pytest.mark.parametrize(
+    "command", [[], ["sheet"], ["sheet", "folder"], ["synthesize"], ["pretrain"], ["train", "translation"], ["convert"]]
+)
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])

@@ -2,8 +2,8 @@
 
 import _job
 
-from signrep_core.synthetic.corpus import plan_corpus, write_corpus_sheet
+from signrep_core.synthetic.corpus import plan_demo, write_corpus_sheet
 
 _job.start(snakemake)
-plan = plan_corpus(**snakemake.params.corpus, seed=snakemake.params.seed)
+plan = plan_demo(**snakemake.params.corpus, seed=snakemake.params.seed)
 write_corpus_sheet(plan, snakemake.output.sheet, "videos")

@@ -1,26 +1,78 @@
-"""`train`: fit what the pose stage ships with, from rendered signers: the error model of its detector."""
+"""`train`: one command per kind of training besides pretraining, and what the pose stage ships with."""
 
 import argparse
 from pathlib import Path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
-    parser = commands.add_parser("train", help="fit or train what the pose stage ships with")
-    what = parser.add_subparsers(required=True, metavar="WHAT")
-    detector = what.add_parser(
+    """The command's arguments, a kind each."""
+    train = commands.add_parser("train", help="train what follows pretraining, or what the pose stage ships with")
+    kinds = train.add_subparsers(required=True, metavar="KIND")
+    _add_translation(kinds)
+    _add_detector(kinds)
+
+
+def _add_translation(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "translation",
+        help="sentences from frozen features",
+        epilog="example: python -m signrep_core train translation --features features/my_run/how2sign.parquet "
+        "--index shards/index.parquet --dataset how2sign --out translation/my_run/how2sign "
+        "--configfile configs/how2sign.yaml",
+    )
+    parser.add_argument("--features", type=Path, required=True, help="features table of the data set")
+    parser.add_argument("--index", type=Path, required=True, help="index.parquet of the shards: splits and texts")
+    parser.add_argument("--dataset", required=True, help="name of the data set, as in the sheet")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet beside it")
+    parser.add_argument("--configfile", help="YAML with the sections that differ from the defaults")
+    parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
+    parser.set_defaults(run=_translation)
+
+
+def _translation(options: argparse.Namespace) -> None:
+    from signrep_core.config import Config, load_config_file
+    from signrep_core.evaluate.translation import write_evaluation
+    from signrep_core.report.summary import format_translation
+    from signrep_core.store.schemas import SEQUENCES
+    from signrep_core.store.tables import read_table
+    from signrep_core.train.translation import TranslationSettings, train_translation
+
+    config = load_config_file(options.configfile) if options.configfile else Config()
+    index = read_table(options.index, SEQUENCES)
+    result = train_translation(
+        options.features,
+        index,
+        options.out,
+        TranslationSettings.from_config(config.translation, config.seed),
+        dataset=options.dataset,
+        workers=config.translation.workers,
+        devices=options.devices,
+    )
+    if not result.finished:
+        return
+    found = write_evaluation(
+        result.weights,
+        options.features,
+        index,
+        dataset=options.dataset,
+        metrics=options.out.with_name(f"{options.out.name}.json"),
+        translations=options.out.with_name(f"{options.out.name}.parquet"),
+    )
+    print(format_translation(options.dataset, found))
+
+
+def _add_detector(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
         "detector",
         help="measure how the pose detector errs, from rendered signers and what it found in them",
         epilog="example: python -m signrep_core train detector --truth truth.parquet --pose pose.parquet "
         "--out detector.json",
     )
-    detector.add_argument("--truth", type=Path, required=True, help="truth.parquet, as synthesize writes it")
-    detector.add_argument(
-        "--pose", type=Path, required=True, help="the pose of those videos, as extract_pose writes it"
-    )
-    detector.add_argument("--size", type=int, default=320, help="picture side in pixels (default: 320)")
-    detector.add_argument("--out", type=Path, required=True, help="the error model, JSON")
-    detector.set_defaults(run=run_detector)
+    parser.add_argument("--truth", type=Path, required=True, help="truth.parquet, as synthesize writes it")
+    parser.add_argument("--pose", type=Path, required=True, help="the pose of those videos, as extract_pose writes it")
+    parser.add_argument("--size", type=int, default=320, help="picture side in pixels (default: 320)")
+    parser.add_argument("--out", type=Path, required=True, help="the error model, JSON")
+    parser.set_defaults(run=run_detector)
 
 
 def run_detector(options: argparse.Namespace) -> None:

@@ -38,6 +38,7 @@ def pool_keypoints(
     *,
     kind: Kind = "keypoints",
     dataset: str | None = None,
+    provenance: Mapping[str, str] | None = None,
     open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> int:
     """Write the mean and the standard deviation over each window's frames of its keypoints, or of its angles' sines and
@@ -53,7 +54,7 @@ def pool_keypoints(
     rows = select_rows(reader.index, None, dataset)
     ids = reader.index["video_id"]
     done = 0
-    with TableWriter(out, features_schema(2 * N_VALUES[kind]), {"inputs": kind}) as writer:
+    with TableWriter(out, features_schema(2 * N_VALUES[kind]), {**(provenance or {}), "inputs": kind}) as writer:
         for video_id, own in groupby(rows, key=lambda row: str(ids[row])):
             if parts := list(_sequences(reader, own, kind)):
                 columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -7,7 +7,7 @@ its own tokeniser drops every letter that is not ASCII. With the tokeniser `char
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,15 +25,16 @@ from signrep_core.errors import CheckpointError
 from signrep_core.model.translator import Translator
 from signrep_core.model.vocabulary import Vocabulary, clean_text
 from signrep_core.store.features import FeatureTable
-from signrep_core.store.files import file_digest
+from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import TRANSLATIONS
-from signrep_core.store.tables import Columns
+from signrep_core.store.tables import Columns, write_table
 
 log = logging.getLogger(__name__)
 
 Tokenizer = Literal["13a", "intl", "zh", "char", "none"]
 ORDERS: Final = (1, 2, 3, 4)
 BATCH: Final = 16  # sentences translated at once
+SHOWN: Final = 5  # translations in the log
 
 
 class Translation(NamedTuple):
@@ -97,25 +98,18 @@ def translate(
             yield Translation(video_id, reference[video_id], vocabulary.decode(pieces), score)
 
 
-def chance_levels(
-    score: Callable[[Sequence[str], Sequence[str]], dict[str, float]],
-    training: Sequence[str],
-    references: Sequence[str],
-    seed: int = 0,
-) -> dict[str, dict[str, float]]:
-    """Metrics without looking: always the most frequent training sentence; and the references in another order.
+def commonest_sentence(training: Sequence[str], references: Sequence[str]) -> list[str]:
+    """What a translator says that has learned the training text and sees nothing: always its commonest sentence."""
+    return [Counter(training).most_common(1)[0][0]] * len(references)
 
-    The other order is a random one in which no reference stands for itself (where there are two or more).
-    """
-    commonest = Counter(training).most_common(1)[0][0]
+
+def shuffle_references(references: Sequence[str], seed: int = 0) -> list[str]:
+    """The references in a random order in which none stands for itself (where there are two or more)."""
     order = np.random.default_rng(seed).permutation(len(references))
     shuffled = [""] * len(references)
     for place, source in zip(order, np.roll(order, 1), strict=True):  # a cycle through all
         shuffled[place] = references[source]
-    return {
-        "most_frequent_sentence": score([commonest] * len(references), references),
-        "shuffled_references": score(shuffled, references),
-    }
+    return shuffled
 
 
 def evaluate_translator(
@@ -130,8 +124,8 @@ def evaluate_translator(
     """Translate a split and compare, as the translator's own settings say.
 
     Returns:
-        `protocol`, `counts` per split, `metrics`, `chance` and `digests`, and the translations in the order of the
-        index; metrics and chance are None where the split has no sentence.
+        `protocol`, `counts` per split, `metrics`, `chance`, `baselines` and `digests`, and the translations in the
+        order of the index; metrics and chance are None where the split has no sentence.
 
     Raises:
         CheckpointError: the weights cannot be used, or are for windows of another width.
@@ -165,23 +159,52 @@ def evaluate_translator(
     return result, translations
 
 
+def write_evaluation(
+    weights: str | Path,
+    features: str | Path,
+    index: Mapping[str, Any],
+    *,
+    dataset: str,
+    metrics: str | Path,
+    translations: str | Path,
+    baselines: Mapping[str, str | Path] | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Evaluate a translator on the test split; write the metrics (JSON) and every translation (Parquet).
+
+    `baselines` are metrics files of translators of other inputs, whose metrics stand beside this one's.
+    """
+    result, found = evaluate_translator(weights, features, index, dataset=dataset)
+    for name, path in (baselines or {}).items():
+        result["baselines"][name] = json.loads(Path(path).read_text(encoding="utf-8"))["metrics"]
+    write_table(translations, TRANSLATIONS, translation_columns(found), provenance)
+    write_json(metrics, {**result, "provenance": dict(provenance or {})})
+    for each in found[:SHOWN]:
+        log.info("%s: %r should be %r", each.video_id, each.hypothesis, each.reference)
+    return result
+
+
 def compare(
     translations: Sequence[Translation], training: Sequence[str], tokenizer: Tokenizer, lowercase: bool
 ) -> dict[str, Any]:
-    """`protocol`, `metrics` and `chance` of a split's translations; metrics are None where there is none."""
+    """`protocol`, `metrics`, `chance` and `baselines` of translations; metrics are None where there are none."""
     score = Scorer(tokenizer, lowercase)
-    metrics = chance = None
-    if translations:
-        references = [translation.reference for translation in translations]
-        metrics = score([translation.hypothesis for translation in translations], references)
-        chance = chance_levels(score, training, references)
-    protocol = {
-        "bleu": score.signature() if translations else None,
+    protocol: dict[str, Any] = {
         "rouge": "rouge-score rougeL, mean F1, tokens as for BLEU",
         "tokenizer": tokenizer,
         "lowercase": lowercase,
+        "chance": "always the commonest training sentence",
     }
-    return {"protocol": protocol, "metrics": metrics, "chance": chance}
+    if not translations:
+        return {"protocol": protocol, "metrics": None, "chance": None, "baselines": {}}
+    references = [translation.reference for translation in translations]
+    metrics = score([translation.hypothesis for translation in translations], references)
+    chance = score(commonest_sentence(training, references), references)
+    others = score(shuffle_references(references), references)
+    return {
+        "protocol": {"bleu": score.signature(), **protocol}, "metrics": metrics, "chance": chance,
+        "baselines": {"other_references": others},
+    }  # fmt: skip
 
 
 def translation_columns(translations: Sequence[Translation]) -> Columns:

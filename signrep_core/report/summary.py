@@ -94,6 +94,18 @@ def format_retrieval(dataset: str, result: dict[str, Any]) -> str:
     return f"retrieval of {dataset} (by chance): {values}"
 
 
+def format_translation(dataset: str, result: dict[str, Any]) -> str:
+    """One line on a data set's translation: its metrics, each beside chance and the baselines."""
+    if result["metrics"] is None:
+        return f"translation of {dataset}: no test sentence has features and a text"
+    beside = {"chance": result["chance"], **result["baselines"]}
+    values = ", ".join(
+        f"{name} {result['metrics'][name]:.1f} ({', '.join(f'{other[name]:.1f}' for other in beside.values())})"
+        for name in ("BLEU-1", "BLEU-4", "ROUGE-L")
+    )
+    return f"translation of {dataset} ({', '.join(beside).replace('_', ' ')}): {values}"
+
+
 def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:
     """Frames that were looked through, per second of the jobs and per second of their processors."""
     timings = [pd.read_csv(path, sep="\t", na_values="-").iloc[-1].fillna(0) for path in benchmarks]

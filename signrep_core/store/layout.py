@@ -68,12 +68,23 @@ PER_DATASET = (
     Output("retrieval/{run}/{dataset}.json", "evaluate_retrieval"),
     Output("figures/retrieval_{run}_{dataset}.png", "evaluate_retrieval"),
 )
+# Of a data set that is translated; the run is one of raw poses for the baselines.
+BASELINES = (
+    Output("features/keypoints/{dataset}.parquet", "pool_keypoints"),
+    Output("features/angles/{dataset}.parquet", "pool_keypoints"),
+)
+PER_TRANSLATION = (
+    Output("translation/{run}/{dataset}.json", "train_translation"),
+    Output("translation/{run}/{dataset}.parquet", "train_translation", schemas.TRANSLATIONS),
+    Output("translation/{run}/{dataset}/best.safetensors", "train_translation"),
+    Output("translation/{run}/{dataset}/metrics.csv", "train_translation"),
+)
 # Of the embedded demo alone.
 DEMO = (
     Output("synthetic/videos.tsv", "write_synthetic_sheet"),
     Output("synthetic/truth/{shard}.parquet", "synthesize", schemas.TRUTH),
 )
-OUTPUTS = (*PER_SHARD, *WHOLE, *PER_RUN, *PER_DATASET, *DEMO)
+OUTPUTS = (*PER_SHARD, *WHOLE, *PER_RUN, *BASELINES, *PER_DATASET, *PER_TRANSLATION, *DEMO)
 
 
 def find_output(path: str) -> tuple[Output, dict[str, str]] | None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from signrep_core.synthetic.surface import Surface
 
 Kind = Literal["isolated", "sentences", "pretraining"]
-DATASET: Final = "synthetic"
+DATASETS: Final[dict[Kind, str]] = {"isolated": "synthetic", "sentences": "sentences", "pretraining": "synthetic"}
 RENDERER_VERSION: Final = 1  # raise it when pictures or motion change: videos are then rendered anew
 SIGNS_PER_STREAM: Final = 10  # of a pretraining video
 CRF: Final = 18
@@ -109,6 +109,22 @@ def plan_corpus(
                 )
             )
     return plan
+
+
+def plan_demo(
+    *, signers: int, glosses: int, takes: int, size: int, sentences: int, sentence_glosses: int, seed: int
+) -> list[Performance]:
+    """The videos of the embedded demo: isolated signs, and `sentences` of each of the same people.
+
+    Raises:
+        ConfigError: as `plan_corpus`.
+    """
+    signs = plan_corpus(signers=signers, glosses=glosses, takes=takes, seed=seed, size=size)
+    if not sentences:
+        return signs
+    return signs + plan_corpus(
+        signers=signers, glosses=sentence_glosses, takes=sentences, seed=seed, size=size, kind="sentences"
+    )
 
 
 def sheet_rows(performances: Sequence[Performance], folder: str | Path = "videos") -> list[Row]:
@@ -261,7 +277,7 @@ def _row(performance: Performance, folder: str | Path) -> Row:
     return Row(
         video_id=performance.video_id,
         path=str(video_path(performance, folder)),
-        dataset=DATASET,
+        dataset=DATASETS[performance.kind],
         split=performance.split,
         gloss=performance.gloss,
         signer=performance.signer,

@@ -101,6 +101,7 @@ def train_translation(
     devices: int | str = 1,
     nodes: int = 1,
     precision: str | None = None,
+    provenance: Mapping[str, str] | None = None,
 ) -> TrainResult:
     """Train, or go on training, the translator whose folder is `out`, on the `train` split of a data set.
 
@@ -112,13 +113,14 @@ def train_translation(
         index: columns `video_id`, `dataset`, `split` and `text` of the sequences.
         workers: loader processes per device.
         accelerator, devices, nodes, precision: as Lightning Fabric takes them; precision None = bf16 on a GPU.
+        provenance: what the weights' notes are to say of their origin.
 
     Raises:
         TrainingError: no sentence can be trained on, a loss is not finite, or `out` holds a run with other settings.
     """
     job = partial(
         _train, features=Path(features), index=index, folder=Path(out) / "last", settings=settings, dataset=dataset,
-        workers=workers,
+        workers=workers, provenance=dict(provenance or {}),
     )  # fmt: skip
     return launch(job, accelerator, devices, nodes, precision)
 
@@ -131,6 +133,7 @@ def _train(
     settings: TranslationSettings,
     dataset: str,
     workers: int,
+    provenance: dict[str, str],
 ) -> TrainResult:
     clean = partial(clean_text, lowercase=settings.lowercase)
     table = FeatureTable(features)
@@ -144,6 +147,7 @@ def _train(
             + "); look at the columns dataset, split and text of the sheet"
         )
     run = _start(fabric, training, validation, folder, settings)
+    run.provenance = provenance
     load = partial(load_batches, run.dataset, workers=workers, pin_memory=fabric.device.type == "cuda")
     return train(run, load, train_step, _report, _validate)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from signrep_core.report.statistics import Statistics
-from signrep_core.report.summary import format_retrieval, format_summary, summarize
+from signrep_core.report.summary import format_retrieval, format_summary, format_translation, summarize
 from signrep_core.sources.sheet import Row
 from signrep_core.store.accounts import new_account, settle
 from signrep_core.store.files import write_json
@@ -65,3 +65,13 @@ def test_retrieval_is_told_beside_chance():
     result = {"metrics": {"R@1": 50.0, "MRR": 75.0}, "chance": {"R@1": 20.0, "MRR": 45.67}}
     assert format_retrieval("mine", result) == "retrieval of mine (by chance): R@1 50.0 (20.0), MRR 75.0 (45.7)"
     assert "no labelled query" in format_retrieval("mine", {"metrics": None})
+
+
+def test_translation_is_told_beside_chance_and_baselines():
+    levels = [{"BLEU-1": b, "BLEU-4": b / 2, "ROUGE-L": b + 1} for b in (30.0, 10.0, 20.0)]
+    result = {"metrics": levels[0], "chance": levels[1], "baselines": {"other_references": levels[2]}}
+    assert format_translation("mine", result) == (
+        "translation of mine (chance, other references): "
+        "BLEU-1 30.0 (10.0, 20.0), BLEU-4 15.0 (5.0, 10.0), ROUGE-L 31.0 (11.0, 21.0)"
+    )
+    assert "no test sentence has features and a text" in format_translation("mine", {"metrics": None})

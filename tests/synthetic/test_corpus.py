@@ -20,6 +20,7 @@ from signrep_core.synthetic.corpus import (
     count_frames,
     is_rendered,
     plan_corpus,
+    plan_demo,
     render_video,
     render_videos,
     sheet_rows,
@@ -67,6 +68,20 @@ def test_a_larger_corpus_begins_with_the_smaller_ones_signs():
     small = plan_corpus(**{**SMALL, "takes": 1})
     large = plan_corpus(**{**SMALL, "takes": 1, "glosses": 5})
     assert small[:3] == large[:3]
+
+
+def test_the_demo_has_signs_and_sentences_of_the_same_people_in_the_same_splits():
+    plan = plan_demo(**SMALL, sentences=3, sentence_glosses=12)
+    rows = sheet_rows(plan)
+    assert Counter(row.dataset for row in rows) == {"synthetic": 4 * 3 * 2, "sentences": 4 * 3}
+    assert {bool(row.text) for row in rows if row.dataset == "sentences"} == {True}
+    assert not any(row.text for row in rows if row.dataset == "synthetic")
+    splits = defaultdict(set)
+    for row in rows:
+        splits[row.signer].add(row.split)
+    assert all(len(found) == 1 for found in splits.values())
+    assert len({row.video_id for row in rows}) == len(rows)
+    assert plan_demo(**SMALL, sentences=0, sentence_glosses=12) == plan_corpus(**SMALL)
 
 
 def test_pretraining_videos_are_long_and_unlabelled():

@@ -1,5 +1,6 @@
 """Training a translator: it learns, resumes bit for bit, and says what is wrong with the data."""
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
+from signrep_core.__main__ import main
 from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate.translation import evaluate_translator
 from signrep_core.model.translator import Translator
+from signrep_core.store.files import file_digest
+from signrep_core.store.schemas import SEQUENCES, TRANSLATIONS
+from signrep_core.store.tables import read_table, write_table
 from signrep_core.train import loop
 from signrep_core.train.translation import (
     IGNORED,
@@ -72,10 +77,28 @@ def test_a_small_corpus_is_learned_by_heart(corpus, trained):
     assert [each.hypothesis for each in translations] == [text.lower() for text in TEXTS.values()]
     assert result["metrics"]["BLEU-4"] == pytest.approx(100)
     assert result["metrics"]["ROUGE-L"] == pytest.approx(100)
-    assert result["chance"]["most_frequent_sentence"]["BLEU-4"] < 50
+    assert result["chance"]["BLEU-4"] < 50
     assert result["counts"]["test"] == {"sentences": 6, "without_text": 0, "without_features": 0, "cut": 0}
     assert result["protocol"]["bleu"].startswith("nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:")
     assert result["protocol"]["selected_by"] == "BLEU-4 of the validation split"
+
+
+def test_the_command_trains_and_tells_what_it_reached(corpus, tmp_path, capsys):
+    features, index = corpus
+    n = len(index["video_id"])
+    rest = {"shard": ["00000"] * n, **dict.fromkeys(("gloss", "language", "signer"), [""] * n)}
+    numbers = {name: np.arange(n) for name in ("sequence", "first_row", "n_frames", "fps")}
+    write_table(tmp_path / "index.parquet", SEQUENCES, index | rest | numbers)
+    (tmp_path / "c.yaml").write_text("translation: {iterations: 2, warmup: 1, batch_size: 2, max_pieces: 5}")
+    out = tmp_path / "run" / "d"
+    arguments = ["--features", features, "--index", tmp_path / "index.parquet", "--dataset", "d", "--out", out]
+    assert main(["train", "translation", *map(str, arguments), "--configfile", str(tmp_path / "c.yaml")]) == 0
+    assert "translation of d (chance, other references): BLEU-1 " in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "d.json").read_text())["digests"]["weights"] == file_digest(
+        out / "best.safetensors"
+    )
+    table = read_table(tmp_path / "run" / "d.parquet", TRANSLATIONS)
+    assert table["reference"] == [text.lower() for text in TEXTS.values()]
 
 
 def test_metrics_tell_loss_and_validation(trained):

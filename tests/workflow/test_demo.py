@@ -12,15 +12,16 @@ from tests.workflow.conftest import Finished, planned_rules, snakemake
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     results = tmp_path_factory.mktemp("demo") / "results"
     run = Finished(results / "synthetic/videos.tsv", results)
-    run.config = ["--config", f"results={results}", "synthetic={signers: 3, glosses: 2, size: 256}"]
+    run.config = ["--config", f"results={results}", "synthetic={signers: 3, glosses: 2, size: 256, sentences: 1}"]
     done = snakemake(*run.config)
     assert done.returncode == 0, done.stdout[-8000:]
+    run.output = done.stdout
     return run
 
 
 def test_every_rendered_signer_is_in_the_shards(demo: Finished):
     account = pd.read_parquet(demo.results / "videos/00000.parquet")
-    assert len(account) == 6
+    assert len(account) == 9
     assert (account.status == "ok").all()
     assert sorted(account.split.unique()) == ["test", "train", "val"]
     sequences = pd.read_parquet(demo.results / "shards/index.parquet")
@@ -40,6 +41,23 @@ def test_retrieval_by_an_unseen_signer_is_measured_beside_chance(demo: Finished)
     }  # fmt: skip
     assert result["chance"]["R@1"] == 50
     assert 0 <= result["metrics"]["R@1"] <= 100
+
+
+def test_sentences_are_translated_from_features_and_from_raw_poses(demo: Finished):
+    results = {
+        name: json.loads((demo.results / f"translation/{name}/sentences.json").read_text())
+        for name in ("test", "keypoints")
+    }
+    for result in results.values():
+        assert result["counts"]["test"]["sentences"] == 1
+        assert set(result["chance"]) == {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L"}
+    assert results["test"]["baselines"]["keypoints"] == results["keypoints"]["metrics"]
+    table = pd.read_parquet(demo.results / "translation/test/sentences.parquet")
+    sheet = pd.read_csv(demo.sheet, sep="\t", keep_default_na=False)
+    sentence = sheet[(sheet.dataset == "sentences") & (sheet.split == "test")]
+    assert list(table.video_id) == list(sentence.video_id)
+    assert list(table.reference) == [text.lower() for text in sentence.text]
+    assert "translation of sentences (chance, other references, keypoints): BLEU-1" in demo.output
 
 
 def test_a_finished_demo_has_nothing_to_do(demo: Finished):

@@ -44,6 +44,37 @@ def test_distances_can_be_left_out(tmp_path):
     assert "activity_labels" in plan
 
 
+@pytest.fixture
+def told_sheet(tmp_path) -> Path:
+    """A sheet of two data sets, one of which has texts."""
+    sheet = tmp_path / "videos.tsv"
+    rows = "".join(
+        f"v{i}\t/nowhere/{i}.mp4\t{dataset}\ttrain\t{text}\n"
+        for i, (dataset, text) in enumerate([("told", "a b"), ("told", "c"), ("mine", ""), ("mine", "")])
+    )
+    sheet.write_text("video_id\tpath\tdataset\tsplit\ttext\n" + rows)
+    return sheet
+
+
+def test_data_sets_with_texts_are_translated_and_the_others_retrieved(tmp_path, told_sheet):
+    run = ["--config", f"sheet={told_sheet}", f"results={tmp_path / 'r'}"]
+    plan = planned_rules(*run)
+    assert (plan["train_translation"], plan["pool_keypoints"], plan["evaluate_retrieval"]) == (2, 1, 1)
+    plan = planned_rules(*run, "translation={baselines: [keypoints, angles]}")
+    assert (plan["train_translation"], plan["pool_keypoints"]) == (3, 2)
+    plan = planned_rules(*run, "translation={datasets: []}")
+    assert "train_translation" not in plan
+    assert plan["evaluate_retrieval"] == 2
+
+
+def test_a_data_set_without_texts_cannot_be_translated(tmp_path, told_sheet):
+    run = snakemake(
+        "--dry-run", "--config", f"sheet={told_sheet}", f"results={tmp_path}", "translation={datasets: [mine]}"
+    )
+    assert run.returncode != 0
+    assert "has the data set 'mine', the split 'train' and a text; data sets that can be translated: told" in run.stdout
+
+
 def test_the_workflow_runs_from_another_folder(tmp_path):
     sheet_of(tmp_path, 2)
     run = subprocess.run(

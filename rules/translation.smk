@@ -1,0 +1,66 @@
+"""Translation: sentences from frozen features, and from raw poses for comparison.
+
+REQUIRED INPUTS
+    shards/index.parquet with the sentences' texts, and features/{inputs}/{dataset}.parquet, where {inputs} is a
+    pretraining's run, `keypoints` or `angles`
+
+OUTPUTS
+    translation/{inputs}/{dataset}.json                metrics with protocol, counts and chance levels
+    translation/{inputs}/{dataset}.parquet             every test sentence: reference and hypothesis
+    translation/{inputs}/{dataset}/best.safetensors    the selected weights with their vocabulary inside
+    translation/{inputs}/{dataset}/metrics.csv         loss and validation, a row every ten steps
+"""
+
+
+rule pool_keypoints:
+    """Raw poses of every window in the place of features: the baseline."""
+    input:
+        index="<results>/shards/index.parquet",
+        info="<results>/shards/info.json",
+        frames=all_shards("<results>/shards/{shard}.parquet"),
+    output:
+        features="<results>/features/{kind}/{dataset}.parquet",
+    log:
+        "<logs>/pool_keypoints/{kind}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/pool_keypoints/{kind}/{dataset}.tsv"
+    wildcard_constraints:
+        kind="keypoints|angles",
+    conda:
+        "../envs/signrep.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    script:
+        "../workflow_scripts/pool_keypoints.py"
+
+
+rule train_translation:
+    """Train a translator on the train split, select it on val and translate test."""
+    input:
+        features="<results>/features/{inputs}/{dataset}.parquet",
+        index="<results>/shards/index.parquet",
+        baselines=baseline_scores,
+    output:
+        metrics="<results>/translation/{inputs}/{dataset}.json",
+        translations="<results>/translation/{inputs}/{dataset}.parquet",
+        weights="<results>/translation/{inputs}/{dataset}/best.safetensors",
+        training="<results>/translation/{inputs}/{dataset}/metrics.csv",
+    log:
+        "<logs>/train_translation/{inputs}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/train_translation/{inputs}/{dataset}.tsv"
+    wildcard_constraints:
+        inputs="|".join(TRANSLATORS),
+    conda:
+        "../envs/signrep.yaml"
+    threads: 1 if CONFIG.translation.preset == "tiny" else 16
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+    params:
+        translation=CONFIG.translation.model_dump(exclude={"datasets", "baselines"}),
+        seed=CONFIG.seed,
+        schema=schemas.TRANSLATIONS.version,
+    script:
+        "../workflow_scripts/train_translation.py"

@@ -1,0 +1,16 @@
+"""Raw poses of every window in the place of features: the baseline."""
+
+from pathlib import Path
+
+import _job
+
+from signrep_core.evaluate.keypoints import pool_keypoints
+
+provenance = _job.start(snakemake)
+pool_keypoints(
+    Path(snakemake.input.index).parent,
+    snakemake.output.features,
+    kind=snakemake.wildcards.kind,
+    dataset=snakemake.wildcards.dataset,
+    provenance=provenance,
+)
