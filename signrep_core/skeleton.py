@@ -36,6 +36,23 @@ ARMS: Final = MappingProxyType({"right": (0, 1, 2), "left": (3, 4, 5)})  # shoul
 MIN_CONFIDENCE: Final = 0.5  # A8: below it a joint is missing, and whatever needs it is masked
 FINGERS: Final = ("thumb", "index", "middle", "ring", "pinky")
 
+
+# Pairs of joints that a drawing joins with a line.
+BODY_EDGES: Final = (
+    (0, 3), (0, 1), (1, 2), (3, 4), (4, 5), (0, 6), (3, 7), (6, 7),
+    (8, 9), (9, 10), (10, 11), (11, 15), (8, 12), (12, 13), (13, 14), (14, 16), (17, 18),
+)  # fmt: skip
+HAND_EDGES: Final = MappingProxyType(
+    {
+        side: tuple(
+            (hand.start + start, hand.start + end)
+            for finger in range(1, N_HAND_JOINTS, 4)
+            for start, end in zip((0, *range(finger, finger + 3)), range(finger, finger + 4), strict=True)
+        ) + tuple((hand.start + knuckle, hand.start + knuckle + 4) for knuckle in (5, 9, 13))
+        for side, hand in HANDS.items()
+    }
+)  # fmt: skip
+
 # MediaPipe Pose landmark of each body joint, in the order of BODY_JOINTS.
 MEDIAPIPE_POSE: Final = (12, 14, 16, 11, 13, 15, 24, 23, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.built import Built, build_results
+
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 
 
@@ -28,3 +30,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scratch(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished results folder that a test may damage."""
     return Path(shutil.copytree(finished, tmp_path / "results"))
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Shard 00000 with three sequences, and shard 00001 in which nobody is seen; packed and indexed."""
+    return build_results(tmp_path_factory.mktemp("packed"))

@@ -8,10 +8,12 @@ Legend: T frames of a window, J = 61 joints.
 """
 
 import base64
+import io
 import json
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,6 +92,32 @@ class ShardReader:
             _copy_plane(frame.planes[2], out[height + height // 4 :].reshape(height // 2, width // 2))
         return planes
 
+    def read_mp4(self, row: int, start: int = 0, n_frames: int | None = None) -> bytes:
+        """The same frames as an MP4 of their own, copied packet by packet; `start` must be a keyframe's.
+
+        Args:
+            n_frames: to the end of the sequence by default.
+
+        Raises:
+            IndexError, ShardError: as read_window.
+        """
+        if start % self.info.gop:
+            raise IndexError(f"{self._name(row)}: frame {start} is no keyframe; those are multiples of {self.info.gop}")
+        n_frames = int(self.index["n_frames"][row]) - start if n_frames is None else n_frames
+        data, offsets, sizes = self._packets(row, start, n_frames)
+        rate = Fraction(float(self.index["fps"][row])).limit_denominator(1001)
+        written = io.BytesIO()
+        shard = self.folder / self.info.paths["mp4"].format(shard=self.index["shard"][row])
+        with av.open(str(shard)) as source, av.open(written, "w", format="mp4") as mp4:
+            stream: Any = mp4.add_stream_from_template(source.streams.video[0])
+            for k, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
+                packet = av.Packet(data[offset : offset + size])
+                packet.stream, packet.time_base, packet.duration = stream, 1 / rate, 1
+                packet.pts = packet.dts = k
+                packet.is_keyframe = k % self.info.gop == 0
+                mp4.mux(packet)
+        return written.getvalue()
+
     def read_targets(self, row: int, start: int, n_frames: int = 16) -> Columns:
         """TARGETS of the same frames, each (T, ...); activity, a masked array, is of the window from each frame on.
 
@@ -126,9 +154,16 @@ class ShardReader:
 
     def _decode(self, row: int, start: int, n_frames: int) -> list[Any]:
         """The window's decoded frames."""
-        first = self._first_row(row, start, n_frames)
         lead = start % self.info.gop  # frames between the keyframe and the window
-        columns = self._rows(row, first - lead, first + n_frames, packets_only=True)
+        frames = self._decode_packets(row, *self._packets(row, start - lead, lead + n_frames))
+        if len(frames) != lead + n_frames:
+            raise self._broken(row, f"{lead + n_frames} packets gave {len(frames)} frames")
+        return frames[lead:]
+
+    def _packets(self, row: int, start: int, n_frames: int) -> tuple[bytes, list[int], list[int]]:
+        """The bytes of frames from a keyframe on, and where in them each frame's packet begins and how long it is."""
+        first = self._first_row(row, start, n_frames)
+        columns = self._rows(row, first, first + n_frames, packets_only=True)
         offsets, sizes = columns["packet_offset"], columns["packet_size"]
         begin, end = int(offsets[0]), int(offsets[-1]) + int(sizes[-1])
         if not columns["keyframe"][0] or not np.array_equal(offsets[:-1] + sizes[:-1], offsets[1:]):
@@ -137,10 +172,7 @@ class ShardReader:
         if len(data) != end - begin:
             size = os.fstat(self._shard(row).descriptor).st_size
             raise self._broken(row, f"the MP4 has {size} bytes, its packets go to {end}")
-        frames = self._decode_packets(row, data, (offsets - begin).tolist(), sizes.tolist())
-        if len(frames) != lead + n_frames:
-            raise self._broken(row, f"{lead + n_frames} packets gave {len(frames)} frames")
-        return frames[lead:]
+        return data, (offsets - begin).tolist(), sizes.tolist()
 
     def _decode_packets(self, row: int, data: bytes, offsets: list[int], sizes: list[int]) -> list[Any]:
         if self._decoder is None:

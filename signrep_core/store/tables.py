@@ -88,6 +88,18 @@ def read_groups(path: str | Path, schema: Schema, names: Sequence[str] | None = 
             yield columns
 
 
+def read_groups_of(
+    path: str | Path, schema: Schema, video_id: str, names: Sequence[str] | None = None
+) -> Iterator[Columns]:
+    """Read the row groups of one video, in file order; the others are passed over by their statistics."""
+    with open_table(path, schema) as file:
+        place = file.schema_arrow.get_field_index("video_id")
+        for group in range(file.num_row_groups):
+            statistics = file.metadata.row_group(group).column(place).statistics
+            if statistics is not None and statistics.has_min_max and statistics.min == video_id == statistics.max:
+                yield from_arrow(file.read_row_group(group, columns=_names(schema, names)), schema)
+
+
 def read_videos(path: str | Path, schema: Schema, names: Sequence[str] | None = None) -> Iterator[tuple[str, Columns]]:
     """Read a table a video at a time: (video_id, its columns), in file order, however its row groups are cut.
 

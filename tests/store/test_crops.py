@@ -13,7 +13,7 @@ from signrep_core.store.crops import CropResult, crop_shard, cut_square
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
 from signrep_core.store.video import read_frames
-from tests.store.conftest import Built
+from tests.store.built import Built
 from tests.store.painted import account_of, number_in, pose_of, write_video
 
 

@@ -15,7 +15,7 @@ from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.schemas import ANGLES, CROPS, FRAMES, KEYPOINTS, SEQUENCES, VIDEOS, Schema
 from signrep_core.store.shards import read_info
 from signrep_core.store.tables import TableWriter, read_table
-from tests.store.conftest import Built, build_shard
+from tests.store.built import Built, build_shard
 
 
 def test_a_frame_table_has_a_row_per_packet_with_that_frames_targets(packed: Built) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from signrep_core.errors import ShardError, TableError
 from signrep_core.store.shards import ShardReader
-from tests.store.conftest import Built
+from tests.store.built import Built
 
 
 @pytest.fixture(scope="module")

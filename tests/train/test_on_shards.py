@@ -18,7 +18,7 @@ from signrep_core.store.shards import ShardReader
 from signrep_core.train import pretrain as module
 from signrep_core.train.loop import TrainResult
 from signrep_core.train.pretrain import PretrainSettings, pretrain
-from tests.store.conftest import build_shard
+from tests.store.built import build_shard
 
 PRESENT = {
     "one": [True] * 24,

@@ -1,10 +1,8 @@
-"""A small shard, cropped and packed from painted videos."""
+"""A small results folder: shards cropped and packed from painted videos."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from signrep_core.store.crops import CropResult, crop_shard
 from signrep_core.store.pack import pack_shard, write_index
@@ -30,9 +28,10 @@ class Built:
 
     def paths(self, shard: str = "00000") -> dict[str, Path]:
         """Arguments of pack_shard."""
-        stages = ("account", "crops", "angles", "keypoints", "activity")
+        stages = ("crops", "angles", "keypoints", "activity")
         out = self.folder / "shards"
         return {name: self.folder / name / f"{shard}.parquet" for name in stages} | {
+            "account": self.folder / "videos" / f"{shard}.parquet",
             "crops_mp4": self.folder / "crops" / f"{shard}.mp4",
             "out_mp4": out / f"{shard}.mp4",
             "out_frames": out / f"{shard}.parquet",
@@ -43,9 +42,9 @@ class Built:
 def build_shard(folder: Path, present: dict[str, list[bool]], shard: str = "00000", threads: int = 2) -> Built:
     """Videos, poses and targets → crops."""
     videos = {
-        name: write_video(folder / "videos" / f"{shard} {name}.mp4", range(len(shown)))
+        name: write_video(folder / "sources" / f"{shard} {name}.mp4", range(len(shown)))
         for name, shown in present.items()
-        if not (folder / "videos").mkdir(parents=True, exist_ok=True)
+        if not (folder / "sources").mkdir(parents=True, exist_ok=True)
     }
     account: dict[str, Any] = account_of(videos)
     with TableWriter(folder / "pose" / f"{shard}.parquet", POSE) as writer:
@@ -60,15 +59,13 @@ def build_shard(folder: Path, present: dict[str, list[bool]], shard: str = "0000
         crop_shard(account, folder / "pose" / f"{shard}.parquet", folder / "crops" / f"{shard}.mp4", threads=threads),
     )
     account["status"] = ["rejected" if name in built.crop.outcomes else "ok" for name in videos]
-    write_table(folder / "account" / f"{shard}.parquet", VIDEOS, account)
+    write_table(folder / "videos" / f"{shard}.parquet", VIDEOS, account)
     write_table(folder / "crops" / f"{shard}.parquet", CROPS, built.crop.crops)
     return built
 
 
-@pytest.fixture(scope="package")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def build_results(folder: Path) -> Built:
     """Shard 00000 with three sequences, and shard 00001 in which nobody is seen; packed and indexed."""
-    folder = tmp_path_factory.mktemp("packed")
     built = build_shard(folder, PRESENT)
     empty = build_shard(folder, {"empty room": [False] * 20}, "00001")
     pack_shard("00000", **built.paths())
