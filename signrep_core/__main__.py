@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from signrep_core.commands import (
     config,
     convert,
+    doctor,
+    export,
     features,
+    import_poses,
+    overlay,
     pretrain,
     report,
     sheet,
@@ -19,6 +23,7 @@ from signrep_core.commands import (
 from signrep_core.errors import SignRepError
 
 COMMANDS = (
+    doctor,
     sheet,
     synthesize,
     pretrain,
@@ -26,7 +31,10 @@ COMMANDS = (
     features,
     train,
     report,
+    overlay,
     verify,
+    export,
+    import_poses,
     config,
 )
 

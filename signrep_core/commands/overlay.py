@@ -1,0 +1,36 @@
+"""`overlay`: a video beside what the pipeline made of it."""
+
+import argparse
+from pathlib import Path
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The command's arguments."""
+    parser = commands.add_parser(
+        "overlay",
+        help="a video with its joints, crop and activity, beside the posed skeleton",
+        epilog="examples: python -m signrep_core overlay my_video.mp4 --out overlay.mp4; "
+        "python -m signrep_core overlay asl_book_C --results results --out overlay.mp4; "
+        "python -m signrep_core overlay --shard 00000 --results results --out sheet.jpg",
+    )
+    parser.add_argument("video", nargs="?", help="a video file, or with --results the id of a video in that run")
+    parser.add_argument("--results", type=Path, help="results folder of a run, to show what it found")
+    parser.add_argument("--shard", help="a contact sheet of this shard's sequences instead, as JPEG")
+    parser.add_argument("--seconds", type=float, help="only so much of the video's beginning")
+    parser.add_argument("--out", type=Path, required=True, help="the MP4 (or JPEG) to write")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the overlay or the sheet."""
+    from signrep_core.errors import ConfigError
+    from signrep_core.overlay import write_overlay, write_overlay_of_file, write_sheet
+
+    if (options.shard is None) == (options.video is None) or (options.shard and not options.results):
+        raise ConfigError("overlay: give a video file, or an id with --results, or --shard with --results")
+    if options.shard:
+        print(f"{options.out}: {write_sheet(options.results, options.shard, options.out)} sequences")
+    elif options.results:
+        print(f"{options.out}: {write_overlay(options.results, options.video, options.out, options.seconds)} frames")
+    else:
+        print(f"{options.out}: {write_overlay_of_file(options.video, options.out, options.seconds)} frames")

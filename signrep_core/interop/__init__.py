@@ -1,0 +1,1 @@
+"""Other people's formats: what they read of ours, and what we read of theirs."""

@@ -1,0 +1,173 @@
+"""`.pose` files (the pose-format library): our poses for other people's tools, and other people's poses for our stages.
+
+A file of ours has the components BODY (19 joints), RIGHT_HAND and LEFT_HAND (21 each), in pixels of the source frame or
+in metres. Files of MediaPipe Holistic, as pose-format's own estimator writes them, are read into the table `pose`.
+
+Legend: T frames, J = 61 joints.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signrep_core.body.landmarks import Detections, assemble_landmarks
+from signrep_core.errors import SignRepError, TableError
+from signrep_core.skeleton import (
+    BODY_EDGES,
+    BODY_JOINTS,
+    HAND_EDGES,
+    HAND_JOINTS,
+    HANDS,
+    MEDIAPIPE_POSE,
+    MIN_CONFIDENCE,
+    SIDES,
+)
+from signrep_core.store.files import atomic_path
+from signrep_core.store.results import find_video
+from signrep_core.store.schemas import KEYPOINTS, POSE
+from signrep_core.store.tables import TableWriter, read_groups_of
+
+Points = Literal["image", "keypoints"]
+VERSION: Final = 0.2  # of the .pose format
+_PARTS: Final = ("BODY", "RIGHT_HAND", "LEFT_HAND")
+_MILLIMETRES: Final = 1000.0  # .pose headers have whole numbers as dimensions, so metres are written as millimetres
+_COLOURS: Final = {"BODY": (0, 158, 115), "RIGHT_HAND": (0, 114, 178), "LEFT_HAND": (213, 94, 0)}
+
+
+def export_pose(results: str | Path, video_id: str, out: str | Path, points: Points = "image") -> int:
+    """Write a video of a results folder as a `.pose` file; gives the number of frames.
+
+    Args:
+        points: `image`, the detections in pixels of the source frame (x, y), or `keypoints`, the posed joints in
+            millimetres from the neck (x, y, z), with the corpus's median bones.
+
+    Raises:
+        TableError: the folder does not hold the video.
+        SignRepError: pose-format is not installed.
+    """
+    library = _library()
+    shard, row = find_video(Path(results), video_id)
+    schema, column = (POSE, "image_xy") if points == "image" else (KEYPOINTS, "keypoints")
+    path = Path(results) / f"{schema.name}/{shard}.parquet"
+    groups = list(read_groups_of(path, schema, video_id, [column, "confidence"]))
+    if not groups:
+        raise TableError(f"{path}: holds no frame of {video_id!r}; rerun: snakemake --forcerun {schema.stage}")
+    values = np.concatenate([group[column] for group in groups]).astype(np.float32)
+    confidence = np.concatenate([group["confidence"] for group in groups]).astype(np.float32)
+    if points == "keypoints":
+        values = values * np.float32(_MILLIMETRES)
+    size = (int(row["width"]), int(row["height"]), 0) if points == "image" else (2000, 2000, 2000)
+    pose = _to_pose(library, values, confidence, float(row["rate"]), size)
+    with atomic_path(out) as partial, open(partial, "wb") as file:
+        pose.write(file)
+    return len(values)
+
+
+def import_poses(files: Iterable[str | Path], out: str | Path) -> dict[str, int]:
+    """Write `.pose` files of MediaPipe Holistic as one table `pose`, a video each, named by the file.
+
+    Returns:
+        Frames by video_id.
+
+    Raises:
+        SignRepError: a file is no `.pose` file, or not one of Holistic with world landmarks.
+    """
+    library, frames = _library(), {}
+    with TableWriter(out, POSE, {"source": "pose-format"}) as writer:
+        for path in map(Path, files):
+            columns = _read_holistic(library, path)
+            n = len(columns["frame"])
+            writer.write({"video_id": [path.stem] * n, **columns})
+            frames[path.stem] = n
+    return frames
+
+
+def _to_pose(
+    library: Any, values: NDArray[np.float32], confidence: NDArray[np.float32], fps: float, size: tuple[int, int, int]
+) -> Any:
+    """(T, J, 2 or 3) and (T, J) as a pose of one person; joints below MIN_CONFIDENCE are masked."""
+    missing = ~np.isfinite(values).all(-1) | (confidence < MIN_CONFIDENCE)
+    axes = "XYZ"[: values.shape[-1]] + "C"
+    hand_limbs = [(a - HANDS["right"].start, b - HANDS["right"].start) for a, b in HAND_EDGES["right"]]
+    components = [
+        library.PoseHeaderComponent(name, list(joints), limbs, [_COLOURS[name]], axes)
+        for name, joints, limbs in zip(
+            _PARTS,
+            (BODY_JOINTS, HAND_JOINTS, HAND_JOINTS),
+            (list(BODY_EDGES), hand_limbs, hand_limbs),
+            strict=True,
+        )
+    ]
+    header = library.PoseHeader(VERSION, library.PoseHeaderDimensions(*size), components)
+    data: Any = np.ma.masked_array(
+        np.nan_to_num(values)[:, None], np.repeat(missing[:, None, :, None], values.shape[-1], -1)
+    )
+    body = library.NumPyPoseBody(fps, data, np.where(missing, 0, confidence)[:, None])
+    return library.Pose(header, body)
+
+
+def _read_holistic(library: Any, path: Path) -> dict[str, Any]:
+    """The columns of POSE, without video_id, out of a Holistic file."""
+    try:
+        pose = library.Pose.read(path.read_bytes())
+    except Exception as error:  # the library raises whatever its parser stumbles over
+        raise SignRepError(f"{path}: cannot be read as a .pose file ({type(error).__name__}: {error})") from error
+    width, height = pose.header.dimensions.width, pose.header.dimensions.height
+    body, visibility = _component(path, pose, "POSE_LANDMARKS")
+    world, _ = _component(path, pose, "POSE_WORLD_LANDMARKS")
+    hands = [_component(path, pose, f"{side.upper()}_HAND_LANDMARKS") for side in SIDES]
+    presence = np.stack([confidence.max(1) for _, confidence in hands], 1)
+    points = np.stack([xyz for xyz, _ in hands], 1) * (1, 1, width)  # depth of the scale of x
+    picked = list(MEDIAPIPE_POSE)
+    seen = Detections(
+        body_xy=body[:, picked, :2],
+        body_world=world[:, picked] / (width, height, 1),  # the file's are metres times the picture's size
+        visibility=visibility[:, picked],
+        hand_xyz=np.where(presence[..., None, None] > 0, points, np.nan),
+        hand_presence=presence,
+        handedness=presence,
+    )
+    found = assemble_landmarks(seen, (height, width))
+    n = len(body)
+    return {
+        "frame": np.arange(n),
+        "time_s": np.arange(n) / float(pose.body.fps), "present": visibility.max(1) > 0,
+        "doubtful": np.zeros(n, bool), "damaged": np.zeros(n, bool), "landmarks": found.xyz, "image_xy": found.image_xy,
+        "confidence": found.confidence, "box": found.box,
+    }  # fmt: skip
+
+
+def _component(path: Path, pose: Any, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(T, points, 3) and the confidence (T, points) of a component, first person; NaN where nothing was found."""
+    first = 0
+    for component in pose.header.components:
+        if component.name == name:
+            part = slice(first, first + len(component.points))
+            confidence = np.asarray(pose.body.confidence[:, 0, part], np.float32)
+            values = np.asarray(np.ma.getdata(pose.body.data)[:, 0, part], np.float32)
+            return np.where(confidence[..., None] > 0, values, np.nan), confidence
+        first += len(component.points)
+    names = ", ".join(component.name for component in pose.header.components)
+    raise SignRepError(f"{path}: expected the component {name} of MediaPipe Holistic, found {names}")
+
+
+def _library() -> Any:
+    """pose-format's classes, imported when they are wanted: it is an extra."""
+    try:
+        import pose_format
+        from pose_format.numpy import NumPyPoseBody
+        from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
+    except ImportError as error:
+        raise SignRepError(f"pose-format is not installed ({error}); pip install 'signrep[interop]'") from error
+    from types import SimpleNamespace
+
+    return SimpleNamespace(
+        Pose=pose_format.Pose,
+        NumPyPoseBody=NumPyPoseBody,
+        PoseHeader=PoseHeader,
+        PoseHeaderComponent=PoseHeaderComponent,
+        PoseHeaderDimensions=PoseHeaderDimensions,
+    )

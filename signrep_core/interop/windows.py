@@ -1,0 +1,68 @@
+"""Windows of the shards as WebDataset tars: for training code that streams tars instead of reading our shards.
+
+A sample is 16 frames from a keyframe on: `mp4` (copied packets, nothing encoded again), `npz` (the frames' targets) and
+`json` (video, split, gloss, language, signer, first frame, rate).
+"""
+
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from signrep_core.errors import ShardError
+from signrep_core.progress import Progress
+from signrep_core.store.files import atomic_path
+from signrep_core.store.schemas import SHEET_COLUMNS
+from signrep_core.store.shards import ShardReader
+
+WINDOW: Final = 16
+STRIDE: Final = 18  # frames from window to window; a multiple of the keyframes' distance
+
+
+def export_windows(
+    shards: str | Path, out: str | Path, *, stride: int = STRIDE, per_tar: int = 2000, n_frames: int = WINDOW
+) -> dict[str, int]:
+    """Write the windows of all sequences as `windows-000000.tar` and so on; gives the number of windows and tars.
+
+    Raises:
+        ShardError: the stride is no multiple of the keyframes' distance, or a shard is broken.
+    """
+    reader, out = ShardReader(shards), Path(out)
+    if stride < 1 or stride % reader.info.gop:
+        raise ShardError(f"stride: expected a multiple of the keyframes' distance {reader.info.gop}, got {stride}")
+    starts = [
+        (row, start)
+        for row in range(len(reader))
+        for start in range(0, int(reader.index["n_frames"][row]) - n_frames + 1, stride)
+    ]
+    with Progress("export_windows", len(starts), "windows") as progress:
+        for k in range(0, len(starts), per_tar):
+            with atomic_path(out / f"windows-{k // per_tar:06d}.tar") as partial, tarfile.open(partial, "w") as tar:
+                for number, (row, start) in enumerate(starts[k : k + per_tar], k):
+                    _add_sample(tar, number, reader, row, start, n_frames)
+                    progress.advance(1)
+    return {"windows": len(starts), "tars": -(-len(starts) // per_tar)}
+
+
+def _add_sample(tar: tarfile.TarFile, number: int, reader: ShardReader, row: int, start: int, n_frames: int) -> None:
+    targets = reader.read_targets(row, start, n_frames)
+    video_id = str(reader.index["video_id"][row])
+    about: dict[str, Any] = {"video_id": video_id, "fps": float(reader.index["fps"][row])}
+    about |= {column.name: str(reader.index[column.name][row]) for column in SHEET_COLUMNS}
+    about["first_frame"] = int(targets["frame"][0])
+    activity = {f"{side}_active": targets.pop(f"{side}_active") for side in ("right", "left")}
+    about |= {name: None if np.ma.is_masked(values[0]) else bool(values[0]) for name, values in activity.items()}
+    arrays = io.BytesIO()
+    np.savez(arrays, **targets)
+    # A sample's key must not hold a dot or a slash; the number keeps equal names apart and the order.
+    key = f"{number:09d}-{re.sub(r'[^A-Za-z0-9_-]+', '_', video_id)[:60]}"
+    parts = {"mp4": reader.read_mp4(row, start, n_frames), "npz": arrays.getvalue(),
+             "json": json.dumps(about, ensure_ascii=False).encode()}  # fmt: skip
+    for suffix, data in parts.items():
+        entry = tarfile.TarInfo(f"{key}.{suffix}")
+        entry.size = len(data)
+        tar.addfile(entry, io.BytesIO(data))
