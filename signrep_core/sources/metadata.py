@@ -33,14 +33,15 @@ def read_delimited(
         raise SourceError(f"{path}: expected UTF-8 text ({error}); give the file as published") from error
     lines = io.StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
-    names = next(reader, []) if header else list(columns)
+    records = _records(path, reader)
+    names = next(records, []) if header else list(columns)
     if missing := [column for column in columns if column not in names]:
         raise SourceError(
             f"{path}, line 1: column {missing[0]!r} is missing; expected {', '.join(columns)}, "
             f"found {', '.join(names) or 'nothing'}; give the file as published"
         )
     places = {column: names.index(column) for column in columns}
-    for cells in reader:
+    for cells in records:
         if not cells:
             continue
         if len(cells) != len(names):
@@ -49,6 +50,14 @@ def read_delimited(
                 f"found {len(cells)}; give the file as published"
             )
         yield {column: clean(cells[place]) for column, place in places.items()}
+
+
+def _records(path: str | Path, reader: Any) -> Iterator[list[str]]:
+    """The records of a csv reader."""
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise SourceError(f"{path}, line {reader.line_num}: {error}; give the file as published") from error
 
 
 def clean(text: str) -> str:

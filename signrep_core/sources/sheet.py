@@ -236,9 +236,10 @@ def _check_unique(table: _Table) -> None:
 
 def _check_datasets(table: _Table) -> None:
     for row, dataset in enumerate(table.cells["dataset"]):
-        if "/" in dataset or "\\" in dataset:
+        if found := set("/\\{}") & set(dataset):
             raise SheetError(
-                f"{table.at(row, 'dataset')}: {_short(dataset)} holds a slash; it names files, so leave slashes out"
+                f"{table.at(row, 'dataset')}: {_short(dataset)} holds {min(found)!r}; it names files, so leave "
+                "slashes and braces out"
             )
 
 

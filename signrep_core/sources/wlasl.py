@@ -119,7 +119,7 @@ def _read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); {_GET}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{path}: expected JSON, found something else ({error}); {_GET}") from error
 
 

@@ -170,7 +170,7 @@ def _command(path: Path, settings: EncoderSettings) -> list[str]:
     frames = frames.filter("format", "yuv420p")
     frames = frames.filter("setparams", range="tv", colorspace="bt709", color_primaries="bt709", color_trc="bt709")
     output = frames.output(
-        str(path), vcodec="libx264", preset=settings.preset, crf=settings.crf, format="mp4", threads=1,
+        f"file:{path}", vcodec="libx264", preset=settings.preset, crf=settings.crf, format="mp4", threads=1,
         map_metadata=-1, fflags="+bitexact", **{"x264-params": settings.x264, "flags:v": "+bitexact",
         "bsf:v": "filter_units=remove_types=6"},  # without x264's 700-byte signature at the head of every sequence
     )  # fmt: skip

@@ -330,5 +330,5 @@ def read_info(path: str | Path) -> ShardInfo:
             )
         names = ("encoder", "codec", "width", "height", "pix_fmt", "gop", "counts", "paths")
         return ShardInfo(extradata=base64.b64decode(found["extradata"]), **{name: found[name] for name in names})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ShardError(f"{path}: cannot be read as the shards' info ({error!r}); {redo}") from error

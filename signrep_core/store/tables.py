@@ -23,6 +23,7 @@ from signrep_core.store.files import atomic_path
 from signrep_core.store.schemas import Column, Schema
 
 ROWS_PER_GROUP = 4096
+BYTES_PER_GROUP = 1 << 28  # a group is read whole: no file may demand more
 Columns = dict[str, Any]  # column name -> array (rows, *shape), masked array or list of str
 
 
@@ -124,12 +125,20 @@ def open_table(path: str | Path, schema: Schema) -> pq.ParquetFile:
     """
     with _damage(path, schema):
         file = pq.ParquetFile(path, page_checksum_verification=True)
-    metadata = file.schema_arrow.metadata or {}
-    name, version = (metadata.get(key, b"?").decode() for key in (b"schema", b"version"))
+        metadata = file.schema_arrow.metadata or {}
+        name, version = (metadata.get(key, b"?").decode(errors="replace") for key in (b"schema", b"version"))
     if (name, version) != (schema.name, str(schema.version)):
         file.close()
         expected = f"table {schema.name!r} version {schema.version}"
         raise TableError(f"{path}: expected {expected}, found {name!r} version {version}; {_redo(schema)}")
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        if group.num_rows > ROWS_PER_GROUP or group.total_byte_size > BYTES_PER_GROUP:
+            file.close()
+            raise TableError(
+                f"{path}: row group {number} has {group.num_rows} rows and {group.total_byte_size} bytes, at most "
+                f"{ROWS_PER_GROUP} and {BYTES_PER_GROUP} are written; {_redo(schema)}"
+            )
     return file
 
 
@@ -178,7 +187,7 @@ def _damage(path: str | Path, schema: Schema) -> Iterator[None]:
     """What goes wrong in reading is told as damage of this file."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise TableError(f"{path}: cannot be read as a {schema.name} table ({error}); {_redo(schema)}") from error
 
 

@@ -1,0 +1,232 @@
+"""The faults: what is done to a job, and whether running it again loses anything.
+
+Each fault gives a `Tally`: how often it was tried, and what was lost. Lost is: an output that is neither whole nor
+absent after the fault, or after the rerun a file that differs from the undisturbed run's, is missing or too many, a
+video without exactly one state, a process that outlives its job.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.site import SHARDS, TIMED, Job, Site, environment, fingerprint, measure, snakemake, snakemake_command
+
+CHAIN = 3  # kills of a job before it is run to its end
+ORPHAN_S = 60.0  # a child of a killed job may finish what it is doing
+LATER = ("pretrain/", "features/", "retrieval/", "figures/", "statistics/", "report")  # not needed for the shards
+TOLD = ("and run the same command again", "and run the stage again")  # how the log of a job without a disk ends
+
+
+@dataclass
+class Tally:
+    """A row of the table: a fault, how often it was tried, what it cost, and how that is shown."""
+
+    fault: str
+    shown: str
+    tried: int = 0
+    lost: list[str] = field(default_factory=list)
+
+    def row(self) -> str:
+        return f"| {self.fault} | {self.tried} | {len(self.lost)} | {self.shown} |"
+
+
+def kill_jobs(site: Site, jobs: list[Job], kills: int, number: int, seed: int) -> Tally:
+    """Send a signal to random processes of each job at random moments, `kills` times in all."""
+    name = signal.Signals(number).name
+    tally = Tally(f"{name} to a stage's job at a random moment", "outputs whole or absent; rerun equal to undisturbed")
+    rng = random.Random(seed)
+    for job, share in zip(jobs, shares(jobs, kills), strict=True):
+        while share:
+            chain = min(share, CHAIN)
+            for _ in range(chain):
+                tally.lost += _killed(site, job, number, rng)
+                job.remove_outputs()
+            tally.tried += chain
+            share -= chain
+            tally.lost += run_again(site, job)
+    return tally
+
+
+def shares(jobs: list[Job], kills: int) -> list[int]:
+    """How often each job is killed: at least once, the quick ones more often."""
+    for job in jobs:
+        measure(job)
+    weights = [job.seconds**-0.5 for job in jobs]
+    counts = [max(int(kills * weight / sum(weights)), 1) for weight in weights]
+    quickest = sorted(range(len(jobs)), key=lambda i: jobs[i].seconds)
+    for i in range(max(kills - sum(counts), 0)):
+        counts[quickest[i % len(jobs)]] += 1
+    return counts
+
+
+def _killed(site: Site, job: Job, number: int, rng: random.Random) -> list[str]:
+    """Kill a job once; what it lost. A job that ends before its moment is begun again."""
+    while True:
+        process = job.start()
+        try:
+            process.wait(rng.uniform(0, job.seconds))
+        except subprocess.TimeoutExpired:
+            break
+        job.seconds *= 0.9  # the machine is faster than it was
+    group = rng.random() < 0.5  # a node that dies, or one process picked by the kernel
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number) if group else os.kill(process.pid, number)
+    process.wait()
+    return broken_outputs(site, job) + orphans(job, process.pid)
+
+
+def run_again(site: Site, job: Job) -> list[str]:
+    """Run a job to its end; what differs then from the undisturbed run."""
+    process = job.start()
+    if process.wait() != 0:
+        return [f"{job.rule}: the rerun failed: {_last_lines(job)}"]
+    return [f"{job.rule}: {name}" for name in site.differences()]
+
+
+def broken_outputs(site: Site, job: Job) -> list[str]:
+    """Outputs that are there and not what the undisturbed run wrote."""
+    if not job.outputs[0].is_relative_to(site.results):
+        return []
+    found = fingerprint(site.results)
+    names = [str(output.relative_to(site.results)) for output in job.outputs]
+    return [f"{job.rule}: {name} is half" for name in names if name in found and found[name] != site.finished[name]]
+
+
+def orphans(job: Job, group: int) -> list[str]:
+    """Processes of a job's group that go on long after it."""
+    until = time.monotonic() + ORPHAN_S
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return []
+        time.sleep(0.05)
+    return [f"{job.rule}: its children outlive it"]
+
+
+def full_disk_by_limit(site: Site, jobs: list[Job]) -> Tally:
+    """Let no file grow beyond half of what a job's largest output needs."""
+    tally = Tally("no file may grow beyond half of the stage's largest output", "the job fails and says so; as above")
+    for job in jobs:
+        largest = max((output.stat().st_size for output in job.outputs if output.exists()), default=0)
+        if largest >= 4096:  # a smaller limit would cut the log
+            tally.tried += 1
+            tally.lost += _starved(site, job, job.start(largest // 2))
+    return tally
+
+
+def full_disk_mounted(site: Site, jobs: list[Job]) -> Tally:
+    """Put a tiny disk where each job writes."""
+    tally = Tally("the disk that the stage writes to is full (tmpfs)", "the job fails and says so; as above")
+    for job in _alone(jobs):
+        with mounted(job.outputs[0].parent, "size=64k,nr_inodes=1"):  # room for no file
+            tally.tried += 1
+            tally.lost += _starved(site, job, job.start(), again=False)
+        tally.lost += run_again(site, job)
+    return tally
+
+
+def read_only(site: Site, jobs: list[Job]) -> Tally:
+    """Put a read-only disk where each job writes."""
+    tally = Tally("the folder that the stage writes to is read-only", "the job fails and says so; as above")
+    for job in _alone(jobs):
+        with mounted(job.outputs[0].parent, "size=64k,ro"):
+            tally.tried += 1
+            tally.lost += _starved(site, job, job.start(), again=False)
+        tally.lost += run_again(site, job)
+    return tally
+
+
+def _alone(jobs: list[Job]) -> list[Job]:
+    """Jobs whose first output's folder holds none of their inputs."""
+    return [job for job in jobs if not any(path.is_relative_to(job.outputs[0].parent) for path in job.inputs)]
+
+
+def _starved(site: Site, job: Job, process: "subprocess.Popen[bytes]", again: bool = True) -> list[str]:
+    """A job that cannot write: it must fail, say so in one line, and leave nothing half."""
+    if process.wait() == 0:
+        return [f"{job.rule}: it did not notice"]
+    lost = broken_outputs(site, job)
+    said = job.log.read_text(encoding="utf-8")
+    if "Traceback" in said or not any(words in said for words in TOLD):
+        lost.append(f"{job.rule}: it does not say what happened: {_last_lines(job)}")
+    if again:
+        job.remove_outputs()
+        lost += run_again(site, job)
+    return lost
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """A tmpfs over a folder.
+
+    Raises:
+        PermissionError: this process may not mount.
+    """
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        raise PermissionError(done.stderr.strip())
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def kill_workflows(site: Site, kills: int, seed: int) -> Tally:
+    """Kill the whole workflow, engine and jobs, at random moments; unlock and start it again, then compare."""
+    tally = Tally("SIGKILL to the running workflow, engine and jobs", "unlocked and rerun: equal to undisturbed")
+    rng, results = random.Random(seed), site.folder / "killed"
+    targets = [str(results / name) for name in SHARDS]
+    for _ in range(kills):
+        process = subprocess.Popen(
+            snakemake_command(site, *targets, results=results), cwd=site.folder, env=environment(),
+            start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(5, 40))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        tally.tried += 1
+        snakemake(site, "--unlock", results=results)
+    done = snakemake(site, *targets, results=results)
+    if done.returncode:
+        return Tally(tally.fault, tally.shown, tally.tried, [f"the last run failed: {done.stdout[-2000:]}"])
+    tally.lost += site.differences(results, (*TIMED, *(name for name in site.finished if name.startswith(LATER))))
+    return tally
+
+
+def two_at_once(site: Site) -> Tally:
+    """Start the workflow twice in one folder: the second is refused, the first finishes as if nothing had been."""
+    tally = Tally(
+        "two runs started at once in one folder", "the second is refused by Snakemake's lock; the first is whole"
+    )
+    results = site.folder / "twice"
+    target = str(results / "accounts/deduplicate/00000.parquet")
+    first = subprocess.Popen(
+        snakemake_command(site, target, results=results), cwd=site.folder, env=environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    locks = site.folder / ".snakemake/locks"
+    while first.poll() is None and not (locks.is_dir() and any(locks.iterdir())):
+        time.sleep(0.02)
+    second = snakemake(site, target, results=results)
+    tally.tried = 1
+    if second.returncode == 0 or "cannot be locked" not in second.stdout:
+        tally.lost.append(f"the second run was not refused: {second.stdout[-500:]}")
+    if first.wait() != 0:
+        tally.lost.append("the first run failed")
+    made = fingerprint(results)
+    tally.lost += [name for name in made if made[name] != site.finished.get(name)]
+    return tally
+
+
+def _last_lines(job: Job) -> str:
+    return " | ".join(job.log.read_text(encoding="utf-8").splitlines()[-3:])[-600:]

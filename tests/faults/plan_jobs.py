@@ -1,0 +1,59 @@
+"""Write down the workflow's jobs for a corpus: `python plan_jobs.py FOLDER SHEET` makes FOLDER/jobs.pickle."""
+
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from snakemake.api import SnakemakeApi
+from snakemake.script import Snakemake
+from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
+
+ROOT = Path(__file__).parents[2]
+SMALL = Path(__file__).with_name("small.yaml")
+
+
+def main(folder: Path, sheet: str) -> None:
+    """The jobs on the sheet, and those that render the demo, each with what a script is given."""
+    own = _jobs({"sheet": sheet, "results": str(folder / "results")})
+    demo = _jobs({"results": str(folder / "demo")})
+    wanted = [job for job in own if job.rule.script] + [
+        job for job in demo if job.rule.name in ("write_synthetic_sheet", "synthesize")
+    ]
+    (folder / "jobs.pickle").write_bytes(pickle.dumps([_pickled(job, folder) for job in wanted]))
+
+
+def _jobs(config: dict[str, Any]) -> list[Any]:
+    """Snakemake's own plan."""
+    values = {**yaml.safe_load(SMALL.read_text()), **config}
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=True)) as api:
+        workflow = api.workflow(
+            snakefile=ROOT / "Snakefile",
+            resource_settings=ResourceSettings(cores=2),
+            config_settings=ConfigSettings(config=values),
+        )
+        workflow.dag(DAGSettings(forceall=True)).execute_workflow(executor="dryrun")
+        return list(workflow._workflow.dag.jobs)
+
+
+def _pickled(job: Any, folder: Path) -> dict[str, Any]:
+    """A job's own file, and what a `Job` needs."""
+    script = (ROOT / "rules" / job.rule.script).resolve()
+    given = Snakemake(
+        job.input, job.output, job.params, job.wildcards, job.threads, job.resources, job.log, {}, job.rule.name, None,
+        str(script.parent),
+    )  # fmt: skip
+    path = folder / f"{job.rule.name}.pickle"
+    path.write_bytes(pickle.dumps((str(script), given)))
+    return {
+        "rule": job.rule.name,
+        "pickled": path,
+        "inputs": [Path(name) for name in job.input],
+        "outputs": [Path(name) for name in job.output],
+        "log": Path(job.log[0]),
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,175 @@
+"""A small corpus that has gone through the real workflow once, undisturbed, and the jobs that did it.
+
+Four spans of two rendered videos, and a text file that is no video: every stage has something to do, and every job
+takes a few seconds.
+"""
+
+import csv
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from signrep_core.errors import REASONS
+from signrep_core.store.schemas import SEQUENCES, VIDEOS
+from signrep_core.store.tables import read_table
+from signrep_core.synthetic.corpus import plan_corpus, render_videos
+
+ROOT = Path(__file__).parents[2]
+SMALL = Path(__file__).with_name("small.yaml")
+SHEET = """video_id\tpath\tdataset\tsplit\tgloss\tstart\tend
+=one\tsigners/{0}.mp4\tmade\ttrain\tA\t0.1\t0.9
+two\tsigners/{0}.mp4\tmade\ttrain\tB\t0.9\t1.7
+three\tsigners/{1}.mp4\tmade\tval\tA\t0.1\t0.9
+four\tsigners/{1}.mp4\tmade\ttest\tA\t0.9\t1.7
+text\ttext.mp4\tmade\ttrain\tA\t\t
+"""
+# What no run has twice the same: logs and measured times, and what is drawn from them.
+VOLATILE = ("logs/", "benchmarks/", "pretrain/test/last/", "figures/timing", "figures/training", "report.html")
+TIMED = (
+    "summary.txt",
+    "summary.json",
+)  # hold times that the engine measured: only a rerun of their job alone has the same
+MEASURED = ("clips_per_s", "data_wait")  # columns of metrics.csv
+SHARDS = ("shards/info.json", "overlap.tsv", "summary.txt", "distances/00000.parquet")  # all that needs no training
+
+
+@dataclass
+class Job:
+    """One job of the workflow: how to run it, what it writes, and how long it takes undisturbed."""
+
+    rule: str
+    pickled: Path
+    inputs: list[Path]
+    outputs: list[Path]
+    log: Path
+    seconds: float = 0.0
+
+    def start(self, largest_file: int | None = None) -> subprocess.Popen[bytes]:
+        """Begin the job in a process group of its own."""
+        limit = [] if largest_file is None else [str(largest_file)]
+        return subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("run_job.py")), str(self.pickled), *limit],
+            env=environment(), cwd=self.pickled.parent, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def remove_outputs(self) -> None:
+        """As Snakemake does with the outputs of a failed job."""
+        for output in self.outputs:
+            output.unlink(missing_ok=True)
+
+
+@dataclass
+class Site:
+    """The corpus, its finished results, and the jobs in an order in which they can run."""
+
+    folder: Path
+    jobs: list[Job] = field(default_factory=list)
+    finished: dict[str, str] = field(default_factory=dict)  # file -> digest of the undisturbed run
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def sheet(self) -> Path:
+        return self.folder / "videos.tsv"
+
+    def differences(self, results: Path | None = None, ignored: tuple[str, ...] = ()) -> list[str]:
+        """Files that are other than the undisturbed run's, missing or too many; and videos without one state."""
+        found = fingerprint(results or self.results)
+        names = {name for name in {*found, *self.finished} if name not in ignored}
+        different = [name for name in sorted(names) if found.get(name) != self.finished.get(name)]
+        return different + lost_videos(self.sheet, results or self.results)
+
+
+def build(folder: Path, targets: tuple[str, ...] = ()) -> Site:
+    """Render the corpus and run the workflow on it, wholly or up to some files of the results."""
+    site = Site(folder)
+    plan = plan_corpus(signers=2, glosses=1, takes=1, seed=3, size=256)
+    render_videos(plan, folder / "signers", processes=1)
+    (folder / "text.mp4").write_text("This is no video.\n" * 50)
+    site.sheet.write_text(SHEET.format(*(performance.video_id for performance in plan)))
+    done = snakemake(site, *([str(site.results / target) for target in targets] or ["all"]))
+    if done.returncode:
+        raise RuntimeError(f"the undisturbed run failed:\n{done.stdout[-6000:]}")
+    site.finished = fingerprint(site.results)
+    if lost := lost_videos(site.sheet, site.results):
+        raise RuntimeError(f"the undisturbed run has lost {lost}")
+    plan_jobs = [sys.executable, str(Path(__file__).with_name("plan_jobs.py")), str(folder), str(site.sheet)]
+    subprocess.run(plan_jobs, check=True, cwd=folder, env=environment(), capture_output=True)
+    jobs = [Job(**job) for job in pickle.loads((folder / "jobs.pickle").read_bytes())]
+    demo = folder / "demo"
+    site.jobs = [job for job in jobs if all(path.exists() or path.is_relative_to(demo) for path in job.outputs)]
+    return site
+
+
+def snakemake(site: Site, *arguments: str, results: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the real workflow from the corpus's folder."""
+    return subprocess.run(
+        snakemake_command(site, *arguments, results=results), cwd=site.folder, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def snakemake_command(site: Site, *arguments: str, results: Path | None = None) -> list[str]:
+    """The workflow as a user calls it."""
+    program = str(Path(sys.executable).with_name("snakemake"))
+    config = [f"sheet={site.sheet}", f"results={results or site.results}"]
+    options = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(SMALL), "--cores", "2", "--rerun-incomplete"]
+    return [program, *arguments, *options, "--config", *config]
+
+
+def environment() -> dict[str, str]:
+    """With this checkout's core before an installed one."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def measure(job: Job) -> None:
+    """Run a job undisturbed and note how long it takes."""
+    began = time.monotonic()
+    if job.start().wait() != 0:
+        raise RuntimeError(f"{job.rule} fails undisturbed: {job.log.read_text()}")
+    job.seconds = time.monotonic() - began
+
+
+def fingerprint(results: Path) -> dict[str, str]:
+    """Digest of every file of a results folder but the volatile ones; of a CSV without its measured times."""
+    found = {}
+    for path in sorted(results.rglob("*")):
+        name = str(path.relative_to(results))
+        if path.is_file() and not name.startswith(VOLATILE) and "tfevents" not in name:
+            found[name] = hashlib.sha256(_content(path)).hexdigest()
+    return found
+
+
+def _content(path: Path) -> bytes:
+    if path.suffix != ".csv":
+        return path.read_bytes()
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return repr([{name: value for name, value in row.items() if name not in MEASURED} for row in rows]).encode()
+
+
+def lost_videos(sheet: Path, results: Path) -> list[str]:
+    """Videos of the sheet that do not end in exactly one of: in a shard, excluded, rejected with a reason."""
+    with open(sheet, encoding="utf-8", newline="") as file:
+        rows = [row["video_id"] for row in csv.DictReader(file, delimiter="\t")]
+    states: dict[str, list[str]] = {video: [] for video in rows}
+    for path in sorted((results / "videos").glob("*.parquet")):
+        account: dict[str, Any] = read_table(path, VIDEOS, ["video_id", "status", "reason"])
+        for video, status, reason in zip(*account.values(), strict=True):
+            known = reason == "" if status == "ok" else status in ("excluded", "rejected") and reason in REASONS
+            states.setdefault(video, []).append(status if known else "?")
+    packed = set(read_table(results / "shards/index.parquet", SEQUENCES, ["video_id"])["video_id"])
+    return [
+        f"video {video!r}: {found}, {'' if video in packed else 'not '}in a shard"
+        for video, found in states.items()
+        if len(found) != 1 or "?" in found or (found == ["ok"]) != (video in packed) or video not in rows
+    ]

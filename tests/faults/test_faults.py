@@ -1,0 +1,68 @@
+"""The faults in the size of a test: fixed seeds, each stage killed once (`make faults` does it in full)."""
+
+import signal
+
+import pytest
+
+from tests.faults import harness
+from tests.faults.site import SHARDS, Job, Site, build
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return build(tmp_path_factory.mktemp("faults"), SHARDS)
+
+
+def jobs_of(site: Site, *rules: str) -> list[Job]:
+    return [job for job in site.jobs if job.rule in rules]
+
+
+def test_killed_jobs_lose_nothing(site: Site) -> None:
+    tally = harness.kill_jobs(site, site.jobs, len(site.jobs), signal.SIGKILL, seed=11)
+    assert tally.lost == []
+    assert tally.tried >= len(site.jobs) >= 13
+
+
+def test_jobs_that_are_asked_to_end_lose_nothing(site: Site) -> None:
+    tally = harness.kill_jobs(site, jobs_of(site, "probe", "crop_signers"), 2, signal.SIGTERM, seed=12)
+    assert (tally.tried, tally.lost) == (2, [])
+
+
+def test_a_size_limit_fails_the_job_with_what_to_do(site: Site) -> None:
+    tally = harness.full_disk_by_limit(site, jobs_of(site, "extract_pose", "crop_signers", "angles_to_keypoints"))
+    assert (tally.tried, tally.lost) == (3, [])
+
+
+@pytest.mark.parametrize("fault", [harness.full_disk_mounted, harness.read_only])
+def test_a_disk_that_takes_nothing_fails_the_job_with_what_to_do(site: Site, fault) -> None:
+    try:
+        tally = fault(site, jobs_of(site, "probe", "extract_pose", "crop_signers"))
+    except PermissionError as error:
+        pytest.skip(f"a small disk cannot be mounted here: {error}")
+    assert (tally.tried, tally.lost) == (3, [])
+
+
+def test_a_second_run_in_the_same_folder_is_refused(site: Site) -> None:
+    assert harness.two_at_once(site).lost == []
+
+
+def test_a_killed_workflow_loses_nothing(site: Site) -> None:
+    assert harness.kill_workflows(site, 1, seed=13).lost == []
+
+
+def test_half_a_file_and_a_lost_video_would_be_noticed(site: Site) -> None:
+    """The harness itself: damage that is done on purpose is found."""
+    (job,) = jobs_of(site, "deduplicate")
+    account = site.results / "videos/00000.parquet"
+    output, whole, published = job.outputs[0], job.outputs[0].read_bytes(), account.read_bytes()
+    output.write_bytes(whole[: len(whole) // 2])
+    assert harness.broken_outputs(site, job) == ["deduplicate: accounts/deduplicate/00000.parquet is half"]
+    output.write_bytes(whole)
+    account.unlink()
+    assert len(site.differences()) == 1 + 5, "the file, and five videos without a state"
+    account.write_bytes(published)
+    (site.results / "videos/.00000.partial.parquet").touch()
+    assert site.differences() == ["videos/.00000.partial.parquet"]
+    (site.results / "videos/.00000.partial.parquet").unlink()
