@@ -7,6 +7,7 @@ OUTPUTS
     statistics/{shard}.json   counts of the shard's joints, angles, activity and sequences
     summary.txt               what became of the videos: the table printed at the end of a run
     summary.json              the same figures for programs
+    README.md                 the dataset card: contents, licences, overlap audit, for whoever gets the shards
     report.html               one page that needs nothing beside it
     figures/                  its drawings and photographs, which `snakemake --report report.zip` takes too
 """
@@ -121,3 +122,24 @@ rule report:
         rate=CONFIG.timeline.rate,
     script:
         "../workflow_scripts/report.py"
+
+
+rule write_card:
+    """Write the dataset card."""
+    input:
+        accounts=all_shards("<results>/videos/{shard}.parquet"),
+        pose=all_shards("<results>/pose/{shard}.parquet"),
+        overlap="<results>/overlap.tsv",
+        index="<results>/shards/index.parquet",
+        info="<results>/shards/info.json",
+        weights="<results>/pretrain/<run>/best.safetensors",
+    output:
+        card="<results>/README.md",
+    log:
+        "<logs>/write_card.log",
+    benchmark:
+        "<benchmarks>/write_card.tsv"
+    conda:
+        "../envs/signrep.yaml"
+    script:
+        "../workflow_scripts/write_card.py"

@@ -17,6 +17,7 @@ from signrep_core.body.bones import BoneHistogram
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.body.priors import activity, distances
 from signrep_core.config import load_config
+from signrep_core.report.card import write_card
 from signrep_core.report.statistics import describe_shard
 from signrep_core.report.summary import format_summary, summarize
 from signrep_core.sources.overlap import write_overlap
@@ -94,6 +95,10 @@ class Builder:
         self._model()
         self.do("summarize", None, each, {"text": "summary.txt", "json": "summary.json"}, self._summary)
         pages = {output.pattern: output.pattern for output in WHOLE if output.rule == "report"}
+        weights = self.results / f"pretrain/{RUN}/best.safetensors"
+        self.do("write_card", None, {"accounts": each["videos"], "index": "shards/index.parquet"},
+                {"card": "README.md"},
+                lambda i, o, p: write_card(self.results, i["accounts"], o["card"], weights))  # fmt: skip
         self.do("report", None, {**each, "summary": "summary.json"}, pages, self._report)
         return self.results
 
@@ -116,7 +121,9 @@ class Builder:
             account = read_table(i["account"], schemas.VIDEOS)
             ended = {self.rejected: ("rejected", "no_signer", "nobody")} if shard == "00000" else {}
             account = settle(account, ended)
-            with TableWriter(o["pose"], schemas.POSE, {**p, "model_sha256": "of the truth"}) as writer:
+            with TableWriter(
+                o["pose"], schemas.POSE, {**p, "backend": "mediapipe 0 holistic", "model_sha256": "of the truth"}
+            ) as writer:
                 for video, status in zip(account["video_id"], account["status"], strict=True):
                     if status == "ok":
                         writer.write(self._pose_rows(video))

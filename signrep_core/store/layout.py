@@ -54,6 +54,7 @@ WHOLE = (
     Output("shards/info.json", "index_shards"),
     Output("summary.txt", "summarize"),
     Output("summary.json", "summarize"),
+    Output("README.md", "write_card"),
     Output("report.html", "report"),
     *(Output(f"figures/{drawing}.svg", "report") for drawing in DRAWINGS),
     Output("figures/crops.jpg", "report"),

@@ -13,7 +13,7 @@ PER_SHARD = {
     "activity_labels", "crop_signers", "pack_shards",
 }  # fmt: skip
 AFTER_SHARDS = {"index_shards", "pretrain", "extract_features", "evaluate_retrieval"}
-SHOWN = {"describe_shard", "summarize", "report"}
+SHOWN = {"describe_shard", "summarize", "report", "write_card"}
 
 
 def sheet_of(tmp_path: Path, n_videos: int) -> Path:

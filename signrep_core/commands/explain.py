@@ -1,0 +1,24 @@
+"""`explain`: how a file of the results came to be."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The command's arguments."""
+    parser = commands.add_parser(
+        "explain",
+        help="how a file of the results came to be, and the command that makes it again",
+        epilog="example: python -m signrep_core explain results/pose/00003.parquet",
+    )
+    parser.add_argument("file", type=Path, nargs="+", help="outputs of a results folder")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Explain each file."""
+    from signrep_core.explain import explain
+
+    for file in options.file:
+        sys.stdout.write(explain(file))

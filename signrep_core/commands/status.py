@@ -1,0 +1,33 @@
+"""`status`: where a run stands, and the time left."""
+
+import argparse
+import sys
+from datetime import datetime
+from pathlib import Path
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The command's arguments."""
+    parser = commands.add_parser(
+        "status",
+        help="where a run stands: videos by state, shards by stage, time left; runs nothing",
+        epilog="example: python -m signrep_core status results/mine",
+    )
+    parser.add_argument("results", type=Path, nargs="?", help="the results folder (default: the configuration's)")
+    parser.add_argument(
+        "--configfile", help="the run's YAML (default: the configuration that the results were made with)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the status."""
+    from signrep_core.config import Config, load_config_file
+    from signrep_core.status import config_of, format_status, status
+
+    config = load_config_file(options.configfile) if options.configfile else None
+    if config is None:
+        config = config_of(options.results or Path(Config().results)) or Config()
+    if options.results:
+        config = config.model_copy(update={"results": str(options.results)})
+    sys.stdout.write(format_status(status(config), datetime.now()))

@@ -1,0 +1,11 @@
+"""Write the dataset card: counts, sources, licences, the overlap audit."""
+
+from pathlib import Path
+
+import _job
+
+from signrep_core.report.card import write_card
+
+_job.start(snakemake)
+inputs, card = snakemake.input, Path(snakemake.output.card)
+write_card(card.parent, map(Path, inputs.accounts), card, Path(inputs.weights))
