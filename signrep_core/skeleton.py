@@ -33,6 +33,14 @@ N_HAND_JOINTS: Final = len(HAND_JOINTS)  # 21
 BODY: Final = slice(0, len(BODY_JOINTS))
 HANDS: Final = MappingProxyType({"right": slice(19, 40), "left": slice(40, 61)})  # the hand's joints, its wrist first
 ARMS: Final = MappingProxyType({"right": (0, 1, 2), "left": (3, 4, 5)})  # shoulder, elbow, body wrist
+# Which joints a drawing joins; HAND_LINKS counts within a hand.
+BODY_LINKS: Final = (
+    (0, 1), (1, 2), (3, 4), (4, 5), (0, 3), (0, 6), (3, 7), (6, 7),
+    (8, 12), (12, 13), (13, 14), (14, 16), (8, 9), (9, 10), (10, 11), (11, 15), (17, 18),
+)  # fmt: skip
+HAND_LINKS: Final = tuple(
+    (0 if k % 4 == 1 else k - 1, k) for k in range(1, len(HAND_JOINTS))
+)  # from the wrist out along each finger
 MIN_CONFIDENCE: Final = 0.5  # A8: below it a joint is missing, and whatever needs it is masked
 FINGERS: Final = ("thumb", "index", "middle", "ring", "pinky")
 

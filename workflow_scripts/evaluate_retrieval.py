@@ -6,7 +6,7 @@ from pathlib import Path
 import _job
 
 from signrep_core.evaluate.retrieval import compare_tables
-from signrep_core.figures import retrieval_strips
+from signrep_core.figures.strips import retrieval_strips
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table

@@ -19,6 +19,7 @@ from torch import Tensor
 from signrep_core.evaluate.features import VideoFeatures
 from signrep_core.evaluate.retrieval import Pooling, pool
 
+AROUND: Final = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25  # of a window and its neighbours: the middle of a sign
 ACTIVE: Final = 0.5  # a window's signer is active where a hand is so with this probability
 
 
@@ -50,10 +51,10 @@ class Found(NamedTuple):
 
 
 def pick_references(videos: Iterable[VideoFeatures], n: int) -> tuple[list[Window], Tensor]:
-    """The most active window of each of the n videos with the most active ones, and their features (n, D)."""
+    """A window amid the most active signing of each of the n videos with most of it, and their features (n, D)."""
     best: list[tuple[float, Window, NDArray[np.float32]]] = []
     for video in videos:
-        gamma = video.activity.max(1)
+        gamma = np.convolve(np.pad(video.activity.max(1), len(AROUND) // 2), AROUND, "valid")
         k = int(gamma.argmax())
         window = Window(video.video_id, int(video.start_frame[k]), 1.0)
         best = sorted([*best, (float(gamma[k]), window, video.features[k])], key=lambda item: -item[0])[:n]

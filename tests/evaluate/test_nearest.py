@@ -28,7 +28,7 @@ def test_the_nearest_windows_are_of_other_videos_one_of_each() -> None:
         video("resting", [[1, 0, 0]], [[0.4, 0.2]]),
         video("middle", [[0.5, 0.5, 0]], [[0.2, 0.7]]),
     ]
-    references, vectors = pick_references(videos, 1)
+    references, vectors = pick_references(videos[:1], 1)
     assert (references[0].video_id, references[0].start_frame) == ("ref", 2)
     (found,) = nearest_windows(videos, references, vectors, 2)
     assert [(w.video_id, w.start_frame) for w in found] == [("near", 2), ("middle", 0)]

@@ -1,0 +1,1 @@
+"""Pictures for people: nearest strips of frames, and the skeleton."""

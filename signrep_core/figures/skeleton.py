@@ -1,0 +1,139 @@
+"""The skeleton with its joints' indices, as in the paper's Fig. 2: body, enlarged head, and both hands apart.
+
+The signer faces us, so that the signer's right hand is on our left.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from signrep_core.body.forward import forward_kinematics
+from signrep_core.skeleton import (
+    ARMS,
+    BODY_ANGLES,
+    BODY_LINKS,
+    DEFAULT_BODY_OFFSETS,
+    DEFAULT_HAND_OFFSETS,
+    HAND_ANGLES,
+    HAND_LINKS,
+    HANDS,
+    JOINTS,
+    N_BODY_ANGLES,
+    OBSERVED_HAND_RANGES,
+    SIDES,
+    Side,
+)
+from signrep_core.store.files import atomic_path
+
+# Colours that the colour-blind tell apart.
+COLOURS: Final = {"right": "#D55E00", "left": "#0072B2", "": "#444444"}
+HEAD: Final = range(8, 19)
+# The body's wrists and the hands' are the same points.
+SAME_PLACE: Final = {ARMS[side][2]: f"{ARMS[side][2]} = {HANDS[side].start}" for side in SIDES}
+# Arms a little away from the trunk and bent, so that nothing hides anything; degrees.
+_ARMS: Final = {
+    "right_shoulder_z": 28.0, "right_shoulder_x": -10.0, "right_shoulder_y": 0.0, "right_elbow_x": -40.0,
+    "left_shoulder_z": -28.0, "left_shoulder_x": -10.0, "left_shoulder_y": 0.0, "left_elbow_x": -40.0,
+}  # fmt: skip
+
+
+def draw_skeleton(out: str | Path) -> None:
+    """Draw the figure; the suffix of `out` chooses PNG, SVG or PDF."""
+    figure = skeleton_figure()
+    with atomic_path(out) as partial:
+        figure.savefig(partial, dpi=130)
+
+
+def skeleton_figure() -> Figure:
+    """The figure: panels `body`, `head, enlarged`, `right hand` and `left hand`."""
+    joints = stand()
+    figure = Figure(figsize=(12.5, 7.6), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    panels: Any = figure.subplot_mosaic(
+        [["body", "head", "head"], ["body", "right", "left"]], width_ratios=(1.25, 1, 1)
+    )
+    body = range(19)
+    _draw(panels["body"], "body", {k: joints[k, :2] for k in body}, BODY_LINKS, [k for k in body if k not in HEAD])
+    panels["body"].plot(*zip(joints[8, :2], (0, 0), strict=True), color=COLOURS[""], linestyle=":", zorder=0)
+    panels["body"].annotate("neck, the origin", (0, 0), xytext=(0, -14), textcoords="offset points", ha="center")
+    panels["body"].scatter(0, 0, marker="x", color=COLOURS[""])
+    links = [link for link in BODY_LINKS if set(link) <= set(HEAD)]
+    _draw(panels["head"], "head, enlarged", {k: joints[k, :2] for k in HEAD}, links, HEAD)
+    for side in SIDES:
+        hand = HANDS[side]
+        flat = lay_flat(joints[hand], side)
+        names = range(hand.start, hand.stop)
+        links = [(hand.start + a, hand.start + b) for a, b in HAND_LINKS]
+        _draw(panels[side], f"{side} hand", dict(zip(names, flat, strict=True)), links, names)
+    return figure
+
+
+def stand() -> NDArray[np.float64]:
+    """A person with default bones and straight fingers: (61, 3) joints."""
+    body = np.zeros(N_BODY_ANGLES)
+    for name, degrees in _ARMS.items():
+        body[BODY_ANGLES.index(name)] = np.radians(degrees)
+    bends = [name.endswith(("mcp_x", "pip_x", "dip_x")) and not name.startswith("thumb") for name in HAND_ANGLES]
+    hand = np.where(bends, 0, OBSERVED_HAND_RANGES.mean(1))
+    joints: NDArray[np.float64] = forward_kinematics(body, hand, hand, DEFAULT_BODY_OFFSETS, DEFAULT_HAND_OFFSETS)
+    return joints
+
+
+def lay_flat(hand: NDArray[np.float64], side: Side) -> NDArray[np.float64]:
+    """A hand (21, 3) seen on its palm, fingers up, the thumb towards the signer's middle: (21, 2), y down."""
+    centred = hand - hand[0]
+    along = centred[9] / np.linalg.norm(centred[9])  # to the middle finger's knuckle
+    across = centred[5] - centred[17]
+    across -= across @ along * along
+    flat = np.stack((centred @ across / np.linalg.norm(across), -centred @ along), 1)
+    flat[:, 0] *= 1 if side == "right" else -1  # the index finger's side: to our right of the signer's right hand
+    return flat
+
+
+def _draw(
+    axes: Any, title: str, places: dict[int, Any], links: Iterable[tuple[int, int]], named: Iterable[int]
+) -> None:
+    links = [link for link in links if set(link) <= set(places)]
+    for a, b in links:
+        (x0, y0), (x1, y1) = places[a], places[b]
+        sides = {_side(a), _side(b)}
+        colour = COLOURS[sides.pop()] if len(sides) == 1 else COLOURS[""]
+        axes.plot((x0, x1), (y0, y1), color=colour, linewidth=2.2, solid_capstyle="round", zorder=1)
+    for k, (x, y) in places.items():
+        axes.scatter(
+            x, y, s=34 if k in named else 10, color=COLOURS[_side(k)], edgecolor="white", linewidth=0.8, zorder=2
+        )
+    for k in named:
+        right, down = _label_direction(k, places, links)
+        axes.annotate(
+            SAME_PLACE.get(k, str(k)), places[k], xytext=(12 * right, -12 * down), textcoords="offset points",
+            ha="center", va="center", fontsize=10, color=COLOURS[_side(k)],
+        )  # fmt: skip
+    axes.set_title(title, fontsize=12)
+    axes.set_aspect("equal")
+    axes.margins(0.12)
+    axes.invert_yaxis()
+    axes.set_axis_off()
+
+
+def _label_direction(k: int, places: dict[int, Any], links: list[tuple[int, int]]) -> NDArray[np.float64]:
+    """Where a joint's index stands: away from its links, beside a joint amid a straight line."""
+    ways = [np.subtract(places[b if a == k else a], places[k]) for a, b in links if k in (a, b)]
+    ways = [way / np.linalg.norm(way) for way in ways] or [np.array([0.0, 1.0])]
+    away = -np.sum(ways, 0)
+    if (
+        np.linalg.norm(away) < 0.7
+    ):  # amid a straight line: on the thumb's side of a finger, outside of an arm, above an eye
+        away = np.array([-ways[0][1], ways[0][0]])
+        outward = (1 if _side(k) == "right" else -1) if k in range(19, 61) else np.sign(places[k][0])
+        away *= 1 if (-away[1] if k in HEAD else away[0] * outward) >= 0 else -1
+    return np.asarray(away / np.linalg.norm(away))
+
+
+def _side(joint: int) -> str:
+    return next((side for side in SIDES if side in JOINTS[joint]), "")
