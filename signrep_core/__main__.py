@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from signrep_core.commands import (
+    browse,
     config,
     convert,
     doctor,
@@ -37,6 +38,7 @@ COMMANDS = (
     status,
     report,
     overlay,
+    browse,
     verify,
     export,
     import_poses,
