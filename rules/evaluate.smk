@@ -5,7 +5,7 @@ REQUIRED INPUTS
 
 OUTPUTS
     features/{run}/{dataset}.parquet     features and activity of every window
-    retrieval/{run}/{dataset}.json       metrics with protocol, counts and chance level
+    retrieval/{run}/{dataset}.json       metrics with protocol, counts, chance level and raw-pose baselines
     figures/retrieval_{run}_{dataset}.png  sequences and their nearest neighbours
 """
 
@@ -37,6 +37,10 @@ rule evaluate_retrieval:
     input:
         features="<results>/features/<run>/{dataset}.parquet",
         index="<results>/shards/index.parquet",
+        baselines=expand(
+            "<results>/features/{kind}/{{dataset}}.parquet",
+            kind=CONFIG.retrieval.baselines,
+        ),
     output:
         metrics="<results>/retrieval/<run>/{dataset}.json",
         figure="<results>/figures/retrieval_<run>_{dataset}.png",

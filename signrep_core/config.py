@@ -153,6 +153,10 @@ class Retrieval(Section):
     pooling: Literal["weighted", "average"] = Field(
         "weighted", description="of a video's windows, by activity or plain"
     )
+    baselines: list[Literal["keypoints", "angles"]] = Field(
+        ["keypoints", "angles"],
+        description="raw poses, pooled per window, that are retrieved in the same way for comparison (Table 4)",
+    )
 
 
 class Translation(Section):

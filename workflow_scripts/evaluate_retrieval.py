@@ -14,7 +14,14 @@ from signrep_core.store.tables import read_table
 provenance = _job.start(snakemake)
 inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
 index = read_table(inputs.index, SEQUENCES)
-result = compare_tables(inputs.features, index, gallery=params.gallery, queries=params.queries, pooling=params.pooling)
+result = compare_tables(
+    inputs.features,
+    index,
+    baselines=dict(zip(params.baselines, inputs.baselines, strict=True)),
+    gallery=params.gallery,
+    queries=params.queries,
+    pooling=params.pooling,
+)
 if result["note"]:
     logging.getLogger("retrieval").warning("%s", result["note"])
 write_json(outputs.metrics, {**result, "provenance": provenance})

@@ -85,25 +85,27 @@ def format_summary(figures: dict[str, Any]) -> str:
 
 
 def format_retrieval(dataset: str, result: dict[str, Any]) -> str:
-    """One line on a data set's retrieval: its metrics, each beside what chance gives."""
+    """One line on a data set's retrieval: its metrics, each beside chance and the baselines."""
     if result["metrics"] is None:
-        return f"retrieval of {dataset}: no labelled query has its gloss in the gallery; see the nearest neighbours"
-    values = ", ".join(
-        f"{name} {value:.1f} ({result['chance'][name]:.1f})" for name, value in result["metrics"].items()
-    )
-    return f"retrieval of {dataset} (by chance): {values}"
+        return f"retrieval of {dataset}: {result['note'] or 'no labelled query'}; see the nearest neighbours"
+    return f"retrieval of {dataset} {_beside(result, result['metrics'])}"
 
 
 def format_translation(dataset: str, result: dict[str, Any]) -> str:
     """One line on a data set's translation: its metrics, each beside chance and the baselines."""
     if result["metrics"] is None:
         return f"translation of {dataset}: no test sentence has features and a text"
+    return f"translation of {dataset} {_beside(result, ('BLEU-1', 'BLEU-4', 'ROUGE-L'))}"
+
+
+def _beside(result: dict[str, Any], names: Iterable[str]) -> str:
+    """Metrics by name, in brackets what chance and each baseline reach."""
     beside = {"chance": result["chance"], **result["baselines"]}
     values = ", ".join(
         f"{name} {result['metrics'][name]:.1f} ({', '.join(f'{other[name]:.1f}' for other in beside.values())})"
-        for name in ("BLEU-1", "BLEU-4", "ROUGE-L")
+        for name in names
     )
-    return f"translation of {dataset} ({', '.join(beside).replace('_', ' ')}): {values}"
+    return f"({', '.join(beside).replace('_', ' ')}): {values}"
 
 
 def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:

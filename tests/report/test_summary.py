@@ -61,10 +61,13 @@ def test_the_table_explains_each_reason(figures):
     assert "no person was found in any frame" in text
 
 
-def test_retrieval_is_told_beside_chance():
-    result = {"metrics": {"R@1": 50.0, "MRR": 75.0}, "chance": {"R@1": 20.0, "MRR": 45.67}}
-    assert format_retrieval("mine", result) == "retrieval of mine (by chance): R@1 50.0 (20.0), MRR 75.0 (45.7)"
-    assert "no labelled query" in format_retrieval("mine", {"metrics": None})
+def test_retrieval_is_told_beside_chance_and_baselines():
+    chance, keypoints = {"R@1": 20.0, "MRR": 45.67}, {"R@1": 40.0, "MRR": 60.0}
+    result = {"metrics": {"R@1": 50.0, "MRR": 75.0}, "chance": chance, "baselines": {"keypoints": keypoints}}
+    assert format_retrieval("mine", result) == (
+        "retrieval of mine (chance, keypoints): R@1 50.0 (20.0, 40.0), MRR 75.0 (45.7, 60.0)"
+    )
+    assert "split 'test'" in format_retrieval("mine", {"metrics": None, "note": "split 'test' has no video"})
 
 
 def test_translation_is_told_beside_chance_and_baselines():

@@ -12,7 +12,7 @@ PER_SHARD = {
     "probe", "deduplicate", "extract_pose", "solve_angles", "angles_to_keypoints", "distance_priors",
     "activity_labels", "crop_signers", "pack_shards",
 }  # fmt: skip
-AFTER_SHARDS = {"index_shards", "pretrain", "extract_features", "evaluate_retrieval"}
+AFTER_SHARDS = {"index_shards", "pretrain", "extract_features", "pool_keypoints", "evaluate_retrieval"}
 SHOWN = {"describe_shard", "summarize", "report", "write_card"}
 
 
