@@ -1,44 +1,27 @@
 """Windows of the shards for pretraining: an item is one video, two random windows of 16 frames.
 
-Supplement A2. The items are one endless stream: item i is position i mod n of epoch i div n, each epoch a permutation
-of the n videos. Everything about an item is a pure function of (seed, i), so the order does not depend on workers or
-ranks, and training resumes at any step without replaying the ones before it.
+Supplement A2.
 
 Legend: P pairs (videos) per batch, W = 2P windows, T = 16 frames, J = 61 joints.
 """
 
-import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from signrep_core.errors import ShardError, TrainingError, VideoError
+from signrep_core.data.stream import Stream, WindowReader, load_items
+from signrep_core.errors import ShardError, TrainingError
 
 log = logging.getLogger(__name__)
 
 WINDOW: Final = 16  # frames (A2)
-MAX_ATTEMPTS: Final = 8  # windows tried for one item before the corpus counts as unreadable
 TARGETS: Final = ("body_angles", "right_angles", "left_angles", "keypoints", "confidence")
-
-
-class WindowReader(Protocol):
-    """What is needed of the shards (`signrep_core.store.shards.ShardReader`)."""
-
-    @property
-    def index(self) -> Mapping[str, Any]: ...
-
-    def read_window(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]: ...
-
-    def read_planes(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]: ...
-
-    def read_targets(self, row: int, start: int, n_frames: int = WINDOW) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,11 @@ def group_videos(index: Mapping[str, Any], splits: Sequence[str] | None, n_frame
             f"no sequence of at least {n_frames} frames in the splits {list(splits or counts)}; "
             f"the shards hold sequences by split: {counts}; name others or pack more videos"
         )
-    rows = np.flatnonzero(wanted & long_enough)
+    return group_rows(index, np.flatnonzero(wanted & long_enough), n_frames)
+
+
+def group_rows(index: Mapping[str, Any], rows: NDArray[np.int64], n_frames: int) -> Videos:
+    """The videos that some rows of an index belong to, and the starts of windows of `n_frames` in them."""
     ids = np.asarray(index["video_id"], dtype=object)[rows].astype(str)
     video_ids, video = np.unique(ids, return_inverse=True)
     order = np.argsort(video, kind="stable")
@@ -90,21 +77,8 @@ def group_videos(index: Mapping[str, Any], splits: Sequence[str] | None, n_frame
     return Videos(video_ids.tolist(), rows, np.concatenate(([0], np.cumsum(starts))), first)
 
 
-def shuffle_epoch(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of n videos in an epoch: a pure function of (seed, epoch).
-
-    No epoch begins with the video that the one before ended with, so any two neighbours in the stream differ.
-    """
-    if n < 3:
-        return np.arange(n)
-    order = np.random.default_rng((seed, 0, epoch)).permutation(n)
-    if epoch and order[0] == np.random.default_rng((seed, 0, epoch - 1)).permutation(n)[-1]:
-        order[:2] = order[1::-1]  # leaves the last one where it is
-    return order
-
-
-class WindowPairs(Dataset[dict[str, Any]]):
-    """Item i of the endless stream: two windows of one video as arrays, with what identifies them."""
+class WindowPairs(Stream):
+    """An item is two windows of one video as arrays, with what identifies them."""
 
     def __init__(
         self,
@@ -114,55 +88,12 @@ class WindowPairs(Dataset[dict[str, Any]]):
         n_frames: int = WINDOW,
         planes: bool = False,
     ) -> None:
-        self._open_reader, self._seed, self._n_frames, self._planes = open_reader, seed, n_frames, planes
-        self._reader: WindowReader | None = open_reader()
-        self.videos = group_videos(self._reader.index, splits, n_frames)
-        self._epoch: tuple[int, NDArray[np.int64]] | None = None
+        self.videos = group_videos(open_reader().index, splits, n_frames)
+        super().__init__(open_reader, self.videos.video_ids, seed)
+        self._n_frames, self._planes = n_frames, planes
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_reader": None, "_epoch": None}  # each process opens its own files
-
-    @property
-    def reader(self) -> WindowReader:
-        """The shards, opened once per process."""
-        if self._reader is None:
-            self._reader = self._open_reader()
-        return self._reader
-
-    def detach(self) -> None:
-        """Close the door before forking: no two processes may share open files."""
-        self._reader = None
-
-    def video_of(self, item: int) -> int:
-        """Which video an item is."""
-        epoch, position = divmod(item, len(self.videos))
-        if self._epoch is None or self._epoch[0] != epoch:
-            self._epoch = (epoch, shuffle_epoch(len(self.videos), self._seed, epoch))
-        return int(self._epoch[1][position])
-
-    def __getitem__(self, item: int) -> dict[str, Any]:
-        """Two windows: arrays (2, T, ...), `video`, `windows` (text) and `broken` (what could not be read).
-
-        A sequence that cannot be read is reported in `broken` and another video, drawn from (seed, item, attempt),
-        takes its place, so that the batch keeps its shape; the training logs and counts it.
-
-        Raises:
-            TrainingError: MAX_ATTEMPTS videos in a row could not be read.
-        """
-        broken: list[str] = []
-        video = self.video_of(item)
-        for attempt in range(MAX_ATTEMPTS):
-            rng = np.random.default_rng((self._seed, 1, item, attempt))
-            if attempt:  # not a neighbour in the stream: a batch needs two videos at least
-                near = {self.video_of(max(item - 1, 0)), self.video_of(item + 1)}
-                video = next(v for v in rng.permutation(len(self.videos)).tolist() if v not in near or attempt > 4)
-            try:
-                return self._read_pair(video, rng) | {"broken": broken}
-            except (ShardError, VideoError, OSError) as error:
-                broken.append(f"{self.videos.video_ids[video]}: {error}")
-        raise TrainingError(f"item {item}: {MAX_ATTEMPTS} videos in a row cannot be read, the last: {broken[-1]}")
-
-    def _read_pair(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
+    def read(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Arrays (2, T, ...), `video` and `windows` (text)."""
         n = self.videos.n_starts(video)
         chosen = rng.choice(n, 2, replace=n < 2)  # two different windows if the video has them
         places = [self.videos.locate(video, int(k)) for k in chosen]
@@ -244,28 +175,6 @@ def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
     )
 
 
-def batch_items(steps: range, pairs: int, rank: int = 0, ranks: int = 1) -> Iterator[list[int]]:
-    """The items of a rank at each step: step s of the whole run holds items s·pairs to (s + 1)·pairs."""
-    own = pairs // ranks
-    for step in steps:
-        first = step * pairs + rank * own
-        yield list(range(first, first + own))
-
-
-class _Steps:
-    """`batch_items` as the loader wants it: something that can be iterated over and counted."""
-
-    def __init__(self, steps: range, pairs: int, rank: int, ranks: int) -> None:
-        self._iterate = functools.partial(batch_items, steps, pairs, rank, ranks)
-        self._n = len(steps)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return self._iterate()
-
-    def __len__(self) -> int:
-        return self._n
-
-
 def load_batches(
     dataset: WindowPairs,
     steps: range,
@@ -291,19 +200,6 @@ def load_batches(
             "pretraining needs windows of at least two videos (the style of another video); "
             f"the shards hold {len(dataset.videos)} in these splits"
         )
-    if workers:
-        dataset.detach()
-    loader = DataLoader(
-        dataset,
-        batch_sampler=_Steps(steps, pairs, rank, ranks),  # type: ignore[arg-type]
-        num_workers=workers,
-        collate_fn=collate,
-        pin_memory=pin_memory,
-        worker_init_fn=_start_worker,
-        prefetch_factor=4 if workers else None,
+    yield from load_items(
+        dataset, collate, steps, pairs, rank=rank, ranks=ranks, workers=workers, pin_memory=pin_memory
     )
-    yield from loader
-
-
-def _start_worker(worker: int) -> None:
-    torch.set_num_threads(1)

@@ -10,14 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signrep_core.data.stream import batch_items, shuffle_epoch
 from signrep_core.data.windows import (
     WindowPairs,
-    batch_items,
     collate,
     group_videos,
     load_batches,
     read_window,
-    shuffle_epoch,
 )
 from signrep_core.errors import TrainingError
 from tests.fake_reader import FakeReader
@@ -137,6 +136,14 @@ def test_a_broken_video_is_reported_and_another_takes_its_place() -> None:
 def test_an_unreadable_corpus_stops_the_training() -> None:
     with pytest.raises(TrainingError, match="8 videos in a row cannot be read"):
         pairs(reader=AllBroken)[0]
+
+
+def test_one_readable_video_of_two_takes_the_place_of_the_other() -> None:
+    class Two(Broken):
+        n_videos = 2
+
+    dataset = pairs(reader=Two)
+    assert {dataset[item]["windows"][0].split()[0] for item in range(6)} == {"video00"}
 
 
 def test_unknown_activity_is_marked() -> None:

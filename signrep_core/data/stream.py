@@ -1,0 +1,158 @@
+"""An endless stream of examples out of the shards: their order, what takes the place of an unreadable one, loading.
+
+Item i is position i mod n of epoch i div n, each epoch a permutation of the n examples. Everything about an item is a
+pure function of (seed, i), so the order does not depend on workers or ranks, and training resumes at any step without
+replaying the ones before it.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from signrep_core.errors import ShardError, TrainingError, VideoError
+
+MAX_ATTEMPTS: Final = 8  # examples tried for one item before the corpus counts as unreadable
+
+
+class WindowReader(Protocol):
+    """What is needed of the shards (`signrep_core.store.shards.ShardReader`)."""
+
+    @property
+    def index(self) -> Mapping[str, Any]: ...
+
+    def read_window(self, row: int, start: int, n_frames: int = 16) -> NDArray[np.uint8]: ...
+
+    def read_planes(self, row: int, start: int, n_frames: int = 16) -> NDArray[np.uint8]: ...
+
+    def read_targets(self, row: int, start: int, n_frames: int = 16) -> Mapping[str, Any]: ...
+
+
+def shuffle_epoch(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of n videos in an epoch: a pure function of (seed, epoch).
+
+    No epoch begins with the video that the one before ended with, so any two neighbours in the stream differ.
+    """
+    if n < 3:
+        return np.arange(n)
+    order = np.random.default_rng((seed, 0, epoch)).permutation(n)
+    if epoch and order[0] == np.random.default_rng((seed, 0, epoch - 1)).permutation(n)[-1]:
+        order[:2] = order[1::-1]  # leaves the last one where it is
+    return order
+
+
+class Stream(Dataset[dict[str, Any]]):
+    """Item i of the endless stream over the videos `ids`; a child says how one is read."""
+
+    def __init__(self, open_reader: Callable[[], WindowReader], ids: Sequence[str], seed: int) -> None:
+        self._open_reader, self._ids, self._seed = open_reader, ids, seed
+        self._reader: WindowReader | None = None
+        self._epoch: tuple[int, NDArray[np.int64]] | None = None
+
+    def __len__(self) -> int:
+        """Videos: items of an epoch."""
+        return len(self._ids)
+
+    def read(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
+        """One example of a video as arrays."""
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_reader": None, "_epoch": None}  # each process opens its own files
+
+    @property
+    def reader(self) -> WindowReader:
+        """The shards, opened once per process."""
+        if self._reader is None:
+            self._reader = self._open_reader()
+        return self._reader
+
+    def detach(self) -> None:
+        """Close the door before forking: no two processes may share open files."""
+        self._reader = None
+
+    def video_of(self, item: int) -> int:
+        """Which video an item is."""
+        epoch, position = divmod(item, len(self))
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = (epoch, shuffle_epoch(len(self), self._seed, epoch))
+        return int(self._epoch[1][position])
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        """What `read` gives, with `broken`: what could not be read.
+
+        A video that cannot be read is reported in `broken` and another one, drawn from (seed, item, attempt), takes its
+        place, so that the batch keeps its shape; the training logs and counts it.
+
+        Raises:
+            TrainingError: MAX_ATTEMPTS videos in a row could not be read.
+        """
+        broken: list[str] = []
+        video = self.video_of(item)
+        for attempt in range(MAX_ATTEMPTS):
+            rng = np.random.default_rng((self._seed, 1, item, attempt))
+            if attempt:  # not a neighbour in the stream: a batch of pairs needs two videos at least
+                near = {self.video_of(max(item - 1, 0)), self.video_of(item + 1)}
+                order = rng.permutation(len(self)).tolist()
+                video = next((v for v in order if v not in near or attempt > 4), order[0])
+            try:
+                return self.read(video, rng) | {"broken": broken}
+            except (ShardError, VideoError, OSError) as error:
+                broken.append(f"{self._ids[video]}: {error}")
+        raise TrainingError(f"item {item}: {MAX_ATTEMPTS} videos in a row cannot be read, the last: {broken[-1]}")
+
+
+def batch_items(steps: range, items: int, rank: int = 0, ranks: int = 1) -> Iterator[list[int]]:
+    """The items of a rank at each step: step s of the whole run holds items s·n to (s + 1)·n of the stream."""
+    own = items // ranks
+    for step in steps:
+        first = step * items + rank * own
+        yield list(range(first, first + own))
+
+
+class _Steps:
+    """`batch_items` as the loader wants it: something that can be iterated over and counted."""
+
+    def __init__(self, steps: range, items: int, rank: int, ranks: int) -> None:
+        self._iterate = functools.partial(batch_items, steps, items, rank, ranks)
+        self._n = len(steps)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self._iterate()
+
+    def __len__(self) -> int:
+        return self._n
+
+
+def load_items(
+    stream: Stream,
+    collate: Callable[[Sequence[Mapping[str, Any]]], Any],
+    steps: range,
+    items: int,
+    *,
+    rank: int = 0,
+    ranks: int = 1,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Any]:
+    """The batches of the given steps, `items` of the stream in each, in order, read ahead by `workers` processes."""
+    if workers:
+        stream.detach()
+    loader = DataLoader(
+        stream,
+        batch_sampler=_Steps(steps, items, rank, ranks),  # type: ignore[arg-type]
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_start_worker,
+        prefetch_factor=4 if workers else None,
+    )
+    yield from loader
+
+
+def _start_worker(worker: int) -> None:
+    torch.set_num_threads(1)
