@@ -1,8 +1,8 @@
-"""The losses of pretraining as pure functions.
+"""The losses of pretraining and recognition as pure functions.
 
-Method section 3 (supplement A8, Table 9; P for variance, covariance and the adversarial term).
+Method section 3 (supplement A5, A8, Table 9; P for variance, covariance and the adversarial term).
 
-Legend: B batch, D features, `...` leading dimensions, C values of one entry.
+Legend: B batch, D features, G glosses, `...` leading dimensions, C values of one entry.
 """
 
 from collections.abc import Callable, Mapping
@@ -104,3 +104,21 @@ def effective_rank(z: Tensor) -> Tensor:
 def discriminator_loss(matched: Tensor, unmatched: Tensor) -> Tensor:
     """Cross entropy of the discriminator: matched → 1, unmatched → 0; logits (B,) each."""
     return 0.5 * (F.softplus(-matched).mean() + F.softplus(unmatched).mean())
+
+
+def recognition_loss(
+    logits: Tensor, labels: Tensor, distribution: Tensor | None, smoothing: float = 0.1, kappa: float = 0.2
+) -> tuple[Tensor, Tensor]:
+    """Cross entropy with label smoothing + κ · KL(φ_y ‖ softmax(logits)); the loss and its divergence (section 3).
+
+    Args:
+        logits: (B, G).
+        labels: (B,) the right classes y.
+        distribution: (G, G) φ, a row per class that sums to 1 (`evaluate.distribution`); None = without that term.
+    """
+    logits = logits.float()
+    loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    if distribution is None:
+        return loss, logits.new_zeros(())
+    divergence = F.kl_div(logits.log_softmax(1), distribution[labels].float(), reduction="batchmean")
+    return loss + kappa * divergence, divergence

@@ -115,3 +115,30 @@ def test_effective_rank_counts_directions() -> None:
     cross = torch.tensor([[1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, -1.0, 0]])
     assert losses.effective_rank(cross).item() == pytest.approx(2, abs=1e-3)
     assert losses.effective_rank(torch.zeros(4, 3)).item() == pytest.approx(1)
+
+
+def test_recognition_is_smoothed_cross_entropy_and_the_divergence_from_the_class_distribution() -> None:
+    """Equal logits of four classes: cross entropy log 4; KL(½, ¼, ¼, 0 ‖ ¼) = log 4 − 3/2 log 2 = ½ log 2."""
+    distribution = torch.tensor([[0.5, 0.25, 0.25, 0.0]]).expand(4, 4)
+    loss, divergence = losses.recognition_loss(torch.zeros(3, 4), torch.tensor([0, 1, 2]), distribution)
+    assert float(divergence) == pytest.approx(0.5 * math.log(2), rel=1e-6)
+    assert float(loss) == pytest.approx(math.log(4) + 0.2 * 0.5 * math.log(2), rel=1e-6)
+
+
+def test_label_smoothing_shares_a_tenth_among_all_classes() -> None:
+    """Logits (log 3, 0): p = (¾, ¼); the target of class 0 is (0.95, 0.05)."""
+    logits = torch.tensor([[math.log(3), 0.0]])
+    loss, divergence = losses.recognition_loss(logits, torch.tensor([0]), None)
+    assert float(loss) == pytest.approx(-0.95 * math.log(0.75) - 0.05 * math.log(0.25), rel=1e-6)
+    assert float(divergence) == 0
+
+
+def test_each_clip_is_compared_with_the_distribution_of_its_own_class() -> None:
+    """KL of a class's own distribution is 0 where the model says exactly that."""
+    distribution = torch.tensor([[0.4, 0.6], [0.7, 0.3]])
+    logits = distribution[[1, 0]].log()
+    _, right = losses.recognition_loss(logits, torch.tensor([1, 0]), distribution)
+    _, wrong = losses.recognition_loss(logits, torch.tensor([0, 1]), distribution)
+    assert float(right) == pytest.approx(0, abs=1e-7)
+    expected = 0.5 * (0.4 * math.log(4 / 7) + 0.6 * math.log(6 / 3) + 0.7 * math.log(7 / 4) + 0.3 * math.log(3 / 6))
+    assert float(wrong) == pytest.approx(expected, rel=1e-5)
