@@ -159,6 +159,36 @@ class Retrieval(Section):
     )
 
 
+class Recognition(Section):
+    """Fine-tuning for isolated signs: 64 frames of a video to its gloss (sections 5, 6; A5, A6)."""
+
+    datasets: list[str] | None = Field(
+        None,
+        description="data sets of the sheet that a recogniser is trained for on `train`, selected on `val` and "
+        "measured on `test`; null = those most of whose test videos have a gloss that is trained on, [] = none",
+    )
+    epochs: PositiveInt = Field(100, description="times that each training video is seen; the paper: 100")
+    batch_size: PositiveInt = Field(8, description="clips in a batch; the paper: 8")
+    learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
+    warmup: int = Field(20, ge=0, description="warm-up steps; the paper: 1000")
+    freeze: Literal["nothing", "encoder"] = Field(
+        "nothing",
+        description="`encoder` = only projection and classifier learn, several times as fast; the paper: nothing",
+    )
+    kappa: float = Field(
+        0.2, ge=0, description="weight of the divergence from the class distribution (A5); 0 = plain cross entropy"
+    )
+    label_smoothing: Fraction = Field(0.1, description="of the cross entropy; the paper: 0.1")
+    keypoint_learning_rate: float = Field(
+        1e-3, gt=0, description="of the network on keypoints and angles that the figure is compared with"
+    )
+    validate_every: PositiveInt = Field(
+        50, description="steps between validations; the best weights are kept; about an epoch of a large data set"
+    )
+    save_every: PositiveInt = Field(50, description="steps between resume states")
+    workers: int = Field(1, ge=0, description="loader processes")
+
+
 class Translation(Section):
     """Sentences from frozen features (section 6), as Tarrés et al. 2023 published it for How2Sign."""
 
@@ -217,6 +247,7 @@ class Config(Section):
     crop: Crop = Crop()
     pretrain: Pretrain = Pretrain()
     retrieval: Retrieval = Retrieval()
+    recognition: Recognition = Recognition()
     translation: Translation = Translation()
 
 

@@ -1,1 +1,1 @@
-"""Pictures for people: nearest strips of frames, and the skeleton."""
+"""Pictures for people: nearest strips of frames, confused glosses, and the skeleton."""

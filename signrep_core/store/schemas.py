@@ -187,6 +187,18 @@ def features_schema(width: int) -> Schema:
     )  # fmt: skip
 
 
+TOP = 5  # best glosses that are kept of a recogniser's prediction
+PREDICTIONS = Schema(
+    "predictions", 1, "evaluate_recognition",
+    (
+        Column("video_id", TEXT),
+        Column("gloss", TEXT),                          # the right one
+        Column("rank", INT),                            # of the right one, from 0; -1 = it was not trained on
+        *(column for k in range(1, TOP + 1)
+          for column in (Column(f"predicted_{k}", TEXT), Column(f"probability_{k}", FLOAT))),
+    ),
+)  # fmt: skip
+
 # Sentences as they were translated, beside what they should have been.
 TRANSLATIONS = Schema(
     "translations", 1, "train_translation",

@@ -1,0 +1,277 @@
+"""How well a recogniser names the glosses of videos: top-1 and top-5, per instance and per class.
+
+Method section 6. A video whose gloss was not trained on cannot be named: it is predicted and saved, counted, and left
+out of the accuracies, as in retrieval.
+
+Legend: N videos, G glosses, K best glosses that are kept of each (5, or G if fewer).
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from signrep_core.body.targets import prior_targets
+from signrep_core.data.augment import Draws, augment, prepare
+from signrep_core.data.clips import Inputs, LabelledVideos, iterate_clips, select_labelled
+from signrep_core.data.stream import WindowReader
+from signrep_core.data.windows import TARGETS
+from signrep_core.errors import TrainingError
+from signrep_core.model.inflate import CLIP
+from signrep_core.model.recogniser import AnyRecogniser, Recogniser, keypoint_values, load_recogniser
+from signrep_core.progress import Progress
+from signrep_core.store.files import file_digest, write_json
+from signrep_core.store.schemas import PREDICTIONS, TOP
+from signrep_core.store.shards import ShardReader
+from signrep_core.store.tables import write_table
+
+log = logging.getLogger(__name__)
+
+NAMED: Final = 5  # glosses named in a message
+PAIRS: Final = 20  # most frequent confusions that are reported
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a recogniser says of N videos."""
+
+    glosses: tuple[str, ...]  # (G,) that it knows
+    video_ids: list[str]
+    truth: list[str]  # each video's gloss
+    labels: NDArray[np.int64]  # (N,) its place among the glosses, -1 = not trained on
+    top: NDArray[np.int64]  # (N, K) best first
+    probability: NDArray[np.float32]  # (N, K)
+    rank: NDArray[np.int64]  # (N,) 0-based, of the right gloss; -1 = not trained on
+    right: NDArray[np.float32]  # (N,) probability of the right gloss, 0 = not trained on
+    unreadable: list[str]  # videos that could not be read, and why
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+
+def inputs_of(model: AnyRecogniser) -> Inputs:
+    """What a recogniser looks at."""
+    return "video" if isinstance(model, Recogniser) else "keypoints"
+
+
+def clip_inputs(model: AnyRecogniser, tensors: Mapping[str, Tensor], draws: Draws | None = None) -> Tensor:
+    """What a recogniser takes, out of the columns of a batch; pictures are augmented as drawn, or centre-cropped."""
+    if not isinstance(model, Recogniser):
+        return keypoint_values(prior_targets(*(tensors[name] for name in TARGETS)))
+    size = model.config.encoder.image_size
+    return prepare(tensors["frames"], size) if draws is None else augment(tensors["frames"], draws, size)
+
+
+@torch.inference_mode()
+def predict(
+    model: AnyRecogniser,
+    open_reader: Callable[[], WindowReader],
+    labelled: LabelledVideos,
+    *,
+    batch_size: int = 8,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Predictions:
+    """What the model, in evaluation mode, says of every video; those that cannot be read are logged."""
+    device = next(model.parameters()).device
+    kept = min(TOP, len(model.glosses))
+    columns: dict[str, list[Tensor]] = {"video": [], "top": [], "probability": [], "rank": [], "right": []}
+    unreadable: list[str] = []
+    clips = iterate_clips(open_reader, labelled, CLIP, inputs_of(model), batch_size=batch_size, workers=workers)
+    for batch in clips:
+        for line in batch.broken:
+            unreadable.append(line)
+            log.warning("no prediction (%d unreadable so far): %s", len(unreadable), line)
+        if len(batch):
+            batch = batch.to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                logits = model(clip_inputs(model, batch.tensors))
+            for name, values in judge(logits.float(), batch.tensors["label"], kept).items():
+                columns[name].append(values.cpu())
+            columns["video"].append(batch.videos.cpu())
+        if progress is not None:
+            progress.advance(len(batch) + len(batch.broken))
+    return _predictions(model.glosses, labelled, columns, kept, unreadable)
+
+
+def judge(logits: Tensor, labels: Tensor, kept: int) -> dict[str, Tensor]:
+    """The best glosses of logits (B, G), and where the right one stands; of equal ones the right one counts as last.
+
+    Returns:
+        `top` and `probability` (B, kept), `rank` and `right` (B,), as in `Predictions`.
+    """
+    probability, top = logits.softmax(1).topk(kept, dim=1)
+    own = logits.gather(1, labels.clamp(min=0)[:, None])
+    rank = (logits >= own).sum(1) - 1
+    right = logits.softmax(1).gather(1, labels.clamp(min=0)[:, None])[:, 0]
+    return {"top": top, "probability": probability, "rank": rank.where(labels >= 0, -1),
+            "right": right.where(labels >= 0, 0.0)}  # fmt: skip
+
+
+def _predictions(
+    glosses: tuple[str, ...], labelled: LabelledVideos, columns: Mapping[str, list[Tensor]], kept: int,
+    unreadable: list[str],
+) -> Predictions:  # fmt: skip
+    shapes = {"top": (0, kept), "probability": (0, kept)}
+    found = {
+        name: torch.cat(values).numpy() if values else np.zeros(shapes.get(name, (0,)), np.int64)
+        for name, values in columns.items()
+    }
+    videos = found.pop("video")
+    return Predictions(
+        glosses=glosses,
+        video_ids=[labelled.video_ids[k] for k in videos],
+        truth=[labelled.glosses[k] for k in videos],
+        labels=labelled.labels[videos],
+        unreadable=unreadable,
+        **found,
+    )
+
+
+def accuracies(predictions: Predictions) -> dict[str, float] | None:
+    """Top-1 and top-5 × 100, over the videos (instance) and as the mean over their glosses (class).
+
+    Only videos whose gloss was trained on; None where there is none.
+    """
+    usable = predictions.labels >= 0
+    if not usable.any():
+        return None
+    ranks, (_, gloss) = predictions.rank[usable], np.unique(predictions.labels[usable], return_inverse=True)
+    count = np.bincount(gloss)
+    values = {}
+    for k in (1, TOP):
+        hit = (ranks < k).astype(float)
+        values |= {
+            f"top{k}_instance": 100 * float(hit.mean()),
+            f"top{k}_class": 100 * float((np.bincount(gloss, hit) / count).mean()),
+        }
+    return values
+
+
+def chance_accuracies(n_glosses: int) -> dict[str, float]:
+    """What naming glosses at random gives on average."""
+    return {f"top{k}_{per}": 100 * min(k, n_glosses) / n_glosses for k in (1, TOP) for per in ("instance", "class")}
+
+
+def confusions(predictions: Predictions) -> list[tuple[str, str, int]]:
+    """(gloss, what was said instead, how often), the most frequent first."""
+    pairs = Counter(
+        (truth, predictions.glosses[top[0]])
+        for truth, top, label in zip(predictions.truth, predictions.top, predictions.labels, strict=True)
+        if label >= 0 and top[0] != label
+    )
+    return [(truth, said, n) for (truth, said), n in sorted(pairs.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def evaluate_recognition(
+    weights: str | Path,
+    shards: str | Path,
+    *,
+    dataset: str,
+    split: str = "test",
+    batch_size: int = 8,
+    workers: int = 0,
+    accelerator: str = "auto",
+    open_reader: Callable[[Path], WindowReader] = ShardReader,
+) -> tuple[Predictions, dict[str, Any]]:
+    """Predictions for a data set's split, and their accuracies with protocol, counts and chance beside.
+
+    Raises:
+        CheckpointError: not a recogniser's weights.
+        TrainingError: the split has no labelled video; says which splits have some.
+    """
+    model = load_recogniser(weights, Fabric(accelerator=accelerator, devices=1).device)
+    opener = partial(open_reader, Path(shards))
+    index = opener().index
+    labelled = select_labelled(index, dataset, [split], model.glosses)
+    if not len(labelled):
+        raise TrainingError(no_labelled(index, dataset, split))
+    with Progress(f"evaluate_recognition {dataset}", len(labelled), "videos") as progress:
+        predictions = predict(model, opener, labelled, batch_size=batch_size, workers=workers, progress=progress)
+    unknown = sorted({gloss for gloss, label in zip(labelled.glosses, labelled.labels, strict=True) if label < 0})
+    if unknown:
+        log.warning("%s, split %s: %d glosses are not trained on, their videos are left out of the accuracies: %s%s",
+                    dataset, split, len(unknown), ", ".join(unknown[:NAMED]),
+                    ", ..." if len(unknown) > NAMED else "")  # fmt: skip
+    metrics = accuracies(predictions)
+    usable = int((predictions.labels >= 0).sum())
+    return predictions, {
+        "protocol": {"dataset": dataset, "trained_on": "train", "selected_on": "val", "measured_on": split,
+                     "inputs": inputs_of(model), "frames": CLIP, "sampling": "middles of equal parts",
+                     "ties": "against the right gloss",
+                     "gloss_not_trained_on": "predicted and counted, left out of the accuracies",
+                     "class": "mean over the glosses of the split"},
+        "counts": {"videos": usable, "glosses": len(set(predictions.labels[predictions.labels >= 0].tolist())),
+                   "glosses_trained_on": len(model.glosses),
+                   "videos_without_trained_gloss": len(predictions) - usable,
+                   "glosses_not_trained_on": len(unknown), "unreadable_videos": len(predictions.unreadable)},
+        "metrics": metrics,
+        "chance": chance_accuracies(len(model.glosses)) if metrics else None,
+        "confusions": [list(pair) for pair in confusions(predictions)[:PAIRS]],
+        "digests": {"weights": file_digest(weights)},
+    }  # fmt: skip
+
+
+def no_labelled(index: Mapping[str, Any], dataset: str, split: str) -> str:
+    """What to say where a split has no labelled video."""
+    counts = Counter(
+        (name, part)
+        for name, part, gloss in zip(index["dataset"], index["split"], index["gloss"], strict=True)
+        if gloss
+    )
+    there = "; ".join(f"{name} {part}: {n}" for (name, part), n in sorted(counts.items())) or "none at all"
+    return (
+        f"data set {dataset!r} has no video with a gloss in split {split!r}; sequences with one by data set and split: "
+        f"{there}; give glosses and splits in the sheet, or name another data set"
+    )
+
+
+def write_evaluation(
+    weights: str | Path,
+    shards: str | Path,
+    *,
+    metrics: str | Path,
+    predictions: str | Path,
+    digests: Mapping[str, str],
+    baselines: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> tuple[Predictions, dict[str, Any]]:
+    """`evaluate_recognition` to files: metrics as JSON, predictions as Parquet.
+
+    Args:
+        digests: of what else decided the figures (the configuration), to stand beside that of the weights.
+        baselines: metrics of others on the same videos, to stand beside; by name.
+        options: of `evaluate_recognition`.
+    """
+    found, result = evaluate_recognition(weights, shards, **options)
+    result["digests"] |= digests
+    if baselines:
+        result["baselines"] = dict(baselines)
+    write_predictions(predictions, found, {"weights_sha256": result["digests"]["weights"]})
+    write_json(metrics, result)
+    return found, result
+
+
+def write_predictions(path: str | Path, predictions: Predictions, provenance: Mapping[str, str] | None = None) -> None:
+    """Write the predictions as a table (`store.schemas.PREDICTIONS`); classes that do not exist are empty."""
+    n, kept = predictions.top.shape
+    probability = np.zeros((n, TOP), np.float32)
+    probability[:, :kept] = predictions.probability
+    columns: dict[str, Any] = {
+        "video_id": predictions.video_ids,
+        "gloss": predictions.truth,
+        "rank": predictions.rank.astype(np.int32),
+    }
+    for k in range(TOP):
+        names: Iterable[str] = (predictions.glosses[j] for j in predictions.top[:, k]) if k < kept else [""] * n
+        columns |= {f"predicted_{k + 1}": list(names), f"probability_{k + 1}": probability[:, k]}
+    write_table(path, PREDICTIONS, columns, provenance)

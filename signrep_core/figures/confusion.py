@@ -1,0 +1,66 @@
+"""Which gloss a recogniser takes for which: the matrix of its test videos."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from signrep_core.evaluate.recognition import Predictions
+from signrep_core.store.files import atomic_path
+
+MATRIX_GLOSSES: Final = 30  # rows and columns that a page can hold
+
+
+def confusion_matrix(predictions: Predictions, out: str | Path, title: str) -> None:
+    """Draw how often each gloss (row) was taken for which (column); of many glosses those with the most errors.
+
+    Only videos whose gloss was trained on; predictions outside the columns are counted in a last one.
+    """
+    usable = predictions.labels >= 0
+    truth, said = predictions.labels[usable], predictions.top[usable, 0]
+    shown = _worth_showing(truth, said)
+    place = np.full(len(predictions.glosses), len(shown))
+    place[shown] = np.arange(len(shown))
+    counts = np.zeros((len(shown) + 1, len(shown) + 1), np.int64)
+    np.add.at(counts, (place[truth], place[said]), 1)
+    names = [predictions.glosses[k] for k in shown]
+    others = bool(counts[:-1, -1].any())
+    left_out = len(set(truth.tolist()) - set(shown.tolist()))
+    note = f"\n{len(shown)} glosses with the most errors of {len(shown) + left_out}" if left_out else ""
+    columns = [*names, "others"] if others else names
+    _draw_matrix(counts[:-1, : len(columns)], names, columns, f"{title}{note}", Path(out))
+
+
+def _worth_showing(truth: NDArray[np.int64], said: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The glosses of the matrix in their own order: all that occur, or the MATRIX_GLOSSES with the most errors."""
+    glosses = np.union1d(truth, said)
+    if len(glosses) <= MATRIX_GLOSSES:
+        return glosses
+    wrong = truth != said
+    errors = np.bincount(truth[wrong], minlength=glosses[-1] + 1) + np.bincount(said[wrong], minlength=glosses[-1] + 1)
+    worst: NDArray[np.int64] = np.sort(np.argsort(-errors, kind="stable")[:MATRIX_GLOSSES])
+    return worst
+
+
+def _draw_matrix(counts: NDArray[np.int64], rows: list[str], columns: list[str], title: str, out: Path) -> None:
+    """Counts as numbers on the share of their row in colour."""
+    side = 2.2 + 0.34 * max(len(columns), 4)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    share = counts / counts.sum(1, keepdims=True).clip(1)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for i, j in zip(*np.nonzero(counts), strict=True):
+        axes.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=8,
+                  color="white" if share[i, j] > 0.6 else "black")  # fmt: skip
+    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.set_xlabel("what the recogniser says")
+    axes.set_ylabel("what is signed")
+    axes.set_title(title, loc="left", fontsize=9)
+    figure.colorbar(image, ax=axes, shrink=0.6, label="share of the row")
+    with atomic_path(out) as partial:
+        figure.savefig(partial, dpi=120)

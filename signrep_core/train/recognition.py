@@ -1,0 +1,308 @@
+"""Fine-tuning for recognition: a linear classifier on z of whole videos, or on their keypoints to compare it with.
+
+Method sections 3, 5 and 6 (supplement A3, A5, A6). The loop, its resume state and its selection are those of
+pretraining; the optimiser's constants, which no source gives for fine-tuning, too (D).
+
+Legend: B clips of a batch, G glosses.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from signrep_core.config import Recognition
+from signrep_core.data.augment import draw_augmentations
+from signrep_core.data.clips import Clips, Inputs, LabelledVideos, select_labelled
+from signrep_core.data.stream import WindowReader, load_items
+from signrep_core.data.windows import Batch, collate
+from signrep_core.errors import CheckpointError, TrainingError
+from signrep_core.evaluate.distribution import class_distribution, mean_features
+from signrep_core.evaluate.features import video_features
+from signrep_core.evaluate.recognition import Predictions, accuracies, clip_inputs, no_labelled, predict
+from signrep_core.evaluate.retrieval import read_features
+from signrep_core.model.inflate import CLIP
+from signrep_core.model.losses import recognition_loss
+from signrep_core.model.recogniser import AnyRecogniser, KeypointRecogniser, Recogniser
+from signrep_core.model.signrep import SignRep
+from signrep_core.store.features import features_width
+from signrep_core.store.files import file_digest
+from signrep_core.store.shards import ShardReader
+from signrep_core.train.loop import (
+    Run,
+    Score,
+    TrainResult,
+    as_numbers,
+    data_digest,
+    launch,
+    plain,
+    seed_step,
+    train,
+    update,
+)
+from signrep_core.train.optimiser import learning_rate_at, make_adamw, parameter_groups, set_learning_rate
+
+log = logging.getLogger(__name__)
+
+COLUMNS: Final = ("step", "epoch", "learning_rate", "loss", "divergence", "accuracy", "grad_norm", "clips_per_s",
+                  "data_wait", "broken", "selection", "val_top1", "val_top5", "val_probability")  # fmt: skip
+BY_ACCURACY: Final = "top-1 on the validation split, ties by the mean probability of the right gloss"
+BY_LOSS: Final = "the negative training loss (no validation video has a gloss that is trained on)"
+
+
+@dataclass(frozen=True)
+class RecognitionSettings:
+    """Everything that decides what a run computes; the defaults are the paper's."""
+
+    epochs: int = 100  # section 5
+    batch_size: int = 8  # section 5
+    learning_rate: float = 1e-4  # section 5
+    warmup: int = 1_000  # section 5
+    betas: tuple[float, float] = (0.9, 0.95)  # D: as in pretraining
+    weight_decay: float = 0.5  # D: as in pretraining
+    layer_decay: float = 0.85  # D: as in pretraining
+    clip: float = 1.0  # D: as in pretraining
+    label_smoothing: float = 0.1  # section 3
+    kappa: float = 0.2  # section 3
+    freeze: Literal["nothing", "encoder"] = "nothing"
+    validate_every: int = 1_000  # D
+    save_every: int = 1_000  # D
+    log_every: int = 10  # D
+    seed: int = 0
+
+    @classmethod
+    def from_config(cls, config: Recognition, seed: int, inputs: Inputs = "video") -> "RecognitionSettings":
+        """The settings of a configuration's section; what it does not name is the paper's."""
+        values = config.model_dump(exclude={"datasets", "workers", "keypoint_learning_rate"})
+        if inputs == "keypoints":
+            values |= {"learning_rate": config.keypoint_learning_rate, "kappa": 0.0, "freeze": "nothing"}
+        return cls(**values, seed=seed)
+
+
+@dataclass(kw_only=True)
+class RecognitionRun(Run):
+    """What a fine-tuning consists of besides."""
+
+    clips: Clips
+    validation: LabelledVideos
+    open_reader: Callable[[], WindowReader]
+    distribution: Tensor | None  # φ (G, G) on the device
+
+
+def train_recognition(
+    shards: Path,
+    out: Path,
+    settings: RecognitionSettings,
+    *,
+    dataset: str,
+    weights: Path | None,
+    features: Path | None = None,
+    workers: int = 0,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+    nodes: int = 1,
+    precision: str | None = None,
+    open_reader: Callable[[Path], WindowReader] = ShardReader,
+) -> TrainResult:
+    """Train, or go on training, the recogniser whose folder is `out`.
+
+    Writes what pretraining writes: `out/last/`, then `out/best.safetensors` and `out/metrics.csv`.
+
+    Args:
+        shards: folder of the packed shards.
+        dataset: whose `train` videos are learned; the best weights are selected on its `val` videos.
+        weights: of the pretrained SignRep; None = the network on keypoints and angles instead.
+        features: of the data set under these weights, for the class distribution; None = they are computed first.
+        workers, accelerator, devices, nodes, precision, open_reader: as `pretrain`.
+
+    Raises:
+        TrainingError: a loss is not finite, there are not two labelled glosses, or `out` holds another run.
+        CheckpointError: the weights, or the resume state, cannot be used.
+    """
+    job = partial(
+        _train_recognition,
+        open_reader=partial(open_reader, Path(shards)),
+        folder=Path(out) / "last",
+        settings=settings,
+        dataset=dataset,
+        weights=weights,
+        features=features,
+        workers=workers,
+    )
+    return launch(job, accelerator, devices, nodes, precision)
+
+
+def _train_recognition(
+    fabric: Fabric,
+    open_reader: Callable[[], WindowReader],
+    folder: Path,
+    settings: RecognitionSettings,
+    dataset: str,
+    weights: Path | None,
+    features: Path | None,
+    workers: int,
+) -> TrainResult:
+    if settings.batch_size % fabric.world_size:
+        raise TrainingError(
+            f"a batch of {settings.batch_size} clips cannot be shared out among {fabric.world_size} devices; "
+            "change the batch size"
+        )
+    run = _start(fabric, open_reader, folder, settings, dataset, weights, features)
+    load = partial(
+        load_items, run.clips, collate, items=settings.batch_size, rank=fabric.global_rank, ranks=fabric.world_size,
+        workers=workers, pin_memory=fabric.device.type == "cuda",
+    )  # fmt: skip
+    return train(run, load, _train_step, _report, _validate)
+
+
+# ---------------------------------------------------------------- begin
+
+
+def _start(
+    fabric: Fabric,
+    open_reader: Callable[[], WindowReader],
+    folder: Path,
+    settings: RecognitionSettings,
+    dataset: str,
+    weights: Path | None,
+    features: Path | None,
+) -> RecognitionRun:
+    torch.manual_seed(settings.seed)  # the same classifier on every rank
+    index = open_reader().index
+    labelled = _training_videos(index, dataset)
+    glosses = sorted(set(labelled.glosses))
+    validation = select_labelled(index, dataset, ["val"], glosses, only_these=True)
+    model: AnyRecogniser = KeypointRecogniser(glosses)
+    phi = None
+    if weights is not None:
+        signrep = SignRep.load(weights)
+        model = Recogniser.from_signrep(signrep, glosses)
+        model.encoder.requires_grad_(settings.freeze == "nothing")
+        if settings.kappa:
+            phi = _distribution(signrep.to(fabric.device), labelled, glosses, open_reader, features)
+    inputs: Inputs = "keypoints" if weights is None else "planes" if fabric.device.type == "cuda" else "video"
+    iterations = max(1, settings.epochs * len(labelled) // settings.batch_size)
+    run = RecognitionRun(
+        kind="recognition",
+        fabric=fabric,
+        settings=settings,
+        identity=plain(settings)
+        | {"dataset": dataset, "shards": data_digest(index), "weights": file_digest(weights) if weights else "none"},
+        iterations=iterations,
+        folder=folder,
+        columns=COLUMNS,
+        selection=BY_ACCURACY if len(validation) else BY_LOSS,
+        network=model,
+        clips=Clips(open_reader, labelled, settings.seed, CLIP, inputs),
+        validation=validation,
+        open_reader=open_reader,
+        distribution=None if phi is None else phi.to(fabric.device),
+    )
+    blocks = len(model.encoder.blocks) if isinstance(model, Recogniser) else 0
+    groups = parameter_groups(model, blocks, settings.layer_decay, settings.weight_decay)
+    optimiser = make_adamw(groups, settings.betas, settings.weight_decay, fabric.device)
+    run.model, run.optimiser = fabric.setup(model, optimiser)
+    log.info("%s: %d training videos of %d glosses, %d steps; the best weights are selected by %s",
+             dataset, len(labelled), len(glosses), iterations, run.selection)  # fmt: skip
+    return run
+
+
+def _training_videos(index: Any, dataset: str) -> LabelledVideos:
+    """The labelled training videos; glosses with one video only are said."""
+    labelled = select_labelled(index, dataset, ["train"])
+    counts = Counter(labelled.glosses)
+    if not counts:
+        raise TrainingError(no_labelled(index, dataset, "train"))
+    if len(counts) < 2:
+        raise TrainingError(
+            f"data set {dataset!r}: all {len(labelled)} training videos have the gloss {labelled.glosses[0]!r}; "
+            "recognition needs two glosses at least"
+        )
+    if once := [gloss for gloss, n in counts.items() if n == 1]:
+        log.warning("%s: %d of %d glosses have one training video only (%s, ...)", dataset, len(once), len(counts),
+                    once[0])  # fmt: skip
+    return labelled
+
+
+def _distribution(
+    signrep: SignRep,
+    labelled: LabelledVideos,
+    glosses: list[str],
+    open_reader: Callable[[], WindowReader],
+    features: Path | None,
+) -> Tensor | None:
+    """φ of the training videos' features under the weights that the run begins with."""
+    if features is None:
+        videos = video_features(signrep, open_reader, labelled.videos.rows)
+    elif (width := features_width(features)) == signrep.n_features:
+        videos = iter(read_features(features))
+    else:
+        raise CheckpointError(
+            f"{features}: vectors of {width} values, the weights give {signrep.n_features}: they are of another "
+            "checkpoint; give the features of these weights, or none"
+        )
+    labels = dict(zip(labelled.video_ids, labelled.labels.tolist(), strict=True))
+    means, _ = mean_features(videos, labels, len(glosses))
+    found = class_distribution(means, glosses)
+    if found is None:
+        return None
+    log.info("class distribution: largest values %.3f to %.3f (median %.3f), temperatures %.3g to %.3g",
+             *(float(v) for v in (found.peak.min(), found.peak.max(), found.peak.median())),
+             *(float(v) for v in (found.tau.min(), found.tau.max())))  # fmt: skip
+    return found.phi
+
+
+# ---------------------------------------------------------------- step, report, select
+
+
+def _train_step(run: RecognitionRun, batch: Batch) -> dict[str, float]:
+    """Forward, backward and update; all terms as numbers."""
+    settings, fabric = run.settings, run.fabric
+    lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, run.iterations)
+    set_learning_rate(run.optimiser, lr)
+    batch = batch.to(fabric.device)
+    own = len(batch)
+    draws = draw_augmentations(own * fabric.world_size, seed_step(run))
+    rows = slice(fabric.global_rank * own, (fabric.global_rank + 1) * own)
+    logits = run.model(clip_inputs(run.network, batch.tensors, draws[rows]))
+    labels = batch.tensors["label"]
+    loss, divergence = recognition_loss(logits, labels, run.distribution, settings.label_smoothing, settings.kappa)
+    terms = {"loss": loss, "divergence": divergence, "accuracy": (logits.argmax(1) == labels).float().mean()}
+    terms["grad_norm"] = update(run, loss)
+    return as_numbers(run, terms, batch.windows) | {"learning_rate": lr}
+
+
+def _report(run: RecognitionRun) -> dict[str, float]:
+    return {"epoch": run.step * run.settings.batch_size / len(run.clips)}
+
+
+def _validate(run: RecognitionRun) -> Score:
+    """Top-1 on the validation split, on every rank; without one the negative training loss since the last time."""
+    if not len(run.validation):
+        return -run.since_validation.mean("loss"), {}
+    run.network.eval()
+    try:
+        found = predict(run.network, run.open_reader, run.validation, batch_size=run.settings.batch_size)
+    finally:
+        run.network.train()
+    metrics = accuracies(found)
+    if metrics is None:
+        raise TrainingError("no validation video could be read, though the index lists them: look at the log above")
+    return _score(found), {
+        "val_top1": metrics["top1_instance"],
+        "val_top5": metrics["top5_instance"],
+        "val_probability": float(found.right.mean()),
+    }
+
+
+def _score(found: Predictions) -> float:
+    """Top-1 in percent, and so little for the probability of the right gloss that one video more is always better."""
+    return 100 * float(np.mean(found.rank == 0)) + min(0.01, 50 / len(found)) * float(np.mean(found.right))

@@ -1,0 +1,165 @@
+"""Accuracies by hand, and what becomes of videos that cannot be judged."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from signrep_core.errors import TrainingError
+from signrep_core.evaluate.recognition import (
+    Predictions,
+    accuracies,
+    chance_accuracies,
+    confusions,
+    evaluate_recognition,
+    judge,
+    write_evaluation,
+    write_predictions,
+)
+from signrep_core.model.recogniser import KeypointRecogniser
+from signrep_core.store.files import file_digest
+from signrep_core.store.schemas import PREDICTIONS
+from signrep_core.store.tables import read_table
+from tests.fake_reader import FakeReader
+
+GLOSSES = ("A", "B", "C", "D", "E", "F")
+
+
+def predictions(logits: list[list[float]], labels: list[int], names: tuple[str, ...] = GLOSSES) -> Predictions:
+    judged = judge(torch.tensor(logits), torch.tensor(labels), min(5, len(names)))
+    return Predictions(
+        glosses=names,
+        video_ids=[f"v{k}" for k in range(len(labels))],
+        truth=[names[label] if label >= 0 else "other" for label in labels],
+        labels=np.array(labels),
+        unreadable=[],
+        **{name: values.numpy() for name, values in judged.items()},
+    )
+
+
+# A twice right of three times (once second), B once last of six, and one video of another gloss
+LOGITS = [[9.0, 1, 0, 0, 0, 0], [9.0, 8, 0, 0, 0, 0], [5.0, 6, 0, 0, 0, 0], [9.0, -1, 5, 4, 3, 2], [9.0, 0, 0, 0, 0, 0]]
+LABELS = [0, 0, 0, 1, -1]
+
+
+def test_accuracies_are_over_videos_and_over_glosses() -> None:
+    """Instance: 2 of 4 and 3 of 4. Class: A 2/3 and 3/3, B 0 and 0: mean 1/3 and 1/2."""
+    assert accuracies(predictions(LOGITS, LABELS)) == pytest.approx(
+        {"top1_instance": 50, "top1_class": 100 / 3, "top5_instance": 75, "top5_class": 50}
+    )
+
+
+def test_ties_count_against_the_right_gloss() -> None:
+    found = predictions([[1.0] * 6], [2])
+    assert found.rank.tolist() == [5]
+    assert accuracies(found) == {"top1_instance": 0, "top1_class": 0, "top5_instance": 0, "top5_class": 0}
+
+
+def test_without_a_trained_gloss_there_are_no_accuracies() -> None:
+    assert accuracies(predictions([[1.0] * 6], [-1])) is None
+
+
+def test_chance_is_one_in_the_glosses() -> None:
+    assert chance_accuracies(20) == {
+        "top1_instance": 5, "top1_class": 5, "top5_instance": 25, "top5_class": 25
+    }  # fmt: skip
+    assert chance_accuracies(3)["top5_class"] == 100
+
+
+def test_confusions_are_the_most_frequent_first_and_leave_out_other_glosses() -> None:
+    logits = [[0.0, 1, 0, 0, 0, 0]] * 2 + [[0.0, 0, 1, 0, 0, 0]] + [[1.0, 0, 0, 0, 0, 0]] * 2
+    assert confusions(predictions(logits, [0, 0, 0, 0, -1])) == [("A", "B", 2), ("A", "C", 1)]
+
+
+def test_predictions_are_written_best_first(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "p.parquet", predictions(LOGITS, LABELS))
+    table = read_table(tmp_path / "p.parquet", PREDICTIONS)
+    assert table["video_id"] == ["v0", "v1", "v2", "v3", "v4"]
+    assert table["gloss"] == ["A", "A", "A", "B", "other"]
+    assert table["rank"].tolist() == [0, 0, 1, 5, -1]
+    assert [table[f"predicted_{k}"][3] for k in range(1, 6)] == ["A", "C", "D", "E", "F"]
+    assert table["predicted_1"][2] == "B"
+    assert table["probability_1"][2] == pytest.approx(np.exp(6) / (np.exp(6) + np.exp(5) + 4), rel=1e-5)
+
+
+def test_with_fewer_than_five_glosses_the_rest_is_empty(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "p.parquet", predictions([[1.0, 0]], [0], ("A", "B")))
+    table = read_table(tmp_path / "p.parquet", PREDICTIONS)
+    assert [table[f"predicted_{k}"][0] for k in range(1, 6)] == ["A", "B", "", "", ""]
+    assert table["probability_3"].tolist() == [0]
+
+
+class Test(FakeReader):
+    """Video04 (gloss1) and video05 (gloss2, which the recogniser does not know) are to be named."""
+
+    __test__ = False
+    splits = ("train", "train", "train", "train", "test", "test")
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    KeypointRecogniser(["gloss0", "gloss1"]).save(tmp_path / "weights.safetensors")
+    return tmp_path / "weights.safetensors"
+
+
+def evaluate(weights: Path, reader: Any, **options: Any) -> tuple[Predictions, dict[str, Any]]:
+    return evaluate_recognition(weights, Path(), dataset="fake", accelerator="cpu", open_reader=reader, **options)
+
+
+def test_a_gloss_that_was_not_trained_on_is_counted_and_said_and_left_out(
+    weights: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, result = evaluate(weights, Test)
+    assert found.video_ids == ["video04", "video05"]
+    assert found.labels.tolist() == [1, -1]
+    assert result["counts"] == {
+        "videos": 1, "glosses": 1, "glosses_trained_on": 2, "videos_without_trained_gloss": 1,
+        "glosses_not_trained_on": 1, "unreadable_videos": 0,
+    }  # fmt: skip
+    assert result["metrics"]["top5_instance"] == 100
+    assert result["chance"]["top1_instance"] == 50
+    assert len(result["digests"]["weights"]) == 64
+    assert "1 glosses are not trained on, their videos are left out of the accuracies: gloss2" in caplog.text
+
+
+def test_files_hold_metrics_predictions_and_digests(weights: Path, tmp_path: Path) -> None:
+    write_evaluation(
+        weights, Path(), metrics=tmp_path / "m.json", predictions=tmp_path / "p.parquet", digests={"config": "abc"},
+        baselines={"keypoints": {"top1_instance": 40.0}}, dataset="fake", accelerator="cpu", open_reader=Test,
+    )  # fmt: skip
+    found = json.loads((tmp_path / "m.json").read_text())
+    assert found["digests"] == {"weights": file_digest(weights), "config": "abc"}
+    assert found["baselines"]["keypoints"]["top1_instance"] == 40
+    assert read_table(tmp_path / "p.parquet", PREDICTIONS)["video_id"] == ["video04", "video05"]
+
+
+def test_an_unreadable_video_is_counted_and_the_rest_goes_on(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Test):
+        broken_rows = (8, 9)
+
+    caplog.set_level(logging.WARNING)
+    found, result = evaluate(weights, Broken)
+    assert found.video_ids == ["video05"]
+    assert result["counts"]["unreadable_videos"] == 1
+    assert (result["metrics"], result["chance"]) == (None, None)
+    assert "no prediction (1 unreadable so far): video04: row 8" in caplog.text
+
+
+def test_an_empty_split_says_what_there_is(weights: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no video with a gloss in split 'dev'; .* fake test: 4; fake train: 8"):
+        evaluate(weights, Test, split="dev")
+
+
+def test_every_video_unreadable_leaves_no_metrics(weights: Path) -> None:
+    class AllBroken(Test):
+        broken_rows = (8, 9, 10, 11)
+
+    found, result = evaluate(weights, AllBroken)
+    assert len(found) == 0
+    assert result["metrics"] is None
+    assert result["counts"]["unreadable_videos"] == 2

@@ -1,0 +1,289 @@
+"""Fine-tuning on shards in memory: it learns, resumes bit for bit, and says what is wrong."""
+
+import csv
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from signrep_core.config import Recognition
+from signrep_core.data.clips import select_labelled
+from signrep_core.errors import CheckpointError, TrainingError
+from signrep_core.evaluate.features import extract_features
+from signrep_core.evaluate.recognition import evaluate_recognition
+from signrep_core.model.recogniser import KeypointRecogniser, Recogniser, load_recogniser
+from signrep_core.model.signrep import PRESETS, SignRep
+from signrep_core.train.checkpoint import load_state
+from signrep_core.train.loop import TrainResult
+from signrep_core.train.recognition import RecognitionSettings, train_recognition
+from tests.fake_reader import FakeReader
+from tests.train.test_pretrain import TIMING, assert_equal
+
+MICRO = dataclasses.replace(
+    PRESETS["tiny"],
+    encoder=dataclasses.replace(PRESETS["tiny"].encoder, image_size=32, embed_dim=8, stages=(1, 1, 1, 1)),
+    decoder_channels=(16, 16),
+)
+SETTINGS = RecognitionSettings(
+    epochs=8, batch_size=4, learning_rate=2e-3, warmup=2, validate_every=4, save_every=3, log_every=2
+)
+
+
+class Labelled(FakeReader):
+    """Nine videos of three glosses: two of each to train on, one to select on."""
+
+    n_videos = 9
+    splits = ("train",) * 6 + ("val",) * 3
+
+    def __init__(self, folder: Path = Path()) -> None:
+        super().__init__(folder)
+        self.index["shard"] = ["00000"] * len(self.index["video_id"])
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "signrep.safetensors"
+    SignRep(MICRO).save(path)
+    return path
+
+
+def run(
+    out: Path, weights: Path | None, settings: RecognitionSettings = SETTINGS, reader: Any = Labelled, **options: Any
+) -> TrainResult:
+    return train_recognition(
+        Path("shards"), out, settings, dataset="fake", weights=weights, accelerator="cpu", open_reader=reader, **options
+    )
+
+
+def metrics(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_defaults_are_the_papers() -> None:
+    s = RecognitionSettings()
+    assert (s.epochs, s.batch_size, s.learning_rate, s.warmup) == (100, 8, 1e-4, 1000)
+    assert (s.label_smoothing, s.kappa, s.layer_decay, s.freeze) == (0.1, 0.2, 0.85, "nothing")
+
+
+def test_the_network_on_keypoints_has_its_own_learning_rate_and_no_class_distribution() -> None:
+    config = Recognition(learning_rate=3e-4, keypoint_learning_rate=7e-3, kappa=0.3, epochs=5)
+    video, keypoints = (RecognitionSettings.from_config(config, 4, inputs) for inputs in ("video", "keypoints"))
+    assert (video.learning_rate, video.kappa, video.epochs, video.seed) == (3e-4, 0.3, 5, 4)
+    assert (keypoints.learning_rate, keypoints.kappa, keypoints.epochs) == (7e-3, 0.0, 5)
+
+
+def test_a_run_leaves_selected_weights_and_metrics(weights: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, weights)
+    rows = metrics(tmp_path / "metrics.csv")
+    assert result.finished
+    assert result.step == 8 * 6 // 4
+    assert [int(row["step"]) for row in rows] == [2, 4, 6, 8, 10, 12]
+    assert float(rows[-1]["epoch"]) == 8
+    assert float(rows[0]["divergence"]) > 0
+    assert [bool(row["val_top1"]) for row in rows] == [False, True, False, True, False, True]
+    assert result.best == pytest.approx(max(float(row["selection"]) for row in rows if row["selection"]), rel=1e-4)
+    model = load_recogniser(result.weights)
+    assert isinstance(model, Recogniser)
+    assert model.glosses == ("gloss0", "gloss1", "gloss2")
+    assert not model.training
+
+
+def test_fine_tuning_learns_and_knows_held_out_videos(weights: Path, tmp_path: Path) -> None:
+    class Bright(Labelled):
+        """The gloss shows in the brightness: a few steps are enough."""
+
+        def read_window(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
+            frames = super().read_window(row, start, n_frames)
+            return frames // 8 + np.uint8(100 * (row // 2 % 3))
+
+    settings = dataclasses.replace(SETTINGS, epochs=24, layer_decay=1.0, learning_rate=5e-3)
+    run(tmp_path, weights, settings, reader=Bright)
+    _, result = evaluate_recognition(
+        tmp_path / "best.safetensors", tmp_path, dataset="fake", split="val", accelerator="cpu", open_reader=Bright
+    )
+    assert result["metrics"]["top1_instance"] == 100
+
+
+def test_keypoints_learn_too_and_know_held_out_videos(tmp_path: Path) -> None:
+    result = run(tmp_path, None, dataclasses.replace(SETTINGS, epochs=15, learning_rate=5e-3, validate_every=99))
+    assert isinstance(load_recogniser(result.weights), KeypointRecogniser)
+    _, found = evaluate_recognition(
+        result.weights, tmp_path, dataset="fake", split="val", accelerator="cpu", open_reader=Labelled
+    )
+    assert found["metrics"]["top1_instance"] == 100
+    assert found["protocol"]["inputs"] == "keypoints"
+
+
+@pytest.mark.parametrize("inputs", ["video", "keypoints"])
+def test_a_killed_run_goes_on_bit_for_bit(weights: Path, tmp_path: Path, inputs: str) -> None:
+    start = weights if inputs == "video" else None
+    state = tmp_path / "killed" / "last" / "state.pt"
+    reads = 0
+
+    class Killed(Labelled):
+        def _check(self, row: int) -> None:
+            nonlocal reads
+            reads += state.exists()
+            if reads == 12:  # after steps that are lost
+                raise RuntimeError("killed")
+
+    run(tmp_path / "whole", start)
+    with pytest.raises(RuntimeError, match="killed"):
+        run(tmp_path / "killed", start, reader=Killed)
+    assert state.exists()
+    run(tmp_path / "killed", start)
+    a, b = (load_state(tmp_path / name / "last" / "state.pt") for name in ("whole", "killed"))
+    assert_equal({part: a[part] for part in ("model", "optimiser", "step", "best")},
+                 {part: b[part] for part in ("model", "optimiser", "step", "best")})  # fmt: skip
+    for row, other in zip(
+        metrics(tmp_path / "whole" / "metrics.csv"), metrics(tmp_path / "killed" / "metrics.csv"), strict=True
+    ):
+        assert {k: v for k, v in row.items() if k not in TIMING} == {k: v for k, v in other.items() if k not in TIMING}
+    first, second = ((tmp_path / name / "best.safetensors").read_bytes() for name in ("whole", "killed"))
+    assert first == second
+
+
+def test_another_checkpoint_or_data_set_is_another_run(weights: Path, tmp_path: Path) -> None:
+    class Stopped(Labelled):
+        def read_window(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
+            if (tmp_path / "run" / "last" / "state.pt").exists():
+                raise RuntimeError("killed")
+            return super().read_window(row, start, n_frames)
+
+    with pytest.raises(RuntimeError, match="killed"):
+        run(tmp_path / "run", weights, reader=Stopped)
+    torch.manual_seed(1)
+    SignRep(MICRO).save(tmp_path / "other.safetensors")
+    with pytest.raises(TrainingError, match="unfinished run with other settings: weights was"):
+        run(tmp_path / "run", tmp_path / "other.safetensors")
+
+
+def test_a_frozen_encoder_stays_as_it_was(weights: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, weights, dataclasses.replace(SETTINGS, epochs=2, freeze="encoder"))
+    model = load_recogniser(result.weights)
+    assert isinstance(model, Recogniser)
+    before = Recogniser.from_signrep(SignRep.load(weights), model.glosses)
+    for name, parameter in before.encoder.named_parameters():
+        assert torch.equal(parameter, dict(model.encoder.named_parameters())[name]), name
+    assert not torch.equal(before.projection[1].weight, model.projection[1].weight)
+
+
+def test_features_of_the_same_weights_give_the_same_distribution_as_computing_them(
+    weights: Path, tmp_path: Path
+) -> None:
+    extract_features(weights, tmp_path, tmp_path / "features.parquet", accelerator="cpu", open_reader=Labelled)
+    settings = dataclasses.replace(SETTINGS, epochs=1)
+    for name, features in (("table", tmp_path / "features.parquet"), ("computed", None)):
+        run(tmp_path / name, weights, settings, features=features)
+    rows = [metrics(tmp_path / name / "metrics.csv")[0] for name in ("table", "computed")]
+    assert float(rows[0]["divergence"]) == pytest.approx(float(rows[1]["divergence"]), rel=1e-4)
+
+
+def test_features_of_a_checkpoint_of_another_size_are_refused(weights: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(MICRO, encoder=dataclasses.replace(MICRO.encoder, embed_dim=16))
+    SignRep(config).save(tmp_path / "wide.safetensors")
+    table = tmp_path / "features.parquet"
+    extract_features(tmp_path / "wide.safetensors", tmp_path, table, accelerator="cpu", open_reader=Labelled)
+    with pytest.raises(CheckpointError, match=r"vectors of 128 values, the weights give 64: .*another checkpoint"):
+        run(tmp_path / "run", weights, features=table)
+
+
+def test_weights_of_something_else_are_refused(weights: Path, tmp_path: Path) -> None:
+    result = run(tmp_path / "run", weights, dataclasses.replace(SETTINGS, epochs=1))
+    with pytest.raises(CheckpointError, match=r"expected SignRep weights .* found format 'recogniser-1'"):
+        run(tmp_path / "again", result.weights)
+    with pytest.raises(CheckpointError, match=r"expected a recogniser .* found 'signrep-1'; give a best.safetensors"):
+        load_recogniser(weights)
+
+
+def test_no_labelled_training_video_says_what_there_is(weights: Path, tmp_path: Path) -> None:
+    class Bare(Labelled):
+        def __init__(self, folder: Path = Path()) -> None:
+            super().__init__(folder)
+            self.index["gloss"] = ["" if s == "train" else "X" for s in self.index["split"]]
+
+    with pytest.raises(TrainingError, match=r"'fake' has no video with a gloss in split 'train'; .* fake val: 6"):
+        run(tmp_path, weights, reader=Bare)
+
+
+def test_one_gloss_is_not_enough(weights: Path, tmp_path: Path) -> None:
+    class One(Labelled):
+        def __init__(self, folder: Path = Path()) -> None:
+            super().__init__(folder)
+            self.index["gloss"] = ["HELLO"] * len(self.index["gloss"])
+
+    with pytest.raises(TrainingError, match=r"all 6 training videos have the gloss 'HELLO'"):
+        run(tmp_path, weights, reader=One)
+
+
+def test_glosses_with_one_video_are_said_and_without_validation_the_loss_selects(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Single(FakeReader):
+        n_videos = 4
+        splits = ("train",)
+
+    caplog.set_level(logging.INFO)
+    result = run(tmp_path, None, dataclasses.replace(SETTINGS, epochs=2), reader=Single)
+    assert result.finished
+    assert "2 of 3 glosses have one training video only (gloss1, ...)" in caplog.text
+    assert "selected by the negative training loss" in caplog.text
+    rows = metrics(tmp_path / "metrics.csv")
+    assert result.best == pytest.approx(-float(rows[-1]["loss"]), rel=1e-4)
+
+
+def test_validation_videos_of_other_glosses_do_not_count(tmp_path: Path) -> None:
+    class Other(Labelled):
+        def __init__(self, folder: Path = Path()) -> None:
+            super().__init__(folder)
+            self.index["gloss"][-2:] = ["UNSEEN"] * 2
+
+    index = Other().index
+    assert len(select_labelled(index, "fake", ["val"], ["gloss0", "gloss1", "gloss2"], only_these=True)) == 2
+    result = run(tmp_path, None, dataclasses.replace(SETTINGS, epochs=15, learning_rate=5e-3), reader=Other)
+    assert result.best is not None
+    assert 100 < result.best < 100.011
+
+
+def test_an_unreadable_training_video_is_replaced_and_counted(tmp_path: Path) -> None:
+    class Broken(Labelled):
+        broken_rows = (0, 1)
+
+    run(tmp_path, None, SETTINGS, reader=Broken)
+    assert int(metrics(tmp_path / "metrics.csv")[-1]["broken"]) >= 8  # once an epoch, or again as a replacement
+
+
+def test_a_batch_that_cannot_be_shared_out_is_an_error(tmp_path: Path) -> None:
+    from signrep_core.train import recognition
+
+    class Two:
+        world_size = 2
+
+    with pytest.raises(TrainingError, match=r"a batch of 7 clips cannot be shared out among 2 devices"):
+        recognition._train_recognition(
+            Two(),
+            Labelled,
+            tmp_path,
+            RecognitionSettings(batch_size=7),
+            "fake",
+            None,
+            None,
+            0,  # type: ignore[arg-type]
+        )
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one(weights: Path, tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, epochs=1, log_every=1, validate_every=99)
+    for devices in (1, 2):
+        run(tmp_path / str(devices), weights, settings, devices=devices)
+    one, two = (metrics(tmp_path / str(devices) / "metrics.csv") for devices in (1, 2))
+    for a, b in zip(one, two, strict=True):
+        for name in ("loss", "divergence", "grad_norm"):
+            assert float(b[name]) == pytest.approx(float(a[name]), abs=1e-4, rel=1e-4), (a["step"], name)
