@@ -143,9 +143,9 @@ def _eta(found: Status, now: datetime) -> str:
 def _planned(config: Config) -> list[tuple[str, int]]:
     """(shard, its videos) by the sheet; of the demo by its plan; nothing if the sheet is gone."""
     if config.sheet is None:
-        from signrep_core.synthetic.corpus import plan_corpus
+        from signrep_core.synthetic.corpus import plan_demo
 
-        plan: Sequence[Any] = plan_corpus(**config.synthetic.model_dump(), seed=config.seed, kind="isolated")
+        plan: Sequence[Any] = plan_demo(**config.synthetic.model_dump(), seed=config.seed)
     elif not os.path.exists(config.sheet):
         return []
     else:

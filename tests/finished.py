@@ -134,7 +134,8 @@ class Builder:
             with TableWriter(o["angles"], schemas.ANGLES, p) as writer:
                 for group in read_groups(i["pose"], schemas.POSE):
                     truth = self.truth[group["video_id"][0]]
-                    rest = {"residual_m": np.zeros(N_FRAMES), "interpolated": np.zeros(N_FRAMES, bool)}
+                    rest = {"residual_m": np.zeros(N_FRAMES), "interpolated": np.zeros(N_FRAMES, bool),
+                            "confidence": np.ones((N_FRAMES, 61)), "flag": [""] * N_FRAMES}  # fmt: skip
                     names = ("video_id", "frame", "time_s", "body_angles", "right_angles", "left_angles",
                              "body_offsets", "hand_offsets")  # fmt: skip
                     writer.write({**{name: truth[name][:N_FRAMES] for name in names}, **rest})

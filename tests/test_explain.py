@@ -8,11 +8,12 @@ import pytest
 from signrep_core.errors import RecordError, SignRepError
 from signrep_core.explain import explain
 from signrep_core.store.records import record_path
+from signrep_core.store.schemas import KEYPOINTS
 
 
 def test_a_table_tells_its_rule_inputs_versions_videos_and_command(finished: Path) -> None:
     said = explain(finished / "keypoints/00001.parquet")
-    assert "table keypoints, version 1, 64 rows" in said
+    assert f"table keypoints, version {KEYPOINTS.version}, 64 rows" in said
     assert "rule angles_to_keypoints shard 00001" in said
     assert "as written" in said
     assert "signrep 0.1.0, python 3." in said

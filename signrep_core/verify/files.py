@@ -148,5 +148,5 @@ def _walk(folder: Path, seen: set[str], below: str = "") -> Iterator[tuple[Path,
 
 def _is_ignored(folder: str) -> bool:
     parts = folder.split("/")
-    in_training = parts[0] == "pretrain" and len(parts) == 3 and parts[2] in TRAINING
+    in_training = parts[0] in ("pretrain", "translation") and parts[-1] in TRAINING
     return folder in IGNORED or in_training or parts[-1].startswith(".")

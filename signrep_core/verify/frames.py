@@ -149,9 +149,9 @@ def _check_values(slices: dict[str, Columns], bones: Any | None, findings: Findi
     if keypoints is not None:
         wrong = ~np.isfinite(keypoints["keypoints"]).all((1, 2))
         findings.add("keypoints", "joints that are no numbers", "finite joints", wrong, keypoints)
-        if pose is not None:
-            wrong = (keypoints["confidence"] != pose["confidence"]).any(1)
-            findings.add("keypoints", "another confidence than the pose's", "the pose's", wrong, keypoints)
+        if angles is not None:
+            wrong = (keypoints["confidence"] != angles["confidence"]).any(1)
+            findings.add("keypoints", "another confidence than the angles'", "the angles'", wrong, keypoints)
         if angles is not None and bones is not None:
             with np.errstate(invalid="ignore"):
                 fk = forward_kinematics(*(angles[f"{part}_angles"] for part in ("body", "right", "left")), *bones)

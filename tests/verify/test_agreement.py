@@ -43,7 +43,7 @@ def drop_last(columns: dict[str, Any]) -> dict[str, Any]:
         ("angles/00000.parquet", put("right_angles", np.inf), "angles that are no numbers"),
         ("angles/00000.parquet", add("time_s", 0.001), "its rows are not those of the other stages"),
         ("keypoints/00000.parquet", add("keypoints", 0.01), "not what angles and bones give"),
-        ("keypoints/00000.parquet", add("confidence", -0.5), "another confidence than the pose's"),
+        ("keypoints/00000.parquet", add("confidence", -0.5), "another confidence than the angles'"),
         ("keypoints/00000.parquet", drop_last, "another number of rows"),
         ("distances/00000.parquet", put("body", np.nan), "distances that are no numbers"),
         ("activity/00000.parquet", put("right_active", np.ma.masked), "one hand's windows are others"),
