@@ -5,6 +5,7 @@ Legend: n windows, D features.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -81,6 +82,16 @@ def plain_features(model: SignRep, video: str, *, box: Box | None = None, fps: f
     starts = [chunk.starts for chunk, _, _ in pieces]
     features, activity = (np.concatenate([piece[k] for piece in pieces]) for k in (1, 2))
     return VideoFeatures(video, np.concatenate(starts).astype(np.int32), features, activity)
+
+
+def plain_window(video: str, start: int, *, box: Box | None = None, fps: float | None = None) -> NDArray[np.uint8]:
+    """The frames of one window of a video file, (T, 256, 256, 3); fewer at its end.
+
+    Raises:
+        VideoError: the video cannot be read.
+    """
+    crops = crop_frames(read_frames(video, folder_fps=fps), box)
+    return np.stack(list(islice(crops, start, start + WINDOW)))
 
 
 def crop_frames(frames: Iterable[Frame], box: Box | None) -> Iterator[NDArray[np.uint8]]:

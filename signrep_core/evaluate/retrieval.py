@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from signrep_core.config import digest
+from signrep_core.errors import CheckpointError
 from signrep_core.evaluate.features import VideoFeatures
 from signrep_core.store.features import features_width
+from signrep_core.store.files import file_digest
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.tables import read_videos
 
@@ -197,6 +199,24 @@ def evaluate_retrieval(
 def weights_digest(features: str | Path) -> str:
     """SHA-256 of the weights that a features table was made with; empty where they are not recorded."""
     return (pq.read_schema(features).metadata or {}).get(b"weights_sha256", b"").decode()
+
+
+def check_weights(features: str | Path, weights: str | Path) -> None:
+    """Make sure that a features table was made with these weights.
+
+    Raises:
+        TableError: the table cannot be read.
+        CheckpointError: there is no such file, or the table is of other weights.
+    """
+    features_width(features)
+    if not Path(weights).is_file():
+        raise CheckpointError(f"{weights}: no such weights; give those that made {features} (--weights)")
+    made, given = weights_digest(features), file_digest(weights)
+    if made and made != given:
+        raise CheckpointError(
+            f"{features} was made with weights of SHA-256 {made[:12]}…, {weights} has {given[:12]}…: features of "
+            "different weights cannot be compared; give the weights that made it, or extract its features again"
+        )
 
 
 def _explain(counts: Mapping[str, int], gallery: str, queries: str) -> str:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +14,9 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from signrep_core.data.windows import WINDOW, WindowReader
-from signrep_core.errors import ShardError, TableError
-from signrep_core.evaluate.nearest import Window, nearest_windows, pick_references
+from signrep_core.errors import ShardError, TableError, VideoError
+from signrep_core.evaluate.nearest import Found, Window, nearest_windows, pick_references
+from signrep_core.evaluate.plain import Box, plain_window
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
@@ -27,6 +29,9 @@ LABEL_IN, ROW_IN, GAP_IN = 2.1, 1.36, 0.3  # inches: width of the labels, height
 DPI: Final = 100
 # Colours that the colour-blind tell apart; the words say the same.
 REFERENCE, SAME, OTHER, UNKNOWN = "#222222", "#0072B2", "#D55E00", "#888888"
+
+
+EMPTY: Final = np.full((WINDOW, 256, 256, 3), 128, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -69,17 +74,49 @@ def retrieval_strips(
     for reference, *nearest in groups:
         title = ("reference", reference, glosses, glosses.get(reference.video_id, ""))
         strips.append([make_strip(shown_frames(reader, reference), *title)])
-        strips[-1] += nearest_strips(nearest, reader, glosses, glosses.get(reference.video_id, ""))
+        strips[-1] += _nearest(nearest, partial(shown_frames, reader), glosses, glosses.get(reference.video_id, ""))
     draw_strips(strips, out)
     return groups
 
 
-def nearest_strips(windows: list[Window], reader: WindowReader, glosses: Mapping[str, str], wanted: str) -> list[Strip]:
+def search_strips(
+    video: str,
+    found: Found,
+    glosses: Mapping[str, str],
+    frames_of: Callable[[Window], NDArray[np.uint8]] | None,
+    out: str | Path,
+    *,
+    box: Box | None = None,
+    fps: float | None = None,
+) -> None:
+    """Draw a query's most active strip above the nearest ones of a gallery.
+
+    Args:
+        frames_of: the frames of a gallery's window; None = its video_id is the path of a plain video.
+        box, fps: of the query, as in `evaluate.plain`.
+    """
+    query = plain_window(video, found.reference.start_frame, box=box, fps=fps)
+    strip = make_strip(query, "reference", found.reference, {}, "")
+    draw_strips([[strip, *_nearest(found.windows, frames_of or _plain_frames, glosses, "")]], out)
+
+
+def _nearest(
+    windows: list[Window], frames_of: Callable[[Window], NDArray[np.uint8]], glosses: Mapping[str, str], wanted: str
+) -> list[Strip]:
     """The strips of found windows, the nearest first; `wanted` is the reference's gloss, empty if unknown."""
     return [
-        make_strip(shown_frames(reader, window), f"nearest {k}: {window.similarity:.3f}", window, glosses, wanted)
+        make_strip(frames_of(window), f"nearest {k}: {window.similarity:.3f}", window, glosses, wanted)
         for k, window in enumerate(windows, 1)
     ]
+
+
+def _plain_frames(window: Window) -> NDArray[np.uint8]:
+    """A window of a plain video; gray where it cannot be read."""
+    try:
+        return plain_window(window.video_id, window.start_frame)
+    except VideoError as error:
+        log.warning("a strip of the figure stays empty: %s; give the gallery's shards", error)
+        return EMPTY
 
 
 def make_strip(frames: NDArray[np.uint8], role: str, window: Window, glosses: Mapping[str, str], wanted: str) -> Strip:
@@ -103,7 +140,7 @@ def shown_frames(reader: WindowReader, window: Window) -> NDArray[np.uint8]:
         return reader.read_window(row, start, n_frames)
     except ShardError as error:
         log.warning("a strip of the figure stays empty: %s", error)
-        return np.full((WINDOW, 256, 256, 3), 128, np.uint8)
+        return EMPTY
 
 
 def draw_strips(groups: list[list[Strip]], out: str | Path) -> None:
