@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults import harness
-from tests.faults.site import Site, build
+from tests.faults.site import SHARDS, Site, build
 
 BEGIN, END = "<!-- made by `make faults`, not by hand -->", "<!-- end -->"
 
 
 def run(site: Site, kills: int, seed: int) -> Iterator[harness.Tally]:
     """Every fault in turn."""
-    yield harness.kill_jobs(site, site.jobs, kills, signal.SIGKILL, seed)
     yield harness.two_at_once(site)
+    yield harness.kill_jobs(site, site.jobs, kills, signal.SIGKILL, seed)
     quick = sorted(site.jobs, key=lambda job: job.seconds)[: len(site.jobs) * 2 // 3]
     try:
         yield harness.full_disk_mounted(site, quick)
@@ -33,12 +33,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=100, help="kills over all stages (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--without-training", action="store_true", help="leave out what comes after the shards")
     parser.add_argument("--write", type=Path, help="Markdown file whose table is replaced")
     options = parser.parse_args()
     table = ["| fault | times tried | lost | how it is shown |", "|---|---|---|---|"]
     lost: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        for tally in run(build(Path(folder)), options.kills, options.seed):
+        site = build(Path(folder), SHARDS if options.without_training else ())
+        for tally in run(site, options.kills, options.seed):
             table.append(tally.row())
             lost += tally.lost
             sys.stdout.write(tally.row() + "\n" + "".join(f"    lost: {what}\n" for what in tally.lost))

@@ -52,7 +52,13 @@ def _pickled(job: Any, folder: Path) -> dict[str, Any]:
         "inputs": [Path(name) for name in job.input],
         "outputs": [Path(name) for name in job.output],
         "log": Path(job.log[0]),
+        "seconds": _seconds(Path(job.benchmark)),
     }
+
+
+def _seconds(benchmark: Path) -> float:
+    """How long the engine's own run of the job took; 0 where it was not run."""
+    return float(benchmark.read_text().splitlines()[1].split("\t")[0]) if benchmark.exists() else 0.0
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Job:
     inputs: list[Path]
     outputs: list[Path]
     log: Path
-    seconds: float = 0.0
+    seconds: float
 
     def start(self, largest_file: int | None = None) -> subprocess.Popen[bytes]:
         """Begin the job in a process group of its own."""
@@ -72,10 +72,15 @@ class Site:
     folder: Path
     jobs: list[Job] = field(default_factory=list)
     finished: dict[str, str] = field(default_factory=dict)  # file -> digest of the undisturbed run
+    rendered: dict[str, str] = field(default_factory=dict)  # the same of the demo's own jobs
 
     @property
     def results(self) -> Path:
         return self.folder / "results"
+
+    @property
+    def demo(self) -> Path:
+        return self.folder / "demo"
 
     @property
     def sheet(self) -> Path:
@@ -86,6 +91,8 @@ class Site:
         found = fingerprint(results or self.results)
         names = {name for name in {*found, *self.finished} if name not in ignored}
         different = [name for name in sorted(names) if found.get(name) != self.finished.get(name)]
+        if self.rendered != fingerprint(self.demo):
+            different.append("the rendered demo")
         return different + lost_videos(self.sheet, results or self.results)
 
 
@@ -105,8 +112,11 @@ def build(folder: Path, targets: tuple[str, ...] = ()) -> Site:
     plan_jobs = [sys.executable, str(Path(__file__).with_name("plan_jobs.py")), str(folder), str(site.sheet)]
     subprocess.run(plan_jobs, check=True, cwd=folder, env=environment(), capture_output=True)
     jobs = [Job(**job) for job in pickle.loads((folder / "jobs.pickle").read_bytes())]
-    demo = folder / "demo"
-    site.jobs = [job for job in jobs if all(path.exists() or path.is_relative_to(demo) for path in job.outputs)]
+    for job in jobs:
+        if job.outputs[0].is_relative_to(site.demo):
+            measure(job)
+    site.rendered = fingerprint(site.demo)
+    site.jobs = [job for job in jobs if all(path.exists() for path in job.outputs)]
     return site
 
 

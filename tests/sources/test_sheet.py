@@ -171,7 +171,7 @@ ROWS = st.builds(
     Row,
     NAMES,
     NAMES.map(lambda name: f"/videos/{name.replace('/', '')}x"),
-    CELLS.map(lambda text: re.sub(r"[/\\]", "", text)),
+    CELLS.map(lambda text: re.sub(r"[/\\{}]", "", text)),
     *[CELLS] * 4,
     st.none() | SECONDS,
     st.none() | SECONDS.map(lambda seconds: 1e6 + 1 + seconds),
