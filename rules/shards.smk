@@ -28,7 +28,7 @@ rule crop_signers:
         "../envs/signrep.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
+        mem_mb=6000,
         runtime=480,
     params:
         **CONFIG.crop.model_dump(),

@@ -15,8 +15,8 @@ BEGIN, END = "<!-- made by `make faults`, not by hand -->", "<!-- end -->"
 
 def run(site: Site, kills: int, seed: int) -> Iterator[harness.Tally]:
     """Every fault in turn."""
-    yield harness.two_at_once(site)
     yield harness.kill_jobs(site, site.jobs, kills, signal.SIGKILL, seed)
+    yield harness.two_at_once(site)
     quick = sorted(site.jobs, key=lambda job: job.seconds)[: len(site.jobs) * 2 // 3]
     try:
         yield harness.full_disk_mounted(site, quick)
@@ -34,12 +34,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="kills over all stages (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--without-training", action="store_true", help="leave out what comes after the shards")
+    parser.add_argument("--folder", type=Path, help="where the corpus is kept for another time")
     parser.add_argument("--write", type=Path, help="Markdown file whose table is replaced")
     options = parser.parse_args()
     table = ["| fault | times tried | lost | how it is shown |", "|---|---|---|---|"]
     lost: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        site = build(Path(folder), SHARDS if options.without_training else ())
+    with tempfile.TemporaryDirectory() as scratch:
+        site = build(options.folder or Path(scratch), SHARDS if options.without_training else ())
         for tally in run(site, options.kills, options.seed):
             table.append(tally.row())
             lost += tally.lost

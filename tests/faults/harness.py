@@ -16,7 +16,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.site import SHARDS, TIMED, Job, Site, environment, fingerprint, snakemake, snakemake_command
+from tests.faults.site import (
+    SHARDS,
+    TIMED,
+    Job,
+    Site,
+    broken_files,
+    environment,
+    fingerprint,
+    snakemake,
+    snakemake_command,
+)
 
 CHAIN = 3  # kills of a job before it is run to its end
 ORPHAN_S = 60.0  # a child of a killed job may finish what it is doing
@@ -198,7 +208,8 @@ def kill_workflows(site: Site, kills: int, seed: int) -> Tally:
     done = snakemake(site, *targets, results=results)
     if done.returncode:
         return Tally(tally.fault, tally.shown, tally.tried, [f"the last run failed: {done.stdout[-2000:]}"])
-    tally.lost += site.differences(results, (*TIMED, *(name for name in site.finished if name.startswith(LATER))))
+    ignored = (*TIMED, *(name for name in site.finished if name.startswith(LATER)))
+    tally.lost += broken_files(results) + site.differences(results, ignored)
     return tally
 
 

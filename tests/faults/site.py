@@ -19,6 +19,7 @@ from signrep_core.errors import REASONS
 from signrep_core.store.schemas import SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_table
 from signrep_core.synthetic.corpus import plan_corpus, render_videos
+from signrep_core.verify.corpus import verify
 
 ROOT = Path(__file__).parents[2]
 SMALL = Path(__file__).with_name("small.yaml")
@@ -29,7 +30,7 @@ three\tsigners/{1}.mp4\tmade\tval\tA\t0.1\t0.9
 four\tsigners/{1}.mp4\tmade\ttest\tA\t0.9\t1.7
 text\ttext.mp4\tmade\ttrain\tA\t\t
 """
-# What no run has twice the same: logs and measured times, and what is drawn from them.
+# What no run has twice the same: logs and measured times, and what is drawn from them; and the records of jobs.
 VOLATILE = ("logs/", "benchmarks/", "pretrain/test/last/", "figures/timing", "figures/training", "report.html")
 TIMED = (
     "summary.txt",
@@ -97,20 +98,16 @@ class Site:
 
 
 def build(folder: Path, targets: tuple[str, ...] = ()) -> Site:
-    """Render the corpus and run the workflow on it, wholly or up to some files of the results."""
+    """Render the corpus and run the workflow on it, wholly or up to some files of the results.
+
+    A folder in which that was done before is taken as it is.
+    """
     site = Site(folder)
-    plan = plan_corpus(signers=2, glosses=1, takes=1, seed=3, size=256)
-    render_videos(plan, folder / "signers", processes=1)
-    (folder / "text.mp4").write_text("This is no video.\n" * 50)
-    site.sheet.write_text(SHEET.format(*(performance.video_id for performance in plan)))
-    done = snakemake(site, *([str(site.results / target) for target in targets] or ["all"]))
-    if done.returncode:
-        raise RuntimeError(f"the undisturbed run failed:\n{done.stdout[-6000:]}")
+    if not (folder / "jobs.pickle").exists():
+        _run_undisturbed(site, targets)
     site.finished = fingerprint(site.results)
-    if lost := lost_videos(site.sheet, site.results):
-        raise RuntimeError(f"the undisturbed run has lost {lost}")
-    plan_jobs = [sys.executable, str(Path(__file__).with_name("plan_jobs.py")), str(folder), str(site.sheet)]
-    subprocess.run(plan_jobs, check=True, cwd=folder, env=environment(), capture_output=True)
+    if problems := lost_videos(site.sheet, site.results):
+        raise RuntimeError(f"the undisturbed run is broken: {problems}")
     jobs = [Job(**job) for job in pickle.loads((folder / "jobs.pickle").read_bytes())]
     for job in jobs:
         if job.outputs[0].is_relative_to(site.demo):
@@ -118,6 +115,19 @@ def build(folder: Path, targets: tuple[str, ...] = ()) -> Site:
     site.rendered = fingerprint(site.demo)
     site.jobs = [job for job in jobs if all(path.exists() for path in job.outputs)]
     return site
+
+
+def _run_undisturbed(site: Site, targets: tuple[str, ...]) -> None:
+    folder = site.folder
+    plan = plan_corpus(signers=2, glosses=1, takes=1, seed=3, size=256)
+    render_videos(plan, folder / "signers", processes=1)
+    (folder / "text.mp4").write_text("This is no video.\n" * 50)
+    site.sheet.write_text(SHEET.format(*(performance.video_id for performance in plan)))
+    done = snakemake(site, *([str(site.results / target) for target in targets] or ["all"]))
+    if done.returncode:
+        raise RuntimeError(f"the undisturbed run failed:\n{done.stdout[-6000:]}")
+    plan_jobs = [sys.executable, str(Path(__file__).with_name("plan_jobs.py")), str(folder), str(site.sheet)]
+    subprocess.run(plan_jobs, check=True, cwd=folder, env=environment(), capture_output=True)
 
 
 def snakemake(site: Site, *arguments: str, results: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -154,7 +164,7 @@ def fingerprint(results: Path) -> dict[str, str]:
     found = {}
     for path in sorted(results.rglob("*")):
         name = str(path.relative_to(results))
-        if path.is_file() and not name.startswith(VOLATILE) and "tfevents" not in name:
+        if path.is_file() and not name.startswith(VOLATILE) and "tfevents" not in name and ".records/" not in name:
             found[name] = hashlib.sha256(_content(path)).hexdigest()
     return found
 
@@ -165,6 +175,11 @@ def _content(path: Path) -> bytes:
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return repr([{name: value for name, value in row.items() if name not in MEASURED} for row in rows]).encode()
+
+
+def broken_files(results: Path) -> list[str]:
+    """What the command `verify` finds in the results of a whole workflow."""
+    return [f"{problem.file}: {problem.what}" for problem in verify(results).problems]
 
 
 def lost_videos(sheet: Path, results: Path) -> list[str]:
