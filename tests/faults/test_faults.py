@@ -63,6 +63,6 @@ def test_half_a_file_and_a_lost_video_would_be_noticed(site: Site) -> None:
     account.unlink()
     assert len(site.differences()) == 1 + 5, "the file, and five videos without a state"
     account.write_bytes(published)
-    (site.results / "videos/.00000.partial.parquet").touch()
-    assert site.differences() == ["videos/.00000.partial.parquet"]
-    (site.results / "videos/.00000.partial.parquet").unlink()
+    (site.results / "pose/.00000.partial.parquet").touch()
+    assert site.differences() == ["pose/.00000.partial.parquet"]
+    (site.results / "pose/.00000.partial.parquet").unlink()

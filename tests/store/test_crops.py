@@ -10,6 +10,7 @@ import pytest
 from signrep_core.errors import ShardError, SignRepError
 from signrep_core.store.accounts import settle
 from signrep_core.store.crops import CropResult, crop_shard, cut_square
+from signrep_core.store.ledger import open_ledger
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
 from signrep_core.store.video import read_frames
@@ -120,6 +121,23 @@ def test_failing_and_finished_jobs_leave_no_pieces(tmp_path: Path, packed: Built
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.ledger", "a.mp4", "pose.parquet"]
     assert [path.name for path in (tmp_path / ".out.ledger").iterdir()] == ["begun"]
+
+
+def test_a_killed_job_goes_on_with_what_it_had_finished(tmp_path: Path) -> None:
+    account = account_of({name: write_video(tmp_path / f"{name}.mp4", range(20)) for name in "ab"})
+    pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in "ab"))
+    crop_shard(account, pose, tmp_path / "whole.mp4")
+
+    def killed() -> None:
+        with open_ledger(tmp_path / "out.mp4") as ledger:
+            crop_shard(account, pose, tmp_path / "out.mp4", ledger=ledger)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
+    (tmp_path / "out.mp4").unlink()  # as Snakemake does with the outputs of a failed job
+    crop_shard(account, pose, tmp_path / "out.mp4", worker=("no such program",))  # nothing is left for it to do
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
 # ---------------------------------------------------------------- cutting
