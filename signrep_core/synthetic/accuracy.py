@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from signrep_core.body.kinematics import forward_kinematics, solve_angles
 from signrep_core.body.priors import activity
-from signrep_core.skeleton import ARMS, BODY_ANGLES, HAND_ANGLES, HANDS, MIN_CONFIDENCE, SIDES
+from signrep_core.skeleton import ARMS, BODY_ANGLES, FINGERTIPS, HAND_ANGLES, HANDS, MIN_CONFIDENCE, SIDES
 from signrep_core.store.schemas import ACTIVITY, ANGLES, POSE, TRUTH
 from signrep_core.store.tables import Columns, read_videos
 
 Bones = tuple[NDArray[np.float64], NDArray[np.float64]]  # body (16,), hand (20,) offsets
 JOINT_GROUPS: Final[dict[str, list[int]]] = {
+    "arms": [joint for side in SIDES for joint in ARMS[side]],
     "shoulders and elbows": [0, 1, 3, 4],
     "body wrists": [ARMS["right"][2], ARMS["left"][2]],
     "hips": [6, 7],
@@ -35,7 +36,7 @@ BODY_GROUPS: Final = {
 }  # fmt: skip
 HAND_GROUPS: Final = {
     "wrist": ("wrist_x", "wrist_y", "wrist_z"), "thumb": ("thumb_",), "knuckle flexion": ("mcp_x",),
-    "knuckle spread": ("mcp_y",), "finger joints": ("pip_x", "dip_x"),
+    "knuckle spread": ("mcp_y",), "finger joints": ("pip_x", "dip_x"), "finger flexion": ("mcp_x", "pip_x", "dip_x"),
 }  # fmt: skip
 
 
@@ -92,6 +93,10 @@ class Accuracy:
         everything = np.concatenate(self._errors[name])
         return float(everything.mean() if name.startswith(("detected", "activity")) else np.median(everything))
 
+    def mean(self, name: str) -> float:
+        """The mean of an error, which its tail draws up."""
+        return float(np.concatenate(self._errors[name]).mean())
+
     def _note(self, name: str, values: Any) -> None:
         self._errors[name].append(np.asarray(values, np.float64).ravel())
 
@@ -131,6 +136,8 @@ class Accuracy:
             relative = (ours[:, hand] - ours[:, hand][:, :1]) - (theirs[:, hand] - theirs[:, hand][:, :1])
             error = 1000 * np.linalg.norm(relative, axis=-1)[:, 1:]
             self._note("3-D keypoints: hands from their wrist", error[seen[:, hand].all(1)])
+            tips = np.array(FINGERTIPS[side]) - hand.start - 1
+            self._note("3-D keypoints: fingertips from their wrist", error[seen[:, hand].all(1)][:, tips])
 
     def _add_activity(self, truth: Mapping[str, Any], labels: Columns) -> None:
         joints = truth["camera_joints"]
