@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from signrep_core.config import Config, default_yaml, load_config, load_config_file
+from signrep_core.config import Config, default_yaml, load_config, load_config_file, reference_page
 from signrep_core.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -15,6 +15,11 @@ ROOT = Path(__file__).parents[1]
 
 def test_config_yaml_is_what_the_models_generate():
     assert (ROOT / "config.yaml").read_text() == default_yaml(), "run: python -m signrep_core config > config.yaml"
+
+
+def test_the_page_on_the_configuration_is_what_the_models_generate():
+    command = "python -m signrep_core config --format markdown > docs/configuration.md"
+    assert (ROOT / "docs/configuration.md").read_text() == reference_page(), f"run: {command}"
 
 
 def test_default_yaml_loads_as_the_defaults():

@@ -1,0 +1,96 @@
+"""The documentation does what it says: its commands are commands, its examples run."""
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from signrep_core.__main__ import _parser
+from signrep_core.model.signrep import PRESETS, SignRep
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+HOW_TO = ROOT / "docs/how-to"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language, without the page's indentation."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL)
+    return ["\n".join(line.removeprefix(indent) for line in body.splitlines()) for indent, body in found]
+
+
+def commands(page: Path) -> list[str]:
+    """Every `python -m signrep_core ...` that a page names, in blocks and in the text."""
+    shown = re.findall(r"`[^`\n]*(?:\n[^`\n]*)?`", page.read_text().replace("\\\n", " "))
+    shown += [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
+    pieces = (" ".join(piece.strip("`").split()) for piece in shown)
+    found = (re.search(r"python -m signrep_core (.+?)(?: #.*)?$", piece) for piece in pieces)
+    return [match[1].split(" > ")[0] for match in found if match]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_is_one(page, monkeypatch):
+    def refuse(self, message):
+        raise AssertionError(f"{page.name}: {message}")
+
+    monkeypatch.setattr(argparse.ArgumentParser, "error", refuse)
+    for command in commands(page):
+        words = shlex.split(command)
+        if "SOURCE" in words or len(words) == 1 or command.endswith(("…", "...")):
+            assert words[0] in {name for action in _parser()._actions for name in action.choices or ()}, command
+        else:
+            _parser().parse_args(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def run_python(code: str, folder: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_the_examples_of_reading_tables_run(finished, tmp_path):
+    (tmp_path / "results").symlink_to(finished)
+    pandas, duckdb, ours, frames = blocks(HOW_TO / "read-the-tables.md", "python")
+    assert "rejected" in run_python(pandas, tmp_path)
+    assert "right_share" in run_python(duckdb, tmp_path)
+    assert "(32, 22)" in run_python(ours, tmp_path)
+    assert "(16, 256, 256, 3) (16, 61, 3)" in run_python(frames, tmp_path)
+
+
+def test_the_exported_folder_loads_as_the_page_says(finished, tmp_path):
+    from signrep_core.interop.hugging_face import export_tables
+
+    export_tables(finished, tmp_path / "dataset", ["pose"])
+    (code,) = blocks(HOW_TO / "other-formats.md", "python")
+    expected = sum(pq.read_metadata(path).num_rows for path in (finished / "pose").glob("*.parquet"))
+    assert run_python(code + "\nprint(pose.num_rows)", tmp_path).split()[-1] == str(expected)
+
+
+def test_weights_load_as_the_page_says(tmp_path):
+    torch.manual_seed(0)
+    SignRep(PRESETS["tiny"]).save(tmp_path / "signrep.safetensors")
+    (code,) = blocks(HOW_TO / "released-weights.md", "python")
+    small = code.replace("224, 224", "96, 96")  # what the tiny preset sees
+    assert "torch.Size([1, 2])" in run_python(small, tmp_path)
