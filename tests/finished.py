@@ -243,7 +243,7 @@ class Builder:
                                   "left_active": np.zeros(9)})  # fmt: skip
 
         def evaluate(i: Any, o: Any, p: Any) -> None:
-            result = {"metrics": {"R@1": 50.0, "MRR": 75.0}, "chance": {"R@1": 50.0, "MRR": 75.0}}
+            result = {"metrics": {"R@1": 50.0, "MRR": 75.0}, "chance": {"R@1": 50.0, "MRR": 75.0}, "baselines": {}}
             write_json(o["metrics"], {**result, "counts": {"gallery_videos": 2, "query_videos": 2}, "provenance": p})
             with atomic_path(o["figure"]) as partial:
                 cv2.imwrite(str(partial), rng.integers(0, 255, (64, 64, 3), np.uint8))
