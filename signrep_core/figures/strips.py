@@ -28,7 +28,7 @@ FRAME_PX: Final = 128  # width of a drawn frame
 LABEL_IN, ROW_IN, GAP_IN = 2.1, 1.36, 0.3  # inches: width of the labels, height of a strip, room between two groups
 DPI: Final = 100
 # Colours that the colour-blind tell apart; the words say the same.
-REFERENCE, SAME, OTHER, UNKNOWN = "#222222", "#0072B2", "#D55E00", "#888888"
+REFERENCE, SAME, OTHER, UNKNOWN = "#222222", "#0072B2", "#D55E00", "#666666"
 
 
 EMPTY: Final = np.full((WINDOW, 256, 256, 3), 128, np.uint8)
@@ -178,8 +178,9 @@ def _draw_strip(figure: Figure, strip: Strip, top: float, width_in: float, heigh
     figure.text(y=top - 0.38 / height_in, s=strip.details, va="top", fontsize=9, fontweight=weight, **at)
 
 
-def _shorten(name: str, length: int = 26) -> str:
-    """The end of a long name, which tells more than its beginning."""
+def _shorten(name: str, length: int = 24) -> str:
+    """The end of a long name, which tells more than its beginning; of a path the file's name."""
+    name = Path(name).name if Path(name).is_absolute() else name
     return name if len(name) <= length else f"…{name[1 - length :]}"
 
 
