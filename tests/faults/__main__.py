@@ -14,8 +14,7 @@ BEGIN, END = "<!-- made by `make faults`, not by hand -->", "<!-- end -->"
 
 
 def run(site: Site, kills: int, seed: int) -> Iterator[harness.Tally]:
-    """Every fault in turn."""
-    yield harness.kill_jobs(site, site.jobs, kills, signal.SIGKILL, seed)
+    """Every fault in turn, the quick ones first."""
     yield harness.two_at_once(site)
     quick = sorted(site.jobs, key=lambda job: job.seconds)[: len(site.jobs) * 2 // 3]
     try:
@@ -25,6 +24,7 @@ def run(site: Site, kills: int, seed: int) -> Iterator[harness.Tally]:
         sys.stderr.write(f"a full and a read-only disk are not tried: this user may not mount ({error})\n")
     yield harness.full_disk_by_limit(site, site.jobs)
     yield harness.kill_jobs(site, quick, max(kills // 4, 1), signal.SIGTERM, seed + 1)
+    yield harness.kill_jobs(site, site.jobs, kills, signal.SIGKILL, seed)
     yield harness.kill_workflows(site, max(kills // 20, 1), seed + 2)
 
 
