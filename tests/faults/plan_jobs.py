@@ -41,7 +41,8 @@ def _pickled(job: Any, folder: Path) -> dict[str, Any]:
     """A job's own file, and what a `Job` needs."""
     script = (ROOT / "rules" / job.rule.script).resolve()
     given = Snakemake(
-        job.input, job.output, job.params, job.wildcards, job.threads, job.resources, job.log, {}, job.rule.name, None,
+        job.input, job.output, job.params, job.wildcards, job.threads, job.resources, job.log,
+        job.rule.workflow.config, job.rule.name, None,
         str(script.parent),
     )  # fmt: skip
     path = folder / f"{job.rule.name}.pickle"
