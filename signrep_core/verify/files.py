@@ -12,6 +12,7 @@ from signrep_core.store.records import FOLDER, Record, read_record
 from signrep_core.verify.problems import Problem, Results, rule_of
 
 UNDER_WAY, STOPPED = "under way", "stopped"  # a job writes the file now; it was stopped before it had
+UNRECORDED = "not recorded"
 STALE = "older than what it is made from"  # whole, but to be made again
 # No outputs: what jobs say of themselves, and where a run trains until it is finished.
 IGNORED, TRAINING = ("logs", "benchmarks"), ("last", "tensorboard")
@@ -85,7 +86,7 @@ def _compare(
 ) -> Checked:
     rule = rule_of(name, record)
     if record is None:
-        return Checked([Problem(name, "not recorded", "a record of its bytes and origin", "none", rule)])
+        return Checked([Problem(name, UNRECORDED, "a record of its bytes and origin", "none", rule)])
     if not record.finished:
         if record.alive or not path.exists():
             return Checked([], UNDER_WAY if record.alive else STOPPED)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from signrep_core.errors import RecordError
 from signrep_core.store.layout import OUTPUTS, find_output
 from signrep_core.store.records import read_record, record_path
+from signrep_core.verify.files import UNRECORDED
 from signrep_core.verify.problems import Problem, Results
 
 log = logging.getLogger(__name__)
@@ -15,10 +16,12 @@ log = logging.getLogger(__name__)
 def repair(results: Results, problems: Iterable[Problem]) -> list[str]:
     """Remove the files that problems name, with their records; what was removed.
 
-    A file that no rule names (a rendered video) takes the rule's outputs along, which stand for it.
+    A file that no rule names (a rendered video) takes the rule's outputs along, which stand for it. What was trained
+    and not recorded is kept: a person trained it by hand, for days perhaps.
     """
     removed = []
-    for name in sorted({problem.file for problem in problems}):
+    broken = {problem.file for problem in problems if problem.what != UNRECORDED or not _is_trained(problem.file)}
+    for name in sorted(broken):
         for victim in dict.fromkeys([name, *_stand_ins(results, name)]):
             path = results.path(victim)
             if not os.path.abspath(path).startswith(os.path.abspath(results.root) + os.sep):
@@ -29,6 +32,10 @@ def repair(results: Results, problems: Iterable[Problem]) -> list[str]:
             record_path(path).unlink(missing_ok=True)
     log.info("removed %d files", len(removed))
     return removed
+
+
+def _is_trained(name: str) -> bool:
+    return name.startswith(("pretrain/", "translation/"))
 
 
 def _stand_ins(results: Results, name: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Removing broken files, and the workflow making them again."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_many_problems_alike_are_told_in_short(scratch: Path, capsys: pytest.Cap
     said = capsys.readouterr().out.splitlines()
     assert len(said) < 30
     assert "... and 50 more: not recorded (--json lists all)" in said
+
+
+def test_repair_keeps_weights_that_somebody_trained_by_hand(scratch: Path) -> None:
+    by_hand = scratch / "pretrain/mine/best.safetensors"
+    by_hand.parent.mkdir()
+    shutil.copy(scratch / "pretrain/test/best.safetensors", by_hand)
+    assert main(["verify", str(scratch), "--repair"]) == 1
+    assert by_hand.is_file()
 
 
 @pytest.mark.slow
