@@ -28,7 +28,7 @@ pathvars:
 
 
 rule all:
-    """The main job: shards, a first model, its retrieval and translations, and the summary."""
+    """The main job: shards, a first model, its retrieval, recognition and translations, and the summary."""
     input:
         STAGE_FILES,
         [f"<results>/{output.pattern}" for output in layout.WHOLE],
@@ -44,6 +44,7 @@ include: "rules/priors.smk"
 include: "rules/shards.smk"
 include: "rules/pretrain.smk"
 include: "rules/evaluate.smk"
+include: "rules/recognition.smk"
 include: "rules/translation.smk"
 include: "rules/report.smk"
 

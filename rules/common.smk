@@ -8,7 +8,11 @@ from snakemake.exceptions import WorkflowError
 
 from signrep_core.config import load_config
 from signrep_core.errors import SignRepError
-from signrep_core.report.summary import format_retrieval, format_translation
+from signrep_core.report.summary import (
+    format_recognition,
+    format_retrieval,
+    format_translation,
+)
 from signrep_core.sources.sheet import cut_shards, read_sheet, shard_digest
 from signrep_core.store import layout, schemas
 
@@ -45,6 +49,36 @@ else:
 # The glosses of a translated data set are whole sentences: its videos are not looked up by them.
 RETRIEVED = [dataset for dataset in DATASETS if dataset not in TRANSLATED]
 TRANSLATORS = [CONFIG.pretrain.run, *CONFIG.translation.baselines]
+RECOGNISERS = [CONFIG.pretrain.run, "keypoints"]
+
+
+def recognised_datasets():
+    """The data sets that a recogniser is trained for: those named, or all whose test glosses are mostly trained on."""
+    trained = {
+        (row.dataset, row.gloss) for row in ROWS if row.split == "train" and row.gloss
+    }
+    able = []
+    for dataset in RETRIEVED:
+        tested = [
+            row
+            for row in ROWS
+            if row.dataset == dataset and row.split == "test" and row.gloss
+        ]
+        known = sum((dataset, row.gloss) in trained for row in tested)
+        if tested and 2 * known > len(tested):
+            able.append(dataset)
+    if CONFIG.recognition.datasets is None:
+        return able
+    for dataset in CONFIG.recognition.datasets:
+        if dataset not in DATASETS:
+            raise WorkflowError(
+                f"recognition.datasets: no row of {SHEET} has the data set {dataset!r}; "
+                f"data sets that can be recognised: {', '.join(able) or 'none'}"
+            )
+    return CONFIG.recognition.datasets
+
+
+RECOGNISED = recognised_datasets()
 
 
 wildcard_constraints:
@@ -63,6 +97,24 @@ def rendered_videos(wildcards):
         if CONFIG.sheet
         else f"{CONFIG.results}/synthetic/truth/{wildcards.shard}.parquet"
     )
+
+
+def recogniser_start(wildcards):
+    """What a fine-tuning begins with; the network on keypoints begins with nothing."""
+    if wildcards.inputs == "keypoints":
+        return {}
+    run = f"{CONFIG.results}/pretrain/{wildcards.inputs}/best.safetensors"
+    features = (
+        f"{CONFIG.results}/features/{wildcards.inputs}/{wildcards.dataset}.parquet"
+    )
+    return {"start": run, "features": features}
+
+
+def recognition_baselines(wildcards):
+    """Metrics of the recogniser on keypoints, to stand beside those of the representation."""
+    if wildcards.inputs == "keypoints":
+        return []
+    return [f"{CONFIG.results}/recognition/keypoints/{wildcards.dataset}.json"]
 
 
 def baseline_scores(wildcards):
@@ -88,16 +140,25 @@ STAGE_FILES = [
     if output.rule != layout.OPTIONAL_RULE or CONFIG.priors.write_distances
 ]
 
-DATASET_FILES = [
-    f"<results>/{output.path(run='<run>', dataset=dataset)}"
-    for output in layout.PER_DATASET
-    for dataset in (RETRIEVED if output.rule == "evaluate_retrieval" else DATASETS)
-] + [
-    f"<results>/{output.path(run=inputs, dataset=dataset)}"
-    for output in layout.PER_TRANSLATION
-    for inputs in TRANSLATORS
-    for dataset in TRANSLATED
-]
+DATASET_FILES = (
+    [
+        f"<results>/{output.path(run='<run>', dataset=dataset)}"
+        for output in layout.PER_DATASET
+        for dataset in (RETRIEVED if output.rule == "evaluate_retrieval" else DATASETS)
+    ]
+    + [
+        f"<results>/{output.path(run=inputs, dataset=dataset)}"
+        for output in layout.PER_TRANSLATION
+        for inputs in TRANSLATORS
+        for dataset in TRANSLATED
+    ]
+    + [
+        f"<results>/{output.path(run=inputs, dataset=dataset)}"
+        for output in layout.PER_RECOGNITION
+        for inputs in RECOGNISERS
+        for dataset in RECOGNISED
+    ]
+)
 SCORES = [path for path in DATASET_FILES if path.endswith(".json")]
 
 
@@ -118,6 +179,16 @@ def show_summary():
             lines.append(f"metrics: {metrics}")
             lines.append(
                 f"picture: {results / 'figures' / f'retrieval_{run}_{dataset}.png'}"
+            )
+    for dataset in RECOGNISED:
+        metrics = results / "recognition" / run / f"{dataset}.json"
+        if metrics.exists():
+            found = json.loads(metrics.read_text(encoding="utf-8"))
+            lines.append(format_recognition(dataset, found))
+            lines.append(f"metrics: {metrics}")
+            lines.append(f"predictions: {metrics.with_suffix('.parquet')}")
+            lines.append(
+                f"picture: {results / 'figures' / f'confusion_{run}_{dataset}.png'}"
             )
     for dataset in TRANSLATED:
         metrics = results / "translation" / run / f"{dataset}.json"

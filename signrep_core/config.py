@@ -171,6 +171,14 @@ class Recognition(Section):
     batch_size: PositiveInt = Field(8, description="clips in a batch; the paper: 8")
     learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
     warmup: int = Field(20, ge=0, description="warm-up steps; the paper: 1000")
+    weight_decay: float = Field(0.05, ge=0, description="of AdamW; of pretraining the paper says 0.5")
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="each layer's learning rate as a share of the next one's; of pretraining the paper says 0.85; "
+        "after a short pretraining the early layers still have much to learn",
+    )
     freeze: Literal["nothing", "encoder"] = Field(
         "nothing",
         description="`encoder` = only projection and classifier learn, several times as fast; the paper: nothing",

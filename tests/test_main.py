@@ -37,7 +37,17 @@ def test_config_prints_the_defaults(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["sheet"], ["sheet", "folder"], ["synthesize"], ["pretrain"], ["train", "translation"], ["convert"]]
+    "command",
+    [
+        [],
+        ["sheet"],
+        ["sheet", "folder"],
+        ["synthesize"],
+        ["pretrain"],
+        ["train", "recognition"],
+        ["train", "translation"],
+        ["convert"],
+    ],
 )
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -8,8 +8,58 @@ def add(commands: argparse._SubParsersAction) -> None:
     """The command's arguments, a kind each."""
     train = commands.add_parser("train", help="train what follows pretraining, or what the pose stage ships with")
     kinds = train.add_subparsers(required=True, metavar="KIND")
+    _add_recognition(kinds)
     _add_translation(kinds)
     _add_detector(kinds)
+
+
+def _add_recognition(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "recognition",
+        help="glosses of isolated signs, from the weights of a pretraining or from keypoints",
+        epilog="example: python -m signrep_core train recognition --shards shards --dataset wlasl "
+        "--weights pretrain/my_run/best.safetensors --out recognition/my_run/wlasl --configfile my.yaml",
+    )
+    parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards")
+    parser.add_argument("--dataset", required=True, help="name of the data set, as in the sheet")
+    parser.add_argument("--weights", type=Path, help="of the pretraining (default: a network on keypoints instead)")
+    parser.add_argument("--features", type=Path, help="of the data set under these weights (default: computed first)")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet beside it")
+    parser.add_argument("--configfile", help="YAML with the sections that differ from the defaults")
+    parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
+    parser.set_defaults(run=_recognition)
+
+
+def _recognition(options: argparse.Namespace) -> None:
+    from signrep_core.config import Config, load_config_file
+    from signrep_core.evaluate.recognition import write_evaluation
+    from signrep_core.report.summary import format_recognition
+    from signrep_core.train.recognition import RecognitionSettings, train_recognition
+
+    config = load_config_file(options.configfile) if options.configfile else Config()
+    section = config.recognition
+    result = train_recognition(
+        options.shards,
+        options.out,
+        RecognitionSettings.from_config(section, config.seed, "video" if options.weights else "keypoints"),
+        dataset=options.dataset,
+        weights=options.weights,
+        features=options.features,
+        workers=section.workers,
+        devices=options.devices,
+    )
+    if not result.finished:
+        return
+    _, found = write_evaluation(
+        result.weights,
+        options.shards,
+        dataset=options.dataset,
+        metrics=options.out.with_name(f"{options.out.name}.json"),
+        predictions=options.out.with_name(f"{options.out.name}.parquet"),
+        batch_size=section.batch_size,
+        workers=section.workers,
+    )
+    print(format_recognition(options.dataset, found))
 
 
 def _add_translation(kinds: argparse._SubParsersAction) -> None:

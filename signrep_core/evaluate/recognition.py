@@ -6,6 +6,7 @@ out of the accuracies, as in retrieval.
 Legend: N videos, G glosses, K best glosses that are kept of each (5, or G if fewer).
 """
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -241,22 +242,22 @@ def write_evaluation(
     *,
     metrics: str | Path,
     predictions: str | Path,
-    digests: Mapping[str, str],
-    baselines: Mapping[str, Any] | None = None,
+    baselines: Mapping[str, str | Path] | None = None,
+    provenance: Mapping[str, str] | None = None,
     **options: Any,
 ) -> tuple[Predictions, dict[str, Any]]:
     """`evaluate_recognition` to files: metrics as JSON, predictions as Parquet.
 
     Args:
-        digests: of what else decided the figures (the configuration), to stand beside that of the weights.
-        baselines: metrics of others on the same videos, to stand beside; by name.
+        baselines: metrics files of other recognisers on the same videos, by name, to stand beside.
+        provenance: what made them and from what (the digest of the configuration among it).
         options: of `evaluate_recognition`.
     """
     found, result = evaluate_recognition(weights, shards, **options)
-    result["digests"] |= digests
-    if baselines:
-        result["baselines"] = dict(baselines)
-    write_predictions(predictions, found, {"weights_sha256": result["digests"]["weights"]})
+    others = {name: json.loads(Path(path).read_text("utf-8"))["metrics"] for name, path in (baselines or {}).items()}
+    result["baselines"] = {name: values for name, values in others.items() if values}
+    result["provenance"] = dict(provenance or {})
+    write_predictions(predictions, found, {"weights_sha256": result["digests"]["weights"], **result["provenance"]})
     write_json(metrics, result)
     return found, result
 

@@ -98,6 +98,13 @@ def format_translation(dataset: str, result: dict[str, Any]) -> str:
     return f"translation of {dataset} {_beside(result, ('BLEU-1', 'BLEU-4', 'ROUGE-L'))}"
 
 
+def format_recognition(dataset: str, result: dict[str, Any]) -> str:
+    """One line on a data set's recognition: its accuracies, each beside chance and the baselines."""
+    if result["metrics"] is None:
+        return f"recognition of {dataset}: no test video could be read whose gloss is trained on"
+    return f"recognition of {dataset} {_beside(result, ('top1_instance', 'top5_instance', 'top1_class'))}"
+
+
 def _beside(result: dict[str, Any], names: Iterable[str]) -> str:
     """Metrics by name, in brackets what chance and each baseline reach."""
     beside = {"chance": result["chance"], **result["baselines"]}

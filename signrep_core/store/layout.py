@@ -80,12 +80,20 @@ PER_TRANSLATION = (
     Output("translation/{run}/{dataset}/best.safetensors", "train_translation"),
     Output("translation/{run}/{dataset}/metrics.csv", "train_translation"),
 )
+# Of a data set whose glosses are recognised; the run is `keypoints` for the baseline.
+PER_RECOGNITION = (
+    Output("recognition/{run}/{dataset}.json", "evaluate_recognition"),
+    Output("recognition/{run}/{dataset}.parquet", "evaluate_recognition", schemas.PREDICTIONS),
+    Output("figures/confusion_{run}_{dataset}.png", "evaluate_recognition"),
+    Output("recognition/{run}/{dataset}/best.safetensors", "train_recognition"),
+    Output("recognition/{run}/{dataset}/metrics.csv", "train_recognition"),
+)
 # Of the embedded demo alone.
 DEMO = (
     Output("synthetic/videos.tsv", "write_synthetic_sheet"),
     Output("synthetic/truth/{shard}.parquet", "synthesize", schemas.TRUTH),
 )
-OUTPUTS = (*PER_SHARD, *WHOLE, *PER_RUN, *BASELINES, *PER_DATASET, *PER_TRANSLATION, *DEMO)
+OUTPUTS = (*PER_SHARD, *WHOLE, *PER_RUN, *BASELINES, *PER_DATASET, *PER_TRANSLATION, *PER_RECOGNITION, *DEMO)
 
 
 def find_output(path: str) -> tuple[Output, dict[str, str]] | None:

@@ -8,7 +8,7 @@ Legend: B clips of a batch, G glosses.
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,6 +105,7 @@ def train_recognition(
     dataset: str,
     weights: Path | None,
     features: Path | None = None,
+    provenance: Mapping[str, str] | None = None,
     workers: int = 0,
     accelerator: str = "auto",
     devices: int | str = 1,
@@ -121,6 +122,7 @@ def train_recognition(
         dataset: whose `train` videos are learned; the best weights are selected on its `val` videos.
         weights: of the pretrained SignRep; None = the network on keypoints and angles instead.
         features: of the data set under these weights, for the class distribution; None = they are computed first.
+        provenance: what makes them and from what, for the notes in the weights.
         workers, accelerator, devices, nodes, precision, open_reader: as `pretrain`.
 
     Raises:
@@ -136,6 +138,7 @@ def train_recognition(
         weights=weights,
         features=features,
         workers=workers,
+        provenance=dict(provenance or {}),
     )
     return launch(job, accelerator, devices, nodes, precision)
 
@@ -149,6 +152,7 @@ def _train_recognition(
     weights: Path | None,
     features: Path | None,
     workers: int,
+    provenance: dict[str, str],
 ) -> TrainResult:
     if settings.batch_size % fabric.world_size:
         raise TrainingError(
@@ -156,6 +160,7 @@ def _train_recognition(
             "change the batch size"
         )
     run = _start(fabric, open_reader, folder, settings, dataset, weights, features)
+    run.provenance = provenance
     load = partial(
         load_items, run.clips, collate, items=settings.batch_size, rank=fabric.global_rank, ranks=fabric.world_size,
         workers=workers, pin_memory=fabric.device.type == "cuda",

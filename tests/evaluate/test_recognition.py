@@ -128,13 +128,17 @@ def test_a_gloss_that_was_not_trained_on_is_counted_and_said_and_left_out(
 
 
 def test_files_hold_metrics_predictions_and_digests(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text('{"metrics": {"top1_instance": 40.0}}')
+    (tmp_path / "none.json").write_text('{"metrics": null}')
     write_evaluation(
-        weights, Path(), metrics=tmp_path / "m.json", predictions=tmp_path / "p.parquet", digests={"config": "abc"},
-        baselines={"keypoints": {"top1_instance": 40.0}}, dataset="fake", accelerator="cpu", open_reader=Test,
+        weights, Path(), metrics=tmp_path / "m.json", predictions=tmp_path / "p.parquet", provenance={"params": "abc"},
+        baselines={"keypoints": tmp_path / "other.json", "angles": tmp_path / "none.json"},
+        dataset="fake", accelerator="cpu", open_reader=Test,
     )  # fmt: skip
     found = json.loads((tmp_path / "m.json").read_text())
-    assert found["digests"] == {"weights": file_digest(weights), "config": "abc"}
-    assert found["baselines"]["keypoints"]["top1_instance"] == 40
+    assert found["digests"] == {"weights": file_digest(weights)}
+    assert found["provenance"] == {"params": "abc"}
+    assert found["baselines"] == {"keypoints": {"top1_instance": 40}}
     assert read_table(tmp_path / "p.parquet", PREDICTIONS)["video_id"] == ["video04", "video05"]
 
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from signrep_core.report.statistics import Statistics
-from signrep_core.report.summary import format_retrieval, format_summary, format_translation, summarize
+from signrep_core.report.summary import (
+    format_recognition,
+    format_retrieval,
+    format_summary,
+    format_translation,
+    summarize,
+)
 from signrep_core.sources.sheet import Row
 from signrep_core.store.accounts import new_account, settle
 from signrep_core.store.files import write_json
@@ -78,3 +84,15 @@ def test_translation_is_told_beside_chance_and_baselines():
         "BLEU-1 30.0 (10.0, 20.0), BLEU-4 15.0 (5.0, 10.0), ROUGE-L 31.0 (11.0, 21.0)"
     )
     assert "no test sentence has features and a text" in format_translation("mine", {"metrics": None})
+
+
+def test_recognition_is_told_beside_chance_and_the_network_on_keypoints():
+    def values(x):
+        return {"top1_instance": x, "top5_instance": 2 * x, "top1_class": x + 1}
+
+    result = {"metrics": values(30.0), "chance": values(5.0), "baselines": {"keypoints": values(40.0)}}
+    assert format_recognition("mine", result) == (
+        "recognition of mine (chance, keypoints): top1_instance 30.0 (5.0, 40.0), top5_instance 60.0 (10.0, 80.0), "
+        "top1_class 31.0 (6.0, 41.0)"
+    )
+    assert "no test video could be read" in format_recognition("mine", {"metrics": None})

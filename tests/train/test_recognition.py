@@ -267,14 +267,15 @@ def test_a_batch_that_cannot_be_shared_out_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(TrainingError, match=r"a batch of 7 clips cannot be shared out among 2 devices"):
         recognition._train_recognition(
-            Two(),
+            Two(),  # type: ignore[arg-type]
             Labelled,
             tmp_path,
             RecognitionSettings(batch_size=7),
             "fake",
             None,
             None,
-            0,  # type: ignore[arg-type]
+            0,
+            {},  # type: ignore[arg-type]
         )
 
 

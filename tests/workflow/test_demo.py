@@ -60,6 +60,32 @@ def test_sentences_are_translated_from_features_and_from_raw_poses(demo: Finishe
     assert "translation of sentences (chance, other references, keypoints): BLEU-1" in demo.output
 
 
+def test_signs_of_an_unseen_signer_are_recognised_beside_chance_and_keypoints(demo: Finished):
+    results = {
+        name: json.loads((demo.results / f"recognition/{name}/synthetic.json").read_text())
+        for name in ("test", "keypoints")
+    }
+    for name, inputs in (("test", "video"), ("keypoints", "keypoints")):
+        assert results[name]["protocol"]["inputs"] == inputs
+        assert results[name]["counts"]["videos"] == 2
+        assert results[name]["chance"]["top1_instance"] == 50
+        assert 0 <= results[name]["metrics"]["top1_instance"] <= 100
+    assert results["test"]["baselines"]["keypoints"] == results["keypoints"]["metrics"]
+    table = pd.read_parquet(demo.results / "recognition/test/synthetic.parquet")
+    account = pd.read_parquet(demo.results / "videos/00000.parquet")
+    tested = account[(account.split == "test") & (account.dataset == "synthetic")]
+    assert dict(zip(table.video_id, table.gloss, strict=True)) == dict(zip(tested.video_id, tested.gloss, strict=True))
+    assert (demo.results / "figures/confusion_test_synthetic.png").stat().st_size > 0
+    assert "recognition of synthetic (chance, keypoints): top1_instance" in demo.output
+
+
+def test_a_data_set_that_is_not_there_cannot_be_recognised(demo: Finished):
+    refused = snakemake("--dry-run", *demo.config, "recognition={datasets: [wlasl]}")
+    assert refused.returncode != 0
+    assert "no row of" in refused.stdout
+    assert "has the data set 'wlasl'; data sets that can be recognised: synthetic" in refused.stdout
+
+
 def test_a_finished_demo_has_nothing_to_do(demo: Finished):
     assert planned_rules(*demo.config) == {}
 

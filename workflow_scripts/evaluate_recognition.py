@@ -1,0 +1,26 @@
+"""Name the glosses of the test split, and draw which is taken for which."""
+
+from pathlib import Path
+
+import _job
+
+import torch
+
+from signrep_core.evaluate.recognition import write_evaluation
+from signrep_core.figures.confusion import confusion_matrix
+
+provenance = _job.start(snakemake)
+inputs, outputs, params, wildcards = snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards
+torch.set_num_threads(max(1, snakemake.threads - params.workers))
+predictions, _ = write_evaluation(
+    inputs.weights,
+    Path(inputs.index).parent,
+    dataset=wildcards.dataset,
+    metrics=outputs.metrics,
+    predictions=outputs.predictions,
+    baselines={Path(path).parent.name: path for path in inputs.baselines},
+    provenance=provenance,
+    batch_size=params.batch_size,
+    workers=params.workers,
+)
+confusion_matrix(predictions, outputs.figure, f"{wildcards.inputs}: test videos of {wildcards.dataset}")
