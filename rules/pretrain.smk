@@ -7,6 +7,7 @@ OUTPUTS
     pretrain/{run}/best.safetensors   the selected weights with their configuration inside
     pretrain/{run}/metrics.csv        every loss term, a row every ten steps
     pretrain/{run}/last/              where a run works until it is finished; a killed one goes on from there
+    figures/augmented_{run}.png       windows as stored and as training sees them
 """
 
 
@@ -29,8 +30,33 @@ rule pretrain:
     resources:
         mem_mb=16000,
         runtime=2880,
+        gpu=1,
     params:
         pretrain=CONFIG.pretrain.model_dump(),
         seed=CONFIG.seed,
     script:
         "../workflow_scripts/pretrain.py"
+
+
+rule draw_augmented_windows:
+    """Windows as they are stored, beside what training sees of them."""
+    input:
+        index="<results>/shards/index.parquet",
+        info="<results>/shards/info.json",
+        frames=all_shards("<results>/shards/{shard}.parquet"),
+    output:
+        figure="<results>/figures/augmented_<run>.png",
+    log:
+        "<logs>/draw_augmented_windows/<run>.log",
+    benchmark:
+        "<benchmarks>/draw_augmented_windows/<run>.tsv"
+    conda:
+        "../envs/signrep.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        preset=CONFIG.pretrain.preset,
+        seed=CONFIG.seed,
+    script:
+        "../workflow_scripts/draw_augmented_windows.py"

@@ -70,11 +70,17 @@ def augment(frames: Tensor, draws: Draws, size: int) -> Tensor:
     return _normalise(x)
 
 
-def prepare(frames: Tensor, size: int) -> Tensor:
+def prepare(frames: Tensor, size: int, crop: float = EVALUATION_CROP) -> Tensor:
     """Windows for evaluation, centre-cropped and normalised: (B, T, H, W, 3) uint8 → (B, 3, T, S, S)."""
-    margin = (1 - EVALUATION_CROP) / 2
-    crop = [margin, margin, EVALUATION_CROP, EVALUATION_CROP]
-    return _normalise(torch.stack([_crop(window, crop, size) for window in frames]))
+    margin = (1 - crop) / 2
+    box = [margin, margin, crop, crop]
+    return _normalise(torch.stack([_crop(window, box, size) for window in frames]))
+
+
+def to_pixels(video: Tensor) -> Tensor:
+    """Undo the normalisation: (B, 3, T, S, S) → (B, T, S, S, 3) uint8, for people to look at."""
+    mean, std = (torch.tensor(values, device=video.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (255 * (video.permute(0, 2, 3, 4, 1) * std + mean)).round().clamp(0, 255).byte()
 
 
 def _crop(window: Tensor, crop: list[float], size: int) -> Tensor:

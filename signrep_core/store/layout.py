@@ -63,6 +63,7 @@ WHOLE = (
 PER_RUN = (
     Output("pretrain/{run}/best.safetensors", "pretrain"),
     Output("pretrain/{run}/metrics.csv", "pretrain"),
+    Output("figures/augmented_{run}.png", "draw_augmented_windows"),
 )
 PER_DATASET = (
     Output("features/{run}/{dataset}.parquet", "extract_features"),

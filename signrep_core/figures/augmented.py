@@ -1,0 +1,62 @@
+"""Windows as they are stored, beside what training sees of them (method section 4)."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from signrep_core.data.augment import Draws, augment, draw_augmentations, prepare, to_pixels
+from signrep_core.data.windows import WINDOW, WindowPairs, WindowReader
+from signrep_core.store.files import atomic_path
+from signrep_core.store.shards import ShardReader
+
+FRAMES = 4  # of a window's 16
+
+
+def augmented_windows(
+    shards: str | Path,
+    out: str | Path,
+    *,
+    size: int = 224,
+    n: int = 8,
+    seed: int = 0,
+    open_reader: Callable[[Path], WindowReader] = ShardReader,
+) -> None:
+    """Draw the first n windows of a training, as stored at the left and as the model sees them at the right."""
+    dataset = WindowPairs(partial(open_reader, Path(shards)), None, seed)
+    draws = draw_augmentations(n, torch.Generator().manual_seed(seed))
+    figure = Figure(figsize=(12, 1.9 * n), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes: Any = figure.subplots(n, 1, squeeze=False)[:, 0]
+    for item, ax in enumerate(axes):
+        pair = dataset[item]
+        frames = torch.from_numpy(pair["frames"][:1])
+        stored, seen = prepare(frames, size, crop=1.0), augment(frames, draws[item : item + 1], size)
+        ax.imshow(_side_by_side(stored, seen))
+        ax.set_title(f"{pair['windows'][0]}: {_describe(draws, item)}", loc="left", fontsize=9)
+        ax.set_axis_off()
+    with atomic_path(out) as partial_path:
+        figure.savefig(partial_path, dpi=100)
+
+
+def _side_by_side(*videos: torch.Tensor) -> NDArray[np.uint8]:
+    """(S, W, 3): FRAMES frames of each video (1, 3, T, S, S), a gap between the videos."""
+    strips = [np.concatenate(list(to_pixels(video)[0, :: WINDOW // FRAMES].numpy()), axis=1) for video in videos]
+    size = strips[0].shape[0]
+    gap = np.full((size, size // 8, 3), 255, np.uint8)
+    return np.concatenate([strips[0], gap, strips[1]], axis=1)
+
+
+def _describe(draws: Draws, k: int) -> str:
+    """What was drawn for a window, in words."""
+    _, _, height, width = draws.crop[k].tolist()
+    words = [f"crop {width:.0%} × {height:.0%}"]
+    words += [f"light {int(draws.illuminant[k])} of 25"] if draws.illuminant[k] >= 0 else []
+    words += [f"blur {float(draws.sigma[k]):.1f} px"] if draws.sigma[k] else []
+    return ", ".join(words + (["gray"] if draws.gray[k] else []))

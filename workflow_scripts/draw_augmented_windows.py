@@ -1,0 +1,16 @@
+"""Windows as they are stored, beside what training sees of them."""
+
+from pathlib import Path
+
+import _job
+
+from signrep_core.figures.augmented import augmented_windows
+from signrep_core.model.signrep import PRESETS
+
+_job.start(snakemake)
+augmented_windows(
+    Path(snakemake.input.index).parent,
+    snakemake.output.figure,
+    size=PRESETS[snakemake.params.preset].encoder.image_size,
+    seed=snakemake.params.seed,
+)
