@@ -64,7 +64,7 @@ def build_shard(folder: Path, n_videos: int) -> ShardReader:
 def _measure(reader: ShardReader, starts: list[tuple[int, int]]) -> list[tuple[str, str]]:
     mp4 = reader.folder / "00000.mp4"
     aligned = [(row, start - start % reader.info.gop) for row, start in starts]
-    raw = _Sequential(mp4)
+    raw = Sequential(mp4)
     ways: dict[str, tuple[Callable[[int, int], Any], list[tuple[int, int]]]] = {
         "raw": (lambda row, start: raw.read(rgb=True), starts),
         "random": (reader.read_window, starts),
@@ -119,7 +119,7 @@ def _first_reads(reader: ShardReader) -> list[tuple[str, str]]:
     ]
 
 
-class _Sequential:
+class Sequential:
     """Raw decoding: the next frames of an open file, begun again at its end."""
 
     def __init__(self, mp4: Path) -> None:

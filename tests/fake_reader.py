@@ -22,6 +22,7 @@ class FakeReader:
         names = [f"video{k:02d}" for k in range(n) for _ in range(2)]  # two sequences each
         self.index = {
             "video_id": names,
+            "shard": [f"{k // 2:05d}" for k in range(n) for _ in range(2)],  # two videos in each
             "dataset": ["fake"] * (2 * n),
             "split": [self.splits[k % len(self.splits)] for k in range(n) for _ in range(2)],
             "gloss": [f"gloss{k % 3}" for k in range(n) for _ in range(2)],

@@ -32,6 +32,7 @@ class Videos:
     rows: NDArray[np.int64]  # (S,) rows of the index, by video
     starts_before: NDArray[np.int64]  # (S + 1,) window starts in all sequences before this one
     first: NDArray[np.int64]  # (V + 1,) position in `rows` of each video's first sequence
+    shards: NDArray[np.int64]  # (V,) number of the shard that each video lies in
 
     def __len__(self) -> int:
         return len(self.video_ids)
@@ -74,7 +75,8 @@ def group_rows(index: Mapping[str, Any], rows: NDArray[np.int64], n_frames: int)
     rows = rows[order]
     starts = np.asarray(index["n_frames"])[rows].astype(np.int64) - n_frames + 1
     first = np.searchsorted(video[order], np.arange(len(video_ids) + 1))
-    return Videos(video_ids.tolist(), rows, np.concatenate(([0], np.cumsum(starts))), first)
+    _, shard = np.unique(np.asarray(index["shard"], dtype=str)[rows], return_inverse=True)
+    return Videos(video_ids.tolist(), rows, np.concatenate(([0], np.cumsum(starts))), first, shard[first[:-1]])
 
 
 class WindowPairs(Stream):
@@ -89,7 +91,7 @@ class WindowPairs(Stream):
         planes: bool = False,
     ) -> None:
         self.videos = group_videos(open_reader().index, splits, n_frames)
-        super().__init__(open_reader, self.videos.video_ids, seed)
+        super().__init__(open_reader, self.videos.video_ids, seed, self.videos.shards)
         self._n_frames, self._planes = n_frames, planes
 
     def read(self, video: int, rng: np.random.Generator) -> dict[str, Any]:

@@ -1,0 +1,94 @@
+"""How fast windows reach the training: items of the data set beside raw decoding of as many frames, per core.
+
+The shards are one shard of noisy pictures under many names, an hour each; times are of this process's processor, in
+turn, medians. "Raw" decodes frame after frame from an open file and is the bound: a window at random also needs the
+frames since its keyframe.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.shards import Sequential, build_shard
+from signrep_core.data.stream import SHARDS_TOGETHER
+from signrep_core.data.windows import WindowPairs, collate
+from signrep_core.store.schemas import SEQUENCES
+from signrep_core.store.shards import ShardReader
+from signrep_core.store.tables import write_table
+
+VIDEOS: Final = 64  # of a minute, in a shard
+SHARDS: Final = 600
+ITEMS: Final = 120  # two windows each
+
+
+def rows() -> list[tuple[str, str]]:
+    """Milliseconds a window, and their share of raw speed."""
+    with tempfile.TemporaryDirectory() as folder:
+        reader = build_shard(Path(folder), VIDEOS)
+        many = _link_shards(reader, Path(folder) / "many")
+        one = WindowPairs(partial(ShardReader, reader.folder), None, 0)
+        planes = WindowPairs(partial(ShardReader, reader.folder), None, 0, planes=True)
+        near = WindowPairs(partial(ShardReader, many), None, 0, planes=True)
+        far = WindowPairs(partial(ShardReader, many), None, 0, planes=True)
+        far.videos.shards[:] = 0  # as if all lay in one: any video after any
+        raw = Sequential(reader.folder / "00000.mp4")
+        ms = _measure(
+            {
+                "raw RGB": lambda _: [raw.read(rgb=True) for _ in range(2)],
+                "raw": lambda _: [raw.read(rgb=False) for _ in range(2)],
+                "RGB": one.__getitem__,
+                "planes": planes.__getitem__,
+                "near": near.__getitem__,
+                "far": far.__getitem__,
+            }
+        )
+        batch = [planes[item] for item in range(10)]
+        joining = _measure({"collate": lambda _: collate(batch)})["collate"] / 10
+    return [
+        ("16 frames decoded one after the other: planes; RGB", f"{ms['raw']:.2f} ms; {ms['raw RGB']:.2f} ms"),
+        ("window with targets, planes (for a GPU)", _share(ms["planes"], ms["raw"])),
+        ("window with targets, RGB (for a CPU)", _share(ms["RGB"], ms["raw RGB"])),
+        (f"  of {SHARDS} shards, {SHARDS_TOGETHER} at a time (as trained)", _share(ms["near"], ms["raw"])),
+        (f"  of {SHARDS} shards, any after any", _share(ms["far"], ms["raw"])),
+        ("joining a batch", f"{joining:.2f} ms a window"),
+    ]
+
+
+def _share(ms: float, raw: float) -> str:
+    return f"{ms:.2f} ms = {1000 / ms:.0f} windows/s per core = {raw / ms:.0%} of raw speed"
+
+
+def _measure(ways: dict[str, Callable[[int], Any]]) -> dict[str, float]:
+    """Mean milliseconds a window, the ways in turn."""
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way(0)
+    for item in range(1, ITEMS + 1):
+        for name, way in ways.items():
+            began = time.process_time()
+            way(item)
+            spent[name].append(time.process_time() - began)
+    return {name: statistics.mean(times) * 1e3 / 2 for name, times in spent.items()}
+
+
+def _link_shards(reader: ShardReader, folder: Path) -> Path:
+    """A folder with the same shard under SHARDS names."""
+    folder.mkdir()
+    names = [f"{k:05d}" for k in range(SHARDS)]
+    for name in names:
+        for end in ("mp4", "parquet"):
+            os.link(reader.folder / f"00000.{end}", folder / f"{name}.{end}")
+    os.link(reader.folder / "info.json", folder / "info.json")
+    n = len(reader)
+    columns = {key: np.tile(np.asarray(values), SHARDS) for key, values in reader.index.items()}
+    columns["shard"] = np.repeat(names, n)
+    columns["video_id"] = np.array([f"{name}-{video}" for name in names for video in reader.index["video_id"]])
+    write_table(folder / "index.parquet", SEQUENCES, columns)
+    return folder
