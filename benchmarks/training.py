@@ -1,24 +1,44 @@
-"""How fast training is: the tiny preset's whole step, and the paper's encoder beside plain timm."""
+"""How fast training is: the tiny preset's step, the paper's encoder and its whole step beside plain timm.
 
+The whole step is `train_step` itself on synthetic windows: augmentation, masking, losses, backward, both optimisers.
+Model FLOPs are counted by torch on our forward and backward pass, where hidden patches cost nothing, and are the same
+for all rows; utilisation is their rate as a share of the GPU's dense bf16 peak. Without a GPU only ratios mean much.
+"""
+
+import dataclasses
 import time
 from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
 import torch
+from lightning_fabric import Fabric
 from timm.models.hiera import Hiera
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from signrep_core.data.augment import augment, draw_augmentations
-from signrep_core.model.encoder import Encoder, random_units
+from signrep_core.data.windows import Batch
+from signrep_core.model.discriminator import Discriminator, style_width
+from signrep_core.model.encoder import Encoded, Encoder, random_units
 from signrep_core.model.signrep import PRESETS, SignRep
+from signrep_core.skeleton import N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
+from signrep_core.train.optimiser import make_adamw, parameter_groups
+from signrep_core.train.pretrain import COLUMNS, stage1_channels
+from signrep_core.train.step import PretrainRun, PretrainSettings, train_step
 
 WINDOWS = 20  # of a batch
+ITERATIONS: Final = 500_000  # A3
+# Dense bf16 TFLOP/s, from the makers' data sheets.
+PEAKS: Final = MappingProxyType({"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "A10G": 70})
 
 
 def rows() -> list[tuple[str, str]]:
     """What was measured and the figure with its unit."""
     device = "GPU" if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     torch.manual_seed(0)
-    return [*_tiny(device), *_encoder(device)]
+    return [*_tiny(device), *_encoder(device), *_paper_steps()]
 
 
 def _tiny(device: str) -> list[tuple[str, str]]:
@@ -63,6 +83,114 @@ def _encoder(device: str) -> list[tuple[str, str]]:
     plain = _seconds(lambda: Hiera.forward_features(encoder, video, mask=mask).mean().backward())
     what = f"base: forward and backward at 80 % masking ({device})"
     return [*table, (what, f"{n / own:.2f} clips/s, {plain / own:.2f}x plain timm")]
+
+
+class _PlainEncoder(Encoder):
+    """The same weights through timm's own forward pass."""
+
+    def forward(self, video: Tensor, visible: Tensor | None = None) -> Encoded:
+        mask = None
+        if visible is not None:
+            hidden = torch.zeros(len(video), self.n_units, dtype=torch.bool, device=video.device)
+            mask = hidden.scatter(1, visible, True)
+        caught: list[Tensor] = []
+        handle = self.blocks[self.stage_ends[0]].register_forward_hook(lambda _m, _i, output: caught.append(output))
+        tokens = Hiera.forward_features(self, video, mask=mask)
+        handle.remove()
+        return Encoded(tokens, caught[0])
+
+
+def _paper_steps() -> list[tuple[str, str]]:
+    """The paper's training step: a batch of 20 on a GPU; on a CPU of 4, in fp32, once each."""
+    gpu = torch.cuda.is_available()
+    ways = [("plain timm, fp32", _PlainEncoder, "32-true", False), ("ours, fp32", Encoder, "32-true", False)]
+    if gpu:
+        ways[1:1] = [("plain timm, bf16", _PlainEncoder, "bf16-mixed", False)]
+        ways += [("ours, bf16", Encoder, "bf16-mixed", False), ("ours, bf16, compiled", Encoder, "bf16-mixed", True)]
+    n = WINDOWS if gpu else 4
+    flops = _step_flops(n)
+    table = [("base: model FLOPs of a step", f"{flops / n / 1e9:.1f} GFLOP a window at 80 % masking")]
+    first = None
+    for name, encoder, precision, compiled in ways:
+        seconds, memory = _time_step(encoder, precision, compiled, n)
+        first = first or seconds
+        figure = f"{n / seconds:.2f} clips/s, {first / seconds:.2f}x the first, {flops / seconds / 1e12:.2f} TFLOP/s"
+        table.append((f"base: training step of {n}, {name}", figure + _gpu_figures(flops, seconds, memory)))
+    return table
+
+
+def _gpu_figures(flops: int, seconds: float, memory: float) -> str:
+    if not torch.cuda.is_available():
+        return " (CPU)"
+    name = torch.cuda.get_device_name()
+    peak = next((peak for gpu, peak in PEAKS.items() if gpu in name), None)
+    share = f"{flops / seconds / peak / 1e12:.0%} of peak" if peak else "peak unknown"
+    return f" = {share}, {ITERATIONS * seconds / 3600:.1f} h for 500,000, {memory:.1f} GB at most ({name})"
+
+
+def _step_flops(n: int) -> int:
+    """Of forward and backward pass of our model."""
+    model = SignRep(PRESETS["base"])
+    video = torch.randn(2, *model.encoder.input_shape)
+    visible = random_units(2, model.encoder.n_units, 0.8)
+    with FlopCounterMode(display=False) as counter:
+        output = model(video, visible)
+        torch.stack([prior.abs().mean() for prior in output.priors.values()]).sum().backward()
+    return counter.get_total_flops() * n // 2
+
+
+def _time_step(encoder: type[Encoder], precision: Any, compiled: bool, n: int) -> tuple[float, float]:
+    """Seconds of one `train_step`, and the GPU's peak memory in GB."""
+    gpu = torch.cuda.is_available()
+    fabric = Fabric(accelerator="gpu" if gpu else "cpu", devices=1, precision=precision)
+    settings = dataclasses.replace(PretrainSettings(), batch_size=n)
+    run = _make_run(fabric, settings, encoder, compiled)
+    batch = _synthetic_batch(n, fabric.device.type == "cuda")
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+
+    def step() -> None:
+        train_step(run, batch)
+        run.step += 1
+
+    seconds = _seconds(step, repeats=10 if gpu else 1)
+    return seconds, torch.cuda.max_memory_allocated() / 1e9 if gpu else 0.0
+
+
+def _make_run(fabric: Fabric, settings: PretrainSettings, encoder: type[Encoder], compiled: bool) -> PretrainRun:
+    model = SignRep(PRESETS["base"])
+    model.encoder.__class__ = encoder  # the same weights, another forward pass
+    judge = Discriminator(model.n_features, style_width(stage1_channels(model)), model.n_features)
+    groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
+    unused: Any = None
+    run = PretrainRun(
+        kind="benchmark", fabric=fabric, settings=settings, identity={}, iterations=ITERATIONS, folder=Path(),
+        columns=COLUMNS, selection="", network=model, dataset=unused, open_validation=unused, validation=unused,
+        by_retrieval=False,
+    )  # fmt: skip
+    optimiser = make_adamw(groups, settings.betas, settings.weight_decay, fabric.device)
+    other = make_adamw(judge.parameters(), settings.discriminator_betas, 1e-3, fabric.device)
+    run.model, run.optimiser = fabric.setup(torch.compile(model) if compiled else model, optimiser)
+    run.discriminator, run.discriminator_optimiser = fabric.setup(judge, other)
+    return run
+
+
+def _synthetic_batch(n: int, planes: bool) -> Batch:
+    """Noise in the shapes that the loader gives."""
+    shape = (n, 16, 384, 256) if planes else (n, 16, 256, 256, 3)
+    tensors = {
+        "frames": torch.randint(0, 256, shape, dtype=torch.uint8),
+        "body_angles": torch.randn(n, 16, N_BODY_ANGLES),
+        "right_angles": torch.randn(n, 16, N_HAND_ANGLES),
+        "left_angles": torch.randn(n, 16, N_HAND_ANGLES),
+        "keypoints": torch.randn(n, 16, N_JOINTS, 3),
+        "confidence": torch.ones(n, 16, N_JOINTS),
+        "active": torch.ones(n, 2, dtype=torch.bool),
+        "active_known": torch.ones(n, 2, dtype=torch.bool),
+    }
+    videos = torch.arange(n) // 2
+    batch = Batch(tensors, videos, [f"window {k}" for k in range(n)], [])
+    return batch.pin_memory() if planes else batch
 
 
 def _seconds(work: Callable[[], Tensor | None], repeats: int = 3) -> float:
