@@ -127,10 +127,11 @@ class Sequential:
         self._frames = self._decode()
 
     def _decode(self) -> Any:
-        with av.open(str(self._mp4)) as container:
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1
-            yield from container.decode(stream)
+        while True:
+            with av.open(str(self._mp4)) as container:
+                stream = container.streams.video[0]
+                stream.codec_context.thread_count = 1
+                yield from container.decode(stream)
 
     def read(self, rgb: bool) -> Any:
         frames = [next(self._frames) for _ in range(WINDOW)]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from signrep_core.commands import (
+    ablate,
     browse,
     config,
     convert,
@@ -34,6 +35,7 @@ COMMANDS = (
     synthesize,
     plan,
     pretrain,
+    ablate,
     convert,
     features,
     search,

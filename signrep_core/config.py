@@ -111,10 +111,8 @@ class Pretrain(Section):
     preset: Literal["tiny", "base"] = Field("tiny", description="`base` is the paper's model (50.8 M parameters)")
     iterations: PositiveInt = Field(200, description="optimiser steps; the paper: 500000")
     batch_size: PositiveInt = Field(20, description="windows in a batch, two of each video (A2)")
-    mask_ratio: float = Field(
-        0.5, ge=0, lt=1, description="share of the mask units hidden in training; the paper, on pretrained weights: 0.8"
-    )
-    learning_rate: float = Field(2e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
+    mask_ratio: float = Field(0.8, ge=0, lt=1, description="share of the mask units hidden in training (section 2)")
+    learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
     warmup: int = Field(20, ge=0, description="warm-up steps; the paper: 50000")
     weight_decay: float = Field(0.05, ge=0, description="of AdamW; the paper, over 500000 steps: 0.5")
     layer_decay: float = Field(

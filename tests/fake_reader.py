@@ -10,6 +10,16 @@ from signrep_core.skeleton import N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
 SIDE = 64  # pixels; the real ones have 256
 
 
+def planes_of(rgb: np.ndarray) -> np.ndarray:
+    """(n, H, W, 3) RGB → (n, 3H/2, W) as video stores it: BT.709, TV range, colour at half the size."""
+    n, height, width = rgb.shape[:3]
+    luma = rgb @ np.array([0.2126, 0.7152, 0.0722])
+    blue, red = (rgb[..., 2] - luma) / 1.8556, (rgb[..., 0] - luma) / 1.5748
+    half = [c.reshape(n, height // 2, 2, width // 2, 2).mean((2, 4)).reshape(n, -1, width) for c in (blue, red)]
+    planes = [16 + luma * 219 / 255, *(128 + c * 224 / 255 for c in half)]
+    return np.concatenate(planes, 1).round().clip(0, 255).astype(np.uint8)
+
+
 class FakeReader:
     """The contract of `ShardReader` without files; the folder's name is ignored."""
 
@@ -44,6 +54,9 @@ class FakeReader:
         for frame, (y, x) in zip(frames, (self._path(row, start, n_frames) * SIDE).astype(int), strict=True):
             frame[max(0, y - 6) : y + 6, max(0, x - 6) : x + 6] = 230
         return frames
+
+    def read_planes(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
+        return planes_of(self.read_window(row, start, n_frames))
 
     def read_targets(self, row: int, start: int, n_frames: int = 16) -> dict[str, np.ndarray]:
         self._check(row)

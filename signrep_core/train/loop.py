@@ -73,6 +73,7 @@ class Run:
     best: float | None = None
     broken: int = 0  # videos that could not be read, on all ranks
     max_broken: float = 0.05  # D: of them per example, above which the run stops
+    baseline: bool = False  # whether the weights are scored before the first step, as step 0 of the metrics
     provenance: dict[str, str] = field(default_factory=dict)  # of the weights, for their notes
     meter: Meter = field(default_factory=Meter)  # since the last report
     since_validation: Meter = field(default_factory=Meter)
@@ -139,6 +140,8 @@ def train(
         _metrics(run) as metrics,
         Progress(f"{run.kind} {out.name}", run.iterations - run.step, "steps") as progress,
     ):
+        if run.baseline and run.step == 0:
+            _score_untrained(run, metrics, validate)
         waiting = time.perf_counter()
         for batch in load(range(run.step, run.iterations)):
             waited = time.perf_counter() - waiting
@@ -254,6 +257,14 @@ def _report(
         values |= _select(run, validate)
     if metrics is not None:
         metrics.write(step, values)
+
+
+def _score_untrained(run: AnyRun, metrics: MetricLog | None, validate: Callable[[AnyRun], Score]) -> None:
+    """What the weights are worth before any training, to compare with; they are never selected."""
+    score, values = validate(run)
+    log.info("untrained: %s %.4g", run.selection, score)
+    if metrics is not None:
+        metrics.write(0, values | {"selection": score})
 
 
 def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float]:

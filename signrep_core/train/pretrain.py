@@ -112,12 +112,7 @@ def _start(
     folder: Path,
     settings: PretrainSettings,
 ) -> PretrainRun:
-    torch.manual_seed(settings.seed)  # the same initial weights on every rank
-    model = SignRep(PRESETS[settings.preset])
-    if settings.initial_weights:
-        _load_initial(model, Path(settings.initial_weights))
-    if settings.mean_start:
-        model.decoder.start_at(_median_priors(dataset))
+    model = _make_model(settings, dataset)
     judge = Discriminator(model.n_features, style_width(stage1_channels(model)), model.n_features)
     groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
     validation = open_validation().index
@@ -129,6 +124,7 @@ def _start(
         identity=plain(settings) | {"shards": data_digest(dataset.reader.index)},
         iterations=settings.iterations,
         max_broken=settings.max_broken,
+        baseline=by_retrieval,
         folder=folder,
         columns=COLUMNS,
         selection=BY_RETRIEVAL if by_retrieval else BY_LOSS,
@@ -150,6 +146,21 @@ def _start(
         len(dataset.videos), len(dataset.videos.rows), run.selection,
     )  # fmt: skip
     return run
+
+
+def start_model(settings: PretrainSettings, open_reader: Callable[[], WindowReader]) -> SignRep:
+    """The weights that a pretraining on these shards begins with."""
+    return _make_model(settings, WindowPairs(open_reader, settings.splits, settings.seed))
+
+
+def _make_model(settings: PretrainSettings, dataset: WindowPairs) -> SignRep:
+    torch.manual_seed(settings.seed)  # the same initial weights on every rank
+    model = SignRep(PRESETS[settings.preset])
+    if settings.initial_weights:
+        _load_initial(model, Path(settings.initial_weights))
+    if settings.mean_start:
+        model.decoder.start_at(_median_priors(dataset))
+    return model
 
 
 def stage1_channels(model: SignRep) -> int:

@@ -1,12 +1,18 @@
 """From packed shards to weights, features and the figure, through the real reader."""
 
+import csv
 import dataclasses
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from signrep_core.evaluate.features import extract_features
@@ -16,6 +22,7 @@ from signrep_core.model.signrep import PRESETS
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.shards import ShardReader
 from signrep_core.train import pretrain as module
+from signrep_core.train.checkpoint import load_state
 from signrep_core.train.loop import TrainResult
 from signrep_core.train.pretrain import PretrainSettings, pretrain
 from tests.store.built import build_shard
@@ -74,3 +81,36 @@ def test_unlabelled_clips_have_no_metrics_but_a_figure(features: Path, shards: P
     groups = retrieval_strips(features, shards, tmp_path / "strips.png", n_references=2)
     assert [len(group) for group in groups] == [3, 3]  # there are two other videos
     assert np.asarray(Image.open(tmp_path / "strips.png")).std() > 10
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_the_command_line_goes_on_bit_for_bit(shards: Path, tmp_path: Path) -> None:
+    splits = sorted(set(ShardReader(shards).index["split"]))
+    (tmp_path / "config.yaml").write_text(
+        f"pretrain: {{splits: {splits}, iterations: 10, batch_size: 4, warmup: 2, save_every: 2, validate_every: 5}}\n"
+    )
+
+    def start(out: str) -> subprocess.Popen[bytes]:
+        command = ["pretrain", "--shards", shards, "--out", tmp_path / out, "--configfile", tmp_path / "config.yaml"]
+        return subprocess.Popen([sys.executable, "-m", "signrep_core", *map(str, command)], stderr=subprocess.PIPE)
+
+    assert start("whole").wait() == 0
+    killed, state = start("killed"), tmp_path / "killed/last/state.pt"
+    while not state.exists() and killed.poll() is None:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert 0 < load_state(state)["step"] < 10
+    assert not (tmp_path / "killed/best.safetensors").exists()
+    assert start("killed").wait() == 0
+
+    whole, resumed = (tmp_path / name for name in ("whole", "killed"))
+    assert (whole / "best.safetensors").read_bytes() == (resumed / "best.safetensors").read_bytes()
+    rows = []
+    for folder in (whole, resumed):
+        with (folder / "metrics.csv").open() as file:
+            rows.append([{k: v for k, v in row.items() if k not in ("clips_per_s", "data_wait")}
+                         for row in csv.DictReader(file)])  # fmt: skip
+    assert rows[0] == rows[1]
+    states = [load_state(folder / "last/state.pt") for folder in (whole, resumed)]
+    assert all(torch.equal(w, states[1]["model"][name]) for name, w in states[0]["model"].items())
