@@ -67,21 +67,41 @@ def nearest_windows(
 ) -> list[list[Window]]:
     """For each reference window the nearest active window of each of the k nearest other videos (A7), by cosine.
 
-    Streams over the videos once; needs no gloss. A video without an active window is passed over.
+    Streams over the videos once; needs no gloss. Where no window at all is active (an untrained model) all count.
     """
-    wanted = F.normalize(features.float(), dim=1)  # (R, D)
-    found: list[list[Window]] = [[] for _ in references]
+    nearest = _Nearest(references, features, k)
     for video in videos:
-        active = video.activity.max(1) >= ACTIVE
-        if not active.any():
-            continue
-        similarity = wanted @ F.normalize(torch.tensor(video.features[active]), dim=1).T  # (R, n)
+        nearest.add(video)
+    return nearest.windows()
+
+
+class _Nearest:
+    """The nearest windows of the videos seen so far."""
+
+    def __init__(self, references: Sequence[Window], features: Tensor, k: int) -> None:
+        self._references, self._k = references, k
+        self._wanted = F.normalize(features.float(), dim=1)  # (R, D)
+        self._active: list[list[Window]] = [[] for _ in references]
+        self._any: list[list[Window]] = [[] for _ in references]
+
+    def add(self, video: VideoFeatures) -> None:
+        """Take a video into account."""
+        similarity = self._wanted @ F.normalize(torch.tensor(video.features), dim=1).T  # (R, n)
+        active = torch.tensor(video.activity.max(1) >= ACTIVE)
+        self._keep(video, similarity, self._any)
+        if active.any():
+            self._keep(video, similarity.where(active, -torch.inf), self._active)
+
+    def windows(self) -> list[list[Window]]:
+        """Of each reference, the nearest first."""
+        return [active or other for active, other in zip(self._active, self._any, strict=True)]
+
+    def _keep(self, video: VideoFeatures, similarity: Tensor, found: list[list[Window]]) -> None:
         value, place = similarity.max(1)
-        for r, reference in enumerate(references):
+        for r, reference in enumerate(self._references):
             if reference.video_id != video.video_id:
-                start = int(video.start_frame[active][int(place[r])])
-                found[r] = _keep(found[r], Window(video.video_id, start, float(value[r])), k)
-    return found
+                window = Window(video.video_id, int(video.start_frame[int(place[r])]), float(value[r]))
+                found[r] = sorted([*found[r], window], key=lambda one: -one.similarity)[: self._k]
 
 
 def search(
@@ -101,7 +121,7 @@ def search(
     (reference,), vector = pick_references([query], 1)
     pooled = _unit(pool(query.features, query.activity, pooling))
     best: dict[str, Match] = {}
-    windows: list[Window] = []
+    nearest = _Nearest([reference], vector, n_windows)
     n_videos = n_seen = 0
     for video in gallery:
         n_videos, n_seen = n_videos + 1, n_seen + len(video.features)
@@ -109,15 +129,9 @@ def search(
         similarity = float(pooled @ _unit(pool(video.features, video.activity, pooling)))
         if gloss not in best or similarity > best[gloss].similarity:
             best[gloss] = Match(gloss, video.video_id, similarity)
-        for window in nearest_windows([video], [reference], vector, 1)[0]:
-            windows = _keep(windows, window, n_windows)
+        nearest.add(video)
     matches = sorted(best.values(), key=lambda match: -match.similarity)[:n_glosses]
-    return Found(matches, reference, windows, n_videos, n_seen)
-
-
-def _keep(windows: list[Window], window: Window, k: int) -> list[Window]:
-    """The k nearest of some windows and one more."""
-    return sorted([*windows, window], key=lambda one: -one.similarity)[:k]
+    return Found(matches, reference, nearest.windows()[0], n_videos, n_seen)
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
