@@ -29,6 +29,9 @@ rule solve_angles:
         mem_mb=6000,
         runtime=120,
     params:
+        solver=CONFIG.angles.solver,
+        lifter=CONFIG.angles.lifter,
+        weights=lifter_digest(),
         max_gap=CONFIG.angles.max_gap,
         splits=CONFIG.pretrain.splits,
         schema=schemas.ANGLES.version,

@@ -128,6 +128,19 @@ def baseline_scores(wildcards):
     ]
 
 
+def lifter_digest():
+    """Digest of the lifter's weights: other weights make other angles."""
+    if CONFIG.angles.solver == "closed_form":
+        return None
+    weights = Path(CONFIG.angles.lifter or LIFTER_WEIGHTS)
+    if not weights.is_file():
+        raise WorkflowError(
+            f"angles.lifter: expected a file of weights, found none at {weights}; "
+            "train them: python -m signrep_core train lifter, or leave the key out"
+        )
+    return file_digest(weights)
+
+
 def all_shards(pattern):
     """One path per shard of the sheet."""
     return expand(pattern, shard=SHARDS)

@@ -72,6 +72,16 @@ class Pose(Section):
 class Angles(Section):
     """Landmarks to joint angles."""
 
+    solver: Literal["lifter", "closed_form"] = Field(
+        "lifter",
+        description="`lifter` = the network that reads 2-D joints, as the paper's estimator does (A1); `closed_form` = "
+        "inverse kinematics of the detector's own 3-D landmarks, whose depth is weak",
+    )
+    lifter: str | None = Field(
+        None,
+        description="weights of your own, as `python -m signrep_core train lifter` writes them (best.safetensors); "
+        "null = those that ship with the package",
+    )
     max_gap: int = Field(
         5,
         ge=0,

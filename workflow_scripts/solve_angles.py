@@ -5,7 +5,8 @@ import logging
 import _job
 
 from signrep_core.body.bones import BoneHistogram
-from signrep_core.body.kinematics import Quality, solve_angles
+from signrep_core.body.kinematics import Quality
+from signrep_core.pose.lift import open_solver
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import ANGLES, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, read_table, read_videos
@@ -13,12 +14,13 @@ from signrep_core.store.tables import TableWriter, read_table, read_videos
 provenance = _job.start(snakemake)
 account = read_table(snakemake.input.account, VIDEOS)
 splits = dict(zip(account["video_id"], account["split"], strict=True))
+solve = open_solver(snakemake.params.solver, snakemake.params.lifter, snakemake.params.max_gap)
 bones, quality = BoneHistogram(), Quality()
 with TableWriter(snakemake.output.angles, ANGLES, provenance) as writer:
     for video_id, pose in read_videos(
-        snakemake.input.pose, POSE, ["video_id", "frame", "time_s", "landmarks", "confidence"]
+        snakemake.input.pose, POSE, ["video_id", "frame", "time_s", "image_xy", "landmarks", "confidence"]
     ):
-        solution = solve_angles(pose["landmarks"], pose["confidence"], max_gap=snakemake.params.max_gap)
+        solution = solve(pose)
         writer.write({**{key: pose[key] for key in ("video_id", "frame", "time_s")}, **solution.columns()})
         quality.add(solution)
         if splits[video_id] in snakemake.params.splits:

@@ -11,6 +11,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     _add_recognition(kinds)
     _add_translation(kinds)
     _add_detector(kinds)
+    _add_lifter(kinds)
 
 
 def _add_recognition(kinds: argparse._SubParsersAction) -> None:
@@ -125,8 +126,32 @@ def _add_detector(kinds: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_detector)
 
 
+def _add_lifter(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "lifter",
+        help="train the network that lifts 2-D joints to angles, or go on with a run that was stopped",
+        epilog="example: python -m signrep_core train lifter --out lifter; then angles.lifter: lifter/best.safetensors",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--steps", type=int, help="optimiser steps (default: 6000)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument("--initial", type=Path, help="weights to start from (default: none)")
+    parser.add_argument("--causal", action="store_true", help="a frame's pose then needs no later frame")
+    parser.set_defaults(run=run_lifter)
+
+
 def run_detector(options: argparse.Namespace) -> None:
     """Fit the detector's errors."""
     from signrep_core.synthetic.detector import fit_errors, read_pairs, save_errors
 
     save_errors(fit_errors(read_pairs(options.truth, options.pose, (options.size, options.size))), options.out)
+
+
+def run_lifter(options: argparse.Namespace) -> None:
+    """Train the lifter, or go on with a stopped run."""
+    from signrep_core.pose.lifter import LifterConfig
+    from signrep_core.train.lifter import LifterSettings, train_lifter
+
+    steps = {} if options.steps is None else {"steps": options.steps}
+    settings = LifterSettings(config=LifterConfig(causal=options.causal), seed=options.seed, **steps)
+    train_lifter(options.out, settings, initial=options.initial)

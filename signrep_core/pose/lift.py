@@ -1,0 +1,176 @@
+"""Angles of a video by the lifter: its 2-D joints in, a `Solution` like that of the closed form out.
+
+The network runs over stretches of the video with enough frames around each that the result does not depend on how it
+is cut: memory does not grow with the video's length.
+
+Legend: T frames, J = 61 joints; pixels, metres, radians.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from signrep_core.body.bones import shared_lengths
+from signrep_core.body.fit_body import BODY_REST
+from signrep_core.body.fit_hand import HAND_REST
+from signrep_core.body.forward import forward_kinematics
+from signrep_core.body.inverse import PERIODIC, Solution, fill_gaps, flag_frames, solve_angles
+from signrep_core.body.landmarks import SHOULDERS
+from signrep_core.body.priors import angle_validity
+from signrep_core.pose.lifter import MIN_DEPTH, Lifted, Lifter, load_lifter
+from signrep_core.pose.normalise import video_frame
+from signrep_core.skeleton import ARMS, BODY, HANDS, MIN_CONFIDENCE, N_BODY_OFFSETS, N_JOINTS, SIDES
+
+Floats = NDArray[np.floating]
+
+STRETCH: Final = 1024  # frames lifted at a time
+# A joint is good when it lies nearer than this to the truth: the body's seen from the neck, a hand's from its wrist.
+WITHIN_M: Final[NDArray[np.float64]] = np.where(np.arange(N_JOINTS) < BODY.stop, 0.05, 0.015)
+_WRISTS: Final = {HANDS[side].start: ARMS[side][2] for side in SIDES}
+
+
+Columns = Mapping[str, Any]  # of schemas.POSE, one video
+
+
+def open_solver(solver: str, weights: str | None, max_gap: int) -> Callable[[Columns], Solution]:
+    """What gives a video's `Solution` from its pose: `closed_form`, or `lifter` with weights (None: those that ship).
+
+    Raises:
+        CheckpointError: the weights cannot be read, or are not a lifter's.
+    """
+    if solver == "closed_form":
+        return lambda pose: solve_angles(pose["landmarks"], pose["confidence"], max_gap=max_gap)
+    lifter = load_lifter(weights)
+    return lambda pose: solve_by_lifter(lifter, pose["image_xy"], pose["confidence"], max_gap)
+
+
+@dataclass(frozen=True)
+class LiftedVideo:
+    """What the lifter makes of a video, before anything is filled."""
+
+    neck: Floats  # (T, 2) pixels
+    width: Floats  # (T,) pixels of a shoulder width
+    body_angles: Floats  # (T, 22)
+    right_angles: Floats  # (T, 41)
+    left_angles: Floats  # (T, 41)
+    body_offsets: Floats  # (T, 16)
+    hand_offsets: Floats  # (T, 20)
+    camera: Floats  # (T, 6) see `lifter.project`, shoulder widths
+    spread: Floats  # (T, 61) log of the error to expect, metres
+    confidence: Floats  # (T, 61) probability that a joint's error is within WITHIN_M
+
+
+def lift(lifter: Lifter, image_xy: Floats, confidence: Floats) -> LiftedVideo:
+    """Lift a video: (T, 61, 2) pixels and (T, 61); NaN or 0 where missing."""
+    missing = ~((confidence > 0) & np.isfinite(image_xy).all(-1))
+    image_xy = np.where(missing[..., None], np.nan, image_xy)
+    frame = video_frame(image_xy, lifter.config.causal)
+    xy = np.nan_to_num(frame.apply(image_xy))
+    inputs = [_tensor(values) for values in (xy, np.where(missing, 0, confidence))]
+    parts = [_lift_stretch(lifter, inputs, start) for start in range(0, len(xy), STRETCH)]
+    return LiftedVideo(frame.neck, frame.width, *(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _lift_stretch(lifter: Lifter, inputs: list[torch.Tensor], start: int) -> tuple[Floats, ...]:
+    """The outputs of STRETCH frames, from as many more around them as have a say."""
+    reach = lifter.config.reach
+    before = min(start, reach)
+    window = slice(start - before, start + STRETCH + reach)
+    own = slice(before, before + STRETCH)
+    with torch.inference_mode():
+        lifted: Lifted = lifter(*(values[None, window] for values in inputs))
+        right, left = lifted.hand_angles()
+        good = lifter.confidence(lifted.spread, _tensor(WITHIN_M))
+    parts = (lifted.body_angles, right, left, lifted.body_offsets, lifted.hand_offsets, lifted.camera, lifted.spread)
+    return tuple(values[0, own].double().numpy() for values in (*parts, good))
+
+
+def _tensor(values: Floats) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+
+
+def solve_by_lifter(lifter: Lifter, image_xy: Floats, confidence: Floats, max_gap: int = 5) -> Solution:
+    """Joint angles of every frame of a video, from its 2-D joints.
+
+    Body angles are the lifter's wherever a body was detected, and filled elsewhere; a hand's wherever the detector saw
+    something of it. The confidence is the calibrated one, 0 where nothing was detected or the signer is turned away.
+
+    Args:
+        lifter: the network.
+        image_xy: (T, 61, 2) pixels, NaN where missing.
+        confidence: (T, 61) the detector's.
+        max_gap: over at most so many frames missing angles are interpolated in time.
+    """
+    video = lift(lifter, image_xy, confidence)
+    seen = (confidence > 0) & np.isfinite(image_xy).all(-1)
+    body_here = seen[:, SHOULDERS].all(1)
+    hands_here = [body_here & seen[:, HANDS[side]].any(1) for side in SIDES]
+    body = fill_gaps(video.body_angles, _every(body_here, video.body_angles), max_gap, BODY_REST)
+    right, left = (
+        fill_gaps(angles, _every(here, angles), max_gap, HAND_REST, PERIODIC)
+        for angles, here in zip((video.right_angles, video.left_angles), hands_here, strict=True)
+    )
+    some_hand = hands_here[0] | hands_here[1]
+    bones = _median(video.body_offsets, body_here), _median(video.hand_offsets, some_hand)
+    lengths = shared_lengths(video.body_offsets, video.hand_offsets)
+    lengths[~body_here, :N_BODY_OFFSETS] = lengths[~some_hand, N_BODY_OFFSETS:] = np.nan
+    flag = flag_frames(confidence, np.subtract(*(image_xy[:, joint, 0] for joint in reversed(SHOULDERS))))
+    body_valid, right_valid, left_valid = angle_validity(np.where(seen, confidence, 0))
+    return Solution(
+        body_angles=body,
+        right_angles=right,
+        left_angles=left,
+        body_valid=body_valid,
+        right_valid=right_valid,
+        left_valid=left_valid,
+        lengths=lengths,
+        video_body_offsets=bones[0],
+        video_hand_offsets=bones[1],
+        hand_scale=np.where(np.stack(hands_here, -1), 1.0, np.nan),
+        landmarks=sighted(video, forward_kinematics(body, right, left, *bones), image_xy, confidence),
+        confidence=_trusted(video.confidence, seen, flag),
+        flag=flag,
+    )
+
+
+def sighted(video: LiftedVideo, joints: Floats, image_xy: Floats, confidence: Floats) -> Floats:
+    """(T, 61, 3) where joints (T, 61, 3) would be, at their depth, if they lay on what was detected; NaN where not.
+
+    The lifter's camera, moved and scaled in each frame to fit best; so the distance is the error of the projection, in
+    metres.
+    """
+    nearness, off = video.camera[:, 1, None, None], video.camera[:, None, 4:]
+    z = joints[..., 2:]
+    deep = np.maximum(1 + nearness * z, MIN_DEPTH)
+    flat = (joints[..., :2] - off * z) / deep
+    seen = (confidence >= MIN_CONFIDENCE) & np.isfinite(image_xy).all(-1)
+    weight = np.where(seen, confidence, 0)[..., None]
+    weight = weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
+    xy = np.where(seen[..., None], image_xy, 0)
+    centre, place = (weight * flat).sum(1, keepdims=True), (weight * xy).sum(1, keepdims=True)
+    spread = (weight * (flat - centre) ** 2).sum((1, 2), keepdims=True)
+    scale = (weight * (flat - centre) * (xy - place)).sum((1, 2), keepdims=True) / np.maximum(spread, 1e-12)
+    there = (xy - place) / np.where(scale > 0, scale, np.nan) + centre
+    return np.where(seen[..., None], np.concatenate((there * deep + off * z, z), -1), np.nan)
+
+
+def _trusted(confidence: Floats, seen: NDArray[np.bool_], flag: NDArray[np.str_]) -> Floats:
+    """(T, 61) confidence, 0 where nothing was detected or the signer is not seen from the front."""
+    facing = ~np.isin(flag, ("absent", "turned_away"))
+    trusted = np.where(seen & facing[:, None], confidence, 0)
+    for hand_wrist, wrist in _WRISTS.items():  # one point, known as the arm's
+        trusted[:, hand_wrist] = np.where(seen[:, hand_wrist], trusted[:, wrist], 0)
+    return trusted
+
+
+def _every(frames: NDArray[np.bool_], angles: Floats) -> NDArray[np.bool_]:
+    return np.broadcast_to(frames[:, None], angles.shape)
+
+
+def _median(offsets: Floats, here: NDArray[np.bool_]) -> Floats:
+    """The bones of a video: medians over the frames in which they were seen, or over all."""
+    return np.asarray(np.median(offsets[here] if here.any() else offsets, 0))
