@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # figures are per core, unless a 
 
 def main(subjects: list[str]) -> None:
     """Print the rows of each subject as a Markdown table."""
-    found = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]) if module.name != "__main__"]
+    found = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]) if module.name[0] != "_"]
     if unknown := set(subjects) - set(found):
         sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(found)}")
     print("| subject | what | figure |\n|---|---|---|")

@@ -1,0 +1,193 @@
+"""Pictures of the lifter: how far confidence can be trusted, real signers from the side, the worst frames."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmarks.lifting import SOLVERS, Video, clips, lifted, lifted_video, rendered
+from signrep_core.body.forward import FINGER_BONES
+from signrep_core.pose.lift import WITHIN_M
+from signrep_core.skeleton import ARMS, BODY, FINGERTIPS, HANDS, MIN_CONFIDENCE, SIDES
+from signrep_core.store.files import atomic_path
+from signrep_core.store.video import read_frames
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#8a929c"  # told apart by colour-blind readers
+SHOWN = ("asl_book_C", "asl_help_A", "asl_school_C", "asl_student_A")
+WORST = 6
+BINS = 10
+_FACE = (8, 10, 13, 15, 16)  # nose, eyes, ears
+
+
+def draw() -> None:
+    """Draw and write all pictures."""
+    videos = list(rendered("unseen"))
+    _write(reliability(videos), IMAGES / "lifter_reliability.png")
+    _write(failures(videos), IMAGES / "lifter_failures.png")
+    _write(side_views([video for video in clips() if video.name in SHOWN]), IMAGES / "lifter_side_views.png")
+
+
+# ---------------------------------------------------------------- confidence
+def reliability(videos: list[Video]) -> Figure:
+    """How often a joint's error is within bounds, by how likely the lifter takes it to be."""
+    figure = Figure(figsize=(8.6, 4.2), layout="constrained")
+    for axes, (what, joints) in zip(figure.subplots(1, 2), _PARTS.items(), strict=True):
+        said, right = (np.concatenate(values) for values in zip(*(_judged(v, joints) for v in videos), strict=True))
+        bins = np.minimum((said * BINS).astype(int), BINS - 1)
+        counts = np.bincount(bins, minlength=BINS)
+        full = counts >= 50
+        mean_said, mean_right = (
+            np.bincount(bins, values, BINS)[full] / counts[full] for values in (said, right.astype(float))
+        )
+        gap = float((np.abs(mean_said - mean_right) * counts[full]).sum() / counts[full].sum())
+        axes.plot((0, 1), (0, 1), color=GREY, linewidth=1, linestyle="--", label="perfectly calibrated")
+        axes.bar(
+            (np.arange(BINS) + 0.5) / BINS, counts / counts.sum(), 0.09, color=GREY, alpha=0.35, label="share of joints"
+        )
+        axes.plot(mean_said, mean_right, color=BLUE, marker="o", label="lifter")
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of joints within bounds")
+        axes.set_title(f"{what}\nmean gap {100 * gap:.1f} points, {len(said):,} joints", loc="left", fontsize=10)
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+    return figure
+
+
+_PARTS = {
+    f"body: within {100 * WITHIN_M[0]:.0f} cm, from the neck": np.arange(BODY.stop),
+    f"hands: within {1000 * WITHIN_M[-1]:.0f} mm, from the wrist": np.r_[tuple(
+        np.arange(HANDS[side].start + 1, HANDS[side].stop) for side in SIDES
+    )],
+}  # fmt: skip
+
+
+def _judged(video: Video, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences of a video's detected joints, and whether they were within bounds."""
+    error = 1e-3 * joint_errors(lifted(video.pose).joints(), video)
+    seen = (video.pose["confidence"] > 0)[:, joints]
+    said = lifted_video(video.pose).confidence[:, joints]
+    return said[seen], (error[:, joints] < WITHIN_M[joints])[seen]
+
+
+def joint_errors(joints: np.ndarray, video: Video) -> np.ndarray:
+    """(T, 61) mm: of the body from the neck, of a hand's joints from its wrist."""
+    assert video.truth is not None
+    difference = joints - video.truth["camera_joints"]
+    for side in SIDES:
+        difference[:, HANDS[side]] -= difference[:, HANDS[side].start, None].copy()
+    return 1000 * np.linalg.norm(difference, axis=-1)
+
+
+# ---------------------------------------------------------------- poses
+def side_views(videos: list[Video]) -> Figure:
+    """Real signers as the camera saw them, and from their left as each solver has them."""
+    figure = Figure(figsize=(11, 2.7 * len(videos)), layout="constrained")
+    grid = figure.subplots(len(videos), 1 + len(SOLVERS))
+    for row, video in zip(grid, videos, strict=True):
+        frame = _telling_frame(video)
+        _photo(row[0], video, frame)
+        row[0].set_title(video.name, loc="left", fontsize=9)
+        for axes, (solver, solve) in zip(row[1:], SOLVERS.items(), strict=True):
+            _skeleton(axes, solve(video.pose).joints()[frame], BLUE)
+            axes.set_title(f"{solver}, from the signer's left", loc="left", fontsize=9)
+    return figure
+
+
+def failures(videos: list[Video]) -> Figure:
+    """The frames in which the lifter is farthest off, one of each video: what was seen, and from the side."""
+    measured = ARMS["right"] + ARMS["left"] + FINGERTIPS["right"] + FINGERTIPS["left"]
+    worst = []
+    for video in videos:
+        joints = lifted(video.pose).joints()
+        error = joint_errors(joints, video)[:, measured].mean(1)
+        frame = int(error.argmax())
+        worst.append((float(error[frame]), video, frame, joints[frame]))
+    worst = sorted(worst, key=lambda found: -found[0])[:WORST]
+    figure = Figure(figsize=(10.5, 3.1 * WORST / 2), layout="constrained")
+    grid = figure.subplots(WORST // 2, 4).reshape(-1, 2)
+    for (left, right), (error, video, frame, joints) in zip(grid, worst, strict=True):
+        assert video.truth is not None
+        _photo(left, video, frame, video.truth["image_xy"][frame])
+        left.set_title(f"{error:.0f} mm off: {_cause(video, frame)}", loc="left", fontsize=8)
+        _skeleton(right, video.truth["camera_joints"][frame], GREEN)
+        _skeleton(right, joints, ORANGE)
+        right.set_title("from the left: truth (green), lifter (orange)", loc="left", fontsize=8)
+    return figure
+
+
+def _cause(video: Video, frame: int) -> str:
+    """What was wrong with the detections of a frame."""
+    assert video.truth is not None
+    pose = video.pose
+    missing = [side for side in SIDES if not (pose["confidence"][frame, HANDS[side]] > 0).any()]
+    if missing:
+        return f"{' and '.join(missing)} hand not found"
+    places = video.truth["image_xy"][frame]
+    width = np.linalg.norm(places[0] - places[3])
+    off = {
+        f"{side} hand": np.linalg.norm(pose["image_xy"][frame] - places, axis=-1)[HANDS[side]].mean() for side in SIDES
+    }
+    part = max(off, key=lambda name: off[name])
+    return f"{part} seen {100 * off[part] / width:.0f} % off" if off[part] > 0.08 * width else "depth alone"
+
+
+def _telling_frame(video: Video) -> int:
+    """A frame with both hands seen, as high as they come."""
+    pose = video.pose
+    seen = np.stack([(pose["confidence"][:, HANDS[side]] >= MIN_CONFIDENCE).all(1) for side in SIDES], 1)
+    height = pose["image_xy"][:, [HANDS[side].start for side in SIDES], 1]
+    score = np.where(seen.all(1), height.max(1), np.inf)
+    return int(score.argmin() if np.isfinite(score).any() else np.nan_to_num(height, nan=1e9).min(1).argmin())
+
+
+def _photo(axes: Axes, video: Video, frame: int, truth: np.ndarray | None = None) -> None:
+    """A frame with what was detected in it, and where the joints truly are."""
+    number = int(video.pose["frame"][frame])
+    picture = next(seen.rgb for seen in read_frames(str(video.path), 25.0) if seen.index == number)
+    axes.imshow(picture if truth is not None else _without_face(picture, video.pose["image_xy"][frame]))
+    if truth is not None:
+        _bones(axes, truth, GREEN, 1.0)
+    seen = np.where((video.pose["confidence"][frame] > 0)[:, None], video.pose["image_xy"][frame], np.nan)
+    _bones(axes, seen, ORANGE, 1.0)
+    axes.set(xlim=(0, picture.shape[1]), ylim=(picture.shape[0], 0))
+    axes.axis("off")
+
+
+def _without_face(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """A real person's picture with the face in coarse squares."""
+    face = places[8 : BODY.stop]
+    middle, reach, step = face.mean(0), 1.6 * np.ptp(face[:, 0]), 10
+    x0, y0 = (max(int(low) // step * step, 0) for low in middle - reach * np.array([0.8, 1.1]))
+    x1, y1 = (int(high) // step * step for high in middle + reach * np.array([0.8, 0.9]))
+    blurred = picture.copy()
+    part = blurred[y0:y1, x0:x1]
+    coarse = part[step // 2 :: step, step // 2 :: step].repeat(step, 0).repeat(step, 1)
+    part[: coarse.shape[0], : coarse.shape[1]] = coarse[: part.shape[0], : part.shape[1]]
+    return blurred
+
+
+def _skeleton(axes: Axes, joints: np.ndarray, colour: str) -> None:
+    """Joints (61, 3) as seen from the signer's left: the camera is on the left, too."""
+    _bones(axes, joints[:, [2, 1]], colour, 1.4)
+    axes.set(xlim=(-0.75, 0.45), ylim=(0.62, -0.42), aspect="equal", xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_color("#e1e4e8")
+
+
+def _bones(axes: Axes, places: np.ndarray, colour: str, width: float) -> None:
+    """Arms, trunk, face and hands of places (61, 2)."""
+    chains: list[Any] = [[*ARMS["right"]], [*ARMS["left"]], [ARMS["right"][0], ARMS["left"][0], 7, 6, ARMS["right"][0]]]
+    for side in SIDES:
+        start = HANDS[side].start
+        chains += [[start, *range(start + 1 + 4 * k, start + 5 + 4 * k)] for k in range(len(FINGER_BONES))]
+    for chain in chains:
+        axes.plot(*places[chain].T, color=colour, linewidth=width, alpha=0.9)
+    axes.scatter(*places[list(_FACE)].T, color=colour, s=5, zorder=3)
+
+
+def _write(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    with atomic_path(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)

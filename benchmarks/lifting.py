@@ -1,0 +1,341 @@
+"""The pose lifter beside the closed form, and refined: on rendered signers it never saw, across gaps, on real clips.
+
+Videos are rendered once into FOLDER (a quarter of an hour on one core) and kept; `python -m benchmarks.lifting` also
+draws the pictures in docs/images. Detections are MediaPipe's own, but for the rows of another error model.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from signrep_core.body.fit_hand import hand_lengths
+from signrep_core.body.forward import forward_kinematics
+from signrep_core.body.inverse import Solution, solve_angles
+from signrep_core.body.priors import activity
+from signrep_core.body.refine import place_neck
+from signrep_core.pose.lift import LiftedVideo, lift, solve_by_lifter
+from signrep_core.pose.lifter import load_lifter
+from signrep_core.pose.refine import refine_solution
+from signrep_core.pose.shard import extract_shard
+from signrep_core.skeleton import (
+    BODY_LIMITS,
+    HAND_LIMITS,
+    HANDS,
+    MIN_CONFIDENCE,
+    RESERVED_ANGLES,
+    SIDES,
+)
+from signrep_core.sources.probe import probe_shard
+from signrep_core.sources.sheet import Row
+from signrep_core.store.schemas import POSE
+from signrep_core.store.tables import read_videos
+from signrep_core.synthetic.accuracy import Accuracy
+from signrep_core.synthetic.corpus import (
+    Act,
+    Performance,
+    make_act,
+    plan_corpus,
+    render_video,
+    sheet_rows,
+    true_columns,
+    video_path,
+)
+from signrep_core.synthetic.detector import corrupt, expected_error, load_errors, picture_scale
+from signrep_core.synthetic.perform import perform
+from signrep_core.synthetic.signer import turn_about
+
+FOLDER = Path("results/benchmarks/lifting")
+CLIPS = Path(__file__).parents[2] / "shared" / "clips"
+SIZE = 320
+SEEN_SEED, GAP_SEED = 202, 303  # of the signers; the error model was fitted on those of 101
+STILL = 0.01  # shoulder widths a frame: a hand that moves less is still
+FOCAL = 1.9  # of the real clips' cameras, in picture heights: not known, the same for every solver
+
+Columns = dict[str, Any]
+Bones = tuple[np.ndarray, np.ndarray]
+
+
+class Video(NamedTuple):
+    """One video: its pose as extract_pose found it, and of a rendered one the truth."""
+
+    name: str
+    path: Path
+    pose: Columns
+    truth: Columns | None = None
+
+
+# ---------------------------------------------------------------- the solvers
+def closed_form(pose: Columns) -> Solution:
+    """The detector's depth and inverse kinematics."""
+    return solve_angles(pose["landmarks"], pose["confidence"])
+
+
+def lifted_video(pose: Columns) -> LiftedVideo:
+    """What the lifter makes of a video."""
+    return lift(_lifter(), pose["image_xy"], pose["confidence"])
+
+
+def lifted(pose: Columns) -> Solution:
+    """The lifter."""
+    return solve_by_lifter(_lifter(), pose["image_xy"], pose["confidence"])
+
+
+def refined(pose: Columns) -> Solution:
+    """The lifter, refined."""
+    errors = functools.partial(expected_error, errors=load_errors())
+    return refine_solution(lifted_video(pose), lifted(pose), pose["image_xy"], pose["confidence"], errors)
+
+
+SOLVERS: dict[str, Callable[[Columns], Solution]] = {
+    "closed form": closed_form, "lifter": lifted, "lifter, refined": refined,
+}  # fmt: skip
+
+
+@functools.cache
+def _lifter() -> Any:
+    return load_lifter()
+
+
+# ---------------------------------------------------------------- the table
+def rows() -> list[tuple[str, str]]:
+    """(what, the figures of the three solvers): a row for each measure."""
+    table: list[tuple[str, str]] = [("solvers", " / ".join(SOLVERS))]
+    for name in ("unseen", "wide", "low", "turned", "child", "long"):
+        videos = list(rendered(name))
+        table += measure_truth(name, videos)
+        if name == "unseen":
+            for gap, change in (("no errors", 0.0), ("other errors", 2.0)):
+                table += measure_truth(gap, [_with_errors(video, change) for video in videos], brief=True)
+    if CLIPS.is_dir():
+        table += measure_clips(list(clips()))
+    return table
+
+
+def measure_truth(name: str, videos: list[Video], brief: bool = False) -> list[tuple[str, str]]:
+    """Errors against the truth of each solver."""
+    found: dict[str, dict[str, str]] = {}
+    for solver, solve in SOLVERS.items():
+        accuracy, ours, theirs, seconds, frames = Accuracy(), [], [], 0.0, 0
+        for video in videos:
+            assert video.truth is not None
+            began = time.process_time()
+            solution = solve(video.pose)
+            seconds, frames = seconds + time.process_time() - began, frames + len(video.pose["frame"])
+            bones = (video.truth["body_offsets"][0], video.truth["hand_offsets"][0])
+            angles = {f"{part}_angles": getattr(solution, f"{part}_angles") for part in ("body", *SIDES)}
+            keypoints = forward_kinematics(*angles.values(), *bones)
+            labels = dict(
+                zip(("right_active", "left_active"), activity(keypoints, video.pose["confidence"]), strict=True)
+            )
+            accuracy.add(video.truth, video.pose, angles, labels)
+            ours.append(bone_lengths(solution.video_body_offsets, solution.video_hand_offsets))
+            theirs.append(bone_lengths(*bones))
+        bones_off = 100 * np.abs(np.median(ours, 0) / np.median(theirs, 0) - 1)
+        active = np.mean([accuracy.value(f"activity: {side} hand right") for side in SIDES])
+        tips = "3-D keypoints: fingertips from their wrist"
+        found[solver] = {
+            "elbow angle, median": f"{accuracy.value('angles: elbow'):.1f}°",
+            "shoulder angles, median": f"{accuracy.value('angles: shoulder'):.1f}°",
+            "wrist angles, median": f"{accuracy.value('angles: wrist'):.1f}°",
+            "finger flexion, median": f"{accuracy.value('angles: finger flexion'):.1f}°",
+            "finger flexion, mean": f"{accuracy.mean('angles: finger flexion'):.1f}°",
+            "arms from the neck, median": f"{accuracy.value('3-D keypoints: arms'):.1f} mm",
+            "fingertips from the wrist, median": f"{accuracy.value(tips):.1f} mm",
+            "median bones, mean error": f"{bones_off.mean():.1f} %",
+            "activity right": f"{100 * active:.1f} %",
+            "speed": f"{frames / seconds:.0f} frames/s/core",
+        }
+    kept = [
+        measure for measure in next(iter(found.values())) if not (brief and measure.startswith(("median", "speed")))
+    ]
+    return [(f"{name}: {measure}", " / ".join(row[measure] for row in found.values())) for measure in kept]
+
+
+def measure_clips(videos: list[Video]) -> list[tuple[str, str]]:
+    """What shows on real video without truth: reprojection, tremor of still hands, angles at their limits."""
+    found: dict[str, tuple[str, ...]] = {}
+    for solve in SOLVERS.values():
+        off, jitter, at_limits = [], [], []
+        for video in videos:
+            solution, pose = solve(video.pose), video.pose
+            off.append(reprojection(solution.joints(), pose))
+            jitter.append(tremor(solution.joints(), pose))
+            at_limits.append(share_at_limits(solution))
+        figures = [np.concatenate(values) for values in (off, jitter)]
+        for name, figure in (
+            ("reprojection, median", f"{np.median(figures[0]):.2f} % of the shoulders' width"),
+            ("tremor of still hands, mean", f"{figures[1].mean():.2f} mm/frame²"),
+            ("angles at their limits", f"{100 * np.mean(at_limits):.1f} %"),
+        ):
+            found[name] = (*found.get(name, ()), figure)
+    return [(f"real clips: {name}", " / ".join(figures)) for name, figures in found.items()]
+
+
+def bone_lengths(body: np.ndarray, hand: np.ndarray) -> np.ndarray:
+    """(26,) metres of the rigid bones: the body's six, and the hand's."""
+    return np.concatenate([body[:1], body[0] * body[1:6], hand_lengths(hand)])
+
+
+def reprojection(joints: np.ndarray, pose: Columns) -> np.ndarray:
+    """Distances of posed joints (T, 61, 3) to where they were seen, in % of the shoulders' width in the picture.
+
+    The camera is of FOCAL length and nowhere known: in each frame the picture is moved and scaled to fit best.
+    """
+    height, width = pose.get("height", SIZE), pose.get("width", SIZE)
+    seen = (pose["confidence"] >= MIN_CONFIDENCE) & np.isfinite(pose["image_xy"]).all(-1)
+    sight = np.where(seen[..., None], (pose["image_xy"] - np.array([width, height]) / 2) / (FOCAL * height), 0)
+    weight = np.where(seen, pose["confidence"], 0.0)
+    placed = joints + place_neck(joints, sight, weight)[:, None]
+    share = (weight / np.maximum(weight.sum(1, keepdims=True), 1e-9))[..., None]
+    flat, there = (
+        places - (share * places).sum(1, keepdims=True) for places in (placed[..., :2] / placed[..., 2:], sight)
+    )
+    scale = (share * flat * there).sum((1, 2)) / (share * flat**2).sum((1, 2))
+    off = np.linalg.norm(scale[:, None, None] * flat - there, axis=-1)
+    shoulders = np.median(np.linalg.norm(sight[:, 0] - sight[:, 3], axis=-1)[seen[:, [0, 3]].all(1)])
+    return 100 * (off / shoulders)[seen]
+
+
+def tremor(joints: np.ndarray, pose: Columns) -> np.ndarray:
+    """Acceleration (mm per frame²) of a hand's joints where it hardly moves in the picture."""
+    found = []
+    for side in SIDES:
+        own = HANDS[side]
+        xy = pose["image_xy"][:, own]
+        width = np.nanmedian(np.linalg.norm(pose["image_xy"][:, 0] - pose["image_xy"][:, 3], axis=-1))
+        step = np.linalg.norm(np.diff(xy, axis=0), axis=-1).mean(-1) / width
+        still = (step[1:] < STILL) & (step[:-1] < STILL)
+        acceleration = np.linalg.norm(np.diff(joints[:, own], n=2, axis=0), axis=-1).mean(-1)
+        found.append(1000 * acceleration[still])
+    return np.concatenate(found)
+
+
+def share_at_limits(solution: Solution) -> float:
+    """Share of a video's angles that stand at a limit."""
+    body = np.delete(solution.body_angles, RESERVED_ANGLES, 1), np.delete(BODY_LIMITS, RESERVED_ANGLES, 0)
+    hands = [(getattr(solution, f"{side}_angles")[:, 3:], HAND_LIMITS[3:]) for side in SIDES]
+    near = [np.abs(angles[..., None] - limits).min(-1) < 1e-3 for angles, limits in (body, *hands)]
+    return float(np.concatenate(near, 1).mean())
+
+
+# ---------------------------------------------------------------- the videos
+def rendered(name: str, folder: Path = FOLDER) -> Iterator[Video]:
+    """The videos of a set, rendered and detected where they are not yet."""
+    jobs = list(_jobs(name))
+    out = folder / name
+    for performance, act in jobs:
+        if not video_path(performance, out).exists():
+            render_video(performance, video_path(performance, out), act=act)
+    plan = [performance for performance, _ in jobs]
+    poses = _poses(sheet_rows(plan, out), out / "pose.parquet")
+    for performance, act in jobs:
+        if performance.video_id in poses:
+            truth = {key: np.asarray(values) for key, values in true_columns(performance, act).items()}
+            yield Video(performance.video_id, video_path(performance, out), poses[performance.video_id], truth)
+
+
+def clips() -> Iterator[Video]:
+    """The real clips of signers."""
+    paths = {path.stem: path for path in sorted(CLIPS.glob("asl_*.mkv"))}
+    sheet = [Row(name, str(path), "clips", "test", name, name[-1]) for name, path in paths.items()]
+    account = probe_shard(sheet, target_fps=25.0, threads=1)
+    sizes = dict(zip(account["video_id"], zip(account["width"], account["height"], strict=True), strict=True))
+    for name, pose in _poses(sheet, FOLDER / "clips.parquet").items():
+        width, height = sizes[name]
+        yield Video(name, paths[name], {**pose, "width": int(width), "height": int(height)})
+
+
+def _poses(sheet: list[Row], path: Path) -> dict[str, Columns]:
+    if not path.exists():
+        extract_shard(probe_shard(sheet, target_fps=25.0, threads=1), path, min_shoulder_px=24, threads=1)
+    return dict(read_videos(path, POSE))
+
+
+def _jobs(name: str) -> Iterator[tuple[Performance, Act | None]]:
+    """Who signs what, and before which camera."""
+    if name == "unseen":
+        for performance in _plan(SEEN_SEED, 8):
+            yield performance, None
+        return
+    for i, performance in enumerate(_plan(GAP_SEED, 4)[::3]):
+        rng, (signer, scene, motion) = np.random.default_rng([GAP_SEED, 3 * i]), make_act(performance)
+        way = 1 if i % 2 else -1
+        if name == "wide":  # from near by, through a wide lens
+            near, view = 0.95, _view(rng.uniform(-10, 10), rng.uniform(-6, 6), rng.uniform(-1, 1))
+            scene = dataclasses.replace(
+                scene, view=view, neck=np.array([*scene.neck[:2], near]), focal=scene.focal * near / scene.neck[2]
+            )
+        if name == "low":  # or high
+            scene = dataclasses.replace(scene, view=_view(rng.uniform(-10, 10), 20 * way, 0))
+        if name == "turned":
+            roll = rng.uniform(-12, 12)
+            scene = dataclasses.replace(scene, view=_view(35 * way, 0, roll))
+        if name in ("child", "long"):
+            body, hand = _proportions(name, signer.body_offsets, signer.hand_offsets)
+            signer = dataclasses.replace(signer, body_offsets=body, hand_offsets=hand)
+            motion = perform(signer, performance.glosses, performance.seed, performance.fps)
+        yield performance, Act(signer, scene, motion)
+
+
+def _plan(seed: int, signers: int) -> list[Performance]:
+    """Two signs and a sentence of each signer, so that signers share few signs."""
+    signs = plan_corpus(signers=signers, glosses=73, takes=1, seed=seed, size=SIZE)
+    sentences = plan_corpus(signers=signers, glosses=73, takes=1, seed=seed, size=SIZE, kind="sentences")
+    plan = []
+    for s in range(signers):
+        own = signs[73 * s : 73 * (s + 1)]
+        plan += [own[(7 * s + 3) % 73], own[(7 * s + 38) % 73], sentences[s]]
+    return plan
+
+
+def _proportions(name: str, body: np.ndarray, hand: np.ndarray) -> Bones:
+    body, hand = body.copy(), hand.copy()
+    if name == "child":  # three quarters as tall, with a large head
+        body[0] *= 0.72
+        body[3] /= 0.72**0.6
+        hand[0] *= 0.72
+    else:  # arms an eighth longer on the same trunk and head
+        body[0] *= 1.12
+        body[2] *= 1.08
+        body[[1, 3, *range(6, 16)]] /= 1.12
+    return body, hand
+
+
+def _view(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """Body axes to camera axes; degrees."""
+    return turn_about("z", np.radians(roll)) @ turn_about("x", np.radians(pitch)) @ turn_about("y", np.radians(yaw))
+
+
+def _with_errors(video: Video, amplitude: float) -> Video:
+    """The video with drawn detections: none of the measured errors, or white ones that are so many times as large."""
+    assert video.truth is not None
+    truth, errors = video.truth, load_errors()
+    changed = []
+    for part in (errors.body, errors.hand):
+        fast = np.full_like(part.decay, 3.0)  # white in time, not AR(1)
+        changed.append(dataclasses.replace(
+            part, decay=fast, jitter=amplitude * part.jitter, offset=amplitude * part.offset,
+            pose=amplitude * part.pose, reach=amplitude * part.reach,
+        ))  # fmt: skip
+    errors = dataclasses.replace(errors, body=changed[0], hand=changed[1])
+    places, joints = truth["image_xy"][None], truth["camera_joints"][None]
+    scale = np.median(picture_scale(truth["image_xy"], truth["camera_joints"]))[None]
+    xy, depth, confidence = corrupt(places, joints, scale, np.random.default_rng(0), errors)
+    landmarks = np.concatenate([(xy[0] - places[0][:, [0, 3]].mean(1)[:, None]) / scale, depth[0][..., None]], -1)
+    there = np.ones(len(joints[0]), bool)
+    pose = {
+        "frame": truth["frame"], "present": there, "image_xy": xy[0], "landmarks": landmarks,
+        "confidence": confidence[0],
+    }  # fmt: skip
+    return video._replace(pose=pose)
+
+
+if __name__ == "__main__":
+    from benchmarks import _lifting_pictures
+
+    _lifting_pictures.draw()

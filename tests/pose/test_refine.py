@@ -1,0 +1,81 @@
+"""The lifter's solution refined: nearer to what was seen, finite whatever was not."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from signrep_core.pose.lift import LiftedVideo, lift, solve_by_lifter
+from signrep_core.pose.lifter import Lifter, load_lifter
+from signrep_core.pose.refine import camera_of, refine_solution
+from signrep_core.skeleton import BODY_LIMITS, HANDS
+from signrep_core.synthetic.corpus import plan_corpus, true_columns
+from signrep_core.synthetic.detector import expected_error, load_errors
+
+Pose = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def lifter() -> Lifter:
+    return load_lifter()
+
+
+@pytest.fixture(scope="module")
+def pose() -> Pose:
+    """A rendered signer's true places, and confidences."""
+    truth = true_columns(plan_corpus(signers=1, glosses=3, takes=1, seed=5, size=320)[0])
+    places = np.asarray(truth["image_xy"])
+    return places, np.ones(places.shape[:2])
+
+
+def residual(lifter: Lifter, pose: Pose, refined: bool) -> float:
+    xy, confidence = pose
+    solution = solve_by_lifter(lifter, xy, confidence)
+    if refined:
+        solution = refine_solution(lift(lifter, xy, confidence), solution, xy, confidence)
+    return float(np.nanmedian(solution.residual_m))
+
+
+def test_refined_joints_lie_nearer_to_what_was_seen(lifter: Lifter, pose: Pose) -> None:
+    assert residual(lifter, pose, refined=True) < 0.8 * residual(lifter, pose, refined=False)
+
+
+def test_the_expected_error_is_taken_off_before(lifter: Lifter, pose: Pose) -> None:
+    xy, confidence = pose
+    video, solution = lift(lifter, *pose), solve_by_lifter(lifter, *pose)
+    expected = functools.partial(expected_error, errors=load_errors())
+    plain, corrected = (refine_solution(video, solution, xy, confidence, shift) for shift in (None, expected))
+    assert np.abs(plain.body_angles - corrected.body_angles).max() > np.radians(1)
+    np.testing.assert_array_equal(plain.confidence, corrected.confidence)
+
+
+@pytest.mark.parametrize("spoil", ["nothing seen", "one hand", "two frames"])
+def test_bad_input_gives_a_finite_result_within_limits(lifter: Lifter, pose: Pose, spoil: str) -> None:
+    xy, confidence = (values.astype(float).copy() for values in pose)
+    if spoil == "nothing seen":
+        xy[:], confidence[:] = np.nan, 0
+    if spoil == "one hand":
+        own = HANDS["left"]
+        xy[:, own], confidence[:, own] = np.nan, 0
+    if spoil == "two frames":
+        xy, confidence = xy[:2], confidence[:2]
+    solution = solve_by_lifter(lifter, xy, confidence)
+    refined = refine_solution(lift(lifter, xy, confidence), solution, xy, confidence)
+    for angles in (refined.body_angles, refined.right_angles, refined.left_angles):
+        assert np.isfinite(angles).all()
+    assert ((refined.body_angles >= BODY_LIMITS[:, 0]) & (refined.body_angles <= BODY_LIMITS[:, 1])).all()
+
+
+def test_the_camera_follows_from_the_lifters() -> None:
+    # 2 shoulder widths of 50 pixels a metre, 2 m away: focal length 200; the neck 0.1 right of the axis at that
+    # distance, seen at (160, 100).
+    frames = 5
+    camera = np.tile([2, 0.5, 0, 0, 0.1, 0], (frames, 1))
+    nothing = np.zeros((frames, 1))
+    video = LiftedVideo(
+        np.tile([160.0, 100], (frames, 1)), np.full(frames, 50.0), *[nothing] * 5, camera, nothing, nothing
+    )  # fmt: skip
+    centre, focal, scale = camera_of(video)
+    assert focal == pytest.approx(200)
+    assert centre == pytest.approx((140, 100))
+    assert scale == pytest.approx(np.full(frames, 100.0))
