@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from signrep_core.config import load_config
 from signrep_core.errors import SignRepError
+from signrep_core.pose import LIFTER_WEIGHTS
 from signrep_core.report.summary import (
     format_recognition,
     format_retrieval,
@@ -15,6 +16,7 @@ from signrep_core.report.summary import (
 )
 from signrep_core.sources.sheet import cut_shards, read_sheet, shard_digest
 from signrep_core.store import layout, schemas
+from signrep_core.store.files import file_digest
 
 
 def plan_sheet():
