@@ -36,6 +36,7 @@ class FakeReader:
             "dataset": ["fake"] * (2 * n),
             "split": [self.splits[k % len(self.splits)] for k in range(n) for _ in range(2)],
             "gloss": [f"gloss{k % 3}" for k in range(n) for _ in range(2)],
+            "text": [""] * (2 * n),
             "n_frames": np.full(2 * n, self.n_frames, np.int32),
         }
 

@@ -206,9 +206,9 @@ def _validate(run: PretrainRun) -> Score:
 
 
 def _retrieve(run: PretrainRun) -> dict[str, float]:
-    """Retrieval of the validation split's glosses from the training split's; unlabelled videos are left out."""
+    """Retrieval of the validation split's glosses from the training split's; only signs with a gloss take part."""
     rows = select_rows(run.validation, ("train", "val"))
-    rows = np.array([row for row in rows if run.validation["gloss"][row]])
+    rows = rows[_glossed(run.validation)[rows]]
     found = evaluate_retrieval(_pooled_videos(run, rows), run.validation, gallery="train", queries="val")
     if found["metrics"] is None:
         raise TrainingError("no validation video could be read, though the index lists them: look at the log above")
@@ -238,7 +238,13 @@ def _pooled_videos(run: PretrainRun, rows: NDArray[np.int64]) -> list[VideoFeatu
 def _has_glosses(index: Any) -> bool:
     """Some gloss of the validation split is in the training split too."""
     glosses: dict[str, set[str]] = {"train": set(), "val": set()}
-    for split, gloss in zip(index["split"], index["gloss"], strict=True):
-        if split in glosses and gloss:
+    for split, gloss, glossed in zip(index["split"], index["gloss"], _glossed(index), strict=True):
+        if split in glosses and glossed:
             glosses[split].add(gloss)
     return bool(glosses["train"] & glosses["val"])
+
+
+def _glossed(index: Any) -> NDArray[np.bool_]:
+    """Which sequences are signs with a gloss, (rows,): where there is a text, the gloss is a whole sentence's."""
+    pairs = zip(index["gloss"], index["text"], strict=True)
+    return np.array([bool(gloss) and not text for gloss, text in pairs], bool)

@@ -222,6 +222,32 @@ def test_another_folder_can_hold_the_labelled_videos_and_unlabelled_ones_are_lef
     assert set(encoded) == {"video00", "video01", "video04", "video05"}
 
 
+def test_sentences_are_no_glosses_to_retrieve(tmp_path: Path) -> None:
+    """A sentence's gloss is the sequence of its signs: two equal ones say nothing of a sign."""
+    encoded: list[str] = []
+
+    class Mixed(FakeReader):
+        """Of three glosses one is on sentences; in the folder `sentences` all are."""
+
+        def __init__(self, folder: Path = Path()) -> None:
+            super().__init__(folder)
+            self.index["split"] = ["train"] * 6 + ["val"] * 6
+            sentences = ("gloss1",) if folder.name == "mixed" else ("gloss0", "gloss1", "gloss2")
+            self.index["text"] = ["It rains." if gloss in sentences else "" for gloss in self.index["gloss"]]
+
+        def read_window(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
+            encoded.append(self.index["video_id"][row])
+            return super().read_window(row, start, n_frames)
+
+    settings = dataclasses.replace(SETTINGS, iterations=1)
+    pretrain(Path("mixed"), tmp_path / "mixed", settings, accelerator="cpu", open_reader=Mixed)
+    assert metrics(tmp_path / "mixed" / "metrics.csv")[-1]["retrieval_DCG"]
+    assert {"video03", "video05"} <= set(encoded)  # the validation's signs
+    assert "video04" not in encoded  # its sentence
+    pretrain(Path("sentences"), tmp_path / "sentences", settings, accelerator="cpu", open_reader=Mixed)
+    assert not metrics(tmp_path / "sentences" / "metrics.csv")[-1]["retrieval_DCG"]
+
+
 def test_the_best_is_selected_by_loss_where_there_are_no_glosses(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
