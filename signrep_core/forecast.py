@@ -27,6 +27,7 @@ from signrep_core.store.tables import read_table
 SHARE: Final = 0.01  # of the sheet that is sampled
 AT_LEAST: Final = 30  # videos, where the sheet has as many
 Z95: Final = 1.96
+LINKED: Final = "shards/{shard}.mp4"  # a hard link to the crops' MP4: no bytes of its own
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ def _measure(results: Path, rule: str, hours: dict[str, float]) -> StageCost | N
             first = records[0]
             assert first is not None
             cpu.append(first.cpu_s / 3600)
-            size.append(sum(record.bytes for record in records if record is not None) / 1e9)
+            own = zip(outputs, records, strict=True)
+            size.append(sum(r.bytes for output, r in own if r is not None and output.pattern != LINKED) / 1e9)
             startup.append(first.startup_cpu_s / 3600)
             weight.append(of_shard)
     if not cpu:

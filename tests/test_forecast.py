@@ -61,6 +61,18 @@ def test_costs_an_hour_come_from_the_records(scratch: Path) -> None:
         measure_stages(scratch / "nowhere")
 
 
+def test_an_mp4_that_is_linked_from_crops_to_shards_costs_its_bytes_once(scratch: Path) -> None:
+    for shard in ("00000", "00001"):
+        for folder in ("crops", "shards"):
+            path = scratch / f"{folder}/{shard}.mp4"
+            record = read_record(path)
+            assert record is not None
+            write_record(path, replace(record, bytes=10**9))
+    stages = {stage.rule: stage.gigabytes.value * 2 * SHARD_HOURS for stage in measure_stages(scratch)}
+    assert 2 < stages["crop_signers"] < 2.01
+    assert 0 < stages["pack_shards"] < 0.01
+
+
 def test_a_forecast_multiplies_hours_and_costs_and_their_doubts() -> None:
     sample = Sample(1000, 30, Estimate(0.9, 0.05), Estimate(100.0, 10.0))
     stage = StageCost("extract_pose", Estimate(3.0, 0.4), Estimate(2.0, 0.0), 0.01, 5)
