@@ -8,14 +8,16 @@ import hashlib
 import json
 import textwrap
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from signrep_core.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Baseline = Literal["keypoints", "angles"]  # raw poses in the place of a run's features
 
 
 class Section(BaseModel):
@@ -152,6 +154,17 @@ class Pretrain(Section):
     compile: bool = Field(False, description="torch.compile the model on a GPU: slower to begin, faster steps")
     workers: int = Field(1, ge=0, description="loader processes")
 
+    @field_validator("run")
+    @classmethod
+    def _not_a_baseline(cls, run: str) -> str:
+        """Outputs of the baselines lie beside the run's, under their own names."""
+        if run in get_args(Baseline):
+            taken = " and ".join(get_args(Baseline))
+            raise PydanticCustomError(
+                "taken", f"expected a name of your own ({taken} are the baselines on raw poses; choose another)"
+            )
+        return run
+
 
 class Retrieval(Section):
     """Zero-shot retrieval: each query video against the gallery of another split."""
@@ -161,7 +174,7 @@ class Retrieval(Section):
     pooling: Literal["weighted", "average"] = Field(
         "weighted", description="of a video's windows, by activity or plain"
     )
-    baselines: list[Literal["keypoints", "angles"]] = Field(
+    baselines: list[Baseline] = Field(
         ["keypoints", "angles"],
         description="raw poses, pooled per window, that are retrieved in the same way for comparison (Table 4)",
     )
@@ -211,7 +224,7 @@ class Translation(Section):
     datasets: list[str] | None = Field(
         None, description="data sets that are translated; null = every one whose sheet has texts"
     )
-    baselines: list[Literal["keypoints", "angles"]] = Field(
+    baselines: list[Baseline] = Field(
         ["keypoints"],
         description="raw poses, pooled per window, that a translator of the same size is trained on for comparison",
     )

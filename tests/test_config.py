@@ -46,6 +46,12 @@ def test_every_key_has_a_reason():
         ({"timeline": {"target_fps": "fast"}}, "timeline.target_fps: input should be 'native', got 'fast'"),
         ({"crop": 5}, "crop: input should be a valid dictionary"),
         ({"pretrain": {"run": "../x"}}, "pretrain.run: string should match pattern"),
+        (
+            {"pretrain": {"run": "keypoints"}},
+            "pretrain.run: expected a name of your own (keypoints and angles are the baselines on raw poses; "
+            "choose another), got 'keypoints'",
+        ),
+        ({"pretrain": {"run": "angles"}}, "pretrain.run: expected a name of your own"),
     ],
 )
 def test_a_wrong_value_names_the_key_and_what_was_expected(values, message):
