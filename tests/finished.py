@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from safetensors.numpy import save_file
 
-from signrep_core.body.bones import BoneHistogram
+from signrep_core.body.bones import BoneHistogram, median_offsets
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.body.priors import activity, distances
 from signrep_core.config import load_config
@@ -26,7 +26,7 @@ from signrep_core.sources.sheet import Row, write_sheet
 from signrep_core.store import schemas
 from signrep_core.store.accounts import settle
 from signrep_core.store.crops import crop_shard
-from signrep_core.store.files import atomic_path, file_digest, write_json, write_text
+from signrep_core.store.files import atomic_path, file_digest, read_json, write_json, write_text
 from signrep_core.store.layout import WHOLE
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.records import begin_job
@@ -162,13 +162,12 @@ class Builder:
     def _median_bones(self, i: Any, o: Any, p: Any) -> None:
         corpus = BoneHistogram()
         for part in i["bones"]:
-            corpus = corpus.merge(BoneHistogram.from_dict(json.loads(part.read_text())))
+            corpus = corpus.merge(read_json(part, BoneHistogram.from_dict, "solve_angles"))
         write_json(o["bones"], {**corpus.medians(), "provenance": p})
 
     def _targets(self, shard: str) -> None:
         def keypoints(i: Any, o: Any, p: Any) -> None:
-            bones = json.loads(i["bones"].read_text())
-            offsets = np.float32(bones["body_offsets"]), np.float32(bones["hand_offsets"])
+            offsets = read_json(i["bones"], median_offsets, "median_bones")
             with TableWriter(o["keypoints"], schemas.KEYPOINTS, p) as writer:
                 for g in read_groups(i["angles"], schemas.ANGLES):
                     joints = forward_kinematics(g["body_angles"], g["right_angles"], g["left_angles"], *offsets)

@@ -282,17 +282,32 @@ class BoneHistogram:
         """The histogram that `to_dict` gave.
 
         Raises:
-            TableError: it was made with another skeleton or other bins.
+            TableError: it was made with another skeleton or other bins, or these are no counts.
         """
         expected = {"skeleton_version": SKELETON_VERSION, "lowest_m": cls.LOWEST, "bin_m": cls.BIN}
         found = {key: values.get(key) for key in expected}
         if found != expected:
-            raise TableError(
-                f"bone histogram: expected {expected}, found {found}; "
-                "rerun the stage that writes it: snakemake --forcerun solve_angles"
-            )
+            raise TableError(f"bone histogram: expected {expected}, found {found}")
         histogram = cls()
         for bone, part in values["bones"].items():
-            counts = part["counts"]
-            histogram._counts[BONES.index(bone), part["first"] : part["first"] + len(counts)] = counts
+            first, counts = part["first"], np.asarray(part["counts"])
+            if first < 0 or counts.dtype.kind != "i" or counts.min() < 0:
+                raise TableError(f"bone histogram: expected the counts of {bone}'s lengths, found {part}")
+            histogram._counts[BONES.index(bone), first : first + len(counts)] = counts
         return histogram
+
+
+def median_offsets(values: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The body (16,) and hand offsets (20,) of the standard skeleton that `BoneHistogram.medians` gave.
+
+    Raises:
+        TableError: they are of another skeleton, or not as many finite numbers.
+    """
+    if values["skeleton_version"] != SKELETON_VERSION:
+        found = values["skeleton_version"]
+        raise TableError(f"median bones: expected skeleton_version {SKELETON_VERSION}, found {found}")
+    body, hand = (np.asarray(values[name], np.float32) for name in ("body_offsets", "hand_offsets"))
+    for name, part, size in (("body_offsets", body, N_BODY_OFFSETS), ("hand_offsets", hand, N_HAND_OFFSETS)):
+        if part.shape != (size,) or not np.isfinite(part).all():
+            raise TableError(f"median bones: expected {size} finite {name}, found {values[name]}")
+    return body, hand

@@ -3,7 +3,6 @@
 Every pass over the corpus is a pass over small things: accounts, counts per shard, benchmark files.
 """
 
-import json
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from signrep_core.errors import REASONS
 from signrep_core.report import charts, pictures, theme
 from signrep_core.report.statistics import merge_statistics
 from signrep_core.store.accounts import summarise
+from signrep_core.store.files import read_json
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import read_table
@@ -46,6 +46,9 @@ _ALT: Final = {
     "training": "A small line chart per figure that training reports, over the steps",
     "timing": "A bar per stage: processor time",
 }
+SCORED: Final = {
+    "retrieval": "evaluate_retrieval", "recognition": "evaluate_recognition", "translation": "train_translation",
+}  # fmt: skip
 _TIMELINES = 10  # sequences whose activity is drawn
 
 
@@ -102,7 +105,7 @@ def draw_all(results: Path, rate: float | None) -> dict[str, str]:
         figures["angles"] = charts.draw_angles(whole)
         figures["lengths"] = charts.draw_lengths(whole, shown)
     if bones := sorted((results / "bones").glob("*.json")):
-        parts = (BoneHistogram.from_dict(read_json(path)) for path in bones)
+        parts = (read_json(path, BoneHistogram.from_dict, "solve_angles") for path in bones)
         figures["bones"] = charts.draw_bones(reduce(BoneHistogram.merge, parts))
     if timelines := _timelines(results / "shards"):
         figures["activity"] = charts.draw_activity(timelines, shown)
@@ -197,9 +200,9 @@ def rejects(accounts: Iterable[Path]) -> Item | None:
 
 def scores(results: Path) -> Iterator[Item]:
     """The metrics of retrieval, recognition and translation, beside chance and every baseline that stands there."""
-    for task in ("retrieval", "recognition", "translation"):
+    for task, rule in SCORED.items():
         for path in sorted((results / task).glob("*/*.json")):
-            found = read_json(path)
+            found = read_json(path, dict, rule)
             if not found.get("metrics"):
                 continue
             beside = {"chance": found.get("chance") or {}, **(found.get("baselines") or {})}
@@ -239,8 +242,3 @@ def _said(found: dict[str, Any]) -> str:
 
 def _number(value: Any) -> str:
     return f"{value:.1f}" if isinstance(value, int | float) else "–"
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file of the run."""
-    return json.loads(path.read_text(encoding="utf-8"))

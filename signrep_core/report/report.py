@@ -14,7 +14,7 @@ from signrep_core import __version__
 from signrep_core.errors import TableError
 from signrep_core.report import items, pictures, theme
 from signrep_core.report.items import Item, Section
-from signrep_core.store.files import atomic_path, write_text
+from signrep_core.store.files import atomic_path, read_json, write_text
 
 STRIP_PX = 1200  # width of the retrieval pictures on the page
 SHEET_PX = 1560
@@ -76,7 +76,7 @@ def _tiles(results: Path) -> list[tuple[str, str]]:
     path = results / "summary.json"
     if not path.exists():
         return []
-    found: dict[str, Any] = items.read_json(path)
+    found: dict[str, Any] = read_json(path, dict, "summarize")
     names = {"videos": "videos", "in_shards": "in shards", "excluded": "excluded", "rejected": "rejected",
              "sequences": "sequences", "frames": "frames", "hours": "hours in shards"}  # fmt: skip
     tiles = [(_figure(found[name]), label) for name, label in names.items() if name in found]

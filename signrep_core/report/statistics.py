@@ -3,7 +3,6 @@
 Legend: T frames, J = 61 joints, A = 22 + 41 + 41 angles.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from signrep_core.errors import TableError
 from signrep_core.skeleton import BODY_ANGLES, HAND_ANGLES, HANDS, JOINTS, MIN_CONFIDENCE, SIDES
+from signrep_core.store.files import read_json
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, POSE
 from signrep_core.store.tables import Columns, read_groups, read_table
 
@@ -104,7 +104,7 @@ class Statistics:
             if name not in values or counts.shape != shape:
                 raise TableError(
                     f"statistics: expected {name!r} of shape {shape}, found "
-                    f"{counts.shape if name in values else 'nothing'}; rerun: snakemake --forcerun describe_shard"
+                    f"{counts.shape if name in values else 'nothing'}"
                 )
             setattr(made, name, counts)
         return made
@@ -133,10 +133,14 @@ def describe_shard(*, pose: str | Path, angles: str | Path, activity: str | Path
 
 
 def merge_statistics(paths: Iterable[str | Path]) -> Statistics:
-    """The counts of all `statistics/*.json` given, one file in memory at a time."""
+    """The counts of all `statistics/*.json` given, one file in memory at a time.
+
+    Raises:
+        TableError: a file is damaged.
+    """
     merged = Statistics()
     for path in paths:
-        merged = merged.merge(Statistics.from_dict(json.loads(Path(path).read_text(encoding="utf-8"))))
+        merged = merged.merge(read_json(path, Statistics.from_dict, "describe_shard"))
     return merged
 
 

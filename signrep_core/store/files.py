@@ -5,12 +5,14 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from signrep_core.errors import StorageError
+from signrep_core.errors import StorageError, TableError
+
+T = TypeVar("T")
 
 # What a write fails with when the disk is full, the quota or a size limit is reached, or the folder is read-only.
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -54,10 +56,28 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_json(path: str | Path, parse: Callable[[Any], T], rule: str) -> T:
+    """What `parse` makes of the values in a JSON file that `rule` wrote.
+
+    Raises:
+        TableError: the file is missing or damaged, or `parse` refuses it; names the stage to rerun.
+    """
+    try:
+        return parse(json.loads(Path(path).read_bytes()))
+    except TableError as error:
+        raise TableError(f"{path}: {error}; {_redo(rule)}") from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise TableError(f"{path}: broken ({type(error).__name__}: {error}); {_redo(rule)}") from error
+
+
 def file_digest(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex; the file is streamed."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _redo(rule: str) -> str:
+    return f"rerun the stage that writes it: snakemake --forcerun {rule}"
 
 
 @contextmanager

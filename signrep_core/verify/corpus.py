@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from signrep_core.body.bones import BONES, BoneHistogram, offsets_from_lengths
+from signrep_core.body.bones import BONES, BoneHistogram, median_offsets, offsets_from_lengths
 from signrep_core.errors import SignRepError
 from signrep_core.progress import Progress
 from signrep_core.sources.overlap import read_overlap
 from signrep_core.store.accounts import summarise
-from signrep_core.store.files import file_digest
+from signrep_core.store.files import file_digest, read_json
 from signrep_core.store.layout import OPTIONAL_RULE, PER_SHARD, find_output
 from signrep_core.store.pack import read_parameters
 from signrep_core.store.records import read_record
@@ -127,9 +127,8 @@ def _read_bones(results: Results) -> Bones | None:
         record = read_record(path)
         if record is None or file_digest(path) != record.sha256:
             return None
-        bones = json.loads(path.read_bytes())
-        return np.float32(bones["body_offsets"]), np.float32(bones["hand_offsets"])
-    except (SignRepError, OSError, ValueError, KeyError):
+        return read_json(path, median_offsets, "median_bones")
+    except (SignRepError, OSError):
         return None
 
 
@@ -224,8 +223,8 @@ class _Corpus:
             return
         corpus = BoneHistogram()
         for part in parts:
-            corpus = corpus.merge(BoneHistogram.from_dict(json.loads(self.results.path(part).read_bytes())))
-        found = json.loads(self.results.path(name).read_bytes())
+            corpus = corpus.merge(read_json(self.results.path(part), BoneHistogram.from_dict, "solve_angles"))
+        found = read_json(self.results.path(name), dict, "median_bones")
         offsets = offsets_from_lengths(corpus.median_lengths())
         expected = {
             key: part.round(6).tolist() for key, part in zip(("body_offsets", "hand_offsets"), offsets, strict=True)

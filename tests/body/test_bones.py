@@ -2,6 +2,7 @@
 
 import json
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from signrep_core.body.bones import (
     BoneHistogram,
     frame_offsets,
     measure_bones,
+    median_offsets,
     offsets_from_lengths,
     scatter,
     shared_lengths,
@@ -207,8 +209,30 @@ def test_a_histogram_survives_the_way_to_disk() -> None:
 
 def test_a_histogram_of_another_skeleton_is_refused() -> None:
     values = {**BoneHistogram().to_dict(), "skeleton_version": 0}
-    with pytest.raises(TableError, match=r"skeleton_version.*forcerun solve_angles"):
+    with pytest.raises(TableError, match=r"expected .*skeleton_version.*found .*skeleton_version.: 0"):
         BoneHistogram.from_dict(values)
+
+
+@pytest.mark.parametrize("part", [{"first": -1, "counts": [1]}, {"first": 0, "counts": [-1]},
+                                  {"first": 0, "counts": [0.5]}])  # fmt: skip
+def test_a_histogram_of_anything_but_counts_is_refused(part: dict[str, Any]) -> None:
+    with pytest.raises(TableError, match="expected the counts of"):
+        BoneHistogram.from_dict({**BoneHistogram().to_dict(), "bones": {BONES[0]: part}})
+
+
+def test_the_standard_skeleton_is_read_as_it_was_written_and_another_is_refused() -> None:
+    histogram, joints = BoneHistogram(), posed(7)
+    histogram.add(joints, seen(joints))
+    values = histogram.medians()
+    body, hand = median_offsets(values)
+    assert (body.shape, hand.shape, body.dtype) == ((16,), (20,), np.float32)
+    np.testing.assert_array_equal(hand, np.float32(values["hand_offsets"]))
+    with pytest.raises(TableError, match=r"expected skeleton_version \d+, found 0"):
+        median_offsets({**values, "skeleton_version": 0})
+    with pytest.raises(TableError, match="expected 16 finite body_offsets"):
+        median_offsets({**values, "body_offsets": [0.3] * 15})
+    with pytest.raises(TableError, match="expected 20 finite hand_offsets"):
+        median_offsets({**values, "hand_offsets": [float("nan")] * 20})
 
 
 def test_lengths_of_offsets_give_the_offsets_again_and_count_once() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from signrep_core.errors import StorageError
-from signrep_core.store.files import atomic_path, file_digest, write_json, write_text
+from signrep_core.errors import StorageError, TableError
+from signrep_core.store.files import atomic_path, file_digest, read_json, write_json, write_text
 
 
 def test_the_file_appears_whole_at_the_end(tmp_path: Path) -> None:
@@ -42,6 +42,25 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.txt"):
         pass
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", [b"", b'{"a": 1', b'{"b": 1}', b"[]", b"7", b"\xff\xfe", b"[" * 100_000, None])
+def test_damaged_json_names_the_stage_to_rerun(tmp_path: Path, text: bytes | None) -> None:
+    path = tmp_path / "a.json"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(TableError, match=r"a\.json: broken \(.*; rerun .*snakemake --forcerun median_bones"):
+        read_json(path, lambda values: values["a"], "median_bones")
+
+
+def test_what_the_reader_of_json_refuses_is_told_with_its_file_and_stage(tmp_path: Path) -> None:
+    def refuse(values: object) -> None:
+        raise TableError(f"expected 3, found {values}")
+
+    write_json(tmp_path / "a.json", 7)
+    with pytest.raises(TableError, match=r"a\.json: expected 3, found 7; rerun .*snakemake --forcerun solve_angles"):
+        read_json(tmp_path / "a.json", refuse, "solve_angles")
+    assert read_json(tmp_path / "a.json", int, "solve_angles") == 7
 
 
 def test_text_is_utf8(tmp_path: Path) -> None:
