@@ -17,7 +17,7 @@ from signrep_core.store.video import read_frames
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#8a929c"  # told apart by colour-blind readers
-SHOWN = ("asl_book_C", "asl_help_A", "asl_school_C", "asl_student_A")
+SHOWN = ("asl_book_C", "asl_help_A", "asl_school_C")
 WORST = 6
 BINS = 10
 _FACE = (8, 10, 13, 15, 16)  # nose, eyes, ears
