@@ -18,6 +18,7 @@ from signrep_core.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Baseline = Literal["keypoints", "angles"]  # raw poses in the place of a run's features
+Solver = Literal["lifter", "lifter_refined", "closed_form"]  # of joint angles
 
 
 class Section(BaseModel):
@@ -74,10 +75,12 @@ class Pose(Section):
 class Angles(Section):
     """Landmarks to joint angles."""
 
-    solver: Literal["lifter", "closed_form"] = Field(
+    solver: Solver = Field(
         "lifter",
-        description="`lifter` = the network that reads 2-D joints, as the paper's estimator does (A1); `closed_form` = "
-        "inverse kinematics of the detector's own 3-D landmarks, whose depth is weak",
+        description="`lifter` = the network that reads 2-D joints, as the paper's estimator does (A1); "
+        "`lifter_refined` = its angles brought to where the joints were seen, less what the detector errs by: steadier "
+        "hands, a seventh of the speed (docs/lifter.md); `closed_form` = inverse kinematics of the detector's own 3-D "
+        "landmarks, whose depth is weak",
     )
     lifter: str | None = Field(
         None,

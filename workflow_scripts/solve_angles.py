@@ -1,20 +1,27 @@
 """Joint angles of every frame, and the histogram of its bone lengths."""
 
+import functools
 import logging
 
 import _job
 
 from signrep_core.body.bones import BoneHistogram
 from signrep_core.body.kinematics import Quality
-from signrep_core.pose.lift import open_solver
+from signrep_core.pose.solver import open_solver
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import ANGLES, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, read_table, read_videos
+from signrep_core.synthetic.detector import expected_error, load_errors
 
 provenance = _job.start(snakemake)
 account = read_table(snakemake.input.account, VIDEOS)
 splits = dict(zip(account["video_id"], account["split"], strict=True))
-solve = open_solver(snakemake.params.solver, snakemake.params.lifter, snakemake.params.max_gap)
+solve = open_solver(
+    snakemake.params.solver,
+    snakemake.params.lifter,
+    snakemake.params.max_gap,
+    functools.partial(expected_error, errors=load_errors()),
+)
 bones, quality = BoneHistogram(), Quality()
 with TableWriter(snakemake.output.angles, ANGLES, provenance) as writer:
     for video_id, pose in read_videos(

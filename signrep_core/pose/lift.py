@@ -6,9 +6,8 @@ is cut: memory does not grow with the video's length.
 Legend: T frames, J = 61 joints; pixels, metres, radians.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -18,10 +17,10 @@ from signrep_core.body.bones import shared_lengths
 from signrep_core.body.fit_body import BODY_REST
 from signrep_core.body.fit_hand import HAND_REST
 from signrep_core.body.forward import forward_kinematics
-from signrep_core.body.inverse import PERIODIC, Solution, fill_gaps, flag_frames, solve_angles
+from signrep_core.body.inverse import PERIODIC, Solution, fill_gaps, flag_frames
 from signrep_core.body.landmarks import SHOULDERS
 from signrep_core.body.priors import angle_validity
-from signrep_core.pose.lifter import MIN_DEPTH, Lifted, Lifter, load_lifter
+from signrep_core.pose.lifter import MIN_DEPTH, Lifted, Lifter
 from signrep_core.pose.normalise import video_frame
 from signrep_core.skeleton import ARMS, BODY, HANDS, MIN_CONFIDENCE, N_BODY_OFFSETS, N_JOINTS, SIDES
 
@@ -31,21 +30,6 @@ STRETCH: Final = 1024  # frames lifted at a time
 # A joint is good when it lies nearer than this to the truth: the body's seen from the neck, a hand's from its wrist.
 WITHIN_M: Final[NDArray[np.float64]] = np.where(np.arange(N_JOINTS) < BODY.stop, 0.05, 0.015)
 _WRISTS: Final = {HANDS[side].start: ARMS[side][2] for side in SIDES}
-
-
-Columns = Mapping[str, Any]  # of schemas.POSE, one video
-
-
-def open_solver(solver: str, weights: str | None, max_gap: int) -> Callable[[Columns], Solution]:
-    """What gives a video's `Solution` from its pose: `closed_form`, or `lifter` with weights (None: those that ship).
-
-    Raises:
-        CheckpointError: the weights cannot be read, or are not a lifter's.
-    """
-    if solver == "closed_form":
-        return lambda pose: solve_angles(pose["landmarks"], pose["confidence"], max_gap=max_gap)
-    lifter = load_lifter(weights)
-    return lambda pose: solve_by_lifter(lifter, pose["image_xy"], pose["confidence"], max_gap)
 
 
 @dataclass(frozen=True)
@@ -94,18 +78,22 @@ def _tensor(values: Floats) -> torch.Tensor:
 
 
 def solve_by_lifter(lifter: Lifter, image_xy: Floats, confidence: Floats, max_gap: int = 5) -> Solution:
-    """Joint angles of every frame of a video, from its 2-D joints.
+    """Joint angles of every frame of a video, from its 2-D joints: `lift`, then `solve_lifted`."""
+    return solve_lifted(lift(lifter, image_xy, confidence), image_xy, confidence, max_gap)
+
+
+def solve_lifted(video: LiftedVideo, image_xy: Floats, confidence: Floats, max_gap: int = 5) -> Solution:
+    """Joint angles of every frame of a video, from what the lifter makes of it.
 
     Body angles are the lifter's wherever a body was detected, and filled elsewhere; a hand's wherever the detector saw
     something of it. The confidence is the calibrated one, 0 where nothing was detected or the signer is turned away.
 
     Args:
-        lifter: the network.
+        video: as `lift` gives it.
         image_xy: (T, 61, 2) pixels, NaN where missing.
         confidence: (T, 61) the detector's.
         max_gap: over at most so many frames missing angles are interpolated in time.
     """
-    video = lift(lifter, image_xy, confidence)
     seen = (confidence > 0) & np.isfinite(image_xy).all(-1)
     body_here = seen[:, SHOULDERS].all(1)
     hands_here = [body_here & seen[:, HANDS[side]].any(1) for side in SIDES]

@@ -8,7 +8,7 @@ import torch
 
 from signrep_core.body.forward import forward_kinematics
 from signrep_core.errors import CheckpointError
-from signrep_core.pose.lift import STRETCH, lift, open_solver, solve_by_lifter
+from signrep_core.pose.lift import STRETCH, lift, solve_by_lifter
 from signrep_core.pose.lifter import (
     Lifted,
     Lifter,
@@ -22,6 +22,7 @@ from signrep_core.pose.lifter import (
     wrist_angles,
 )
 from signrep_core.pose.normalise import video_frame
+from signrep_core.pose.solver import open_solver
 from signrep_core.skeleton import BODY_LIMITS, HAND_LIMITS, HANDS
 from tests.body.poses import pose, smooth_angles
 
