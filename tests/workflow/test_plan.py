@@ -12,7 +12,9 @@ PER_SHARD = {
     "probe", "deduplicate", "extract_pose", "solve_angles", "angles_to_keypoints", "distance_priors",
     "activity_labels", "crop_signers", "pack_shards",
 }  # fmt: skip
-AFTER_SHARDS = {"index_shards", "pretrain", "extract_features", "pool_keypoints", "evaluate_retrieval"}
+AFTER_SHARDS = {
+    "index_shards", "pretrain", "draw_augmented_windows", "extract_features", "pool_keypoints", "evaluate_retrieval",
+}  # fmt: skip
 SHOWN = {"describe_shard", "summarize", "report", "write_card"}
 
 
@@ -59,9 +61,9 @@ def told_sheet(tmp_path) -> Path:
 def test_data_sets_with_texts_are_translated_and_the_others_retrieved(tmp_path, told_sheet):
     run = ["--config", f"sheet={told_sheet}", f"results={tmp_path / 'r'}"]
     plan = planned_rules(*run)
-    assert (plan["train_translation"], plan["pool_keypoints"], plan["evaluate_retrieval"]) == (2, 1, 1)
+    assert (plan["train_translation"], plan["pool_keypoints"], plan["evaluate_retrieval"]) == (2, 3, 1)
     plan = planned_rules(*run, "translation={baselines: [keypoints, angles]}")
-    assert (plan["train_translation"], plan["pool_keypoints"]) == (3, 2)
+    assert (plan["train_translation"], plan["pool_keypoints"]) == (3, 4)
     plan = planned_rules(*run, "translation={datasets: []}")
     assert "train_translation" not in plan
     assert plan["evaluate_retrieval"] == 2
