@@ -7,6 +7,7 @@ over the video. Frame k of every part is frame k of the common timeline.
 Legend: T frames, J = 61 joints; pictures (H, W, 3) RGB.
 """
 
+import functools
 import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,10 +21,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.kinematics import solve_angles
 from signrep_core.body.priors import activity
+from signrep_core.config import Config
 from signrep_core.errors import TableError, VideoError
 from signrep_core.pose.shard import extract_shard
+from signrep_core.pose.solver import open_solver
 from signrep_core.progress import Progress
 from signrep_core.report.pictures import contact_sheet, to_jpeg
 from signrep_core.skeleton import BODY_EDGES, HAND_EDGES, HANDS, MIN_CONFIDENCE, SIDES, Side
@@ -36,6 +38,7 @@ from signrep_core.store.results import find_video, timeline_of
 from signrep_core.store.schemas import ACTIVITY, CROPS, KEYPOINTS, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, read_groups_of, read_table, read_videos, write_table
 from signrep_core.store.video import read_frames
+from signrep_core.synthetic.detector import expected_error, load_errors
 
 Picture = NDArray[np.uint8]
 Timelines = dict[Side, NDArray[np.bool_]]  # (T,) per hand: the window that starts here is active
@@ -116,15 +119,19 @@ def run_stages(video: str | Path, results: Path, min_shoulder_px: float, shard: 
         raise VideoError(account["reason"][0], f"{video}: {account['detail'][0]}")
     write_table(results / f"videos/{shard}.parquet", VIDEOS, account)
     write_table(results / f"crops/{shard}.parquet", CROPS, {column.name: [] for column in CROPS.columns})
+    angles = Config().angles
+    detector = functools.partial(expected_error, errors=load_errors())
+    solve = open_solver(angles.solver, angles.lifter, angles.max_gap, detector)
     with (
         TableWriter(results / f"keypoints/{shard}.parquet", KEYPOINTS) as keypoints,
         TableWriter(results / f"activity/{shard}.parquet", ACTIVITY) as labels,
     ):
         for _, seen in read_videos(pose, POSE):
             keys = {key: seen[key] for key in ("video_id", "frame", "time_s")}
-            joints = solve_angles(seen["landmarks"], seen["confidence"]).joints()
-            keypoints.write(keys | {"keypoints": joints, "confidence": seen["confidence"]})
-            right, left = activity(joints, seen["confidence"])
+            solution = solve(seen)
+            joints = solution.joints()
+            keypoints.write(keys | {"keypoints": joints, "confidence": solution.confidence})
+            right, left = activity(joints, solution.confidence)
             labels.write(keys | {"right_active": right, "left_active": left})
 
 

@@ -31,7 +31,15 @@ def make_app(results: str | Path) -> Flask:
         TableError: nothing has run in that folder.
     """
     app = Flask(__name__)
-    catalogue, lock = Catalogue(results), Lock()  # a shard reader serves one thread at a time
+    catalogue = Catalogue(results)
+    _guard(app)
+    _add_pages(app, catalogue)
+    _add_sequences(app, catalogue, Lock())
+    return app
+
+
+def _guard(app: Flask) -> None:
+    """Refuse other hosts, forbid scripts from elsewhere, and show errors of ours as a page."""
 
     @app.before_request
     def only_this_machine() -> None:
@@ -48,6 +56,10 @@ def make_app(results: str | Path) -> Flask:
     @app.errorhandler(SignRepError)
     def say(error: SignRepError) -> tuple[str, int]:
         return render_template("error.html", message=str(error)), 500
+
+
+def _add_pages(app: Flask, catalogue: Catalogue) -> None:
+    """The list of videos, a video's page, and what both need."""
 
     @app.get("/colours.css")
     def colours() -> Response:
@@ -66,9 +78,11 @@ def make_app(results: str | Path) -> Flask:
         found = catalogue.video(video_id)
         if found is None:
             abort(404)
-        with lock:
-            rows = catalogue.sequences(video_id)
-        return render_template("video.html", video=found, reasons=REASONS, sequences=rows)
+        return render_template("video.html", video=found, reasons=REASONS, sequences=catalogue.sequences(video_id))
+
+
+def _add_sequences(app: Flask, catalogue: Catalogue, lock: Lock) -> None:
+    """A sequence as a video, a small picture, or data; a shard reader serves one thread at a time."""
 
     @app.get("/sequence/<int:row>.<kind>")
     def sequence(row: int, kind: str) -> Any:
@@ -82,8 +96,6 @@ def make_app(results: str | Path) -> Flask:
                 return send_file(io.BytesIO(reader.read_mp4(row)), "video/mp4", conditional=True)
             middle = reader.read_window(row, int(reader.index["n_frames"][row]) // 2, 1)[0]
         return send_file(io.BytesIO(to_jpeg(fit(middle, 96))), "image/jpeg", max_age=3600)
-
-    return app
 
 
 def _list_videos(catalogue: Catalogue) -> str:
