@@ -12,6 +12,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     _add_translation(kinds)
     _add_detector(kinds)
     _add_lifter(kinds)
+    _add_calibration(kinds)
 
 
 def _add_recognition(kinds: argparse._SubParsersAction) -> None:
@@ -140,6 +141,20 @@ def _add_lifter(kinds: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_lifter)
 
 
+def _add_calibration(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "calibration",
+        help="set a lifter's confidence right, from rendered signers and what the detector found in them",
+        epilog="example: python -m signrep_core train calibration --weights lifter/best.safetensors "
+        "--truth truth.parquet --pose pose.parquet --out lifter/calibrated.safetensors",
+    )
+    parser.add_argument("--weights", type=Path, help="of the lifter (default: those that ship)")
+    parser.add_argument("--truth", type=Path, required=True, help="truth.parquet, as synthesize writes it")
+    parser.add_argument("--pose", type=Path, required=True, help="the pose of those videos, as extract_pose writes it")
+    parser.add_argument("--out", type=Path, required=True, help="the calibrated weights")
+    parser.set_defaults(run=run_calibration)
+
+
 def run_detector(options: argparse.Namespace) -> None:
     """Fit the detector's errors."""
     from signrep_core.synthetic.detector import fit_errors, read_pairs, save_errors
@@ -155,3 +170,10 @@ def run_lifter(options: argparse.Namespace) -> None:
     steps = {} if options.steps is None else {"steps": options.steps}
     settings = LifterSettings(config=LifterConfig(causal=options.causal), seed=options.seed, **steps)
     train_lifter(options.out, settings, initial=options.initial)
+
+
+def run_calibration(options: argparse.Namespace) -> None:
+    """Calibrate a lifter's confidence."""
+    from signrep_core.train.calibrate import calibrate_weights
+
+    calibrate_weights(options.out, options.truth, options.pose, options.weights)
