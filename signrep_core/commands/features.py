@@ -25,8 +25,15 @@ def run(options: argparse.Namespace) -> None:
     """Write the table; videos that cannot be read are named and counted."""
     from signrep_core.errors import SignRepError
     from signrep_core.evaluate.plain import extract_plain
+    from signrep_core.store.records import begin_command
 
-    failed = extract_plain(options.weights, options.videos, options.out, box=options.box, fps=options.fps)
+    with begin_command([options.out], {"weights": [options.weights]}, command=options.command) as job:
+        failed = extract_plain(
+            options.weights, options.videos, options.out, box=options.box, fps=options.fps,
+            provenance=job.provenance if job else None,
+        )  # fmt: skip
+        if job:
+            job.finish()
     done = len(dict.fromkeys(options.videos)) - len(failed)
     if not done:
         raise SignRepError(f"none of {len(failed)} videos has features; for example {next(iter(failed.items()))}")

@@ -26,15 +26,26 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with a stopped run."""
     from signrep_core.config import Config, load_config_file
+    from signrep_core.store.records import begin_command
     from signrep_core.train.pretrain import PretrainSettings, pretrain
 
     config = load_config_file(options.configfile) if options.configfile else Config()
-    pretrain(
-        options.shards,
-        options.out,
-        PretrainSettings.from_config(config.pretrain, config.seed),
-        workers=config.pretrain.workers,
-        devices=options.devices,
-        nodes=options.nodes,
-        validation=options.validation,
-    )
+    with begin_command(
+        [options.out / "best.safetensors", options.out / "metrics.csv"],
+        {"index": [options.shards / "index.parquet"], "info": [options.shards / "info.json"]},
+        command=options.command,
+        params={"pretrain": config.pretrain.model_dump(), "seed": config.seed},
+        config=config,
+    ) as job:
+        result = pretrain(
+            options.shards,
+            options.out,
+            PretrainSettings.from_config(config.pretrain, config.seed),
+            workers=config.pretrain.workers,
+            devices=options.devices,
+            nodes=options.nodes,
+            validation=options.validation,
+            provenance=job.provenance if job else None,
+        )
+        if job and result.finished:
+            job.finish()

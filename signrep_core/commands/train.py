@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -36,31 +37,44 @@ def _recognition(options: argparse.Namespace) -> None:
     from signrep_core.config import Config, load_config_file
     from signrep_core.evaluate.recognition import write_evaluation
     from signrep_core.report.summary import format_recognition
+    from signrep_core.store.records import begin_command
     from signrep_core.train.recognition import RecognitionSettings, train_recognition
 
     config = load_config_file(options.configfile) if options.configfile else Config()
     section = config.recognition
-    result = train_recognition(
-        options.shards,
-        options.out,
-        RecognitionSettings.from_config(section, config.seed, "video" if options.weights else "keypoints"),
-        dataset=options.dataset,
-        weights=options.weights,
-        features=options.features,
-        workers=section.workers,
-        devices=options.devices,
-    )
-    if not result.finished:
-        return
-    _, found = write_evaluation(
-        result.weights,
-        options.shards,
-        dataset=options.dataset,
-        metrics=options.out.with_name(f"{options.out.name}.json"),
-        predictions=options.out.with_name(f"{options.out.name}.parquet"),
-        batch_size=section.batch_size,
-        workers=section.workers,
-    )
+    weights, training, metrics, predictions = _outputs(options.out)
+    shards = {"index": [options.shards / "index.parquet"], "info": [options.shards / "info.json"]}
+    start = {"start": [options.weights] if options.weights else [], "features": [options.features or Path()]}
+    about: Any = {"command": options.command, "config": config, "params": {"recognition": section.model_dump()}}
+    with begin_command([weights, training], {**shards, **start}, **about) as job:
+        result = train_recognition(
+            options.shards,
+            options.out,
+            RecognitionSettings.from_config(section, config.seed, "video" if options.weights else "keypoints"),
+            dataset=options.dataset,
+            weights=options.weights,
+            features=options.features,
+            workers=section.workers,
+            devices=options.devices,
+            provenance=job.provenance if job else None,
+        )
+        if not result.finished:
+            return
+        if job:
+            job.finish()
+    with begin_command([metrics, predictions], {"weights": [weights], **shards}, **about) as job:
+        _, found = write_evaluation(
+            result.weights,
+            options.shards,
+            dataset=options.dataset,
+            metrics=metrics,
+            predictions=predictions,
+            provenance=job.provenance if job else None,
+            batch_size=section.batch_size,
+            workers=section.workers,
+        )
+        if job:
+            job.finish()
     print(format_recognition(options.dataset, found))
 
 
@@ -85,32 +99,51 @@ def _translation(options: argparse.Namespace) -> None:
     from signrep_core.config import Config, load_config_file
     from signrep_core.evaluate.translation import write_evaluation
     from signrep_core.report.summary import format_translation
+    from signrep_core.store.records import begin_command
     from signrep_core.store.schemas import SEQUENCES
     from signrep_core.store.tables import read_table
     from signrep_core.train.translation import TranslationSettings, train_translation
 
     config = load_config_file(options.configfile) if options.configfile else Config()
     index = read_table(options.index, SEQUENCES)
-    result = train_translation(
-        options.features,
-        index,
-        options.out,
-        TranslationSettings.from_config(config.translation, config.seed),
-        dataset=options.dataset,
-        workers=config.translation.workers,
-        devices=options.devices,
-    )
-    if not result.finished:
-        return
-    found = write_evaluation(
-        result.weights,
-        options.features,
-        index,
-        dataset=options.dataset,
-        metrics=options.out.with_name(f"{options.out.name}.json"),
-        translations=options.out.with_name(f"{options.out.name}.parquet"),
-    )
+    weights, training, metrics, translations = _outputs(options.out)
+    with begin_command(
+        [metrics, translations, weights, training],
+        {"features": [options.features], "index": [options.index]},
+        command=options.command,
+        params={"translation": config.translation.model_dump(), "seed": config.seed},
+        config=config,
+    ) as job:
+        result = train_translation(
+            options.features,
+            index,
+            options.out,
+            TranslationSettings.from_config(config.translation, config.seed),
+            dataset=options.dataset,
+            workers=config.translation.workers,
+            devices=options.devices,
+            provenance=job.provenance if job else None,
+        )
+        if not result.finished:
+            return
+        found = write_evaluation(
+            result.weights,
+            options.features,
+            index,
+            dataset=options.dataset,
+            metrics=metrics,
+            translations=translations,
+            provenance=job.provenance if job else None,
+        )
+        if job:
+            job.finish()
     print(format_translation(options.dataset, found))
+
+
+def _outputs(out: Path) -> tuple[Path, Path, Path, Path]:
+    """What a kind with an evaluation writes: weights, metrics of the training, and beside them scores and a table."""
+    scores, table = (out.with_name(f"{out.name}{suffix}") for suffix in (".json", ".parquet"))
+    return out / "best.safetensors", out / "metrics.csv", scores, table
 
 
 def _add_detector(kinds: argparse._SubParsersAction) -> None:

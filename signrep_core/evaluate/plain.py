@@ -4,7 +4,7 @@ Legend: n windows, D features.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -39,12 +39,14 @@ def extract_plain(
     box: Box | None = None,
     fps: float | None = None,
     accelerator: str = "auto",
+    provenance: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Write the features of video files as a features table; a video_id is the path as given.
 
     Args:
         box: what is cut out of every picture; None = the largest square in the middle.
         fps: rate of folders of pictures.
+        provenance: what the table is to say of its origin.
 
     Returns:
         The videos that have no features, with the reason; the others are in the table.
@@ -56,6 +58,7 @@ def extract_plain(
     model = SignRep.load(weights, Fabric(accelerator=accelerator, devices=1).device)
     failed: dict[str, str] = {}
     about = {"weights": Path(weights).name, "weights_sha256": file_digest(weights), "crop": str(box or "centre")}
+    about |= provenance or {}
     with (
         TableWriter(out, features_schema(model.n_features), about) as writer,
         Progress("features", len(videos), "videos") as progress,

@@ -3,9 +3,11 @@
 The workflow takes its targets from here, `status` what to count and `verify` what must be recorded.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from signrep_core.store import schemas
 from signrep_core.store.schemas import Schema
@@ -103,6 +105,12 @@ def find_output(path: str) -> tuple[Output, dict[str, str]] | None:
         if found := pattern.fullmatch(path):
             return output, found.groupdict()
     return None
+
+
+def find_results(path: str | Path) -> Path | None:
+    """The results folder that a file is an output in, by its path alone; None if the path is none of an output."""
+    absolute = Path(os.path.abspath(path))
+    return next((root for root in absolute.parents if find_output(absolute.relative_to(root).as_posix())), None)
 
 
 @cache

@@ -13,7 +13,8 @@ import platform
 import resource
 import shlex
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -23,8 +24,9 @@ from typing import Any, Final
 
 from signrep_core import __version__
 from signrep_core.config import Config, changed_values, digest
-from signrep_core.errors import RecordError
+from signrep_core.errors import RecordError, SignRepError
 from signrep_core.store.files import file_digest, write_text
+from signrep_core.store.layout import find_output, find_results
 
 FOLDER: Final = ".records"
 FORMAT: Final = "signrep record 1"
@@ -151,6 +153,42 @@ def begin_job(
     return Job(results, record, _provenance(record, config))
 
 
+@contextmanager
+def begin_command(
+    outputs: Sequence[Path],
+    inputs: Mapping[str, Sequence[Path]],
+    *,
+    command: str,
+    params: Mapping[str, Any] | None = None,
+    config: Config | None = None,
+) -> Iterator[Job | None]:
+    """A job that was asked for by hand; None where its outputs lie in no results folder, and in all processes but one.
+
+    Refused by an error of ours it leaves the records as they were, like the outputs.
+
+    Args:
+        inputs: those of these files that are there.
+        command: that was called.
+    """
+    results = find_results(outputs[0])
+    if results is None or not _is_first_process():
+        yield None
+        return
+    before = {path: path.read_text("utf-8") for output in outputs if (path := record_path(output)).exists()}
+    found = find_output(_below(outputs[0], results))
+    assert found is not None  # or there were no results
+    there = {name: [path for path in paths if path.is_file()] for name, paths in inputs.items()}
+    job = begin_job(
+        found[0].rule, results, outputs, there, wildcards=found[1], params=params, config=config, command=command
+    )
+    try:
+        yield job
+    except SignRepError:
+        for path in map(record_path, outputs):
+            write_text(path, before[path]) if path in before else path.unlink(missing_ok=True)
+        raise
+
+
 def record_path(output: str | Path) -> Path:
     """Where an output's record lies."""
     output = Path(output)
@@ -246,6 +284,11 @@ def _snakemake_command(config: Config, output: Path) -> str:
     values = {"results": config.results, **changed_values(config)}
     given = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
     return shlex.join(["snakemake", "--cores", str(os.cpu_count()), "--force", str(output), "--config", *given])
+
+
+def _is_first_process() -> bool:
+    """Of those that torchrun or srun started."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID"))
 
 
 def _cpu_s() -> float:

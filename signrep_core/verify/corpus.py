@@ -288,12 +288,13 @@ class _Corpus:
             yield _problem(name, "no weights", "a safetensors file", str(error))
 
     def _metrics(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """Rows of rising steps, with numbers."""
-        last = 0
+        """Rows of rising steps, with numbers; the untrained weights of step 0 are scored but have no loss."""
+        last = -1
         with open(self.results.path(name), newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 step = int(row["step"])
-                if step <= last or not math.isfinite(float(row["loss"])):
+                untrained = step == 0 and not row["loss"]
+                if step <= last or not (untrained or math.isfinite(float(row["loss"]))):
                     expected = f"finite losses of rising steps, after {last}"
                     yield _problem(name, "steps that do not rise", expected, f"step {step}, loss {row['loss']}")
                     return

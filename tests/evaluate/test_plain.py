@@ -13,6 +13,7 @@ from signrep_core.errors import ConfigError
 from signrep_core.evaluate.plain import SPAN, crop_frames, cut_chunks, plain_features
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.model.signrep import PRESETS, SignRep
+from signrep_core.store.records import read_record
 from signrep_core.store.video import Frame, read_frames
 from tests.store.painted import write_video
 
@@ -73,12 +74,15 @@ def test_the_command_names_what_cannot_be_read_and_goes_on(model: SignRep, tmp_p
     model.save(tmp_path / "w.safetensors")
     (tmp_path / "bad.mp4").write_text("no video")
     good, short = (str(write_video(tmp_path / f"{n}.mp4", range(n))) for n in (20, 7))
-    out = str(tmp_path / "f.parquet")
+    out = str(tmp_path / "features/run/mine.parquet")
     options = ["--weights", str(tmp_path / "w.safetensors"), "--out", out]
     assert main(["features", good, str(tmp_path / "bad.mp4"), short, *options]) == 0
     assert "features of 2 videos; 1 cannot be read" in capsys.readouterr().out
     assert "bad.mp4: not_a_video" in caplog.text
     assert [(v.video_id, len(v.features)) for v in read_features(out)] == [(good, 3), (short, 1)]
+    record = read_record(out)
+    assert record is not None
+    assert (record.finished, record.rule) == (True, "extract_features")
     assert main(["features", str(tmp_path / "bad.mp4"), *options]) == 2
     assert "none of 1 videos has features" in capsys.readouterr().err
 

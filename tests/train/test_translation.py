@@ -15,6 +15,7 @@ from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate.translation import evaluate_translator
 from signrep_core.model.translator import Translator
 from signrep_core.store.files import file_digest
+from signrep_core.store.records import read_record
 from signrep_core.store.schemas import SEQUENCES, TRANSLATIONS
 from signrep_core.store.tables import read_table, write_table
 from signrep_core.train import loop
@@ -90,15 +91,17 @@ def test_the_command_trains_and_tells_what_it_reached(corpus, tmp_path, capsys):
     numbers = {name: np.arange(n) for name in ("sequence", "first_row", "n_frames", "fps")}
     write_table(tmp_path / "index.parquet", SEQUENCES, index | rest | numbers)
     (tmp_path / "c.yaml").write_text("translation: {iterations: 2, warmup: 1, batch_size: 2, max_pieces: 5}")
-    out = tmp_path / "run" / "d"
+    run = tmp_path / "translation" / "run"
+    out = run / "d"
     arguments = ["--features", features, "--index", tmp_path / "index.parquet", "--dataset", "d", "--out", out]
     assert main(["train", "translation", *map(str, arguments), "--configfile", str(tmp_path / "c.yaml")]) == 0
     assert "translation of d (chance, other references): BLEU-1 " in capsys.readouterr().out
-    assert json.loads((tmp_path / "run" / "d.json").read_text())["digests"]["weights"] == file_digest(
-        out / "best.safetensors"
-    )
-    table = read_table(tmp_path / "run" / "d.parquet", TRANSLATIONS)
+    assert json.loads((run / "d.json").read_text())["digests"]["weights"] == file_digest(out / "best.safetensors")
+    table = read_table(run / "d.parquet", TRANSLATIONS)
     assert table["reference"] == [text.lower() for text in TEXTS.values()]
+    for made in (run / "d.json", run / "d.parquet", out / "best.safetensors", out / "metrics.csv"):
+        assert read_record(made).rule == "train_translation"
+        assert read_record(made).finished
 
 
 def test_metrics_tell_loss_and_validation(trained):

@@ -1,0 +1,73 @@
+"""Records of what commands called by hand make."""
+
+from pathlib import Path
+
+import pytest
+
+from signrep_core.errors import TrainingError
+from signrep_core.store.layout import find_results
+from signrep_core.store.records import begin_command, read_record, record_path
+from signrep_core.verify.corpus import verify
+
+COMMAND = "python -m signrep_core pretrain --out results/pretrain/mine"
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> list[Path]:
+    return [tmp_path / "results/pretrain/mine" / name for name in ("best.safetensors", "metrics.csv")]
+
+
+def write(outputs: list[Path], text: str) -> None:
+    for output in outputs:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text)
+
+
+def test_the_results_folder_is_told_by_the_path_of_an_output(tmp_path: Path) -> None:
+    assert find_results(tmp_path / "a/features/mine/wlasl.parquet") == tmp_path / "a"
+    assert find_results(tmp_path / "recognition/mine/wlasl/best.safetensors") == tmp_path
+    assert find_results(tmp_path / "features.parquet") is None
+
+
+def test_what_a_command_makes_is_recorded_with_the_command(tmp_path: Path, outputs: list[Path]) -> None:
+    index = tmp_path / "results/shards/index.parquet"
+    write([index], "rows")
+    with begin_command(outputs, {"index": [index], "info": [tmp_path / "none"]}, command=COMMAND) as job:
+        assert job is not None
+        begun = read_record(outputs[0])
+        assert begun is not None
+        assert not begun.finished
+        write(outputs, "step,loss\n1,2\n")
+        assert job.finish()
+    for output in outputs:
+        record = read_record(output)
+        assert record is not None
+        assert record.finished
+        assert (record.rule, record.wildcards, record.command) == ("pretrain", {"run": "mine"}, COMMAND)
+        assert [path for path, _ in record.inputs["index"]] == ["shards/index.parquet"]
+        assert record.inputs["info"] == []
+    files = {problem.file for problem in verify(tmp_path / "results").problems if problem.what == "not recorded"}
+    assert files == {"shards/index.parquet"}  # which no command of ours made
+
+
+def test_a_command_that_is_refused_leaves_the_records_as_they_were(outputs: list[Path]) -> None:
+    write(outputs[:1], "weights")
+    with begin_command(outputs[:1], {}, command=COMMAND) as job:
+        assert job is not None
+        job.finish()
+    before = record_path(outputs[0]).read_bytes()
+    with pytest.raises(TrainingError), begin_command(outputs, {}, command="another"):
+        raise TrainingError("other settings")
+    assert record_path(outputs[0]).read_bytes() == before
+    assert not record_path(outputs[1]).exists()
+
+
+def test_outside_of_a_results_folder_and_in_other_processes_nothing_is_recorded(
+    tmp_path: Path, outputs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with begin_command([tmp_path / "features.parquet"], {}, command=COMMAND) as job:
+        assert job is None
+    monkeypatch.setenv("RANK", "1")
+    with begin_command(outputs, {}, command=COMMAND) as job:
+        assert job is None
+    assert not list(tmp_path.rglob("*.json"))
