@@ -70,6 +70,7 @@ rule report:
         overlap="<results>/overlap.tsv",
         index="<results>/shards/index.parquet",
         training="<results>/pretrain/<run>/metrics.csv",
+        augmented="<results>/figures/augmented_<run>.png",
         scores=SCORES,
     output:
         page=report(

@@ -46,6 +46,11 @@ _ALT: Final = {
     "training": "A small line chart per figure that training reports, over the steps",
     "timing": "A bar per stage: processor time",
 }
+FIGURES: Final = {  # that other stages draw: title and alternative text
+    "augmented": ("Augmented windows", "Rows of frames: a window as it is stored, beside it as training sees it"),
+    "retrieval": ("Nearest neighbours", "Rows of frames: a reference window above its nearest windows"),
+    "confusion": ("Which gloss is taken for which", "A matrix of counts: a row per gloss, a column per answer"),
+}
 SCORED: Final = {
     "retrieval": "evaluate_retrieval", "recognition": "evaluate_recognition", "translation": "train_translation",
 }  # fmt: skip

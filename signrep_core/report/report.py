@@ -16,7 +16,7 @@ from signrep_core.report import items, pictures, theme
 from signrep_core.report.items import Item, Section
 from signrep_core.store.files import atomic_path, read_json, write_text
 
-STRIP_PX = 1200  # width of the retrieval pictures on the page
+FIGURE_PX = 1200  # width of the figures on the page
 SHEET_PX = 1560
 
 
@@ -63,8 +63,10 @@ def _sections(results: Path, accounts: list[Path], drawings: dict[str, str], fol
     )
     yield Section("poses", "Poses", drawn("detection", "bones", "angles"))
     yield Section("sequences", "Sequences", [*_crops(results, folder), *drawn("lengths", "activity")])
-    yield Section("training", "Training", drawn("training"))
-    yield Section("results", "Results", [*items.scores(results), *_strips(results)])
+    yield Section("training", "Training", [*_figures(results, "augmented"), *drawn("training")])
+    yield Section(
+        "results", "Results", [*items.scores(results), *_figures(results, "retrieval"), *_figures(results, "confusion")]
+    )
     yield Section("time", "Time", drawn("timing"))
     yield Section(
         "provenance", "Provenance", [items.provenance(accounts[0], "How the tables were made"), items.versions()]
@@ -98,14 +100,13 @@ def _crops(results: Path, folder: Path) -> list[Item]:
     return [items.photo("Crops", "crops", alt, jpeg)]
 
 
-def _strips(results: Path) -> list[Item]:
-    """The pictures of retrieval that stand among the figures."""
+def _figures(results: Path, kind: str) -> list[Item]:
+    """The figures of one kind that other stages drew, `figures/{kind}_*.png`."""
     found = []
-    for path in sorted((results / "figures").glob("retrieval_*.png")):
-        jpeg = pictures.to_jpeg(pictures.fit(np.asarray(Image.open(path).convert("RGB")), STRIP_PX))
-        name = path.stem.removeprefix("retrieval_")
-        alt = "Rows of frames: a reference window above its nearest windows"
-        found.append(items.photo(f"Nearest neighbours: {name}", "retrieval", alt, jpeg))
+    title, alt = items.FIGURES[kind]
+    for path in sorted((results / "figures").glob(f"{kind}_*.png")):
+        jpeg = pictures.to_jpeg(pictures.fit(np.asarray(Image.open(path).convert("RGB")), FIGURE_PX))
+        found.append(items.photo(f"{title}: {path.stem.removeprefix(f'{kind}_')}", kind, alt, jpeg))
     return found
 
 

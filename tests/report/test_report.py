@@ -1,12 +1,14 @@
 """The page, from a folder in which only a part of the stages has run."""
 
 import json
+import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from signrep_core.errors import TableError
-from signrep_core.report.items import DRAWINGS, caption, scores, stage_times
+from signrep_core.report.items import DRAWINGS, FIGURES, caption, scores, stage_times
 from signrep_core.report.pictures import contact_sheet, fit, rejected_examples
 from signrep_core.report.report import write_report
 from signrep_core.sources.sheet import Row
@@ -81,7 +83,28 @@ def test_times_are_summed_by_stage(tmp_path):
 
 
 def test_every_drawing_has_a_caption():
-    assert all(caption(name) for name in DRAWINGS)
+    assert all(caption(name) for name in (*DRAWINGS, *FIGURES))
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "title", "seen"),
+    [
+        ("augmented_demo", "training", "Augmented windows: demo", "as training sees it"),
+        ("retrieval_demo_mine", "results", "Nearest neighbours: demo_mine", "nearest windows"),
+        ("confusion_demo_mine", "results", "Which gloss is taken for which: demo_mine", "A matrix of counts"),
+    ],
+)
+def test_figures_of_other_stages_stand_in_their_section_with_caption_and_words(results, name, section, title, seen):
+    write_report(results, results / "report.html")
+    assert title not in (results / "report.html").read_text()
+    (results / "figures").mkdir(exist_ok=True)
+    Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save(results / f"figures/{name}.png")
+    write_report(results, results / "report.html")
+    page = (results / "report.html").read_text()
+    part = page[page.index(f'id="{section}"') :]
+    assert title in part
+    assert seen in re.search(r'<img[^>]*alt="([^"]*)"', part[part.index(title) :]).group(1)
+    assert caption(name.split("_")[0])[:30] in part
 
 
 def test_a_contact_sheet_holds_every_crop():
