@@ -39,6 +39,7 @@ rule all:
 include: "rules/synthesize.smk"
 include: "rules/videos.smk"
 include: "rules/pose.smk"
+include: "rules/lifter.smk"
 include: "rules/angles.smk"
 include: "rules/priors.smk"
 include: "rules/shards.smk"

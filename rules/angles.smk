@@ -2,6 +2,7 @@
 
 REQUIRED INPUTS
     pose/{shard}.parquet
+    lifter/best.safetensors     where angles.lifter is `train`
 
 OUTPUTS
     angles/{shard}.parquet      22 + 41 + 41 angles per frame
@@ -14,6 +15,7 @@ OUTPUTS
 rule solve_angles:
     """Joint angles of every frame, and the histogram of its bone lengths."""
     input:
+        unpack(own_lifter),
         pose="<results>/pose/{shard}.parquet",
         account="<results>/accounts/extract_pose/{shard}.parquet",
     output:

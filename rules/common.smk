@@ -130,15 +130,22 @@ def baseline_scores(wildcards):
     ]
 
 
+def own_lifter(wildcards):
+    """The weights that the workflow trains itself, where the configuration asks for them."""
+    if CONFIG.angles.solver == "closed_form" or CONFIG.angles.lifter != "train":
+        return {}
+    return {"lifter": f"{CONFIG.results}/lifter/best.safetensors"}
+
+
 def lifter_digest():
-    """Digest of the lifter's weights: other weights make other angles."""
-    if CONFIG.angles.solver == "closed_form":
+    """Digest of the lifter's weights: other weights make other angles. Those trained here are an input already."""
+    if CONFIG.angles.solver == "closed_form" or CONFIG.angles.lifter == "train":
         return None
     weights = Path(CONFIG.angles.lifter or LIFTER_WEIGHTS)
     if not weights.is_file():
         raise WorkflowError(
             f"angles.lifter: expected a file of weights, found none at {weights}; "
-            "train them: python -m signrep_core train lifter, or leave the key out"
+            "train them: python -m signrep_core train lifter, or write `train`, or leave the key out"
         )
     return file_digest(weights)
 

@@ -18,7 +18,7 @@ account = read_table(snakemake.input.account, VIDEOS)
 splits = dict(zip(account["video_id"], account["split"], strict=True))
 solve = open_solver(
     snakemake.params.solver,
-    snakemake.params.lifter,
+    snakemake.input.get("lifter") or snakemake.params.lifter,
     snakemake.params.max_gap,
     functools.partial(expected_error, errors=load_errors()),
 )

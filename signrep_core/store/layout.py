@@ -91,12 +91,17 @@ PER_RECOGNITION = (
     Output("recognition/{run}/{dataset}/best.safetensors", "train_recognition"),
     Output("recognition/{run}/{dataset}/metrics.csv", "train_recognition"),
 )
+# Of a lifter of one's own: config key angles.lifter.
+LIFTER = (
+    Output("lifter/best.safetensors", "train_lifter"),
+    Output("lifter/metrics.csv", "train_lifter"),
+)
 # Of the embedded demo alone.
 DEMO = (
     Output("synthetic/videos.tsv", "write_synthetic_sheet"),
     Output("synthetic/truth/{shard}.parquet", "synthesize", schemas.TRUTH),
 )
-OUTPUTS = (*PER_SHARD, *WHOLE, *PER_RUN, *BASELINES, *PER_DATASET, *PER_TRANSLATION, *PER_RECOGNITION, *DEMO)
+OUTPUTS = (*PER_SHARD, *WHOLE, *PER_RUN, *BASELINES, *PER_DATASET, *PER_TRANSLATION, *PER_RECOGNITION, *LIFTER, *DEMO)
 
 
 def find_output(path: str) -> tuple[Output, dict[str, str]] | None:

@@ -38,6 +38,20 @@ def test_without_a_sheet_the_demo_is_planned(tmp_path):
     assert {"write_synthetic_sheet", "synthesize", "extract_pose", "pretrain"} <= set(plan)
 
 
+@pytest.mark.parametrize(("solver", "trained"), [("lifter_refined", 1), ("closed_form", None)])
+def test_a_lifter_is_trained_where_it_is_asked_for_and_used(tmp_path, solver, trained):
+    config = ["--config", f"sheet={sheet_of(tmp_path, 2)}", f"results={tmp_path / 'r'}"]
+    plan = planned_rules(*config, f"angles={{solver: {solver}, lifter: train}}", "videos_per_shard=1")
+    assert plan.get("train_lifter") == trained
+    assert plan["solve_angles"] == 2
+
+
+def test_weights_of_a_lifter_that_are_not_there_stop_the_start(tmp_path):
+    run = snakemake("--dry-run", "--config", f"results={tmp_path / 'r'}", "angles={lifter: /nowhere.safetensors}")
+    assert run.returncode != 0
+    assert "angles.lifter: expected a file of weights, found none at /nowhere.safetensors" in run.stdout
+
+
 def test_distances_can_be_left_out(tmp_path):
     plan = planned_rules(
         "--config", f"sheet={sheet_of(tmp_path, 2)}", f"results={tmp_path / 'r'}", "priors={write_distances: false}"

@@ -1,0 +1,13 @@
+"""Train the lifter on drawn poses with the detector's measured errors."""
+
+import sys
+from pathlib import Path
+
+import _job
+
+from signrep_core.train.lifter import LifterSettings, train_lifter
+
+_job.start(snakemake)
+result = train_lifter(Path(snakemake.output.weights).parent, LifterSettings(seed=snakemake.params.seed))
+if not result.finished:
+    sys.exit(f"stopped after step {result.step}; run the workflow again to go on")
