@@ -8,6 +8,7 @@ video without exactly one state, a process that outlives its job.
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -47,21 +48,38 @@ class Tally:
         return f"| {self.fault} | {self.tried} | {len(self.lost)} | {self.shown} |"
 
 
-def kill_jobs(site: Site, jobs: list[Job], kills: int, number: int, seed: int) -> Tally:
-    """Send a signal to random processes of each job at random moments, `kills` times in all."""
+def kill_jobs(site: Site, jobs: list[Job], kills: int, number: int, seed: int, until: float = float("inf")) -> Tally:
+    """Send a signal to random processes of each job at random moments, `kills` times in all.
+
+    None is begun after `until` (of time.monotonic()).
+    """
     name = signal.Signals(number).name
-    tally = Tally(f"{name} to a stage's job at a random moment", "outputs whole or absent; rerun equal to undisturbed")
+    tally = Tally(f"{name} to a stage's job at a random moment", "")
     rng = random.Random(seed)
-    for job, share in zip(jobs, shares(jobs, kills), strict=True):
-        while share:
-            chain = min(share, CHAIN)
-            for _ in range(chain):
-                tally.lost += _killed(site, job, number, rng)
-                job.remove_outputs()
-            tally.tried += chain
-            share -= chain
-            tally.lost += run_again(site, job)
+    killed = set()
+    for job, chain in chains(jobs, kills):
+        if time.monotonic() > until:
+            break
+        for _ in range(chain):
+            tally.lost += _killed(site, job, number, rng)
+            job.remove_outputs()
+        killed.add(job.rule)
+        tally.tried += chain
+        tally.lost += run_again(site, job)
+    tally.shown = f"{len(killed)} stages: outputs whole or absent; rerun equal to undisturbed"
     return tally
+
+
+def chains(jobs: list[Job], kills: int) -> list[tuple[Job, int]]:
+    """How often a job is killed before it is run to its end; every job once before any comes again."""
+    left = shares(jobs, kills)
+    made = []
+    while any(left):
+        for i, job in enumerate(jobs):
+            if chain := min(left[i], CHAIN):
+                made.append((job, chain))
+                left[i] -= chain
+    return made
 
 
 def shares(jobs: list[Job], kills: int) -> list[int]:
@@ -77,12 +95,12 @@ def shares(jobs: list[Job], kills: int) -> list[int]:
 def _killed(site: Site, job: Job, number: int, rng: random.Random) -> list[str]:
     """Kill a job once; what it lost. A job that ends before its moment is begun again."""
     while True:
-        process = job.start()
+        began, process = time.monotonic(), job.start()
         try:
             process.wait(rng.uniform(0, job.seconds))
         except subprocess.TimeoutExpired:
             break
-        job.seconds *= 0.9  # the machine is faster than it was
+        job.seconds = time.monotonic() - began  # the machine is faster than it was
     group = rng.random() < 0.5  # a node that dies, or one process picked by the kernel
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number) if group else os.kill(process.pid, number)
@@ -192,18 +210,19 @@ def kill_workflows(site: Site, kills: int, seed: int) -> Tally:
     """Kill the whole workflow, engine and jobs, at random moments; unlock and start it again, then compare."""
     tally = Tally("SIGKILL to the running workflow, engine and jobs", "unlocked and rerun: equal to undisturbed")
     rng, results = random.Random(seed), site.folder / "killed"
+    shutil.rmtree(results, ignore_errors=True)
     targets = [str(results / name) for name in SHARDS]
+    seconds = sum(job.seconds for job in site.jobs if not _is_later(site, job))
     for _ in range(kills):
         process = subprocess.Popen(
             snakemake_command(site, *targets, results=results), cwd=site.folder, env=environment(),
             start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(rng.uniform(5, 40))
+            process.wait(rng.uniform(2, seconds / 2))  # two cores
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        tally.tried += 1
+        tally.tried += process.wait() == -signal.SIGKILL  # not one that had finished
         snakemake(site, "--unlock", results=results)
     done = snakemake(site, *targets, results=results)
     if done.returncode:
@@ -213,13 +232,20 @@ def kill_workflows(site: Site, kills: int, seed: int) -> Tally:
     return tally
 
 
+def _is_later(site: Site, job: Job) -> bool:
+    """Whether the job only follows from the shards."""
+    names = [str(path.relative_to(site.results)) for path in job.outputs if path.is_relative_to(site.results)]
+    return not names or names[0].startswith(LATER)
+
+
 def two_at_once(site: Site) -> Tally:
     """Start the workflow twice in one folder: the second is refused, the first finishes as if nothing had been."""
     tally = Tally(
         "two runs started at once in one folder", "the second is refused by Snakemake's lock; the first is whole"
     )
     results = site.folder / "twice"
-    target = str(results / "accounts/deduplicate/00000.parquet")
+    shutil.rmtree(results, ignore_errors=True)
+    target = str(results / "pose/00000.parquet")  # the first must not be done before the second comes to the lock
     first = subprocess.Popen(
         snakemake_command(site, target, results=results), cwd=site.folder, env=environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -1,10 +1,12 @@
 """The faults in the size of a test: fixed seeds, each stage killed once (`make faults` does it in full)."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.faults import harness
+from tests.faults.__main__ import BEGIN, END, TITLE, write_row
 from tests.faults.site import SHARDS, Job, Site, build
 
 pytestmark = pytest.mark.slow
@@ -31,17 +33,20 @@ def test_jobs_that_are_asked_to_end_lose_nothing(site: Site) -> None:
 
 
 def test_a_size_limit_fails_the_job_with_what_to_do(site: Site) -> None:
-    tally = harness.full_disk_by_limit(site, jobs_of(site, "extract_pose", "crop_signers", "angles_to_keypoints"))
-    assert (tally.tried, tally.lost) == (3, [])
+    tally = harness.full_disk_by_limit(site, jobs_of(site, "crop_signers", "angles_to_keypoints"))
+    assert (tally.tried, tally.lost) == (2, [])
 
 
-@pytest.mark.parametrize("fault", [harness.full_disk_mounted, harness.read_only])
-def test_a_disk_that_takes_nothing_fails_the_job_with_what_to_do(site: Site, fault) -> None:
+@pytest.mark.parametrize(
+    ("fault", "rules"),
+    [(harness.full_disk_mounted, ["probe", "extract_pose"]), (harness.read_only, ["probe", "crop_signers"])],
+)
+def test_a_disk_that_takes_nothing_fails_the_job_with_what_to_do(site: Site, fault, rules: list[str]) -> None:
     try:
-        tally = fault(site, jobs_of(site, "probe", "extract_pose", "crop_signers"))
+        tally = fault(site, jobs_of(site, *rules))
     except PermissionError as error:
         pytest.skip(f"a small disk cannot be mounted here: {error}")
-    assert (tally.tried, tally.lost) == (3, [])
+    assert (tally.tried, tally.lost) == (2, [])
 
 
 def test_a_second_run_in_the_same_folder_is_refused(site: Site) -> None:
@@ -49,7 +54,8 @@ def test_a_second_run_in_the_same_folder_is_refused(site: Site) -> None:
 
 
 def test_a_killed_workflow_loses_nothing(site: Site) -> None:
-    assert harness.kill_workflows(site, 1, seed=13).lost == []
+    tally = harness.kill_workflows(site, 1, seed=13)
+    assert (tally.tried, tally.lost) == (1, [])
 
 
 def test_half_a_file_and_a_lost_video_would_be_noticed(site: Site) -> None:
@@ -66,3 +72,21 @@ def test_half_a_file_and_a_lost_video_would_be_noticed(site: Site) -> None:
     (site.results / "pose/.00000.partial.parquet").touch()
     assert site.differences() == ["pose/.00000.partial.parquet"]
     (site.results / "pose/.00000.partial.parquet").unlink()
+
+
+def test_a_fault_tried_again_replaces_its_row_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        f"before\n\n{BEGIN}\n\n{TITLE}\n|---|---|---|---|\n| a | 1 | 0 | x |\n| b | 2 | 0 | y |\n\n{END}\n\nafter\n"
+    )
+    write_row(page, harness.Tally("a", "z", 3, ["one"]))
+    write_row(page, harness.Tally("c", "new", 4))
+    rows = "| a | 3 | 1 | z |\n| b | 2 | 0 | y |\n| c | 4 | 0 | new |"
+    assert page.read_text() == f"before\n\n{BEGIN}\n\n{TITLE}\n|---|---|---|---|\n{rows}\n\n{END}\n\nafter\n"
+
+
+def test_every_job_is_killed_before_any_is_killed_in_a_second_row() -> None:
+    jobs = [Job(name, Path(), [], [], Path(), seconds) for name, seconds in [("slow", 16.0), ("quick", 1.0)]]
+    assert [(job.rule, kills) for job, kills in harness.chains(jobs, 10)] == [
+        ("slow", 2), ("quick", 3), ("quick", 3), ("quick", 2),
+    ]  # fmt: skip
