@@ -1,6 +1,7 @@
 """The faults in the size of a test: fixed seeds, each stage killed once (`make faults` does it in full)."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,9 @@ def test_a_size_limit_fails_the_job_with_what_to_do(site: Site) -> None:
     ("fault", "rules"),
     [(harness.full_disk_mounted, ["probe", "extract_pose"]), (harness.read_only, ["probe", "crop_signers"])],
 )
-def test_a_disk_that_takes_nothing_fails_the_job_with_what_to_do(site: Site, fault, rules: list[str]) -> None:
+def test_a_disk_that_takes_nothing_fails_the_job_with_what_to_do(
+    site: Site, fault: Callable[[Site, list[Job]], harness.Tally], rules: list[str]
+) -> None:
     try:
         tally = fault(site, jobs_of(site, *rules))
     except PermissionError as error:
