@@ -1,4 +1,4 @@
-"""Accuracy of every stage from video to activity, on synthetic signers whose true joints are known."""
+"""Accuracy of every stage from video to activity by default settings, on synthetic signers whose joints are known."""
 
 import tempfile
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from signrep_core.body.bones import BoneHistogram
-from signrep_core.body.kinematics import forward_kinematics, solve_angles
+from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.body.priors import activity
+from signrep_core.config import Angles
 from signrep_core.pose.shard import extract_shard
+from signrep_core.pose.solver import open_solver
 from signrep_core.sources.probe import probe_shard
 from signrep_core.store.schemas import ACTIVITY, ANGLES, POSE
 from signrep_core.store.tables import TableWriter, read_videos
@@ -32,21 +34,23 @@ def measure(plan: list[Performance], folder: Path) -> tuple[Accuracy, tuple[np.n
     write_truth(plan, folder / "truth.parquet")
     account = probe_shard(sheet_rows(plan, folder / "videos"), target_fps=25.0, threads=PROCESSES)
     extract_shard(account, folder / "pose.parquet", min_shoulder_px=24, threads=PROCESSES)
-    histogram = BoneHistogram()
-    for _, video in read_videos(folder / "pose.parquet", POSE):
-        histogram.add(video["landmarks"], video["confidence"])
+    histogram, settings, solutions = BoneHistogram(), Angles(), {}
+    solve = open_solver(settings.solver, settings.lifter, settings.max_gap)
+    for video_id, video in read_videos(folder / "pose.parquet", POSE):
+        solutions[video_id] = solve(video)
+        histogram.add_lengths(solutions[video_id].lengths)
     medians = histogram.medians()
     bones = (np.float64(medians["body_offsets"]), np.float64(medians["hand_offsets"]))
     with (
         TableWriter(folder / "angles.parquet", ANGLES) as angles,
         TableWriter(folder / "activity.parquet", ACTIVITY) as labels,
     ):
-        for _, video in read_videos(folder / "pose.parquet", POSE):
+        for video_id, video in read_videos(folder / "pose.parquet", POSE):
             keys = {key: video[key] for key in ("video_id", "frame", "time_s")}
-            solution = solve_angles(video["landmarks"], video["confidence"])
+            solution = solutions[video_id]
             angles.write({**keys, **solution.columns()})
             keypoints = forward_kinematics(solution.body_angles, solution.right_angles, solution.left_angles, *bones)
-            right, left = activity(keypoints, video["confidence"])
+            right, left = activity(keypoints, solution.confidence)
             labels.write({**keys, "right_active": right, "left_active": left})
     accuracy = Accuracy()
     paths = {name: folder / f"{name}.parquet" for name in ("truth", "pose", "angles", "activity")}
