@@ -1,9 +1,11 @@
 """The command line: what it writes, and how it fails."""
 
+import argparse
+
 import pytest
 import yaml
 
-from signrep_core.__main__ import main
+from signrep_core.__main__ import _parser, main
 from signrep_core.config import Config, load_config
 
 
@@ -34,6 +36,22 @@ def test_a_checkpoint_that_is_none_is_one_message(tmp_path, capsys):
 def test_config_prints_the_defaults(capsys):
     assert main(["config"]) == 0
     assert load_config(yaml.safe_load(capsys.readouterr().out)) == Config()
+
+
+def _commands(parser, path=()):
+    """Every command without sub-commands, with its parser."""
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for action in below:
+        for name, sub in action.choices.items():
+            yield from _commands(sub, (*path, name))
+    if not below:
+        yield path, parser
+
+
+def test_every_command_shows_an_example():
+    for path, parser in _commands(_parser()):
+        assert (parser.epilog or "").startswith("example"), path
+        assert f"python -m signrep_core {path[0]}" in parser.epilog, path
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from signrep_core.body.bones import BoneHistogram
 from signrep_core.errors import REASONS
 from signrep_core.report import charts, pictures, theme
 from signrep_core.report.statistics import merge_statistics
+from signrep_core.skeleton import SIDES
 from signrep_core.store.accounts import summarise
 from signrep_core.store.files import read_json
 from signrep_core.store.schemas import VIDEOS
@@ -147,7 +148,7 @@ def _timelines(shards: Path) -> dict[str, Any]:
         n_frames = int(reader.index["n_frames"][row])
         if video_id not in found:
             targets = reader.read_targets(row, 0, min(n_frames, 2048))
-            found[video_id] = tuple(targets[f"{side}_active"].compressed() for side in ("right", "left"))
+            found[video_id] = tuple(targets[f"{side}_active"].compressed() for side in SIDES)
     return found
 
 
@@ -177,6 +178,17 @@ def corpus(accounts: Iterable[Path]) -> Item:
                 hours[key] += float(duration) / 3600
     rows = tuple((*(part or "–" for part in key), f"{n:,}", f"{hours[key]:,.2f}") for key, n in sorted(videos.items()))
     return Item("table", "Videos in shards", columns=("data set", "split", "language", "videos", "hours"), rows=rows)
+
+
+def activity_share(statistics: Iterable[Path]) -> Item:
+    """How often each hand is active."""
+    whole = merge_statistics(statistics)
+    windows = max(int(whole.windows), 1)
+    rows = tuple(
+        (side, f"{100 * int(active) / windows:.1f} %") for side, active in zip(SIDES, whole.active, strict=True)
+    )
+    note = f"Share of the {int(whole.windows):,} windows of 16 frames in which the hand is active."
+    return Item("table", "Activity", note, columns=("hand", "active"), rows=rows)
 
 
 def overlap(path: Path) -> Item:

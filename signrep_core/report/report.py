@@ -62,7 +62,9 @@ def _sections(results: Path, accounts: list[Path], drawings: dict[str, str], fol
         "leaks", "Leaks", [items.overlap(results / "overlap.tsv")] if (results / "overlap.tsv").exists() else []
     )
     yield Section("poses", "Poses", drawn("detection", "bones", "angles"))
-    yield Section("sequences", "Sequences", [*_crops(results, folder), *drawn("lengths", "activity")])
+    counts = sorted((results / "statistics").glob("*.json"))
+    shares = [items.activity_share(counts)] if counts else []
+    yield Section("sequences", "Sequences", [*_crops(results, folder), *drawn("lengths"), *shares, *drawn("activity")])
     yield Section("training", "Training", [*_figures(results, "augmented"), *drawn("training")])
     yield Section(
         "results", "Results", [*items.scores(results), *_figures(results, "retrieval"), *_figures(results, "confusion")]

@@ -8,11 +8,13 @@ import pytest
 from PIL import Image
 
 from signrep_core.errors import TableError
-from signrep_core.report.items import DRAWINGS, FIGURES, caption, scores, stage_times
+from signrep_core.report.items import DRAWINGS, FIGURES, activity_share, caption, scores, stage_times
 from signrep_core.report.pictures import contact_sheet, fit, rejected_examples
 from signrep_core.report.report import write_report
+from signrep_core.report.statistics import Statistics
 from signrep_core.sources.sheet import Row
 from signrep_core.store.accounts import new_account, settle
+from signrep_core.store.files import write_json
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import write_table
 from tests.store.painted import write_video
@@ -80,6 +82,15 @@ def test_times_are_summed_by_stage(tmp_path):
     table = stage_times(tmp_path).set_index("stage")
     assert table.loc["extract_pose"].tolist() == [2, 1.0, 2.0]
     assert table.loc["median_bones", "cpu_h"] == 0
+
+
+def test_activity_is_told_as_a_share_of_the_windows(tmp_path):
+    statistics = Statistics()
+    statistics.windows += 8
+    statistics.active += [6, 1]
+    write_json(tmp_path / "00000.json", statistics.to_dict())
+    item = activity_share([tmp_path / "00000.json"])
+    assert item.rows == (("right", "75.0 %"), ("left", "12.5 %"))
 
 
 def test_every_drawing_has_a_caption():
