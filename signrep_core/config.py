@@ -84,7 +84,7 @@ class Angles(Section):
     )
     lifter: str | None = Field(
         None,
-        description="weights of your own, as `python -m signrep_core train lifter` writes them (best.safetensors); "
+        description="weights of your own, as `train lifter` writes them (best.safetensors); "
         "`train` = the workflow trains them first, uncalibrated; null = those that ship with the package",
     )
     max_gap: int = Field(
