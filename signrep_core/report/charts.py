@@ -53,7 +53,7 @@ def draw_detection(statistics: Statistics) -> Figure:
         colour, marker, offset = _SIDE_LOOK[side]
         _dots(axes[0, 1], share[HANDS[side]], median[HANDS[side]], colour, marker, offset, side)
     axes[0, 1].set_title("hands")
-    axes[0, 1].legend(loc="lower left")
+    axes[0, 1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
     for ax in axes[0]:
         ax.set(xlim=(-2, 102), xlabel="percent")
     return figure
@@ -99,7 +99,7 @@ def draw_angles(statistics: Statistics) -> Figure:
             _range(axes[0, 1], row, counts, HAND_LIMITS[row] if side == "right" else None, colour, offset)
         axes[0, 1].plot([], [], color=colour, linewidth=3, label=side)
     axes[0, 1].set_title("hands")
-    axes[0, 1].legend(loc="lower right")
+    axes[0, 1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
     axes[0, 1].tick_params(axis="y", labelsize=6.5)
     for ax in axes[0]:
         ax.set(xlim=(-185, 185), xlabel="degrees", xticks=[-180, -90, 0, 90, 180])
