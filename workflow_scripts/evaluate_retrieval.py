@@ -13,7 +13,9 @@ from signrep_core.store.tables import read_table
 
 provenance = _job.start(snakemake)
 inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
-index = read_table(inputs.index, SEQUENCES)
+index = read_table(inputs.index, SEQUENCES, ["video_id", "dataset", "split", "gloss"])
+mine = [k for k, dataset in enumerate(index["dataset"]) if dataset == snakemake.wildcards.dataset]
+index = {name: [values[k] for k in mine] for name, values in index.items()}
 result = compare_tables(
     inputs.features,
     index,
