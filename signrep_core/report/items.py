@@ -225,11 +225,17 @@ def scores(results: Path) -> Iterator[Item]:
             beside = {"chance": found.get("chance") or {}, **(found.get("baselines") or {})}
             beside = {name: values for name, values in beside.items() if isinstance(values, dict)}
             rows = tuple(
-                (name, f"{value:.1f}", *(_number(values.get(name)) for values in beside.values()))
+                (name.replace("_", " "), f"{value:.1f}", *(_number(values.get(name)) for values in beside.values()))
                 for name, value in found["metrics"].items() if isinstance(value, int | float)
             )  # fmt: skip
             columns = ("", path.parent.name, *(name.replace("_", " ") for name in beside))
-            yield Item("table", f"{task.capitalize()}: {path.stem}", _said(found), columns=columns, rows=rows)
+            yield Item(
+                "table",
+                f"{task.capitalize()} of {path.stem}: {path.parent.name}",
+                _said(found),
+                columns=columns,
+                rows=rows,
+            )
 
 
 def versions() -> Item:

@@ -146,10 +146,13 @@ def merge_statistics(paths: Iterable[str | Path]) -> Statistics:
 
 def quantile(counts: Counts, edges: NDArray[np.floating], share: float) -> float:
     """The value that `share` of the counted ones lie below, linear within its bin; NaN where nothing was counted."""
-    total = int(counts.sum())
-    if not total:
+    total = np.cumsum(counts)
+    if not total[-1]:
         return float("nan")
-    return float(np.interp(share * total, np.concatenate([[0], np.cumsum(counts)]), edges))
+    rank = share * float(total[-1])
+    k = max(int(np.searchsorted(total, rank)), int(np.flatnonzero(counts)[0]))
+    within = (rank - float(total[k] - counts[k])) / float(counts[k])
+    return float(edges[k] + max(within, 0.0) * (edges[k + 1] - edges[k]))
 
 
 def _count(values: NDArray[np.floating], edges: NDArray[np.floating]) -> Counts:
