@@ -56,6 +56,16 @@ def test_every_link_leads_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_picture_is_shown_and_told_in_words():
+    shown = [
+        ((page.parent / target).resolve(), words)
+        for page in PAGES
+        for words, target in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", page.read_text())
+    ]
+    assert {path for path, _ in shown} == set((ROOT / "docs/images").iterdir())
+    assert [path.name for path, words in shown if len(words.split()) < 5] == []
+
+
 def run_python(code: str, folder: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
     done = subprocess.run(

@@ -30,8 +30,8 @@ from signrep_core.skeleton import (
 )
 from signrep_core.store.files import atomic_path
 
-# Colours that the colour-blind tell apart.
-COLOURS: Final = {"right": "#D55E00", "left": "#0072B2", "": "#444444"}
+# Colours that the colour-blind tell apart; right and left as on all other pictures.
+COLOURS: Final = {"right": "#0072B2", "left": "#D55E00", "": "#444444"}
 HEAD: Final = range(8, 19)
 # The body's wrists and the hands' are the same points.
 SAME_PLACE: Final = {ARMS[side][2]: f"{ARMS[side][2]} = {HANDS[side].start}" for side in SIDES}
