@@ -4,7 +4,7 @@ import argparse
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from signrep_core.commands import (
     ablate,
@@ -69,12 +69,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+class Help(argparse.HelpFormatter):
+    """Leaves examples as they are written, a command a line, so that they can be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("example") else super()._fill_text(text, width, indent)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m signrep_core", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m signrep_core",
+        description="What people call by hand. The stages themselves are run by snakemake: see README.md.",
+        epilog="examples:\n"
+        "  python -m signrep_core doctor\n"
+        "  python -m signrep_core sheet folder my_videos --out videos.tsv\n"
+        "  python -m signrep_core COMMAND --help",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
+    for _, below in walk(parser):
+        below.formatter_class = Help
     return parser
+
+
+def walk(
+    parser: argparse.ArgumentParser, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    """A parser and all below it, each with the words that lead to it."""
+    yield path, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from walk(below, (*path, name))
 
 
 if __name__ == "__main__":

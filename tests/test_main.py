@@ -1,11 +1,11 @@
 """The command line: what it writes, and how it fails."""
 
-import argparse
+import shlex
 
 import pytest
 import yaml
 
-from signrep_core.__main__ import _parser, main
+from signrep_core.__main__ import _parser, main, walk
 from signrep_core.config import Config, load_config
 
 
@@ -38,37 +38,21 @@ def test_config_prints_the_defaults(capsys):
     assert load_config(yaml.safe_load(capsys.readouterr().out)) == Config()
 
 
-def _commands(parser, path=()):
-    """Every command without sub-commands, with its parser."""
-    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    for action in below:
-        for name, sub in action.choices.items():
-            yield from _commands(sub, (*path, name))
-    if not below:
-        yield path, parser
-
-
-def test_every_command_shows_an_example():
-    for path, parser in _commands(_parser()):
-        assert (parser.epilog or "").startswith("example"), path
-        assert f"python -m signrep_core {path[0]}" in parser.epilog, path
-
-
 @pytest.mark.parametrize(
-    "command",
-    [
-        [],
-        ["sheet"],
-        ["sheet", "folder"],
-        ["synthesize"],
-        ["pretrain"],
-        ["train", "recognition"],
-        ["train", "translation"],
-        ["convert"],
-    ],
+    "command", [list(words) for words, _ in walk(_parser())], ids=lambda words: " ".join(words) or "alone"
 )
-def test_every_command_has_help(command, capsys):
+def test_every_command_s_help_ends_with_examples_that_can_be_copied(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])
     assert stop.value.code == 0
-    assert "usage: python -m signrep_core" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: python -m signrep_core")
+    examples = [line.split(": ")[-1].strip() for line in shown[shown.index("\nexample") :].splitlines()]
+    examples = [example for example in examples if example and example != "examples:"]
+    assert examples
+    for example in examples:
+        words = shlex.split(example.removeprefix("python -m signrep_core ").split(" > ")[0])
+        assert words[: len(command)] == command
+        if "--help" not in words:
+            _parser().parse_args(words)

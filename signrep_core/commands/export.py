@@ -6,7 +6,14 @@ from pathlib import Path
 
 def add(commands: argparse._SubParsersAction) -> None:
     """The command's arguments, a format each."""
-    export = commands.add_parser("export", help="poses, windows and tables in other people's formats")
+    export = commands.add_parser(
+        "export",
+        help="poses, windows and tables in other people's formats",
+        epilog="examples:\n"
+        "  python -m signrep_core export pose asl_book_C --results results --out asl_book_C.pose\n"
+        "  python -m signrep_core export webdataset results/shards --out windows\n"
+        "  python -m signrep_core export huggingface results --out dataset",
+    )
     formats = export.add_subparsers(required=True, metavar="FORMAT")
 
     pose = formats.add_parser(

@@ -6,7 +6,11 @@ from pathlib import Path
 
 def add(commands: argparse._SubParsersAction) -> None:
     """The command's arguments, a figure each."""
-    figures = commands.add_parser("figures", help="pictures for papers and pages")
+    figures = commands.add_parser(
+        "figures",
+        help="pictures for papers and pages",
+        epilog="example: python -m signrep_core figures skeleton --out skeleton.svg",
+    )
     which = figures.add_subparsers(required=True, metavar="FIGURE")
     skeleton = which.add_parser(
         "skeleton",

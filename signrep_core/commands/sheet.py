@@ -24,7 +24,13 @@ _FPS = ("--fps", {"type": float, "help": "take folders of PNG or JPEG pictures a
 
 def add(commands: argparse._SubParsersAction) -> None:
     """The command's arguments, a source each."""
-    sheet = commands.add_parser("sheet", help="list videos as the sheet that the workflow reads")
+    sheet = commands.add_parser(
+        "sheet",
+        help="list videos as the sheet that the workflow reads",
+        epilog="examples:\n"
+        "  python -m signrep_core sheet folder my_videos --out videos.tsv\n"
+        "  python -m signrep_core sheet wlasl WLASL_v0.3.json --videos videos --subset 100 --out wlasl.tsv",
+    )
     sources = sheet.add_subparsers(required=True, metavar="SOURCE")
 
     def source(name: str, what: str, example: str, find: Callable[..., Any], *arguments: Any) -> None:

@@ -7,7 +7,14 @@ from typing import Any
 
 def add(commands: argparse._SubParsersAction) -> None:
     """The command's arguments, a kind each."""
-    train = commands.add_parser("train", help="train what follows pretraining, or what the pose stage ships with")
+    train = commands.add_parser(
+        "train",
+        help="train what follows pretraining, or what the pose stage ships with",
+        epilog="examples:\n"
+        "  python -m signrep_core train recognition --shards shards --dataset wlasl "
+        "--weights pretrain/my_run/best.safetensors --out recognition/my_run/wlasl\n"
+        "  python -m signrep_core train lifter --out lifter",
+    )
     kinds = train.add_subparsers(required=True, metavar="KIND")
     _add_recognition(kinds)
     _add_translation(kinds)
@@ -164,7 +171,8 @@ def _add_lifter(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "lifter",
         help="train the network that lifts 2-D joints to angles, or go on with a run that was stopped",
-        epilog="example: python -m signrep_core train lifter --out lifter; then angles.lifter: lifter/best.safetensors",
+        description="The workflow uses its weights where the configuration has angles.lifter: OUT/best.safetensors.",
+        epilog="example: python -m signrep_core train lifter --out lifter",
     )
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--steps", type=int, help="optimiser steps (default: 6000)")
