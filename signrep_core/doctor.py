@@ -15,6 +15,8 @@ import numpy as np
 
 PACKAGES: Final = ("torch", "timm", "mediapipe", "cv2", "av", "pyarrow", "pandas", "snakemake", "kornia")
 _DISTRIBUTIONS: Final = {"cv2": "opencv-contrib-python"}
+# What videos come in, and the decoders that read it.
+CODECS: Final = {"H.264": "h264", "H.265": "hevc", "VP8": "vp8", "VP9": "vp9", "AV1": "libdav1d", "MPEG-4": "mpeg4"}
 GB_NEEDED: Final = 20
 MEMORY_GB: Final = 8
 
@@ -33,7 +35,9 @@ def check_machine(results: Path) -> Iterator[tuple[str, Check]]:
         "python": _python,
         **{package: lambda package=package: _package(package) for package in PACKAGES},  # type: ignore[misc]
         "encoder": _encoder,
+        "decoders": _decoders,
         "pose models": _pose_models,
+        "lifter": _lifter,
         "gpu": _gpu,
         "cores": _cores,
         "memory": _memory,
@@ -74,6 +78,15 @@ def _encoder() -> Check:
     return Check("ok", "x264 encodes and decodes")
 
 
+def _decoders() -> Check:
+    import av
+
+    missing = [name for name, decoder in CODECS.items() if decoder not in av.codecs_available]
+    if missing:
+        return Check("note", f"none for {', '.join(missing)}", "such videos will be rejected; install av from a wheel")
+    return Check("ok", ", ".join(CODECS))
+
+
 def _pose_models() -> Check:
     from signrep_core.pose.shard import describe_backend
 
@@ -83,6 +96,13 @@ def _pose_models() -> Check:
         remedy = "install mediapipe==0.10.21, the last wheel that carries them, or give pose.model a .task file"
         return Check("fails", f"{backend['backend']} without models", remedy)
     return Check("ok", f"{backend['backend']}, {len(digests)} models")
+
+
+def _lifter() -> Check:
+    from signrep_core.pose.lifter import load_lifter
+
+    n_weights = sum(weights.numel() for weights in load_lifter().parameters())
+    return Check("ok", f"{n_weights / 1e6:.1f} million weights, shipped")
 
 
 def _gpu() -> Check:

@@ -9,7 +9,8 @@ from signrep_core.__main__ import main
 def test_this_machine_runs_everything_that_every_run_needs(tmp_path, capsys):
     assert main(["doctor", "--results", str(tmp_path / "not" / "yet")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert {line.split()[1] for line in lines} >= {"python", "torch", "mediapipe", "encoder", "gpu", "disk"}
+    names = {line[6:20].strip() for line in lines}
+    assert names >= {"python", "torch", "mediapipe", "encoder", "decoders", "pose models", "lifter", "gpu", "disk"}
     assert not any(line.startswith("FAIL") for line in lines)
 
 
@@ -19,6 +20,19 @@ def test_what_is_missing_is_named_and_fails(monkeypatch, tmp_path, capsys):
     out = capsys.readouterr()
     assert "FAIL  no_such_package" in out.out
     assert "see no_such_package above" in out.err
+
+
+def test_videos_that_cannot_be_decoded_here_are_named(monkeypatch):
+    monkeypatch.setattr(doctor, "CODECS", {"H.264": "h264", "Theora 9": "no_such_decoder"})
+    assert doctor._decoders() == doctor.Check(
+        "note", "none for Theora 9", "such videos will be rejected; install av from a wheel"
+    )
+
+
+def test_weights_of_the_lifter_that_cannot_be_read_fail(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("signrep_core.pose.lifter.LIFTER_WEIGHTS", tmp_path / "gone.safetensors")
+    assert main(["doctor", "--results", str(tmp_path)]) == 2
+    assert "FAIL  lifter" in capsys.readouterr().out
 
 
 def test_another_python_is_refused(monkeypatch):
