@@ -32,7 +32,7 @@ from signrep_core.skeleton import BODY_EDGES, HAND_EDGES, HANDS, MIN_CONFIDENCE,
 from signrep_core.sources.probe import probe_shard
 from signrep_core.sources.sheet import Row
 from signrep_core.store.accounts import settle
-from signrep_core.store.crops import cut_square
+from signrep_core.store.crops import cut_square, plan_crops
 from signrep_core.store.files import atomic_path
 from signrep_core.store.results import find_video, timeline_of
 from signrep_core.store.schemas import ACTIVITY, CROPS, KEYPOINTS, POSE, VIDEOS
@@ -118,8 +118,9 @@ def run_stages(video: str | Path, results: Path, min_shoulder_px: float, shard: 
     if account["status"][0] != "ok":
         raise VideoError(account["reason"][0], f"{video}: {account['detail'][0]}")
     write_table(results / f"videos/{shard}.parquet", VIDEOS, account)
-    write_table(results / f"crops/{shard}.parquet", CROPS, {column.name: [] for column in CROPS.columns})
-    angles = Config().angles
+    angles, crop = Config().angles, Config().crop
+    crops = plan_crops(account, pose, margin=crop.margin, max_gap=angles.max_gap)
+    write_table(results / f"crops/{shard}.parquet", CROPS, crops)
     detector = functools.partial(expected_error, errors=load_errors())
     solve = open_solver(angles.solver, angles.lifter, angles.max_gap, detector)
     with (
@@ -168,7 +169,8 @@ def draw_frame(rgb: Picture, row: FrameRow, timelines: Timelines, index: int, ti
     draw_joints(left, row.image_xy * scale, row.confidence)
     if row.square is not None:
         x0, y0, side = (round(value * scale) for value in row.square)
-        cv2.rectangle(left, (x0, y0), (x0 + side, y0 + side), (255, 255, 255), 1, cv2.LINE_AA)
+        for colour, width in (((20, 20, 20), 3), ((255, 255, 255), 1)):  # to be seen on any picture
+            cv2.rectangle(left, (x0, y0), (x0 + side, y0 + side), colour, width, cv2.LINE_AA)
     for side_name, wrist in ((side, HANDS[side].start) for side in SIDES):
         if row.active[side_name] and np.isfinite(row.image_xy[wrist]).all():
             centre = tuple((row.image_xy[wrist] * scale).round().astype(int).tolist())

@@ -74,4 +74,8 @@ def test_the_command_names_what_to_give(capsys):
 def test_any_video_file_goes_through_the_stages_first(clips, tmp_path):
     out = tmp_path / "o.mp4"
     assert main(["overlay", str(clips / "asl_milk_B.mkv"), "--seconds", "0.4", "--out", str(out)]) == 0
-    assert len(frames_of(out)) == 10
+    frames = frames_of(out)
+    assert len(frames) == 10
+    picture = frames[0][:HEIGHT, : HEIGHT * 640 // 480].astype(int).mean(-1)
+    edges = (picture[1:-1] - np.minimum(picture[:-2], picture[2:]) > 60).sum(1)
+    assert edges.max() > 250  # a white line amid dark ones: the crop's square

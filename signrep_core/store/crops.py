@@ -116,6 +116,16 @@ def crop_shard(
     return CropResult(_crops_columns(rows), outcomes, str(settings))
 
 
+def plan_crops(
+    account: Mapping[str, Any], pose: str | Path, *, margin: float = 0.1, min_frames: int = 16, max_gap: int = 5
+) -> Columns:
+    """The CROPS table that `crop_shard` would give, without decoding anything; arguments as there."""
+    plans = _plan_cuts(_ok_videos(account), pose, margin, min_frames, max_gap)
+    return _crops_columns(
+        [(video, cut) for video, cuts in plans.items() if not isinstance(cuts, VideoError) for cut in cuts]
+    )
+
+
 def cut_square(rgb: NDArray[np.uint8], x0: float, y0: float, side: float, size: int) -> NDArray[np.uint8]:
     """The square of a frame, (H, W, 3) → (size, size, 3); black where it reaches outside."""
     left, top, width = round(x0), round(y0), max(round(side), 1)

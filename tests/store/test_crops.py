@@ -9,7 +9,7 @@ import pytest
 
 from signrep_core.errors import ShardError, SignRepError
 from signrep_core.store.accounts import settle
-from signrep_core.store.crops import CropResult, crop_shard, cut_square
+from signrep_core.store.crops import CropResult, crop_shard, cut_square, plan_crops
 from signrep_core.store.ledger import open_ledger
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
@@ -48,6 +48,14 @@ def test_a_sequence_holds_the_very_frames_of_its_run(packed: Built) -> None:
     square = square_of(packed.crop)
     expected = [*range(40), *range(21), *range(30, 60)]
     assert [number_in(frame, square) for frame in decoded(packed.paths()["crops_mp4"])] == expected
+
+
+def test_crops_can_be_planned_without_decoding(packed: Built) -> None:
+    account = account_of({name: Path("gone.mp4") for name in ("one run", "two runs", "nobody", "too brief")})
+    planned = plan_crops(account, packed.folder / "pose/00000.parquet")
+    assert planned["video_id"] == packed.crop.crops["video_id"]
+    for name in ("sequence", "start_frame", "n_frames", "x0", "y0", "side"):
+        np.testing.assert_array_equal(planned[name], packed.crop.crops[name])
 
 
 def test_videos_without_a_sequence_say_why(packed: Built) -> None:
