@@ -1,7 +1,12 @@
-"""CSL-Daily as published: `sentence_label/csl2020ct_v2.pkl` and `split_1.txt`, and folders of JPEG frames at 30 fps."""
+"""CSL-Daily as published: sentences and splits in `sentence_label/`, and folders of JPEG frames at 30 fps.
 
+The sentences stand there twice: in `csl2020ct_v2.pkl`, and as text in `video_map.txt`, which is read where there is no
+pickle. Only the pickle names the signers.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from signrep_core.errors import SourceError
 from signrep_core.sources.listing import Listing, first_folder, first_of
@@ -11,7 +16,16 @@ from signrep_core.sources.sheet import Row
 DATASET = "csl_daily"
 FPS = 30.0
 SPLITS = {"train": "train", "dev": "val", "test": "test"}  # theirs -> ours
+COLUMNS = ("name", "gloss", "char")  # of index|name|length|gloss|char|word|postag
 _PLACES = ("sentence/frames_512x512", "sentence_frames-512x512/frames_512x512", "frames_512x512", "sentence-crop")
+
+
+class Sentence(NamedTuple):
+    """What is known of a sentence besides its split."""
+
+    gloss: str
+    text: str
+    signer: str
 
 
 def list_csl_daily(folder: str | Path) -> Listing:
@@ -24,41 +38,41 @@ def list_csl_daily(folder: str | Path) -> Listing:
     """
     frames = first_folder(*(Path(folder, place) for place in _PLACES))
     labels = Path(folder, "sentence_label")
-    annotations = _read_annotations(labels / "csl2020ct_v2.pkl")
+    sentences = _read_sentences(labels)
     listing = Listing()
     split_file = labels / "split_1.txt"
     for entry in read_delimited(split_file, ("name", "split"), "|", quoted=False):
-        name, annotation = entry["name"], annotations.pop(entry["name"], None)
+        name, sentence = entry["name"], sentences.pop(entry["name"], None)
         split = SPLITS.get(entry["split"], entry["split"])
-        if annotation is None:
+        if sentence is None:
             listing.leave_out(Row(name, "", DATASET, split), "no annotation of that name")
             continue
-        listing.add(_to_row(annotation, split), first_of(frames / name), f"folder {frames / name}")
-    for name in annotations:
+        row = Row(name, "", DATASET, split, sentence.gloss, "csl", sentence.signer, fps=FPS, text=sentence.text)
+        listing.add(row, first_of(frames / name), f"folder {frames / name}")
+    for name in sentences:
         listing.leave_out(Row(name, "", DATASET, "no split"), f"not in {split_file.name}")
     return listing
 
 
-def _to_row(annotation: dict[str, Any], split: str) -> Row:
-    return Row(
-        annotation["name"], "", DATASET, split,
-        gloss=clean(" ".join(annotation["label_gloss"])),
-        language="csl",
-        signer=str(annotation["signer"]),
-        fps=FPS,
-        text=clean("".join(annotation["label_char"])),
-    )  # fmt: skip
+def _read_sentences(labels: Path) -> dict[str, Sentence]:
+    """Name -> sentence, out of the pickle or, where there is none, of the text."""
+    pickled, text = labels / "csl2020ct_v2.pkl", labels / "video_map.txt"
+    if pickled.is_file() or not text.is_file():
+        return dict(_unpickle_sentences(pickled))
+    entries = read_delimited(text, COLUMNS, "|", quoted=False)
+    return {
+        entry["name"]: Sentence(" ".join(entry["gloss"].split()), "".join(entry["char"].split()), "")
+        for entry in entries
+    }
 
 
-def _read_annotations(path: Path) -> dict[str, dict[str, Any]]:
-    """Name -> annotation."""
+def _unpickle_sentences(path: Path) -> Iterator[tuple[str, Sentence]]:
     content = read_plain_pickle(path)
     info = content.get("info") if isinstance(content, dict) else None
     if not isinstance(info, list):
         raise SourceError(
             f"{path}: expected a mapping with a list `info`, found {_kind(content)}; give it as published"
         )
-    found = {}
     for number, entry in enumerate(info):
         for key, kind in (("name", str), ("label_gloss", list), ("label_char", list), ("signer", int)):
             if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
@@ -66,8 +80,8 @@ def _read_annotations(path: Path) -> dict[str, dict[str, Any]]:
                     f"{path}, info {number}: expected {key!r} to be {kind.__name__}, found {_kind(entry)}; "
                     "give it as published"
                 )
-        found[entry["name"]] = entry
-    return found
+        gloss, text = clean(" ".join(entry["label_gloss"])), clean("".join(entry["label_char"]))
+        yield entry["name"], Sentence(gloss, text, str(entry["signer"]))
 
 
 def _kind(value: Any) -> str:

@@ -33,6 +33,7 @@ class Listing:
 
     rows: list[Row] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
+    _taken: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def add(self, row: Row, path: str | None, expected: str) -> None:
         """Take a row whose video is at `path`; None = missing, `expected` says what was looked for."""
@@ -40,7 +41,10 @@ class Listing:
             self.leave_out(row, f"no {expected}")
         elif row.end is not None and row.end <= (row.start or 0):
             self.leave_out(row, f"its span {row.start or 0:g}..{row.end:g} s is empty")
+        elif row.video_id in self._taken:
+            self.leave_out(row, "the data set names it twice; the first is taken")
         else:
+            self._taken.add(row.video_id)
             self.rows.append(row._replace(path=path))
 
     def leave_out(self, row: Row, why: str) -> None:

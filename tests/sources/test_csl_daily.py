@@ -43,6 +43,22 @@ def test_sentences_are_frame_folders_at_30_fps_and_every_name_is_accounted_for(t
     ]
 
 
+def test_without_the_pickle_the_text_is_read_and_its_signers_are_not_known(tmp_path):
+    labels, frames = tmp_path / "sentence_label", tmp_path / "sentence" / "frames_512x512"
+    pictures(frames / "S1")
+    write(labels / "split_1.txt", "name|split\nS1|train\n")
+    write(
+        labels / "video_map.txt",
+        "index|name|length|gloss|char|word|postag\n0|S1|55|他 谁|他 是 谁 ？|他 是 谁 ？|r v r w\n",
+    )
+    assert list_csl_daily(tmp_path).rows == [
+        Row("S1", str(frames / "S1"), "csl_daily", "train", "他 谁", "csl", "", fps=30, text="他是谁？")
+    ]
+    (labels / "video_map.txt").unlink()
+    with pytest.raises(SourceError, match=r"csl2020ct_v2.pkl: cannot be read"):
+        list_csl_daily(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("info", "said"),
     [

@@ -38,6 +38,14 @@ def test_an_empty_span_is_missing_not_fatal(tmp_path):
     write_listing(tmp_path / "videos.tsv", found)
 
 
+def test_a_video_that_is_named_twice_is_taken_once(tmp_path):
+    found = listing()
+    found.add(Row("a", "", "d", "test"), "/again.mp4", "file again.mp4")
+    assert found.missing[-1] == ("a", "test", "", "the data set names it twice; the first is taken")
+    write_listing(tmp_path / "videos.tsv", found)
+    assert [row.path for row in read_sheet(tmp_path / "videos.tsv")] == ["/a.mp4", "/c.mp4"]
+
+
 def test_where_no_video_is_there_the_message_names_one(tmp_path):
     found = Listing()
     found.add(Row("a", "", "d", "train"), None, "file videos/a.mp4")
