@@ -10,7 +10,7 @@ import pandas as pd
 from signrep_core.errors import REASONS
 from signrep_core.report.statistics import merge_statistics
 from signrep_core.skeleton import HANDS
-from signrep_core.store.accounts import summarise
+from signrep_core.store.accounts import overlong_spans, summarise
 from signrep_core.store.schemas import SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_table
 
@@ -37,8 +37,10 @@ def summarize(
     for (status, _), count in endings.items():
         videos[status] += count
     posed = 0.0
+    cut_spans = 0
     for path in accounts:
-        account = read_table(path, VIDEOS, ["reason", "duration_s", "n_frames"])
+        account = read_table(path, VIDEOS, ["video_id", "status", "reason", "start", "end", "duration_s", "n_frames"])
+        cut_spans += len(overlong_spans(account))
         frames = account["n_frames"] if target_fps is None else account["duration_s"] * target_fps
         posed += sum(n for n, reason in zip(frames, account["reason"], strict=True) if reason in POSED)
     n_sequences = n_frames = 0
@@ -51,6 +53,7 @@ def summarize(
     return {
         "videos": videos.total(),
         "in_shards": videos["ok"],
+        "cut_spans": cut_spans,
         "excluded": videos["excluded"],
         "rejected": videos["rejected"],
         "reasons": {reason: count for (_, reason), count in endings.items() if reason},
@@ -65,6 +68,8 @@ def summarize(
 def format_summary(figures: dict[str, Any]) -> str:
     """The summary as a text table."""
     lines = [_line("videos", figures["videos"]), _line("  in shards", figures["in_shards"])]
+    if figures["cut_spans"]:
+        lines.append(f"{_line('    cut_span', figures['cut_spans'])}   the sheet's span ends after the video")
     for status in ("excluded", "rejected"):
         lines.append(_line(f"  {status}", figures[status]))
         lines += [

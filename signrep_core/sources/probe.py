@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from signrep_core.sources.sheet import Row
-from signrep_core.store.accounts import Outcome, new_account, settle
+from signrep_core.store.accounts import Outcome, annotate, new_account, overlong_spans, settle
 from signrep_core.store.tables import Columns
 from signrep_core.workers import Died, run_tasks
 
 # Columns of the account that a probe fills, under the names that VideoInfo has for them.
 PROBED = ("width", "height", "fps", "n_frames", "duration_s", "codec", "rotation", "vfr", "sha256")
+NAMED: Final = 5  # videos named in a message
 WORKER: Final = (sys.executable, "-m", "signrep_core.sources.probe_worker")
 LIMIT_S: Final = 300.0  # for one video, whose digest alone takes minutes on a slow disk
 
@@ -36,7 +37,8 @@ def probe_shard(
         worker: command of a worker process.
 
     Returns:
-        the shard's account in the order of the rows; a video that cannot be used is rejected and the others go on.
+        the shard's account in the order of the rows; a video that cannot be used is rejected and the others go on. A
+        span that reaches beyond its video is what is there of it, with a note.
     """
     limits = {"target_fps": target_fps, "min_frames": min_frames}
     tasks = [{"path": row.path, "start": row.start, "end": row.end, "folder_fps": row.fps, **limits} for row in rows]
@@ -50,7 +52,17 @@ def probe_shard(
         else:
             for name in PROBED:
                 account[name][place] = info[name]
-    return settle(account, outcomes)
+    return _note_spans(settle(account, outcomes))
+
+
+def _note_spans(account: Columns) -> Columns:
+    """Say which spans end after their video."""
+    overlong = overlong_spans(account)
+    if overlong:
+        named = ", ".join(list(overlong)[:NAMED]) + (", ..." if len(overlong) > NAMED else "")
+        _log.warning("%d spans end after their video, and are cut at its end: %s", len(overlong), named)
+    notes = {video_id: f"the span ends {seconds:.1f} s after the video" for video_id, seconds in overlong.items()}
+    return annotate(account, notes)
 
 
 def _reject(row: Row, reason: str, detail: str) -> Outcome:

@@ -6,7 +6,7 @@ probe opens it, each later stage settles the videos that end there, and none is 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from signrep_core.errors import REASONS
 from signrep_core.store.schemas import TEXT, VIDEOS, Column
 from signrep_core.store.tables import Columns, read_table
 
+OVERLONG_S: Final = 0.2  # a span that lacks no more is whole: spans are rounded, and a last frame has no end of its own
 SETTLED = ("excluded", "rejected")
 STATUSES = ("ok", *SETTLED)
 
@@ -60,12 +61,24 @@ def settle(account: Columns, outcomes: Mapping[str, tuple[str, str, str]]) -> Co
 
 
 def annotate(account: Columns, notes: Mapping[str, str]) -> Columns:
-    """A copy of an account with details of some of its ok videos, by video_id; an empty one changes nothing."""
+    """A copy of an account with a note added to the details of some of its ok videos, by video_id."""
     details = [
-        notes.get(video_id) or detail if status == "ok" else detail
+        "; ".join(filter(None, (detail, notes.get(video_id)))) if status == "ok" else detail
         for video_id, status, detail in zip(account["video_id"], account["status"], account["detail"], strict=True)
     ]
     return {**account, "detail": details}
+
+
+def overlong_spans(account: Columns) -> dict[str, float]:
+    """The ok videos whose span ends after the video does: by video_id the seconds that are not there.
+
+    Args:
+        account: its columns `video_id`, `status`, `start`, `end` and `duration_s` (of what is there) are read.
+    """
+    start, end = (np.ma.filled(np.ma.asarray(account[name], float), 0) for name in ("start", "end"))
+    lacking = end - start - np.asarray(account["duration_s"], float)
+    found = zip(account["video_id"], account["status"], lacking, strict=True)
+    return {video_id: float(seconds) for video_id, status, seconds in found if status == "ok" and seconds > OVERLONG_S}
 
 
 def summarise(accounts: Iterable[Columns | str | Path]) -> dict[tuple[str, str], int]:

@@ -75,7 +75,7 @@ VIDEOS = Schema(
         Column("end", pa.float64(), nullable=True),     # null = to the end
         Column("status", TEXT),                         # ok, excluded or rejected
         Column("reason", TEXT),                         # a key of errors.REASONS, empty when ok
-        Column("detail", TEXT),                         # what was seen; of an ok video, how many frames are damaged
+        Column("detail", TEXT),                         # what was seen; of an ok video, damaged frames, a cut span
         Column("width", INT),                           # upright, after rotation
         Column("height", INT),
         Column("fps", FLOAT),                           # mean rate of the source; of a folder of pictures the sheet's

@@ -22,6 +22,7 @@ from signrep_core.store.tables import write_table
 def figures(tmp_path):
     account = new_account([Row(video, f"{video}.mp4", "d", "train") for video in "abcd"])
     account["duration_s"][:] = 10
+    account["end"][0] = 60.0  # a's span
     outcomes = {
         "b": ("rejected", "no_signer", "nobody"),
         "c": ("rejected", "missing_file", "gone"),
@@ -44,6 +45,12 @@ def figures(tmp_path):
 def test_every_video_is_counted_once(figures):
     assert figures["videos"] == figures["in_shards"] + figures["excluded"] + figures["rejected"] == 4
     assert figures["reasons"] == {"missing_file": 1, "overlap": 1, "no_signer": 1}
+
+
+def test_spans_that_their_videos_cut_are_counted_in_a_line_of_their_own(figures):
+    assert figures["cut_spans"] == 1
+    assert "    cut_span                       1   the sheet's span ends after the video" in format_summary(figures)
+    assert "cut_span" not in format_summary(figures | {"cut_spans": 0})
 
 
 def test_hours_are_frames_over_their_rate(figures):

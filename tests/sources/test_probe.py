@@ -12,6 +12,7 @@ from signrep_core.sources.probe import probe_shard
 from signrep_core.sources.sheet import Row
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import Columns, read_table, write_table
+from tests.store.painted import write_video
 
 
 def probe(folder: Path, *paths: str, threads: int = 1, **options: float) -> Columns:
@@ -67,6 +68,17 @@ def test_videos_are_probed_side_by_side_in_the_order_of_the_rows(tmp_path):
     account = probe(tmp_path, "waits c", "waits a", "waits b", threads=3)
     assert account["video_id"] == ["waits c", "waits a", "waits b"]
     assert account["status"] == ["ok"] * 3
+
+
+def test_a_span_beyond_its_video_is_cut_and_said_and_one_after_it_rejected(tmp_path, caplog):
+    path = str(write_video(tmp_path / "v.mp4", range(50)))  # two seconds
+    spans = {"whole": (0.5, 2.0), "beyond": (0.5, 60.0), "after": (50.0, 60.0), "open": (0.5, None)}
+    account = probe_shard([Row(name, path, start=start, end=end) for name, (start, end) in spans.items()])
+    assert account["status"] == ["ok", "ok", "rejected", "ok"]
+    assert account["reason"][2] == "empty_span"
+    assert account["detail"] == ["", "the span ends 58.0 s after the video", account["detail"][2], ""]
+    assert account["duration_s"].tolist() == pytest.approx([1.5, 1.5, 0, 1.5], abs=0.03)
+    assert "1 spans end after their video, and are cut at its end: beyond" in caplog.text
 
 
 def test_the_real_clips_are_what_their_manifest_says(clips):

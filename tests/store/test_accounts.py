@@ -4,7 +4,7 @@ import pytest
 
 from signrep_core.errors import REASONS
 from signrep_core.sources.sheet import Row
-from signrep_core.store.accounts import annotate, new_account, settle, summarise
+from signrep_core.store.accounts import annotate, new_account, overlong_spans, settle, summarise
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
 
@@ -88,3 +88,15 @@ def test_an_ok_video_may_carry_a_note_and_a_settled_one_keeps_its_own():
     noted = annotate(account, {"a": "3 of 90 frames are damaged", "b": "other", "c": ""})
     assert noted["detail"] == ["3 of 90 frames are damaged", "nobody", ""]
     assert account["detail"] == ["", "nobody", ""]
+    assert annotate(noted, {"a": "cut"})["detail"][0] == "3 of 90 frames are damaged; cut"
+
+
+def test_a_span_is_overlong_where_the_video_has_noticeably_less():
+    rows = [
+        Row("whole", "/a.mp4", start=1.0, end=3.0), Row("rounded", "/a.mp4", start=1.0, end=3.1),
+        Row("cut", "/a.mp4", start=1.0, end=5.5), Row("from the beginning", "/a.mp4", end=4.0),
+        Row("to the end", "/a.mp4", start=1.0), Row("rejected", "/a.mp4", end=60.0),
+    ]  # fmt: skip
+    account = settle(new_account(rows), {"rejected": ("rejected", "empty_span", "")})
+    account["duration_s"][:] = 2.0
+    assert overlong_spans(account) == {"cut": 2.5, "from the beginning": 2.0}
