@@ -317,14 +317,17 @@ def data_digest(index: Mapping[str, Any]) -> str:
     return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
 
-def _save(run: Run) -> None:
-    """Write the resume state, so that the next step would be the same as without the interruption."""
+def _save(run: Run, finished: bool = False) -> None:
+    """Write the resume state, so that the next step would be the same as without the interruption.
+
+    A run is finished when its weights are published, not with its last step: a kill in between costs no step.
+    """
     if run.fabric.is_global_zero:
         save_state(
             run.folder / "state.pt",
             {
                 "identity": run.identity,
-                "finished": run.step >= run.iterations,
+                "finished": finished,
                 "step": run.step,
                 "best": run.best,
                 "broken": run.broken,
@@ -366,4 +369,4 @@ def _publish(run: Run, out: Path) -> None:
         for name in ("metrics.csv", "best.safetensors"):
             with atomic_path(out / name) as partial:
                 shutil.copyfile(run.folder / name, partial)
-    _save(run)
+    _save(run, finished=True)

@@ -16,8 +16,8 @@ import torch
 from signrep_core.errors import TrainingError
 from signrep_core.model.discriminator import Discriminator
 from signrep_core.model.signrep import PRESETS, SignRep
+from signrep_core.train import loop, step
 from signrep_core.train import pretrain as module
-from signrep_core.train import step
 from signrep_core.train.checkpoint import load_state
 from signrep_core.train.loop import TrainResult
 from signrep_core.train.pretrain import PretrainSettings, pretrain
@@ -156,6 +156,21 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
         train(tmp_path / "killed", reader=Interrupted)
     assert load_state(tmp_path / "killed" / "last" / "state.pt")["step"] == 4
     train(tmp_path / "killed")
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_run_killed_while_its_weights_are_published_is_published_and_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.shutil, "copyfile", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "killed")
+    assert not (tmp_path / "killed" / "best.safetensors").exists()
+    Interrupted.reads, Interrupted.event = 1, "kill"  # with the first window that is read
+    assert train(tmp_path / "killed", reader=Interrupted).finished
+    assert Interrupted.reads == 1
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
