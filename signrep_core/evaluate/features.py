@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
@@ -27,9 +25,10 @@ from signrep_core.errors import ShardError, TrainingError, VideoError
 from signrep_core.model.signrep import SignRep
 from signrep_core.progress import Progress
 from signrep_core.store.files import file_digest
-from signrep_core.store.schemas import Schema, features_schema
+from signrep_core.store.parts import is_done, join_parts, parts_folder
+from signrep_core.store.schemas import features_schema
 from signrep_core.store.shards import ShardReader
-from signrep_core.store.tables import TableWriter, read_videos
+from signrep_core.store.tables import TableWriter
 
 log = logging.getLogger(__name__)
 
@@ -98,13 +97,13 @@ def extract_features(
     index = opener().index
     rows = select_rows(index, splits, dataset)
     about = {**(provenance or {}), "weights": Path(weights).name, "weights_sha256": file_digest(weights)}
-    parts = out.with_name(f".{out.stem}.parts")
+    parts = parts_folder(out)
     done = []
     with Progress(f"extract_features {dataset or ''}".strip(), _count_videos(index, rows), "videos") as progress:
         for shard, own in _by_shard(index, rows):
             part = parts / f"{shard}.parquet"
             origin = {**about, "rows": _describe_rows(index, own, Path(shards))}
-            if not _is_done(part, origin):
+            if not is_done(part, origin):
                 with TableWriter(part, schema, origin) as writer:
                     for video in video_features(model, opener, own, batch_size=batch_size, workers=workers):
                         writer.write(features_columns(video))
@@ -112,7 +111,7 @@ def extract_features(
             else:
                 progress.advance(_count_videos(index, own), note=f"shard {shard} was done already")
             done.append(part)
-    n_videos = _join_parts(done, out, schema, about)
+    n_videos = join_parts(done, out, schema, about)
     shutil.rmtree(parts)
     return n_videos
 
@@ -133,26 +132,6 @@ def _describe_rows(index: Mapping[str, Any], rows: NDArray[np.int64], shards: Pa
     info = shards / "info.json"
     packed = info.stat().st_mtime_ns if info.exists() else 0
     return digest([packed, *({name: str(values[row]) for name, values in index.items()} for row in rows)])
-
-
-def _is_done(part: Path, provenance: Mapping[str, str]) -> bool:
-    """A part of the same weights and rows is there."""
-    try:
-        found = pq.read_schema(part).metadata or {}
-    except (OSError, pa.ArrowInvalid):
-        return False
-    return all(found.get(key.encode()) == value.encode() for key, value in provenance.items())
-
-
-def _join_parts(parts: Sequence[Path], out: Path, schema: Schema, provenance: Mapping[str, str]) -> int:
-    """One table of all parts, a video in memory at a time; gives the number of videos."""
-    n_videos = 0
-    with TableWriter(out, schema, provenance) as writer:
-        for part in parts:
-            for _, columns in read_videos(part, schema):
-                writer.write(columns)
-                n_videos += 1
-    return n_videos
 
 
 def features_columns(video: VideoFeatures) -> dict[str, Any]:

@@ -4,6 +4,8 @@ Legend: n windows, D features.
 """
 
 import logging
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
+from signrep_core.config import digest
 from signrep_core.data.windows import WINDOW
 from signrep_core.errors import ConfigError, VideoError
 from signrep_core.evaluate.features import CHUNK, STRIDE, Chunk, VideoFeatures, encode, features_columns, window_starts
@@ -20,6 +23,7 @@ from signrep_core.model.signrep import SignRep
 from signrep_core.progress import Progress
 from signrep_core.store.crops import cut_square
 from signrep_core.store.files import file_digest
+from signrep_core.store.parts import is_done, join_parts, parts_folder
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.tables import TableWriter
 from signrep_core.store.video import Frame, read_frames
@@ -43,6 +47,8 @@ def extract_plain(
 ) -> dict[str, str]:
     """Write the features of video files as a features table; a video_id is the path as given.
 
+    A killed run goes on with the first unfinished video.
+
     Args:
         box: what is cut out of every picture; None = the largest square in the middle.
         fps: rate of folders of pictures.
@@ -56,21 +62,35 @@ def extract_plain(
         ConfigError: the box lies outside a picture.
     """
     model = SignRep.load(weights, Fabric(accelerator=accelerator, devices=1).device)
+    schema, parts = features_schema(model.n_features), parts_folder(out)
+    done: list[Path] = []
     failed: dict[str, str] = {}
     about = {"weights": Path(weights).name, "weights_sha256": file_digest(weights), "crop": str(box or "centre")}
     about |= provenance or {}
-    with (
-        TableWriter(out, features_schema(model.n_features), about) as writer,
-        Progress("features", len(videos), "videos") as progress,
-    ):
-        for video in dict.fromkeys(videos):
+    wanted = dict.fromkeys(videos)
+    with Progress("features", len(wanted), "videos") as progress:
+        for video in wanted:
+            part = parts / f"{digest(video)}.parquet"
+            origin = {**about, "video": _describe_file(video, fps)}
             try:
-                writer.write(features_columns(plain_features(model, video, box=box, fps=fps)))
+                if not is_done(part, origin):
+                    found = plain_features(model, video, box=box, fps=fps)
+                    with TableWriter(part, schema, origin) as writer:
+                        writer.write(features_columns(found))
+                done.append(part)
             except VideoError as error:
                 log.warning("no features of %s: %s", video, error)
                 failed[video] = str(error)
             progress.advance()
+    join_parts(done, out, schema, about)
+    shutil.rmtree(parts, ignore_errors=True)
     return failed
+
+
+def _describe_file(video: str, fps: float | None) -> str:
+    """Digest of what a part is made of: the video's file as it is now, and its rate if it is a folder."""
+    status = os.stat(video) if os.path.exists(video) else None
+    return digest([os.path.abspath(video), status and (status.st_size, status.st_mtime_ns), fps])
 
 
 def plain_features(model: SignRep, video: str, *, box: Box | None = None, fps: float | None = None) -> VideoFeatures:

@@ -1,6 +1,7 @@
 """Features of plain videos are those of the same crops in the shards."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 from signrep_core.__main__ import main
 from signrep_core.data.augment import prepare
 from signrep_core.errors import ConfigError
-from signrep_core.evaluate.plain import SPAN, crop_frames, cut_chunks, plain_features
+from signrep_core.evaluate import plain
+from signrep_core.evaluate.features import VideoFeatures
+from signrep_core.evaluate.plain import SPAN, crop_frames, cut_chunks, extract_plain, plain_features
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.store.records import read_record
@@ -85,6 +88,54 @@ def test_the_command_names_what_cannot_be_read_and_goes_on(model: SignRep, tmp_p
     assert (record.finished, record.rule) == (True, "extract_features")
     assert main(["features", str(tmp_path / "bad.mp4"), *options]) == 2
     assert "none of 1 videos has features" in capsys.readouterr().err
+
+
+def test_a_killed_run_goes_on_with_the_first_unfinished_video(model: SignRep, tmp_path: Path, monkeypatch) -> None:
+    model.save(tmp_path / "w.safetensors")
+    videos = [str(write_video(tmp_path / f"{n}.mp4", range(n))) for n in (20, 30, 40)]
+    described: list[str] = []
+
+    def describe(model: SignRep, video: str, **options: object) -> VideoFeatures:
+        described.append(video)
+        if len(described) == 2:
+            raise KeyboardInterrupt
+        return plain_features(model, video)
+
+    extract = partial(extract_plain, tmp_path / "w.safetensors", out=tmp_path / "f.parquet", accelerator="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(plain, "plain_features", describe)
+        with pytest.raises(KeyboardInterrupt):
+            extract(videos)
+        assert not (tmp_path / "f.parquet").exists()
+        assert extract(videos) == {}
+        assert described == [videos[0], videos[1], videos[1], videos[2]]
+    assert not (tmp_path / ".f.parts").exists()
+    extract_plain(tmp_path / "w.safetensors", videos, tmp_path / "whole.parquet", accelerator="cpu")
+    for one, other in zip(
+        read_features(tmp_path / "f.parquet"), read_features(tmp_path / "whole.parquet"), strict=True
+    ):
+        assert one.video_id == other.video_id
+        np.testing.assert_array_equal(one.features, other.features)
+
+
+def test_a_part_of_another_box_or_of_a_changed_file_is_made_again(model: SignRep, tmp_path: Path, monkeypatch) -> None:
+    model.save(tmp_path / "w.safetensors")
+    one, other = (str(write_video(tmp_path / f"{n}.mp4", range(n))) for n in (20, 30))
+    described: list[str] = []
+
+    def describe(model: SignRep, video: str, **options: object) -> VideoFeatures:
+        if video == other:
+            raise KeyboardInterrupt  # so that the first one's part stays
+        described.append(video)
+        return plain_features(model, video)
+
+    monkeypatch.setattr(plain, "plain_features", describe)
+    for n, box in ((20, None), (20, None), (20, (0.0, 0.0, 50.0, 50.0)), (24, (0.0, 0.0, 50.0, 50.0))):
+        if n == 24:
+            write_video(Path(one), range(n))
+        with pytest.raises(KeyboardInterrupt):
+            extract_plain(tmp_path / "w.safetensors", [one, other], tmp_path / "f.parquet", box=box, accelerator="cpu")
+    assert len(described) == 3
 
 
 @pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d", "5,5,5,9"])
