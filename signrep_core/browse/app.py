@@ -10,6 +10,7 @@ from flask import Flask, Response, abort, render_template, request, send_file
 
 from signrep_core.browse.catalogue import FILTERS, Catalogue, sequence_data
 from signrep_core.errors import REASONS, SignRepError
+from signrep_core.report.charts import time_unit
 from signrep_core.report.pictures import fit, to_jpeg
 from signrep_core.report.theme import page_colours
 from signrep_core.skeleton import BODY_EDGES, HAND_EDGES, SIDES
@@ -108,13 +109,19 @@ def _list_videos(catalogue: Catalogue) -> str:
     everything = catalogue.videos()
     choices = {name: sorted(set(everything[name]) - {""}) for name in FILTERS}
     address = {**chosen, **({"words": words} if words else {})}
-    pages = -(-len(found) // PAGE_SIZE)
+    pages, length = -(-len(found) // PAGE_SIZE), _length(found["duration_s"].sum() / 3600)
     return render_template(
-        "videos.html", videos=shown.to_dict("records"), total=len(found), hours=found["duration_s"].sum() / 3600,
+        "videos.html", videos=shown.to_dict("records"), total=len(found), length=length,
         choices={name: values for name, values in choices.items() if len(values) > 1 and len(values) <= 5000},
-        chosen=chosen, words=words, page=page, pages=pages, first=first, reasons=REASONS,
+        chosen=chosen, words=words, folder=catalogue.results, page=page, pages=pages, first=first, reasons=REASONS,
         address=lambda number: "/?" + urlencode({**address, "page": number}),
     )  # fmt: skip
+
+
+def _length(hours: float) -> str:
+    """So many hours in the unit to tell them in."""
+    unit, of_an_hour = time_unit(hours)
+    return f"{of_an_hour * hours:,.1f} {unit}"
 
 
 def _video_ids(catalogue: Catalogue) -> list[str]:

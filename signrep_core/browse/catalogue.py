@@ -83,7 +83,7 @@ def sequence_data(results: Path, reader: ShardReader, row: int) -> dict[str, Any
 
     Returns:
         `n_frames`, `fps`, `xy` (T, J, 2), null where not detected, `keypoints` (T, J, 3), `confidence` (T, 2) of the
-        hands, `active` {side: (T,)}, as JSON values.
+        hands, `active` {side: (T,)}, null where no full window starts, as JSON values.
     """
     n_frames = int(reader.index["n_frames"][row])
     targets = reader.read_targets(row, 0, n_frames)
@@ -96,7 +96,7 @@ def sequence_data(results: Path, reader: ShardReader, row: int) -> dict[str, Any
         "xy": _in_crop(results, shard, video_id, int(reader.index["sequence"][row]), reader.info.width),
         "keypoints": (targets["keypoints"] * 1000).round().astype(int).tolist(),
         "confidence": hands.round(3).tolist(),
-        "active": {side: targets[f"{side}_active"].filled(False).tolist() for side in SIDES},
+        "active": {side: targets[f"{side}_active"].tolist() for side in SIDES},
     }
 
 

@@ -38,7 +38,7 @@ def test_every_video_is_listed(client):
 
 def test_videos_are_found_by_state_gloss_and_words(client):
     assert "2 videos" in client.get("/?status=ok").text
-    assert "1 videos" in client.get("/?status=ok&words=TWO").text
+    assert "1 video," in client.get("/?status=ok&words=TWO").text
     assert "0 videos" in client.get("/?status=ok&gloss=gloss of nobody").text
 
 
@@ -54,6 +54,11 @@ def test_a_sequence_s_data_has_a_row_per_frame(client):
     data = client.get("/sequence/1.json").json
     assert data["n_frames"] == 21 == len(data["xy"]) == len(data["keypoints"]) == len(data["active"]["left"])
     assert len(data["xy"][0]) == 61
+
+
+def test_activity_is_unknown_where_no_full_window_starts(client):
+    active = client.get("/sequence/2.json").json["active"]["right"]  # the last 30 of the video's 60 frames
+    assert active == [k % 2 == 0 for k in range(15)] + [None] * 15
 
 
 @pytest.mark.parametrize(
@@ -110,4 +115,6 @@ def test_a_video_is_stepped_through_in_a_real_browser(address):
 def test_the_list_fits_a_phone(address):
     with open_page(address, width=390, theme="dark") as (page, said, _):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        heights = page.evaluate("[...document.querySelectorAll('.videos tbody tr')].map(row => row.offsetHeight)")
+        assert max(heights) < 160  # words are not broken into columns of letters
         assert said == []

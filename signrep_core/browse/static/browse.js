@@ -2,7 +2,8 @@
 "use strict";
 
 const VIEW_MM = 1150; // that a view of the skeleton shows from top to bottom
-const PLOT_LEFT = 110;
+const [PLOT_LEFT, PLOT_HEIGHT] = [130, 192];
+const [SIDES, WRISTS] = [["right", "left"], [19, 40]];
 
 function colour(role) {
   return getComputedStyle(document.documentElement).getPropertyValue("--" + role).trim();
@@ -19,6 +20,9 @@ class Sequence {
     this.over = section.querySelector(".crop canvas").getContext("2d");
     this.skeleton = section.querySelector(".skeleton").getContext("2d");
     this.plots = section.querySelector(".plots");
+    this.heights = data.keypoints.map((joints) => WRISTS.map((wrist) => -joints[wrist][1])); // above the neck
+    const all = this.heights.flat();
+    this.range = [Math.floor(Math.min(...all) / 100) * 100, Math.ceil((Math.max(...all) + 1) / 100) * 100];
     this.shown = -1;
     this.listen();
     this.follow();
@@ -44,10 +48,12 @@ class Sequence {
     part(".back").onclick = step(-1);
     part(".on").onclick = step(1);
     part(".speed").onchange = (event) => (this.video.playbackRate = Number(event.target.value));
-    part(".joints").onchange = () => (this.shown = -1);
+    const redraw = () => (this.shown = -1);
+    part(".joints").onchange = redraw;
+    window.addEventListener("resize", redraw);
     this.plots.onclick = (event) => {
-      const x = (event.offsetX / this.plots.clientWidth) * this.plots.width;
-      this.seek(Math.round(((x - PLOT_LEFT) / (this.plots.width - PLOT_LEFT - 8)) * (this.data.n_frames - 1)));
+      const share = (event.offsetX - PLOT_LEFT) / (this.plots.clientWidth - PLOT_LEFT - 8);
+      this.seek(Math.round(share * (this.data.n_frames - 1)));
     };
   }
 
@@ -104,28 +110,45 @@ class Sequence {
   }
 
   drawPlots(frame) {
-    const context = this.plots.getContext("2d");
-    const { width, height } = this.plots;
+    const [context, width] = this.fitPlots();
     const n = this.data.n_frames;
     const x = (t) => PLOT_LEFT + (t / Math.max(n - 1, 1)) * (width - PLOT_LEFT - 8);
-    context.clearRect(0, 0, width, height);
-    context.font = "12px system-ui, sans-serif";
-    const label = (text, y) => { context.fillStyle = colour("muted"); context.fillText(text, 4, y); };
-    ["right", "left"].forEach((side, k) => {
-      const ink = roles()[side];
-      label(`${side} active`, 14 + 18 * k);
-      context.fillStyle = colour("shade");
-      context.fillRect(x(0), 4 + 18 * k, x(n - 1) - x(0), 12);
-      context.fillStyle = ink;
-      this.data.active[side].forEach((on, t) => on && context.fillRect(x(t) - 0.5, 4 + 18 * k, x(1) - x(0) + 1, 12));
-      const wrist = side === "right" ? 19 : 40;
-      this.curve(context, x, (t) => 80 - 34 * this.data.confidence[t][k], ink, k);
-      this.curve(context, x, (t) => 130 + 34 * (this.data.keypoints[t][wrist][1] / 500), ink, k);
+    const say = (text, at, y, align) => {
+      Object.assign(context, { fillStyle: colour("muted"), textAlign: align });
+      context.fillText(text, at, y + 4);
+    };
+    SIDES.forEach((side, k) => {
+      say(`${side} active`, 0, 10 + 18 * k, "left");
+      this.data.active[side].forEach((on, t) => {
+        if (on === null) return;
+        context.fillStyle = on ? roles()[side] : colour("shade");
+        context.fillRect(x(t) - 0.5, 4 + 18 * k, x(1) - x(0) + 1, 12);
+      });
     });
-    label("confidence", 66);
-    label("wrist's height", 134);
+    const panel = (name, value, [low, high], unit, top) => {
+      const y = (number) => top + 56 * (1 - (number - low) / (high - low));
+      say(name, 0, top + 28, "left");
+      for (const tick of [low, high]) {
+        say(`${tick}${unit}`, PLOT_LEFT - 6, y(tick), "right");
+        context.fillStyle = colour("grid");
+        context.fillRect(x(0), y(tick), x(n - 1) - x(0), 1);
+      }
+      SIDES.forEach((side, k) => this.curve(context, x, (t) => y(value(t, k)), roles()[side], k));
+    };
+    panel("confidence", (t, k) => this.data.confidence[t][k], [0, 1], "", 52);
+    panel("wrist's height", (t, k) => this.heights[t][k], this.range, " mm", 128);
     context.fillStyle = colour("ink");
-    context.fillRect(x(frame) - 1, 0, 2, height);
+    context.fillRect(x(frame) - 1, 0, 2, PLOT_HEIGHT);
+  }
+
+  // The drawing surface in the page's pixels, as wide as the page lets it be.
+  fitPlots() {
+    const [width, density] = [this.plots.clientWidth, window.devicePixelRatio || 1];
+    Object.assign(this.plots, { width: width * density, height: PLOT_HEIGHT * density });
+    const context = this.plots.getContext("2d");
+    context.scale(density, density);
+    context.font = "12px system-ui, sans-serif";
+    return [context, width];
   }
 
   // The left hand's curves are dashed, so that colour alone does not tell the hands apart.
