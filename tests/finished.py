@@ -6,6 +6,7 @@ shards, one of them rejected and one excluded.
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from signrep_core.store import schemas
 from signrep_core.store.accounts import settle
 from signrep_core.store.crops import crop_shard
 from signrep_core.store.files import atomic_path, file_digest, read_json, write_json, write_text
-from signrep_core.store.layout import WHOLE
+from signrep_core.store.layout import OUTPUTS, WHOLE
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.records import begin_job
 from signrep_core.store.tables import TableWriter, read_groups, read_table, write_table
@@ -36,6 +37,7 @@ from tests.store.painted import write_video
 
 N_FRAMES = 32
 RUN = "test"
+FILES = sum(2 if "{shard}" in output.pattern else 1 for output in OUTPUTS)  # of every kind one, of every shard one
 
 
 class Builder:
@@ -77,7 +79,10 @@ class Builder:
 
     def build(self) -> Path:
         """The whole run."""
+        self.do("write_synthetic_sheet", None, {}, {"sheet": "synthetic/videos.tsv"},
+                lambda i, o, p: write_sheet(o["sheet"], self.rows))  # fmt: skip
         for shard, rows in self.shards.items():
+            self.do("synthesize", shard, {}, {"truth": "synthetic/truth/{shard}.parquet"}, partial(self._truth, rows))
             self._account(shard, rows)
             self._pose(shard, rows)
         self.do("median_bones", None, {"bones": [f"bones/{shard}.json" for shard in self.shards]},
@@ -101,6 +106,11 @@ class Builder:
                 lambda i, o, p: write_card(self.results, i["accounts"], o["card"], weights))  # fmt: skip
         self.do("report", None, {**each, "summary": "summary.json"}, pages, self._report)
         return self.results
+
+    def _truth(self, rows: list[Row], i: Any, o: Any, p: Any) -> None:
+        with TableWriter(o["truth"], schemas.TRUTH, p) as writer:
+            for row in rows:
+                writer.write(self.truth[row.video_id])
 
     def _account(self, shard: str, rows: list[Row]) -> None:
         account = probe_shard(rows, threads=1)
@@ -228,13 +238,13 @@ class Builder:
         rng = np.random.default_rng(0)
 
         def train(i: Any, o: Any, p: Any) -> None:
-            with atomic_path(o["weights"]) as partial:
+            with atomic_path(o["weights"]) as beside:
                 about = {"format": "signrep-1", "notes": dict(p)}
-                save_file({"w": rng.normal(size=(100, 200))}, partial, {"signrep": json.dumps(about)})
+                save_file({"w": rng.normal(size=(100, 200))}, beside, {"signrep": json.dumps(about)})
             write_text(o["metrics"], "step,loss,clips_per_s\n2,1.5,10\n4,1.25,11\n")
 
         def extract(i: Any, o: Any, p: Any) -> None:
-            origin = {**p, "weights_sha256": file_digest(i["weights"])}
+            origin = {**p, "weights_sha256": file_digest(i["weights"])} if "weights" in i else p
             with TableWriter(o["features"], schemas.features_schema(8), origin) as writer:
                 for video in read_table(i["index"], schemas.SEQUENCES)["video_id"]:
                     writer.write({"video_id": [video] * 9, "start_frame": np.arange(9) * 2,
@@ -244,14 +254,39 @@ class Builder:
         def evaluate(i: Any, o: Any, p: Any) -> None:
             result = {"metrics": {"R@1": 50.0, "MRR": 75.0}, "chance": {"R@1": 50.0, "MRR": 75.0}, "baselines": {}}
             write_json(o["metrics"], {**result, "counts": {"gallery_videos": 2, "query_videos": 2}, "provenance": p})
-            with atomic_path(o["figure"]) as partial:
-                cv2.imwrite(str(partial), rng.integers(0, 255, (64, 64, 3), np.uint8))
+            if "figure" in o:
+                with atomic_path(o["figure"]) as beside:
+                    cv2.imwrite(str(beside), rng.integers(0, 255, (64, 64, 3), np.uint8))
+
+        def answer(schema: schemas.Schema) -> Any:
+            def write(i: Any, o: Any, p: Any) -> None:
+                evaluate(i, o, p)
+                videos = read_table(i["index"], schemas.SEQUENCES, ["video_id"])["video_id"]
+                columns = {column.name: [""] * len(videos) if column.dtype == schemas.TEXT else np.zeros(len(videos))
+                           for column in schema.columns}  # fmt: skip
+                origin = {**p, "weights_sha256": file_digest(i["weights"])}
+                write_table(o["answers"], schema, {**columns, "video_id": videos}, origin)
+
+            return write
 
         self.do("pretrain", None, {"index": index}, {"weights": weights, "metrics": metrics}, train)
+        self.do("draw_augmented_windows", None, {"index": index}, {"figure": f"figures/augmented_{RUN}.png"},
+                lambda i, o, p: write_text(o["figure"], "a picture of windows\n"))  # fmt: skip
         self.do("extract_features", None, {"weights": weights, "index": index}, {"features": features}, extract)
         self.do("evaluate_retrieval", None, {"features": features, "index": index},
                 {"metrics": f"retrieval/{RUN}/made.json", "figure": f"figures/retrieval_{RUN}_made.png"},
                 evaluate)  # fmt: skip
+        for kind in ("keypoints", "angles"):
+            self.do("pool_keypoints", None, {"index": index}, {"features": f"features/{kind}/made.parquet"}, extract)
+        for task, schema in (("recognition", schemas.PREDICTIONS), ("translation", schemas.TRANSLATIONS)):
+            trained, answers = f"{task}/{RUN}/made/best.safetensors", f"{task}/{RUN}/made.parquet"
+            figure = {"figure": f"figures/confusion_{RUN}_made.png"} if task == "recognition" else {}
+            self.do(f"train_{task}", None, {"weights": weights, "index": index},
+                    {"weights": trained, "metrics": f"{task}/{RUN}/made/metrics.csv"}, train)  # fmt: skip
+            self.do(schema.stage, None, {"weights": trained, "index": index},
+                    {"metrics": f"{task}/{RUN}/made.json", "answers": answers, **figure}, answer(schema))  # fmt: skip
+        self.do("train_lifter", None, {},
+                {"weights": "lifter/best.safetensors", "metrics": "lifter/metrics.csv"}, train)  # fmt: skip
 
     def _report(self, i: Any, o: Any, p: Any) -> None:
         for name, path in o.items():

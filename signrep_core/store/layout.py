@@ -105,6 +105,8 @@ OUTPUTS = (*PER_SHARD, *WHOLE, *PER_RUN, *BASELINES, *PER_DATASET, *PER_TRANSLAT
 
 
 def find_output(path: str) -> tuple[Output, dict[str, str]] | None:
+WEIGHTS, METRICS = "best.safetensors", "metrics.csv"  # what every training leaves
+TRAINED = tuple(dict.fromkeys(o.pattern.split("/")[0] for o in OUTPUTS if o.pattern.endswith(f"/{WEIGHTS}")))  # folders
     """The output that a path below the results folder is, and its wildcards; None if it is none."""
     for output, pattern in _patterns():
         if found := pattern.fullmatch(path):

@@ -22,12 +22,12 @@ from signrep_core.progress import Progress
 from signrep_core.sources.overlap import read_overlap
 from signrep_core.store.accounts import summarise
 from signrep_core.store.files import file_digest, read_json
-from signrep_core.store.layout import OPTIONAL_RULE, PER_SHARD, find_output
+from signrep_core.store.layout import METRICS, OPTIONAL_RULE, PER_SHARD, WEIGHTS, find_output
 from signrep_core.store.pack import read_parameters
 from signrep_core.store.records import read_record
 from signrep_core.store.schemas import SEQUENCES, features_schema
 from signrep_core.store.shards import read_info
-from signrep_core.store.tables import open_table, read_groups
+from signrep_core.store.tables import open_table, read_groups, read_table
 from signrep_core.verify.files import STALE, check_file, find_files
 from signrep_core.verify.problems import Problem, Results, open_results, rule_of
 from signrep_core.verify.shard import Bones, CheckedShard, check_shard
@@ -159,18 +159,22 @@ class _Corpus:
             "overlap.tsv": self._overlap, "summary.json": self._summary,
         }  # fmt: skip
         for name in whole:
-            output = find_output(name)
-            check = checks.get(name)
-            if check is None and output is not None:
-                check = {
-                    "features/{run}/{dataset}.parquet": self._features,
-                    "pretrain/{run}/best.safetensors": self._weights,
-                    "pretrain/{run}/metrics.csv": self._metrics,
-                }.get(output[0].pattern)
+            check = checks.get(name) or self._check_of(name)
             if check is not None:
                 yield from self._guarded(check, name, shards, there)
         if "summary.json" in there:
             yield from self._complete(shards, there | broken)
+
+    def _check_of(self, name: str) -> Any:
+        """The check of a file that there are several of, by what kind of output it is; None if there is none."""
+        found = find_output(name)
+        if found is None:
+            return None
+        if found[0].pattern.startswith("features/"):
+            return self._features
+        if found[0].schema is not None and "shard" not in found[1]:
+            return self._answers
+        return {WEIGHTS: self._weights, METRICS: self._metrics}.get(Path(name).name)
 
     def _guarded(self, check: Any, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
         try:
@@ -259,12 +263,7 @@ class _Corpus:
         path, run = self.results.path(name), name.split("/")[1]
         schema = pq.read_schema(path)
         table = features_schema(schema.field("features").type.list_size)
-        weights = f"pretrain/{run}/best.safetensors"
-        if weights in there:
-            expected = file_digest(self.results.path(weights))
-            found = (schema.metadata or {}).get(b"weights_sha256", b"?").decode()
-            if found != expected:
-                yield _problem(name, "of other weights", f"{weights}, SHA-256 {expected}", found)
+        yield from self._origin(name, f"pretrain/{run}/{WEIGHTS}", there)
         known = set(self._shard_of) if self._accounts == len(shards) else set()
         for group in read_groups(path, table):
             if known and (strange := set(group["video_id"]) - known):
@@ -273,6 +272,31 @@ class _Corpus:
             if not np.isfinite(group["features"]).all():
                 yield _problem(name, "features that are no numbers", "finite", "NaN or infinite")
                 return
+
+    def _answers(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
+        """Predictions or translations: a row per video, made with the weights that lie there, all numbers."""
+        found = find_output(name)
+        assert found is not None
+        assert found[0].schema is not None
+        rows = read_table(self.results.path(name), found[0].schema)
+        yield from self._origin(name, f"{name.removesuffix('.parquet')}/{WEIGHTS}", there)
+        for column, values in rows.items():
+            if not isinstance(values, list) and np.isnan(np.ma.getdata(values)).any():
+                yield _problem(name, "answers that are no numbers", "numbers", f"NaN in {column}")
+                return
+        if twice := len(rows["video_id"]) - len(set(rows["video_id"])):
+            yield _problem(name, "a video twice", "a row per video", f"{twice} too many")
+        known = set(self._shard_of) if self._accounts == len(shards) else set()
+        if known and (strange := set(rows["video_id"]) - known):
+            yield _problem(name, "of an unknown video", "videos of the accounts", f"{min(strange)!r}")
+
+    def _origin(self, name: str, weights: str, there: set[str]) -> Iterator[Problem]:
+        """A table names the weights that it was made with, and they are those that lie there."""
+        if weights in there:
+            expected = file_digest(self.results.path(weights))
+            found = (pq.read_schema(self.results.path(name)).metadata or {}).get(b"weights_sha256", b"?").decode()
+            if found != expected:
+                yield _problem(name, "of other weights", f"{weights}, SHA-256 {expected}", found)
 
     def _weights(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
         """All weights are finite; a tensor in memory at a time."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from signrep_core.errors import RecordError
 from signrep_core.store.files import file_digest
-from signrep_core.store.layout import find_output
+from signrep_core.store.layout import TRAINED, find_output
 from signrep_core.store.records import FOLDER, Record, read_record
 from signrep_core.verify.problems import Problem, Results, rule_of
 
@@ -149,5 +149,5 @@ def _walk(folder: Path, seen: set[str], below: str = "") -> Iterator[tuple[Path,
 
 def _is_ignored(folder: str) -> bool:
     parts = folder.split("/")
-    in_training = parts[0] in ("pretrain", "translation") and parts[-1] in TRAINING
+    in_training = parts[0] in TRAINED and parts[-1] in TRAINING
     return folder in IGNORED or in_training or parts[-1].startswith(".")

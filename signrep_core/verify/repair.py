@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 
 from signrep_core.errors import RecordError
-from signrep_core.store.layout import OUTPUTS, find_output
+from signrep_core.store.layout import OUTPUTS, TRAINED, find_output
 from signrep_core.store.records import read_record, record_path
 from signrep_core.verify.files import UNRECORDED
 from signrep_core.verify.problems import Problem, Results
@@ -35,7 +35,7 @@ def repair(results: Results, problems: Iterable[Problem]) -> list[str]:
 
 
 def _is_trained(name: str) -> bool:
-    return name.startswith(("pretrain/", "translation/"))
+    return name.split("/")[0] in TRAINED
 
 
 def _stand_ins(results: Results, name: str) -> list[str]:

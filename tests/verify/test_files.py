@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from signrep_core.errors import SignRepError
+from signrep_core.store.layout import OUTPUTS, find_output
 from signrep_core.store.records import read_record, record_path, write_record
 from signrep_core.verify.corpus import verify
 from signrep_core.verify.files import check_file, find_files
 from signrep_core.verify.problems import open_results
+from tests.finished import FILES
 from tests.verify.conftest import broken_files, record_again
 
 
@@ -36,7 +38,7 @@ def whats(report) -> dict[str, str]:
 def test_a_finished_folder_is_well(finished: Path) -> None:
     report = verify(finished)
     assert report.problems == []
-    assert (report.shards, report.files) == (2, 55)
+    assert (report.shards, report.files) == (2, FILES)
     assert report.pending == {}
     assert report.unknown == report.leftovers == []
 
@@ -46,21 +48,27 @@ def test_two_processes_find_the_same(scratch: Path) -> None:
     assert verify(scratch, threads=2).problems == verify(scratch).problems != []
 
 
+def test_the_finished_folder_has_every_kind_of_output(finished: Path) -> None:
+    found = map(find_output, find_files(open_results(finished)).outputs)
+    assert {output.pattern for output, _ in filter(None, found)} == {output.pattern for output in OUTPUTS}
+
+
 @pytest.mark.parametrize("kind", ["outputs", "records"])
 def test_every_one_of_200_flipped_bits_is_found(scratch: Path, kind: str) -> None:
+    """Files in turn, so that each kind of output is hit; a random bit of a random byte."""
     results = open_results(scratch)
-    names = find_files(results).outputs
-    assert len(names) == 55
+    paths = [(name, scratch / name) for name in find_files(results).outputs]
+    if kind == "records":
+        paths = [(name, record_path(path)) for name, path in paths]
+    paths = [(name, path) for name, path in paths if path.stat().st_size]
     rng = random.Random(0)
-    for k in range(100):
-        name = names[k % len(names)]
-        path = scratch / name if kind == "outputs" else record_path(scratch / name)
-        if size := path.stat().st_size:
-            at, bit = rng.randrange(size), rng.randrange(8)
-            flip(path, at, bit)
-            assert check_file(results, name, {}).problems, (name, at, bit)
-            flip(path, at, bit)
-            assert not check_file(results, name, {}).problems, name
+    for k in range(200):
+        name, path = paths[k % len(paths)]
+        at, bit = rng.randrange(path.stat().st_size), rng.randrange(8)
+        flip(path, at, bit)
+        assert check_file(results, name, {}).problems, (name, at, bit)
+        flip(path, at, bit)
+        assert not check_file(results, name, {}).problems, name
 
 
 def test_a_flipped_bit_accuses_its_file_alone(scratch: Path) -> None:
@@ -126,13 +134,11 @@ def test_a_file_whose_job_was_killed_before_its_end_is_found(scratch: Path) -> N
     assert whats(verify(scratch)) == {"pose/00001.parquet": "its job did not end"}
 
 
-def test_a_run_in_training_is_no_damage(scratch: Path) -> None:
-    last = scratch / "pretrain/next/last"
-    last.mkdir(parents=True)
-    (last / "best.safetensors").write_bytes(b"half")
-    (last / "metrics.csv").write_text("step,loss\n1,")
-    (scratch / "pretrain/next/tensorboard").mkdir()
-    (scratch / "pretrain/next/tensorboard/events.1").write_bytes(b"half")
+@pytest.mark.parametrize("run", ["pretrain/next", "recognition/next/made", "translation/next/made", "lifter"])
+def test_a_run_in_training_is_no_damage(scratch: Path, run: str) -> None:
+    for name in ("last/best.safetensors", "last/metrics.csv", "last/state.pt", "tensorboard/events.1"):
+        (scratch / run / name).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / run / name).write_bytes(b"half")
     report = verify(scratch)
     assert report.problems == report.unknown == []
 

@@ -9,13 +9,14 @@ import pytest
 from signrep_core.__main__ import main
 from signrep_core.store.records import record_path
 from signrep_core.verify.corpus import verify
+from tests.finished import FILES
 from tests.verify.test_files import flip
 from tests.workflow.conftest import snakemake
 
 
 def test_verify_says_what_is_broken_and_exits_with_1(scratch: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(scratch)]) == 0
-    assert "55 files in 2 shards" in (said := capsys.readouterr().out)
+    assert f"{FILES} files in 2 shards" in (said := capsys.readouterr().out)
     assert "all is well" in said
     flip(scratch / "bones/00001.json", 40)
     assert main(["verify", str(scratch)]) == 1
@@ -34,12 +35,13 @@ def test_many_problems_alike_are_told_in_short(scratch: Path, capsys: pytest.Cap
     assert main(["verify", str(scratch)]) == 1
     said = capsys.readouterr().out.splitlines()
     assert len(said) < 30
-    assert "... and 50 more: not recorded (--json lists all)" in said
+    assert f"... and {FILES - 5} more: not recorded (--json lists all)" in said
 
 
-def test_repair_keeps_weights_that_somebody_trained_by_hand(scratch: Path) -> None:
-    by_hand = scratch / "pretrain/mine/best.safetensors"
-    by_hand.parent.mkdir()
+@pytest.mark.parametrize("run", ["pretrain/mine", "recognition/mine/made", "translation/mine/made"])
+def test_repair_keeps_weights_that_somebody_trained_by_hand(scratch: Path, run: str) -> None:
+    by_hand = scratch / run / "best.safetensors"
+    by_hand.parent.mkdir(parents=True)
     shutil.copy(scratch / "pretrain/test/best.safetensors", by_hand)
     assert main(["verify", str(scratch), "--repair"]) == 1
     assert by_hand.is_file()
