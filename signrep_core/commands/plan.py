@@ -56,15 +56,15 @@ def _calibrate(configfile: str | None, rows: list, scratch: Path) -> Path:
 
     from signrep_core.errors import SignRepError
     from signrep_core.sources.sheet import write_sheet
+    from signrep_core.store.records import SNAKEFILE
 
-    snakefile = Path(__file__).parents[2] / "Snakefile"
-    if not snakefile.is_file():
-        raise SignRepError(f"no workflow at {snakefile} to measure with; give the results of a run: --measured RESULTS")
+    if not SNAKEFILE.is_file():
+        raise SignRepError(f"no workflow at {SNAKEFILE} to measure with; give the results of a run: --measured RESULTS")
     chosen = random.Random(1).sample(rows, min(CALIBRATED, len(rows)))
     spans = [row._replace(path=os.path.abspath(row.path), end=(row.start or 0.0) + SPAN_S) for row in chosen]
     write_sheet(scratch / "videos.tsv", spans)
     results = scratch / "results"
-    command = [sys.executable, "-m", "snakemake", "-s", str(snakefile), "--cores", str(os.cpu_count() or 1), "--quiet",
+    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--cores", str(os.cpu_count() or 1), "--quiet",
                "--until", "pack_shards", "describe_shard", "distance_priors",
                *(["--configfile", configfile] if configfile else []),
                "--config", f"sheet={scratch / 'videos.tsv'}", f"results={results}", "videos_per_shard=2"]  # fmt: skip

@@ -30,6 +30,7 @@ from signrep_core.store.layout import find_output, find_results
 
 FOLDER: Final = ".records"
 FORMAT: Final = "signrep record 1"
+SNAKEFILE: Final = Path(__file__).resolve().parents[2] / "Snakefile"  # of the workflow that this core belongs to
 # What the results depend on; the record says which of them were there.
 PACKAGES: Final = (
     "numpy", "pyarrow", "av", "imageio-ffmpeg", "opencv-contrib-python", "mediapipe", "torch", "timm", "safetensors",
@@ -281,9 +282,12 @@ def _versions() -> dict[str, str]:
 
 
 def _snakemake_command(config: Config, output: Path) -> str:
+    """The call of Snakemake, from the folder that the job runs in, that makes an output again."""
+    snakefile = [] if Path.cwd() == SNAKEFILE.parent else ["--snakefile", str(SNAKEFILE)]
     values = {"results": config.results, **changed_values(config)}
     given = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
-    return shlex.join(["snakemake", "--cores", str(os.cpu_count()), "--force", str(output), "--config", *given])
+    command = ["snakemake", *snakefile, "--cores", str(os.cpu_count()), "--force", str(output), "--config", *given]
+    return shlex.join(command)
 
 
 def _is_first_process() -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from signrep_core.errors import TrainingError
 from signrep_core.store.layout import find_results
-from signrep_core.store.records import begin_command, read_record, record_path
+from signrep_core.store.records import SNAKEFILE, begin_command, begin_job, read_record, record_path
 from signrep_core.verify.corpus import verify
 
 COMMAND = "python -m signrep_core pretrain --out results/pretrain/mine"
@@ -48,6 +48,18 @@ def test_what_a_command_makes_is_recorded_with_the_command(tmp_path: Path, outpu
         assert record.inputs["info"] == []
     files = {problem.file for problem in verify(tmp_path / "results").problems if problem.what == "not recorded"}
     assert files == {"shards/index.parquet"}  # which no command of ours made
+
+
+def test_a_job_of_the_workflow_tells_the_call_that_makes_its_output_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = [tmp_path / "results/overlap.tsv"]
+    for folder, snakefile in ((SNAKEFILE.parent, ""), (tmp_path, f" --snakefile {SNAKEFILE}")):
+        monkeypatch.chdir(folder)
+        command = begin_job("audit_overlap", tmp_path / "results", outputs, {}).record.command
+        assert command.startswith(f"snakemake{snakefile} --cores ")
+        assert f"--force {outputs[0]} --config results=" in command
+    assert SNAKEFILE.is_file()
 
 
 def test_a_command_that_is_refused_leaves_the_records_as_they_were(outputs: list[Path]) -> None:
