@@ -35,6 +35,17 @@ def test_a_whole_sample_leaves_no_doubt_of_the_hours(finished: Path) -> None:
         sample_videos([])
 
 
+def test_a_hundredth_of_a_large_sheet_is_looked_at_and_tells_of_all(finished: Path, tmp_path: Path) -> None:
+    """Every fifth video of 4000 is none; the others have 32 frames."""
+    (tmp_path / "none.mp4").write_text("no video")
+    video, none = read_sheet(finished.parent / "videos.tsv")[0], str(tmp_path / "none.mp4")
+    rows = [video._replace(video_id=f"v{k}", path=video.path if k % 5 else none) for k in range(4000)]
+    sample = sample_videos(rows, threads=2)
+    assert (sample.videos, sample.looked_at) == (4000, 40)
+    assert abs(sample.usable.value - 0.8) <= sample.usable.half < 0.2
+    assert abs(sample.hours.value - 3200 * 32 / 25 / 3600) <= sample.hours.half < 0.3 * sample.hours.value
+
+
 def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     everything = rng.gamma(2.0, 3.0, 5000)
