@@ -40,6 +40,7 @@ rule train_translation:
     input:
         features="<results>/features/{inputs}/{dataset}.parquet",
         index="<results>/shards/index.parquet",
+        accounts=all_shards("<results>/videos/{shard}.parquet"),
         baselines=baseline_scores,
     output:
         metrics="<results>/translation/{inputs}/{dataset}.json",

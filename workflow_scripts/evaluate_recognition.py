@@ -19,6 +19,7 @@ predictions, _ = write_evaluation(
     metrics=outputs.metrics,
     predictions=outputs.predictions,
     baselines={Path(path).parent.name: path for path in inputs.baselines},
+    accounts=inputs.accounts,
     provenance=provenance,
     batch_size=params.batch_size,
     workers=params.workers,

@@ -7,6 +7,7 @@ import _job
 
 from signrep_core.evaluate.retrieval import compare_tables
 from signrep_core.figures.strips import retrieval_strips
+from signrep_core.store.accounts import lost_videos
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table
@@ -26,5 +27,6 @@ result = compare_tables(
 )
 if result["note"]:
     logging.getLogger("retrieval").warning("%s", result["note"])
-write_json(outputs.metrics, {**result, "provenance": provenance})
+lost = lost_videos(inputs.accounts, snakemake.wildcards.dataset, "gloss")
+write_json(outputs.metrics, {**result, "lost": lost, "provenance": provenance})
 retrieval_strips(inputs.features, Path(inputs.index).parent, outputs.figure)

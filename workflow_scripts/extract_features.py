@@ -17,5 +17,6 @@ extract_features(
     snakemake.output.features,
     dataset=snakemake.wildcards.dataset,
     workers=workers,
+    empty_ok=True,
     provenance=provenance,
 )

@@ -12,5 +12,6 @@ pool_keypoints(
     snakemake.output.features,
     kind=snakemake.wildcards.kind,
     dataset=snakemake.wildcards.dataset,
+    empty_ok=True,
     provenance=provenance,
 )

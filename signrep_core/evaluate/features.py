@@ -67,6 +67,7 @@ def extract_features(
     batch_size: int = 32,
     workers: int = 0,
     accelerator: str = "auto",
+    empty_ok: bool = False,
     provenance: Mapping[str, str] | None = None,
     open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> int:
@@ -81,6 +82,7 @@ def extract_features(
         dataset, splits: which videos; None = all.
         batch_size: windows per forward pass.
         workers: loader processes.
+        empty_ok: where there is no such video, write a table without rows (all of a sheet's were rejected, say).
         provenance: what the table's metadata are to say of its origin, besides the weights' digest.
         open_reader: what reads the shards.
 
@@ -89,13 +91,13 @@ def extract_features(
 
     Raises:
         CheckpointError: the weights cannot be used.
-        TrainingError: there is no such sequence.
+        TrainingError: there is no such sequence, and that is not ok.
     """
     model = SignRep.load(weights, Fabric(accelerator=accelerator, devices=1).device)
     schema, out = features_schema(model.n_features), Path(out)
     opener = partial(open_reader, Path(shards))
     index = opener().index
-    rows = select_rows(index, splits, dataset)
+    rows = select_rows(index, splits, dataset, empty_ok)
     about = {**(provenance or {}), "weights": Path(weights).name, "weights_sha256": file_digest(weights)}
     parts = parts_folder(out)
     done = []
@@ -112,7 +114,7 @@ def extract_features(
                 progress.advance(_count_videos(index, own), note=f"shard {shard} was done already")
             done.append(part)
     n_videos = join_parts(done, out, schema, about)
-    shutil.rmtree(parts)
+    shutil.rmtree(parts, ignore_errors=True)
     return n_videos
 
 
@@ -146,21 +148,24 @@ def features_columns(video: VideoFeatures) -> dict[str, Any]:
 
 
 def select_rows(
-    index: Mapping[str, Any], splits: Sequence[str] | None, dataset: str | None = None
+    index: Mapping[str, Any], splits: Sequence[str] | None, dataset: str | None = None, empty_ok: bool = False
 ) -> NDArray[np.int64]:
     """Rows of an index that belong to a data set and the given splits (None = all), those of one video together.
 
     Raises:
-        TrainingError: there is none; says what there is.
+        TrainingError: there is none, which is not ok; says what there is.
     """
     split, names = np.asarray(index["split"], dtype=object), np.asarray(index["dataset"], dtype=object)
     wanted = np.isin(split, list(splits)) if splits is not None else np.ones(len(split), bool)
     rows = np.flatnonzero(wanted & (names == dataset) if dataset is not None else wanted)
     if not len(rows):
-        raise TrainingError(
+        none = (
             f"no sequence of data set {dataset or 'any'!r}, splits {splits or 'any'}; the shards have the data sets "
-            f"{sorted(set(names.tolist()))} and the splits {sorted(set(split.tolist()))}: name one of these"
+            f"{sorted(set(names.tolist()))} and the splits {sorted(set(split.tolist()))}"
         )
+        if not empty_ok:
+            raise TrainingError(f"{none}: name one of these")
+        log.warning("%s", none)
     ids = np.asarray(index["video_id"], dtype=object)[rows].astype(str)
     return rows[np.argsort(ids, kind="stable")]
 

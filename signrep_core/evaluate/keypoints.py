@@ -38,20 +38,24 @@ def pool_keypoints(
     *,
     kind: Kind = "keypoints",
     dataset: str | None = None,
+    empty_ok: bool = False,
     provenance: Mapping[str, str] | None = None,
     open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> int:
     """Write the mean and the standard deviation over each window's frames of its keypoints, or of its angles' sines and
     cosines, as a features table (D = 366 or 416); the hands' activity labels stand for the probabilities.
 
+    Args:
+        empty_ok: as in `evaluate.features.extract_features`.
+
     Returns:
         Videos written; a sequence that cannot be read is logged and left out.
 
     Raises:
-        TrainingError: there is no such sequence, or none can be read.
+        TrainingError: there is no such sequence, and that is not ok; or none can be read.
     """
     reader = open_reader(Path(shards))
-    rows = select_rows(reader.index, None, dataset)
+    rows = select_rows(reader.index, None, dataset, empty_ok)
     ids = reader.index["video_id"]
     done = 0
     with TableWriter(out, features_schema(2 * N_VALUES[kind]), {**(provenance or {}), "inputs": kind}) as writer:
@@ -60,7 +64,7 @@ def pool_keypoints(
                 columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
                 writer.write({"video_id": [video_id] * len(columns["start_frame"]), **columns})
                 done += 1
-        if not done:
+        if not done and len(rows):
             raise TrainingError(
                 f"{shards}: no sequence of data set {dataset or 'any'!r} can be read; look at the log above"
             )

@@ -9,7 +9,7 @@ Legend: N videos, G glosses, K best glosses that are kept of each (5, or G if fe
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,14 +22,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from signrep_core.body.targets import prior_targets
+from signrep_core.config import digest
 from signrep_core.data.augment import Draws, augment, prepare
 from signrep_core.data.clips import Inputs, LabelledVideos, iterate_clips, select_labelled
 from signrep_core.data.stream import WindowReader
 from signrep_core.data.windows import TARGETS
-from signrep_core.errors import TrainingError
 from signrep_core.model.inflate import CLIP
 from signrep_core.model.recogniser import AnyRecogniser, Recogniser, keypoint_values, load_recogniser
+from signrep_core.model.weights import read_notes
 from signrep_core.progress import Progress
+from signrep_core.store.accounts import lost_videos
 from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import PREDICTIONS, TOP
 from signrep_core.store.shards import ShardReader
@@ -186,16 +188,19 @@ def evaluate_recognition(
 ) -> tuple[Predictions, dict[str, Any]]:
     """Predictions for a data set's split, and their accuracies with protocol, counts and chance beside.
 
+    Metrics and chance are None where the split has no video that can be judged; where it has no labelled video at all,
+    the log says which splits have some.
+
     Raises:
         CheckpointError: not a recogniser's weights.
-        TrainingError: the split has no labelled video; says which splits have some.
     """
     model = load_recogniser(weights, Fabric(accelerator=accelerator, devices=1).device)
+    notes = read_notes(weights)
     opener = partial(open_reader, Path(shards))
     index = opener().index
     labelled = select_labelled(index, dataset, [split], model.glosses)
     if not len(labelled):
-        raise TrainingError(no_labelled(index, dataset, split))
+        log.warning("%s", no_labelled(index, dataset, split))
     with Progress(f"evaluate_recognition {dataset}", len(labelled), "videos") as progress:
         predictions = predict(model, opener, labelled, batch_size=batch_size, workers=workers, progress=progress)
     unknown = sorted({gloss for gloss, label in zip(labelled.glosses, labelled.labels, strict=True) if label < 0})
@@ -206,7 +211,8 @@ def evaluate_recognition(
     metrics = accuracies(predictions)
     usable = int((predictions.labels >= 0).sum())
     return predictions, {
-        "protocol": {"dataset": dataset, "trained_on": "train", "selected_on": "val", "measured_on": split,
+        "protocol": {"dataset": dataset, "trained_on": "train", "measured_on": split,
+                     "selected_by": notes.get("selected_by", ""), "selected_at_step": int(notes.get("step", 0)),
                      "inputs": inputs_of(model), "frames": CLIP, "sampling": "middles of equal parts",
                      "ties": "against the right gloss",
                      "gloss_not_trained_on": "predicted and counted, left out of the accuracies",
@@ -218,7 +224,7 @@ def evaluate_recognition(
         "metrics": metrics,
         "chance": chance_accuracies(len(model.glosses)) if metrics else None,
         "confusions": [list(pair) for pair in confusions(predictions)[:PAIRS]],
-        "digests": {"weights": file_digest(weights)},
+        "digests": {"weights": file_digest(weights), "settings": digest(json.loads(notes.get("settings", "{}")))},
     }  # fmt: skip
 
 
@@ -232,7 +238,7 @@ def no_labelled(index: Mapping[str, Any], dataset: str, split: str) -> str:
     there = "; ".join(f"{name} {part}: {n}" for (name, part), n in sorted(counts.items())) or "none at all"
     return (
         f"data set {dataset!r} has no video with a gloss in split {split!r}; sequences with one by data set and split: "
-        f"{there}; give glosses and splits in the sheet, or name another data set"
+        f"{there}; give glosses and splits in the sheet, or name other data sets (recognition.datasets)"
     )
 
 
@@ -243,6 +249,7 @@ def write_evaluation(
     metrics: str | Path,
     predictions: str | Path,
     baselines: Mapping[str, str | Path] | None = None,
+    accounts: Sequence[str | Path] | None = None,
     provenance: Mapping[str, str] | None = None,
     **options: Any,
 ) -> tuple[Predictions, dict[str, Any]]:
@@ -250,12 +257,14 @@ def write_evaluation(
 
     Args:
         baselines: metrics files of other recognisers on the same videos, by name, to stand beside.
+        accounts: of the shards, to count the data set's videos that never reached them (`lost`).
         provenance: what made them and from what (the digest of the configuration among it).
         options: of `evaluate_recognition`.
     """
     found, result = evaluate_recognition(weights, shards, **options)
     others = {name: json.loads(Path(path).read_text("utf-8"))["metrics"] for name, path in (baselines or {}).items()}
     result["baselines"] = {name: values for name, values in others.items() if values}
+    result["lost"] = None if accounts is None else lost_videos(accounts, options["dataset"], "gloss")
     result["provenance"] = dict(provenance or {})
     write_predictions(predictions, found, {"weights_sha256": result["digests"]["weights"], **result["provenance"]})
     write_json(metrics, result)

@@ -94,12 +94,12 @@ def rank_glosses(
     number = {name: k for k, name in enumerate(names)}
     own = torch.tensor([number[gloss] for gloss in query_glosses], dtype=torch.long, device=queries.device)
     of_gallery = torch.tensor([number[gloss] for gloss in gallery_glosses], device=gallery.device)
-    queries, gallery = F.normalize(queries.float(), dim=1), F.normalize(gallery.float(), dim=1)
     ranks, nearest = [], []
     for block, right in zip(queries.split(BLOCK), own.split(BLOCK), strict=True):
+        block = F.normalize(block.float(), dim=1)
         best = block.new_full((len(block), len(names)), -torch.inf)  # (BLOCK, G)
         for part, glosses in zip(gallery.split(GALLERY_BLOCK), of_gallery.split(GALLERY_BLOCK), strict=True):
-            similarity = block @ part.T  # (BLOCK, GALLERY_BLOCK)
+            similarity = block @ F.normalize(part.float(), dim=1).T  # (BLOCK, GALLERY_BLOCK)
             best.scatter_reduce_(1, glosses.expand_as(similarity), similarity, "amax")
         ranks.append((best >= best.gather(1, right[:, None])).sum(1) - 1)
         nearest += best.argmax(1).tolist()

@@ -24,6 +24,7 @@ from signrep_core.data.sentences import Sentences, evaluation_batches, select_se
 from signrep_core.errors import CheckpointError
 from signrep_core.model.translator import Translator
 from signrep_core.model.vocabulary import Vocabulary, clean_text
+from signrep_core.store.accounts import lost_videos
 from signrep_core.store.features import FeatureTable
 from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import TRANSLATIONS
@@ -168,16 +169,21 @@ def write_evaluation(
     metrics: str | Path,
     translations: str | Path,
     baselines: Mapping[str, str | Path] | None = None,
+    accounts: Sequence[str | Path] | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a translator on the test split; write the metrics (JSON) and every translation (Parquet).
 
-    `baselines` are metrics files of translators of other inputs, whose metrics stand beside this one's.
+    Args:
+        baselines: metrics files of translators of other inputs, whose metrics stand beside this one's.
+        accounts: of the shards, to count the data set's sentences that never reached them (`lost`).
     """
     result, found = evaluate_translator(weights, features, index, dataset=dataset)
-    for name, path in (baselines or {}).items():
-        result["baselines"][name] = json.loads(Path(path).read_text(encoding="utf-8"))["metrics"]
-    write_table(translations, TRANSLATIONS, translation_columns(found), provenance)
+    result["lost"] = None if accounts is None else lost_videos(accounts, dataset, "text")
+    others = {name: json.loads(Path(path).read_text("utf-8"))["metrics"] for name, path in (baselines or {}).items()}
+    result["baselines"] |= {name: values for name, values in others.items() if values}
+    origin = {"weights_sha256": result["digests"]["weights"], **(provenance or {})}
+    write_table(translations, TRANSLATIONS, translation_columns(found), origin)
     write_json(metrics, {**result, "provenance": dict(provenance or {})})
     for each in found[:SHOWN]:
         log.info("%s: %r should be %r", each.video_id, each.hypothesis, each.reference)

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from signrep_core.data.windows import WINDOW, WindowReader
-from signrep_core.errors import ShardError, TableError, VideoError
+from signrep_core.errors import ShardError, VideoError
 from signrep_core.evaluate.nearest import Found, Window, nearest_windows, pick_references
 from signrep_core.evaluate.plain import Box, plain_window
 from signrep_core.evaluate.retrieval import read_features
@@ -58,14 +58,11 @@ def retrieval_strips(
     The references are windows amid the most active signing; all strips are of an active signer (A7).
 
     Returns:
-        For each reference: itself, then the nearest windows.
-
-    Raises:
-        TableError: the table holds no features.
+        For each reference: itself, then the nearest windows; of a table without windows an empty picture says so.
     """
     references, vectors = pick_references(read_features(features), n_references)
     if not references:
-        raise TableError(f"{features}: holds no window, nothing to draw; rerun: snakemake --forcerun extract_features")
+        log.warning("%s: holds no window, nothing to draw", features)
     found = nearest_windows(read_features(features), references, vectors, n_nearest)
     groups = [[reference, *nearest] for reference, nearest in zip(references, found, strict=True)]
     reader = open_reader(Path(shards))
@@ -144,13 +141,15 @@ def shown_frames(reader: WindowReader, window: Window) -> NDArray[np.uint8]:
 
 
 def draw_strips(groups: list[list[Strip]], out: str | Path) -> None:
-    """Draw groups of strips one below the other, each group's first strip its reference."""
+    """Draw groups of strips one below the other, each group's first strip its reference; of none, words."""
     width_in = LABEL_IN + STRIP_FRAMES * FRAME_PX / DPI + GAP_IN / 2
     n_rows = sum(map(len, groups))
     height_in = n_rows * ROW_IN + (len(groups) + 1) * GAP_IN
     figure = Figure(figsize=(width_in, height_in), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     top = height_in - GAP_IN
+    if not groups:
+        figure.text(0.5, 0.5, "no video has features", ha="center", va="center", color=UNKNOWN)
     for group in groups:
         for strip in group:
             _draw_strip(figure, strip, top / height_in, width_in, height_in)

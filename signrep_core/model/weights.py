@@ -21,6 +21,13 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], about: Mappin
         partial.write_bytes(save({name: w.detach().cpu().contiguous() for name, w in weights.items()}, metadata))
 
 
+def read_notes(path: str | Path) -> dict[str, str]:
+    """The notes that a file of ours was saved with; empty where it has none."""
+    with safe_open(str(path), framework="pt") as file:
+        about = json.loads((file.metadata() or {}).get("signrep", "{}"))
+    return dict(about.get("notes", {}))
+
+
 def read_weights(path: str | Path, advice: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `write_weights` wrote: the tensors, and what the file says of them (empty if it is another's).
 

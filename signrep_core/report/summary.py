@@ -9,6 +9,7 @@ import pandas as pd
 
 from signrep_core.errors import REASONS
 from signrep_core.report.statistics import merge_statistics
+from signrep_core.report.units import time_unit
 from signrep_core.skeleton import HANDS
 from signrep_core.store.accounts import overlong_spans, summarise
 from signrep_core.store.schemas import SEQUENCES, VIDEOS
@@ -77,10 +78,11 @@ def format_summary(figures: dict[str, Any]) -> str:
             for reason, count in figures["reasons"].items()
             if (reason == "overlap") == (status == "excluded")
         ]
+    unit, of_an_hour = time_unit(figures["hours"])
     lines += [
         _line("sequences", figures["sequences"]),
         _line("frames", figures["frames"]),
-        _line("hours", figures["hours"]),
+        _line(unit, of_an_hour * figures["hours"]),
         _line("pose frames", figures["pose_frames"]),
         _line("  per second", figures["pose_frames_per_second"]),
         _line("  per core-second", figures["pose_frames_per_core_second"]),
@@ -92,21 +94,22 @@ def format_summary(figures: dict[str, Any]) -> str:
 def format_retrieval(dataset: str, result: dict[str, Any]) -> str:
     """One line on a data set's retrieval: its metrics, each beside chance and the baselines."""
     if result["metrics"] is None:
-        return f"retrieval of {dataset}: {result['note'] or 'no labelled query'}; see the nearest neighbours"
+        why = result["note"] or "no labelled query"
+        return f"retrieval of {dataset}: {why}; see the nearest neighbours{_lost(result)}"
     return f"retrieval of {dataset} {_beside(result, result['metrics'])}"
 
 
 def format_translation(dataset: str, result: dict[str, Any]) -> str:
     """One line on a data set's translation: its metrics, each beside chance and the baselines."""
     if result["metrics"] is None:
-        return f"translation of {dataset}: no test sentence has features and a text"
+        return f"translation of {dataset}: no test sentence has features and a text{_lost(result)}"
     return f"translation of {dataset} {_beside(result, ('BLEU-1', 'BLEU-4', 'ROUGE-L'))}"
 
 
 def format_recognition(dataset: str, result: dict[str, Any]) -> str:
     """One line on a data set's recognition: its accuracies, each beside chance and the baselines."""
     if result["metrics"] is None:
-        return f"recognition of {dataset}: no test video could be read whose gloss is trained on"
+        return f"recognition of {dataset}: no test video could be read whose gloss is trained on{_lost(result)}"
     return f"recognition of {dataset} {_beside(result, ('top1_instance', 'top5_instance', 'top1_class'))}"
 
 
@@ -117,7 +120,13 @@ def _beside(result: dict[str, Any], names: Iterable[str]) -> str:
         f"{name} {result['metrics'][name]:.1f} ({', '.join(f'{other[name]:.1f}' for other in beside.values())})"
         for name in names
     )
-    return f"({', '.join(beside).replace('_', ' ')}): {values}"
+    return f"({', '.join(beside).replace('_', ' ')}): {values}{_lost(result)}"
+
+
+def _lost(result: dict[str, Any]) -> str:
+    """How many of the data set's videos never reached the shards, by split; empty where all did."""
+    lost = [f"{split} {sum(reasons.values())}" for split, reasons in (result.get("lost") or {}).items()]
+    return f"; videos lost before the shards: {', '.join(lost)}" if lost else ""
 
 
 def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:

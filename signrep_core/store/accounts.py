@@ -81,6 +81,23 @@ def overlong_spans(account: Columns) -> dict[str, float]:
     return {video_id: float(seconds) for video_id, status, seconds in found if status == "ok" and seconds > OVERLONG_S}
 
 
+def lost_videos(accounts: Iterable[str | Path], dataset: str, needed: str) -> dict[str, dict[str, int]]:
+    """How many of a data set's videos never reached the shards: split -> reason -> videos, a shard in memory at a time.
+
+    Args:
+        accounts: files of the final accounts.
+        needed: `gloss` or `text`: only videos that have one count.
+    """
+    lost: dict[str, Counter[str]] = {}
+    for path in accounts:
+        account = read_table(path, VIDEOS, ("dataset", "split", "reason", needed))
+        rows = zip(account["dataset"], account["split"], account["reason"], account[needed], strict=True)
+        for name, split, reason, label in rows:
+            if name == dataset and reason and label:
+                lost.setdefault(split, Counter())[reason] += 1
+    return {split: dict(reasons) for split, reasons in sorted(lost.items())}
+
+
 def summarise(accounts: Iterable[Columns | str | Path]) -> dict[tuple[str, str], int]:
     """Count videos by (status, reason) over accounts or their files, a shard in memory at a time.
 

@@ -229,7 +229,7 @@ def _training_videos(index: Any, dataset: str) -> LabelledVideos:
     if len(counts) < 2:
         raise TrainingError(
             f"data set {dataset!r}: all {len(labelled)} training videos have the gloss {labelled.glosses[0]!r}; "
-            "recognition needs two glosses at least"
+            "recognition needs two glosses at least; leave the data set out (recognition.datasets)"
         )
     if once := [gloss for gloss, n in counts.items() if n == 1]:
         log.warning("%s: %d of %d glosses have one training video only (%s, ...)", dataset, len(once), len(counts),

@@ -144,7 +144,7 @@ def _train(
         raise TrainingError(
             f"{features}: no training sentence of data set {dataset!r} has features and a text ("
             + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in training.counts.items())
-            + "); look at the columns dataset, split and text of the sheet"
+            + "); fill dataset, split and text in the sheet, or name other data sets (translation.datasets)"
         )
     run = _start(fabric, training, validation, folder, settings)
     run.provenance = provenance

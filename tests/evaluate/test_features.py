@@ -182,6 +182,16 @@ def test_no_such_split_or_data_set_says_what_there_is() -> None:
         select_rows(index, None, "wlasl")
 
 
+def test_a_data_set_whose_videos_were_all_rejected_has_an_empty_table_where_that_is_ok(
+    model: SignRep, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.save(tmp_path / "model.safetensors")
+    write = partial(extract_features, tmp_path / "model.safetensors", tmp_path, tmp_path / "f.parquet")
+    assert write(dataset="lost", empty_ok=True, open_reader=Sharded, accelerator="cpu") == 0
+    assert list(read_features(tmp_path / "f.parquet")) == []
+    assert "no sequence of data set 'lost'" in caplog.text
+
+
 def test_rows_of_one_video_come_together() -> None:
     index = {"video_id": ["b", "a", "b"], "split": ["train"] * 3, "dataset": ["d"] * 3}
     assert select_rows(index, None).tolist() == [1, 0, 2]

@@ -56,3 +56,11 @@ def test_a_sequence_that_cannot_be_read_is_left_out(tmp_path, caplog):
     with pytest.raises(TrainingError, match="no sequence of data set 'any' can be read"):
         pool_keypoints("shards", tmp_path / "x.parquet", open_reader=AllBroken)
     assert not (tmp_path / "x.parquet").exists()
+
+
+def test_a_data_set_whose_videos_were_all_rejected_has_an_empty_table_where_that_is_ok(tmp_path, caplog):
+    assert pool_keypoints("s", tmp_path / "k.parquet", dataset="lost", empty_ok=True, open_reader=FakeReader) == 0
+    assert list(read_features(tmp_path / "k.parquet")) == []
+    assert "no sequence of data set 'lost'" in caplog.text
+    with pytest.raises(TrainingError, match="name one of these"):
+        pool_keypoints("s", tmp_path / "k.parquet", dataset="lost", open_reader=FakeReader)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from signrep_core.errors import TrainingError
+from signrep_core.config import digest
 from signrep_core.evaluate.recognition import (
     Predictions,
     accuracies,
@@ -21,9 +21,11 @@ from signrep_core.evaluate.recognition import (
     write_predictions,
 )
 from signrep_core.model.recogniser import KeypointRecogniser
+from signrep_core.sources.sheet import Row
+from signrep_core.store.accounts import new_account, settle
 from signrep_core.store.files import file_digest
-from signrep_core.store.schemas import PREDICTIONS
-from signrep_core.store.tables import read_table
+from signrep_core.store.schemas import PREDICTIONS, VIDEOS
+from signrep_core.store.tables import read_table, write_table
 from tests.fake_reader import FakeReader
 
 GLOSSES = ("A", "B", "C", "D", "E", "F")
@@ -103,7 +105,8 @@ class Test(FakeReader):
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    KeypointRecogniser(["gloss0", "gloss1"]).save(tmp_path / "weights.safetensors")
+    notes = {"selected_by": "top-1", "step": "40", "settings": '{"epochs": 2}'}
+    KeypointRecogniser(["gloss0", "gloss1"]).save(tmp_path / "weights.safetensors", notes)
     return tmp_path / "weights.safetensors"
 
 
@@ -136,7 +139,9 @@ def test_files_hold_metrics_predictions_and_digests(weights: Path, tmp_path: Pat
         dataset="fake", accelerator="cpu", open_reader=Test,
     )  # fmt: skip
     found = json.loads((tmp_path / "m.json").read_text())
-    assert found["digests"] == {"weights": file_digest(weights)}
+    assert found["digests"] == {"weights": file_digest(weights), "settings": digest({"epochs": 2})}
+    assert (found["protocol"]["selected_by"], found["protocol"]["selected_at_step"]) == ("top-1", 40)
+    assert found["lost"] is None
     assert found["provenance"] == {"params": "abc"}
     assert found["baselines"] == {"keypoints": {"top1_instance": 40}}
     assert read_table(tmp_path / "p.parquet", PREDICTIONS)["video_id"] == ["video04", "video05"]
@@ -154,9 +159,24 @@ def test_an_unreadable_video_is_counted_and_the_rest_goes_on(weights: Path, capl
     assert "no prediction (1 unreadable so far): video04: row 8" in caplog.text
 
 
-def test_an_empty_split_says_what_there_is(weights: Path) -> None:
-    with pytest.raises(TrainingError, match=r"no video with a gloss in split 'dev'; .* fake test: 4; fake train: 8"):
-        evaluate(weights, Test, split="dev")
+def test_an_empty_split_has_no_metrics_and_says_what_there_is(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found, result = evaluate(weights, Test, split="dev")
+    assert (len(found), result["metrics"], result["chance"], result["counts"]["videos"]) == (0, None, None, 0)
+    assert (
+        "no video with a gloss in split 'dev'; sequences with one by data set and split: fake test: 4; fake train: 8"
+        in (caplog.text)
+    )
+
+
+def test_labelled_videos_that_never_reached_the_shards_are_counted(weights: Path, tmp_path: Path) -> None:
+    rows = [Row("gone", "/gone.mp4", "fake", "test", "gloss0"), Row("video04", "/4.mp4", "fake", "test", "gloss1")]
+    account = settle(new_account(rows), {"gone": ("rejected", "missing_file", "")})
+    write_table(tmp_path / "account.parquet", VIDEOS, account)
+    _, result = write_evaluation(
+        weights, Path(), metrics=tmp_path / "m.json", predictions=tmp_path / "p.parquet",
+        accounts=[tmp_path / "account.parquet"], dataset="fake", accelerator="cpu", open_reader=Test,
+    )  # fmt: skip
+    assert result["lost"] == {"test": {"missing_file": 1}}
 
 
 def test_every_video_unreadable_leaves_no_metrics(weights: Path) -> None:

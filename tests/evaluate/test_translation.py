@@ -39,6 +39,21 @@ def test_bleu_4_is_what_sacrebleu_says_of_any_corpus(pairs):
     assert Scorer()(hypotheses, references)["BLEU-4"] == pytest.approx(expected)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 6))
+def test_bleu_1_to_4_are_made_of_sacrebleu_s_own_precisions(seed, n_sentences):
+    """BLEU-n is the brevity penalty times the geometric mean of the first n precisions of one and the same count."""
+    rng = np.random.default_rng(seed)
+    references = [" ".join(rng.choice(list("abcdef"), rng.integers(6, 15))) for _ in range(n_sentences)]
+    hypotheses = [f"{text[: len(text) // 2 // 2 * 2]}{rng.choice(list('abcdef'))} b" for text in references]
+    whole = sacrebleu.corpus_bleu(hypotheses, [references], smooth_method="none")
+    found = Scorer()(hypotheses, references)
+    for n in (1, 2, 3, 4):
+        if all(whole.precisions[:n]):
+            mean = math.exp(sum(math.log(precision) for precision in whole.precisions[:n]) / n)
+            assert found[f"BLEU-{n}"] == pytest.approx(whole.bp * mean)
+
+
 def test_bleu_by_hand():
     # 6 words, 5 of 6 in place: 5/6 words, 3/5 pairs, 2/4 triples, 1/3 fours; as long as the reference.
     found = Scorer("none")(["the cat sat on a mat"], ["the cat sat on the mat"])

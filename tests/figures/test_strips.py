@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from signrep_core.errors import TableError
 from signrep_core.evaluate.nearest import Window
 from signrep_core.figures.strips import OTHER, REFERENCE, SAME, UNKNOWN, make_strip, retrieval_strips
 from signrep_core.store.schemas import features_schema
@@ -43,10 +42,11 @@ def test_strips_of_references_and_their_nearest_are_drawn(tmp_path: Path) -> Non
     assert (picture == 230).all(-1).any()  # the fake's bright square is in it
 
 
-def test_an_empty_table_is_an_error(tmp_path: Path) -> None:
+def test_of_an_empty_table_the_picture_has_words_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_features(tmp_path / "features.parquet", 0)
-    with pytest.raises(TableError, match="holds no window"):
-        retrieval_strips(tmp_path / "features.parquet", tmp_path, tmp_path / "x.png", open_reader=FakeReader)
+    assert retrieval_strips(tmp_path / "features.parquet", tmp_path, tmp_path / "x.png", open_reader=FakeReader) == []
+    assert (np.asarray(Image.open(tmp_path / "x.png").convert("L")) < 200).any()
+    assert "holds no window, nothing to draw" in caplog.text
 
 
 def test_the_words_and_the_colour_say_whether_the_sign_is_the_same():

@@ -103,3 +103,14 @@ def test_recognition_is_told_beside_chance_and_the_network_on_keypoints():
         "top1_class 31.0 (6.0, 41.0)"
     )
     assert "no test video could be read" in format_recognition("mine", {"metrics": None})
+
+
+@pytest.mark.parametrize("tell", [format_retrieval, format_translation, format_recognition])
+def test_videos_that_never_reached_the_shards_are_told_by_split(tell):
+    result = {
+        "metrics": None,
+        "note": "",
+        "lost": {"test": {"no_signer": 1, "missing_file": 1}, "train": {"overlap": 3}},
+    }
+    assert tell("mine", result).endswith("; videos lost before the shards: test 2, train 3")
+    assert "lost" not in tell("mine", result | {"lost": {}})

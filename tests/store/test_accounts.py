@@ -4,7 +4,7 @@ import pytest
 
 from signrep_core.errors import REASONS
 from signrep_core.sources.sheet import Row
-from signrep_core.store.accounts import annotate, new_account, overlong_spans, settle, summarise
+from signrep_core.store.accounts import annotate, lost_videos, new_account, overlong_spans, settle, summarise
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
 
@@ -89,6 +89,21 @@ def test_an_ok_video_may_carry_a_note_and_a_settled_one_keeps_its_own():
     assert noted["detail"] == ["3 of 90 frames are damaged", "nobody", ""]
     assert account["detail"] == ["", "nobody", ""]
     assert annotate(noted, {"a": "cut"})["detail"][0] == "3 of 90 frames are damaged; cut"
+
+
+def test_the_labelled_videos_of_a_data_set_that_were_lost_are_counted_by_split_and_reason(tmp_path):
+    rows = [
+        Row("a", "/a.mp4", "d", "test", "HELLO"), Row("b", "/b.mp4", "d", "test", "HELLO"),
+        Row("c", "/c.mp4", "d", "train", "HELLO"), Row("d", "/d.mp4", "d", "test"),
+        Row("e", "/e.mp4", "other", "test", "HELLO"), Row("f", "/f.mp4", "d", "test", text="Hello."),
+    ]  # fmt: skip
+    ends = dict.fromkeys("adef", ("rejected", "no_signer", "")) | {"c": ("excluded", "overlap", "")}
+    write_table(tmp_path / "0.parquet", VIDEOS, settle(new_account(rows), ends))
+    write_table(tmp_path / "1.parquet", VIDEOS, settle(new_account(rows[:1]), {"a": ("rejected", "missing_file", "")}))
+    paths = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    assert lost_videos(paths, "d", "gloss") == {"test": {"no_signer": 1, "missing_file": 1}, "train": {"overlap": 1}}
+    assert lost_videos(paths, "d", "text") == {"test": {"no_signer": 1}}
+    assert lost_videos(paths, "none", "gloss") == {}
 
 
 def test_a_span_is_overlong_where_the_video_has_noticeably_less():
