@@ -44,7 +44,11 @@ rule evaluate_retrieval:
         ),
     output:
         metrics="<results>/retrieval/<run>/{dataset}.json",
-        figure="<results>/figures/retrieval_<run>_{dataset}.png",
+        figure=report(
+            "<results>/figures/retrieval_<run>_{dataset}.png",
+            caption="../signrep_core/report/captions/retrieval.rst",
+            category="Results",
+        ),
     log:
         "<logs>/evaluate_retrieval/<run>/{dataset}.log",
     benchmark:

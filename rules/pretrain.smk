@@ -45,7 +45,11 @@ rule draw_augmented_windows:
         info="<results>/shards/info.json",
         frames=all_shards("<results>/shards/{shard}.parquet"),
     output:
-        figure="<results>/figures/augmented_<run>.png",
+        figure=report(
+            "<results>/figures/augmented_<run>.png",
+            caption="../signrep_core/report/captions/augmented.rst",
+            category="Training",
+        ),
     log:
         "<logs>/draw_augmented_windows/<run>.log",
     benchmark:

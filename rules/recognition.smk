@@ -54,7 +54,11 @@ rule evaluate_recognition:
     output:
         metrics="<results>/recognition/{inputs}/{dataset}.json",
         predictions="<results>/recognition/{inputs}/{dataset}.parquet",
-        figure="<results>/figures/confusion_{inputs}_{dataset}.png",
+        figure=report(
+            "<results>/figures/confusion_{inputs}_{dataset}.png",
+            caption="../signrep_core/report/captions/confusion.rst",
+            category="Results",
+        ),
     log:
         "<logs>/evaluate_recognition/{inputs}/{dataset}.log",
     benchmark:

@@ -9,10 +9,12 @@ OUTPUTS
     summary.json              the same figures for programs
     README.md                 the dataset card: contents, licences, overlap audit, for whoever gets the shards
     report.html               one page that needs nothing beside it
-    figures/                  its drawings and photographs, which `snakemake --report report.zip` takes too
+    figures/, report/         its drawings and photographs, and its sections of tables, each as a file of its own:
+                              `snakemake --report report.zip` takes them too
 """
 
 FIGURES = "<results>/figures"
+PAGES = "<results>/report"
 CAPTIONS = "../signrep_core/report/captions"
 
 
@@ -76,6 +78,12 @@ rule report:
         page=report(
             "<results>/report.html", caption=f"{CAPTIONS}/page.rst", category="Report"
         ),
+        videos=report(
+            f"{PAGES}/videos.html", caption=f"{CAPTIONS}/videos.rst", category="Videos"
+        ),
+        leaks=report(
+            f"{PAGES}/leaks.html", caption=f"{CAPTIONS}/leaks.rst", category="Videos"
+        ),
         detection=report(
             f"{FIGURES}/detection.svg",
             caption=f"{CAPTIONS}/detection.rst",
@@ -86,6 +94,11 @@ rule report:
         ),
         angles=report(
             f"{FIGURES}/angles.svg", caption=f"{CAPTIONS}/angles.rst", category="Poses"
+        ),
+        sequences=report(
+            f"{PAGES}/sequences.html",
+            caption=f"{CAPTIONS}/sequences.rst",
+            category="Sequences",
         ),
         lengths=report(
             f"{FIGURES}/lengths.svg",
@@ -107,8 +120,20 @@ rule report:
             caption=f"{CAPTIONS}/training.rst",
             category="Training",
         ),
+        results=report(
+            f"{PAGES}/results.html",
+            caption=f"{CAPTIONS}/results.rst",
+            category="Results",
+        ),
         timing=report(
-            f"{FIGURES}/timing.svg", caption=f"{CAPTIONS}/timing.rst", category="Time"
+            f"{FIGURES}/timing.svg",
+            caption=f"{CAPTIONS}/timing.rst",
+            category="Provenance",
+        ),
+        provenance=report(
+            f"{PAGES}/provenance.html",
+            caption=f"{CAPTIONS}/provenance.rst",
+            category="Provenance",
         ),
     log:
         "<logs>/report.log",

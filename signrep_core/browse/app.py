@@ -10,9 +10,9 @@ from flask import Flask, Response, abort, render_template, request, send_file
 
 from signrep_core.browse.catalogue import FILTERS, Catalogue, sequence_data
 from signrep_core.errors import REASONS, SignRepError
-from signrep_core.report.charts import time_unit
 from signrep_core.report.pictures import fit, to_jpeg
 from signrep_core.report.theme import page_colours
+from signrep_core.report.units import time_unit
 from signrep_core.skeleton import BODY_EDGES, HAND_EDGES, SIDES
 
 PAGE_SIZE: Final = 60

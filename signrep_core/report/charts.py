@@ -21,7 +21,8 @@ from signrep_core.report.statistics import (
     Statistics,
     quantile,
 )
-from signrep_core.report.theme import FIRST, FOURTH, INK, MUTED, SECOND, SHADE, THIRD, new_figure, themed
+from signrep_core.report.theme import FIRST, INK, MUTED, SECOND, SHADE, THIRD, new_figure, themed
+from signrep_core.report.units import short, time_unit
 from signrep_core.skeleton import (
     BODY,
     BODY_ANGLES,
@@ -36,6 +37,13 @@ from signrep_core.skeleton import (
 )
 
 WIDTH = 7.0  # inches of a drawing that takes the page's width
+# Beginnings of the names of training's figures that are no terms of the loss, by what they tell.
+_TOLD = {
+    "Collapse indicators": ("std_z", "effective_rank", "variance", "covariance"),
+    "Style discriminator": ("discriminator", "adversarial"),
+    "Validation": ("selection", "retrieval"),
+    "The run": ("learning_rate", "grad_norm", "clips_per_s", "data_wait", "broken"),
+}
 _SIDE_LOOK = {"right": (FIRST, "o", -0.18), "left": (SECOND, "s", 0.18)}  # colour, marker, offset of its row
 
 
@@ -53,7 +61,7 @@ def draw_detection(statistics: Statistics) -> Figure:
         colour, marker, offset = _SIDE_LOOK[side]
         _dots(axes[0, 1], share[HANDS[side]], median[HANDS[side]], colour, marker, offset, side)
     axes[0, 1].set_title("hands")
-    axes[0, 1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
+    _legend(axes[0, 1], 2)
     for ax in axes[0]:
         ax.set(xlim=(-2, 102), xlabel="percent")
     return figure
@@ -99,7 +107,7 @@ def draw_angles(statistics: Statistics) -> Figure:
             _range(axes[0, 1], row, counts, HAND_LIMITS[row] if side == "right" else None, colour, offset)
         axes[0, 1].plot([], [], color=colour, linewidth=3, label=side)
     axes[0, 1].set_title("hands")
-    axes[0, 1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
+    _legend(axes[0, 1], 2)
     axes[0, 1].tick_params(axis="y", labelsize=6.5)
     for ax in axes[0]:
         ax.set(xlim=(-185, 185), xlabel="degrees", xticks=[-180, -90, 0, 90, 180])
@@ -110,8 +118,8 @@ def draw_angles(statistics: Statistics) -> Figure:
 def draw_lengths(statistics: Statistics, rate: float) -> Figure:
     """How many sequences have which length."""
     figure, axes = new_figure(WIDTH, 2.4)
-    names = [f"{low / rate:.2g}–{high / rate:.2g}" for low, high in pairwise(LENGTH_EDGES[:-1])]
-    names.append(f"> {LENGTH_EDGES[-2] / rate:.2g}")
+    seconds = [short(edge / rate) for edge in LENGTH_EDGES[:-1]]
+    names = [*(f"{low}–{high}" for low, high in pairwise(seconds)), f"> {seconds[-1]}"]
     bars = axes[0, 0].bar(names, statistics.lengths, color=FIRST, width=0.7)
     axes[0, 0].bar_label(bars, fmt="{:,.0f}", color=INK, fontsize=9, padding=2)
     axes[0, 0].set(xlabel="seconds", ylabel="sequences", yticks=[])
@@ -125,7 +133,7 @@ def draw_activity(timelines: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bo
     """When each hand is active: per sequence the windows (n,) of the right and of the left hand, by their start."""
     figure, axes = new_figure(WIDTH, 0.8 + 0.42 * len(timelines))
     ax = axes[0, 0]
-    _rows(ax, list(timelines))
+    _rows(ax, [name if len(name) <= 24 else f"{name[:10]}…{name[-13:]}" for name in timelines], as_written=True)
     for row, hands in enumerate(timelines.values()):
         for side, active in zip(SIDES, hands, strict=True):
             colour, _, offset = _SIDE_LOOK[side]
@@ -133,47 +141,61 @@ def draw_activity(timelines: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bo
             ax.broken_barh([(0, len(active) / rate)], place, facecolors=SHADE)
             ax.broken_barh(_runs(active, rate), place, facecolors=colour, label=side if row == 0 else None)
     ax.set_xlabel("seconds (start of the 16-frame window)")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14 if len(timelines) > 5 else 1.35), ncols=2)
+    ax.broken_barh([], (0, 0), facecolors=SHADE, label="inactive")
+    _legend(ax, 3)
     return figure
 
 
 @themed
 def draw_training(metrics: pd.DataFrame) -> Figure:
-    """Every figure that training reports, over its steps, each on a scale of its own."""
-    names = [name for name in metrics.columns if name not in ("step", "epoch") and metrics[name].notna().any()]
+    """Every figure that training reports, over its steps, each on a scale of its own, those of a kind together."""
     columns = 4
-    rows = -(-len(names) // columns)
-    figure, axes = new_figure(WIDTH, 1.25 * rows, rows, columns, sharex=True)
-    for ax, name in zip(axes.ravel(), names, strict=False):
-        known = metrics[metrics[name].notna()]
-        ax.plot(known["step"], known[name], color=_term_colour(name), marker="o" if len(known) < 6 else None, ms=3)
-        ax.set_title(name.replace("_", " "), fontsize=8, pad=2)
-        ax.tick_params(labelsize=7, length=2)
-        ax.locator_params(nbins=3)
-    for ax in axes.ravel()[len(names) :]:
-        ax.set_axis_off()
-    for ax in axes[-1]:
-        ax.set_xlabel("step", fontsize=8)
+    groups = _training_groups([name for name in metrics.columns if metrics[name].notna().any()])
+    heights = [0.4 + 1.3 * -(-len(names) // columns) for names in groups.values()]
+    last = max(int(metrics["step"].max()), 1)
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)
+    for part, (title, names) in zip(parts[:, 0], groups.items(), strict=True):
+        part.suptitle(title, x=0.005, ha="left", fontsize=10)
+        panels = part.subplots(-(-len(names) // columns), columns, squeeze=False).ravel()
+        for ax, name in zip(panels, names, strict=False):
+            known = metrics[metrics[name].notna()]
+            ax.plot(known["step"], known[name], color=FIRST, marker="o" if len(known) < 6 else None, ms=3)
+            ax.set_title(name.replace("_", " "), fontsize=8, pad=2)
+            ax.set_xlim(-0.04 * last, 1.04 * last)
+            ax.tick_params(labelsize=7, length=2)
+            ax.locator_params(nbins=3)
+        for ax in panels[len(names) :]:
+            ax.set_axis_off()
     return figure
 
 
 @themed
 def draw_timing(stages: pd.DataFrame) -> Figure:
-    """Core-hours by stage; columns `stage`, `cpu_h`."""
+    """Processor time by stage; columns `stage`, `jobs`, `cpu_h`."""
     figure, axes = new_figure(WIDTH, 0.6 + 0.28 * len(stages))
     ax = axes[0, 0]
     _rows(ax, list(stages["stage"]))
-    unit, scale = ("core-hours", 1.0) if stages["cpu_h"].max() >= 1 else ("core-seconds", 3600.0)
+    unit, scale = time_unit(stages["cpu_h"].max())
     bars = ax.barh(np.arange(len(stages)), scale * stages["cpu_h"], color=FIRST, height=0.6)
-    ax.bar_label(bars, fmt="{:,.1f}", color=INK, fontsize=8.5, padding=3)
-    ax.set_xlabel(unit)
-    ax.margins(x=0.12)
+    told = [
+        f"{short(scale * row.cpu_h)} in {row.jobs:,} job{'s' if row.jobs > 1 else ''}" for row in stages.itertuples()
+    ]
+    ax.bar_label(bars, told, color=INK, fontsize=8.5, padding=3)
+    ax.set_xlabel(f"core-{unit}")
+    ax.margins(x=0.2)
+    ax.grid(visible=False)
     return figure
 
 
-def _rows(ax: Any, names: Sequence[str]) -> None:
+def _legend(ax: Any, columns: int) -> None:
+    """Above the axes, at the right."""
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, borderaxespad=0.2)
+
+
+def _rows(ax: Any, names: Sequence[str], as_written: bool = False) -> None:
     """One named row each, from the top down."""
-    ax.set_yticks(np.arange(len(names)), [name.replace("_", " ") for name in names])
+    ax.set_yticks(np.arange(len(names)), names if as_written else [name.replace("_", " ") for name in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0, labelsize=8)
     ax.grid(visible=False, axis="y")
@@ -212,9 +234,11 @@ def _runs(active: NDArray[np.bool_], rate: float) -> list[tuple[float, float]]:
     return [(begin / rate, (end - begin) / rate) for begin, end in changes.reshape(-1, 2)]
 
 
-def _term_colour(name: str) -> str:
-    if name.startswith(("retrieval", "selection")):
-        return THIRD
-    if name.startswith(("discriminator", "adversarial")):
-        return SECOND
-    return FOURTH if name in ("std_z", "effective_rank", "variance", "covariance") else FIRST
+def _training_groups(names: Sequence[str]) -> dict[str, list[str]]:
+    """The columns of a training's metrics by what they tell; what is not in _TOLD is a loss."""
+    groups: dict[str, list[str]] = {"Loss, whole and by term": []}
+    for title, members in _TOLD.items():
+        groups[title] = [name for name in names if name.startswith(members)]
+    taken = {"step", "epoch", *(name for found in groups.values() for name in found)}
+    groups["Loss, whole and by term"] = sorted((name for name in names if name not in taken), key=lambda n: n != "loss")
+    return {title: found for title, found in groups.items() if found}

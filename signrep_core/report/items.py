@@ -3,32 +3,33 @@
 Every pass over the corpus is a pass over small things: accounts, counts per shard, benchmark files.
 """
 
-import platform
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
-from signrep_core import __version__
 from signrep_core.body.bones import BoneHistogram
+from signrep_core.config import Config, changed_values
 from signrep_core.errors import REASONS
 from signrep_core.report import charts, pictures, theme
 from signrep_core.report.statistics import merge_statistics
+from signrep_core.report.units import time_unit
 from signrep_core.skeleton import SIDES
 from signrep_core.store.accounts import summarise
 from signrep_core.store.files import read_json
+from signrep_core.store.layout import PER_SHARD
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import read_table
 
 CAPTIONS: Final = Path(__file__).with_name("captions")
-PACKAGES: Final = ("torch", "timm", "mediapipe", "av", "pyarrow", "numpy", "snakemake")
+RECORDED: Final = {"backend": "detector", "model_sha256": "its models, SHA-256", "encoder": "encoder"}  # by tables
 DRAWINGS: Final = {
     "detection": "Detection and confidence by joint",
     "bones": "Bone lengths",
@@ -68,7 +69,7 @@ class Item:
     alt: str = ""
     svg: str = ""
     src: str = ""
-    align: str = "n"  # of a table's cells after the first: n for numbers, or empty
+    numbers: int = 0  # of a table's columns, the last ones
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     examples: tuple[Any, ...] = ()
@@ -157,12 +158,12 @@ def _timelines(shards: Path) -> dict[str, Any]:
 
 def endings(accounts: Iterable[Path]) -> Item:
     """What became of the videos, by reason."""
-    counts = summarise(accounts)
-    rows = [
-        (status, reason or "in shards", f"{n:,}", REASONS.get(reason, "")) for (status, reason), n in counts.items()
-    ]
+    rows = tuple(
+        (status, reason or "–", REASONS.get(reason, "in the shards"), f"{n:,}")
+        for (status, reason), n in summarise(accounts).items()
+    )
     return Item("table", "What became of the videos", "Every video of the sheet ends in exactly one row.",
-                columns=("state", "reason", "videos", "meaning"), rows=tuple(rows), align="")  # fmt: skip
+                columns=("state", "reason", "meaning", "videos"), rows=rows, numbers=1)  # fmt: skip
 
 
 def corpus(accounts: Iterable[Path]) -> Item:
@@ -176,8 +177,13 @@ def corpus(accounts: Iterable[Path]) -> Item:
             if status == "ok":
                 videos[key] += 1
                 hours[key] += float(duration) / 3600
-    rows = tuple((*(part or "–" for part in key), f"{n:,}", f"{hours[key]:,.2f}") for key, n in sorted(videos.items()))
-    return Item("table", "Videos in shards", columns=("data set", "split", "language", "videos", "hours"), rows=rows)
+    unit, scale = time_unit(max(hours.values(), default=1.0))
+    rows = tuple(
+        (*(part or "–" for part in key), f"{n:,}", f"{scale * hours[key]:,.1f}") for key, n in sorted(videos.items())
+    )
+    note = "Their whole length; the sequences with a signer in them are counted above."
+    columns = ("data set", "split", "language", "videos", unit)
+    return Item("table", "Videos in the shards", note, columns=columns, rows=rows, numbers=2)
 
 
 def activity_share(statistics: Iterable[Path]) -> Item:
@@ -188,22 +194,29 @@ def activity_share(statistics: Iterable[Path]) -> Item:
         (side, f"{100 * int(active) / windows:.1f} %") for side, active in zip(SIDES, whole.active, strict=True)
     )
     note = f"Share of the {int(whole.windows):,} windows of 16 frames in which the hand is active."
-    return Item("table", "Activity", note, columns=("hand", "active"), rows=rows)
+    return Item("table", "Activity", note, columns=("hand", "active"), rows=rows, numbers=1)
 
 
-def overlap(path: Path) -> Item:
-    """The leak audit."""
+def overlap(path: Path, config: Config | None) -> Item:
+    """The leak audit; `config` is the run's, None where nothing recorded it."""
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     shown = tuple(tuple(row) for row in table.head(50).itertuples(index=False))
-    note = f"{len(table):,} videos also belong to evaluation data and are kept out of pretraining."
+    if config is not None and config.deduplicate.wlasl is None and not shown:
+        note = "Nothing was compared: the configuration names no evaluation data (deduplicate.wlasl)."
+    else:
+        splits = f" ({', '.join(config.pretrain.splits)})" if config is not None else ""
+        note = (
+            f"Videos of the sheet that come from a YouTube video which evaluation data hold too: "
+            f"{table['video_id'].nunique():,}. Those of the splits that are pretrained on{splits} are excluded."
+        )
     if len(table) > len(shown):
-        note += f" The first {len(shown)} of them; all are in overlap.tsv."
-    columns = tuple(table.columns) if shown else ()
-    return Item("table", "Overlap with evaluation data", note, columns=columns, rows=shown, align="")
+        note += f" The first {len(shown)} of {len(table):,} pairs; all are in overlap.tsv."
+    columns = tuple(name.replace("_", " ") for name in table.columns) if shown else ()
+    return Item("table", "Overlap with evaluation data", note, columns=columns, rows=shown)
 
 
-def rejects(accounts: Iterable[Path]) -> Item | None:
-    """Example frames of rejected videos."""
+def rejects(accounts: Iterable[Path]) -> list[Item]:
+    """Example frames of rejected videos, if there are any."""
     found = pictures.rejected_examples(accounts)
     examples = tuple(
         {
@@ -212,15 +225,16 @@ def rejects(accounts: Iterable[Path]) -> Item | None:
         }
         for example in found
     )  # fmt: skip
-    return Item("examples", "Rejected videos", caption("rejects"), examples=examples) if examples else None
+    return [Item("examples", "Rejected videos", caption("rejects"), examples=examples)] if examples else []
 
 
 def scores(results: Path) -> Iterator[Item]:
     """The metrics of retrieval, recognition and translation, beside chance and every baseline that stands there."""
     for task, rule in SCORED.items():
         for path in sorted((results / task).glob("*/*.json")):
-            found = read_json(path, dict, rule)
+            found, name = read_json(path, dict, rule), f"{task.capitalize()} of {path.stem}: {path.parent.name}"
             if not found.get("metrics"):
+                yield Item("table", name, "Nothing to measure here: no video of the test split has a known label.")
                 continue
             beside = {"chance": found.get("chance") or {}, **(found.get("baselines") or {})}
             beside = {name: values for name, values in beside.items() if isinstance(values, dict)}
@@ -229,30 +243,51 @@ def scores(results: Path) -> Iterator[Item]:
                 for name, value in found["metrics"].items() if isinstance(value, int | float)
             )  # fmt: skip
             columns = ("", path.parent.name, *(name.replace("_", " ") for name in beside))
-            yield Item(
-                "table",
-                f"{task.capitalize()} of {path.stem}: {path.parent.name}",
-                _said(found),
-                columns=columns,
-                rows=rows,
-            )
+            yield Item("table", name, _said(found), columns=columns, rows=rows, numbers=len(columns) - 1)
 
 
-def versions() -> Item:
-    """What the report was made with."""
-    rows = [("signrep", __version__), ("Python", platform.python_version())]
-    rows += [(name, metadata.version(name)) for name in PACKAGES]
-    return Item("table", "Versions", columns=("software", "version"), rows=tuple(rows), align="")
+def provenance(results: Path, config: Config | None) -> list[Item]:
+    """What the tables were made by, with which models, settings and versions; `config` is the run's, if recorded."""
+    tables = {}
+    for output in PER_SHARD:
+        path = next(iter(sorted(results.glob(output.path(shard="*")))), None) if output.schema else None
+        if path is not None:
+            tables[str(Path(output.pattern).parent)] = _metadata(path)
+    keys = ("rule", "params", "inputs", "code")
+    made = [(name, *(found.get(key, "–") for key in keys)) for name, found in tables.items()]
+    used = [
+        (f"{name}: {RECORDED[key]}", found[key]) for name, found in tables.items() for key in RECORDED if key in found
+    ]
+    for path in sorted(results.glob("features/*/*.parquet")):
+        if digest := _metadata(path).get("weights_sha256"):
+            used.append((f"features/{path.parent.name}/{path.stem}: weights, SHA-256", digest))
+    changed = tuple(_flat(changed_values(config)).items()) if config is not None else ()
+    recorded = next((found["versions"].split() for found in tables.values() if "versions" in found), [])
+    versions = tuple(zip(recorded[::2], recorded[1::2], strict=True))
+    note = (
+        "Digests, from the first shard's tables; `python -m signrep_core explain FILE` tells more of any file, and the "
+        "command that makes it again."
+    )
+    found = [
+        Item("table", "How the tables were made", note, columns=("table", *keys), rows=tuple(made)),
+        Item("table", "With what", columns=("of", "what"), rows=tuple(used)),
+        Item("table", "Settings", "Those that differ from the defaults.", columns=("key", "value"), rows=changed),
+        Item("table", "Versions", columns=("software", "version"), rows=versions),
+    ]
+    return [item for item in found if item.rows]
 
 
-def provenance(path: Path, title: str) -> Item:
-    """What a table of the corpus records of its making."""
-    import pyarrow.parquet as pq
+def _metadata(path: Path) -> dict[str, str]:
+    """What a table records of its making."""
+    return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
 
-    found = pq.read_schema(path).metadata or {}
-    rows = tuple((key.decode(), value.decode()) for key, value in found.items() if key != b"ARROW:schema")
-    note = "As recorded in the first shard's table; every table carries its own."
-    return Item("table", title, note, columns=("key", "value"), rows=rows, align="")
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """Nested settings by their dotted keys."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": str(value)}
+    return found
 
 
 def _said(found: dict[str, Any]) -> str:

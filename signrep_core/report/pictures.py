@@ -27,7 +27,7 @@ QUALITY: Final = 78  # of the JPEGs
 # A frame is shown of videos that ended for these reasons: they were decoded to their end. Others may be hostile.
 PICTURED: Final = ("no_signer", "signer_too_small", "signer_too_brief", "too_few_frames")
 _FONT: Final = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
-_CAPTION_PX: Final = 20
+_CAPTION_PX: Final = 30
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def contact_sheet(crops: Sequence[tuple[str, NDArray[np.uint8]]], columns: int =
 
 
 def rejected_examples(accounts: Iterable[str | Path], per_reason: int = 2) -> list[Example]:
-    """The first videos rejected for each reason, a shard's account in memory at a time."""
+    """The first videos rejected for each reason, those with a picture first; a shard's account in memory at a time."""
     taken: dict[str, list[Example]] = defaultdict(list)
     for path in accounts:
         account = read_table(path, VIDEOS, ["video_id", "path", "status", "reason", "detail", "duration_s", "start"])
@@ -72,7 +72,8 @@ def rejected_examples(accounts: Iterable[str | Path], per_reason: int = 2) -> li
             if len(taken[row["reason"]]) < per_reason:
                 picture = _middle_frame(row) if row["reason"] in PICTURED else None
                 taken[row["reason"]].append(Example(row["video_id"], row["reason"], row["detail"], picture))
-    return [example for reason in sorted(taken) for example in taken[reason]]
+    found = [example for reason in sorted(taken) for example in taken[reason]]
+    return sorted(found, key=lambda example: example.picture is None)
 
 
 def fit(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
@@ -107,6 +108,6 @@ def _middle_frame(row: dict[str, Any]) -> NDArray[np.uint8] | None:
 
 def _captioned(picture: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
     strip = Image.new("RGB", (picture.shape[1], _CAPTION_PX), "white")
-    text = caption if len(caption) <= 40 else f"{caption[:18]}…{caption[-20:]}"
-    ImageDraw.Draw(strip).text((3, 3), text, fill=(40, 40, 40), font=ImageFont.truetype(_FONT, 12))
+    text = caption if len(caption) <= 24 else f"{caption[:10]}…{caption[-13:]}"
+    ImageDraw.Draw(strip).text((4, 4), text, fill=(40, 40, 40), font=ImageFont.truetype(_FONT, 18))
     return np.concatenate([picture, np.asarray(strip)], 0)

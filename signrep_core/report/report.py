@@ -1,6 +1,6 @@
 """The report: one page of HTML that needs nothing beside it, and its drawings and photographs as files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ from signrep_core import __version__
 from signrep_core.errors import TableError
 from signrep_core.report import items, pictures, theme
 from signrep_core.report.items import Item, Section
+from signrep_core.report.units import time_unit
+from signrep_core.status import config_of
 from signrep_core.store.files import atomic_path, read_json, write_text
+from signrep_core.store.layout import PAGES
 
 FIGURE_PX = 1200  # width of the figures on the page
 SHEET_PX = 1560
 
 
 def write_report(results: str | Path, out: str | Path, *, title: str = "SignRep", rate: float | None = 25.0) -> None:
-    """Write the page on a results folder, and the drawings beside it in `figures/`.
+    """Write the page on a results folder, and beside it its drawings in `figures/` and some sections in `report/`.
 
     Args:
         results: of a run, finished or not; what is not there yet is left out.
@@ -38,41 +41,48 @@ def write_report(results: str | Path, out: str | Path, *, title: str = "SignRep"
     drawings = items.draw_all(results, rate)
     for name, svg in drawings.items():
         write_text(out.parent / "figures" / f"{name}.svg", theme.standalone(svg))
-    page = _environment().get_template("page.html.j2").render(
+    sections = list(_sections(results, accounts, drawings, out.parent))
+    write_text(out, _page(title, results, [section for section in sections if section.items], _tiles(results)))
+    for section in sections:
+        if section.name in PAGES:
+            section.items = section.items or [Item("table", "Nothing yet", "None of these stages has run.")]
+            write_text(out.parent / "report" / f"{section.name}.html", _page(section.title, results, [section]))
+
+
+def _page(title: str, results: Path, sections: list[Section], tiles: Iterable[tuple[str, str]] = ()) -> str:
+    """Sections as a page that needs nothing beside it."""
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
+    return environment.get_template("page.html.j2").render(
         title=title,
         subtitle=f"What a run of SignRep {__version__} did, from the videos to the figures. Folder: {results}",
         colours=Markup(theme.page_colours()),
-        tiles=_tiles(results),
-        sections=[section for section in _sections(results, accounts, drawings, out.parent) if section.items],
+        tiles=tiles,
+        sections=sections,
         footer=f"Made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. The page holds everything it shows: it can be mailed.",
     )  # fmt: skip
-    write_text(out, page)
 
 
-def _sections(results: Path, accounts: list[Path], drawings: dict[str, str], folder: Path) -> Iterable[Section]:
+def _sections(results: Path, accounts: list[Path], drawings: dict[str, str], folder: Path) -> Iterator[Section]:
     """The page's sections, top to bottom."""
 
     def drawn(*names: str) -> list[Item]:
         return [items.drawing(name, Markup(drawings[name])) for name in names if name in drawings]
 
-    yield Section(
-        "videos", "Videos", [items.endings(accounts), items.corpus(accounts), *_present(items.rejects(accounts))]
-    )
-    yield Section(
-        "leaks", "Leaks", [items.overlap(results / "overlap.tsv")] if (results / "overlap.tsv").exists() else []
-    )
+    def figures(kind: str) -> list[Item]:
+        return _figures(results, kind)
+
+    counts, audit = sorted((results / "statistics").glob("*.json")), results / "overlap.tsv"
+    config = config_of(results)
+    leaks = [items.overlap(audit, config)] if audit.exists() else []
+    share = [items.activity_share(counts)] if counts else []
+    yield Section("videos", "Videos", [items.endings(accounts), items.corpus(accounts), *items.rejects(accounts)])
+    yield Section("leaks", "Leaks", leaks)
     yield Section("poses", "Poses", drawn("detection", "bones", "angles"))
-    counts = sorted((results / "statistics").glob("*.json"))
-    shares = [items.activity_share(counts)] if counts else []
-    yield Section("sequences", "Sequences", [*_crops(results, folder), *drawn("lengths"), *shares, *drawn("activity")])
-    yield Section("training", "Training", [*_figures(results, "augmented"), *drawn("training")])
-    yield Section(
-        "results", "Results", [*items.scores(results), *_figures(results, "retrieval"), *_figures(results, "confusion")]
-    )
+    yield Section("sequences", "Sequences", [*_crops(results, folder), *drawn("lengths"), *share, *drawn("activity")])
+    yield Section("training", "Training", [*figures("augmented"), *drawn("training")])
+    yield Section("results", "Results", [*items.scores(results), *figures("retrieval"), *figures("confusion")])
     yield Section("time", "Time", drawn("timing"))
-    yield Section(
-        "provenance", "Provenance", [items.provenance(accounts[0], "How the tables were made"), items.versions()]
-    )
+    yield Section("provenance", "Provenance", items.provenance(results, config))
 
 
 def _tiles(results: Path) -> list[tuple[str, str]]:
@@ -81,9 +91,12 @@ def _tiles(results: Path) -> list[tuple[str, str]]:
     if not path.exists():
         return []
     found: dict[str, Any] = read_json(path, dict, "summarize")
-    names = {"videos": "videos", "in_shards": "in shards", "excluded": "excluded", "rejected": "rejected",
-             "sequences": "sequences", "frames": "frames", "hours": "hours in shards"}  # fmt: skip
-    tiles = [(_figure(found[name]), label) for name, label in names.items() if name in found]
+    names = {"videos": "videos", "in_shards": "in the shards", "excluded": "excluded", "rejected": "rejected",
+             "sequences": "sequences", "frames": "frames"}  # fmt: skip
+    tiles = [(f"{found[name]:,}", label) for name, label in names.items() if name in found]
+    if "hours" in found:
+        unit, scale = time_unit(found["hours"])
+        tiles.append((f"{scale * found['hours']:,.1f}", f"{unit} of sequences"))
     hands = {f"{side}_hand_found": f"{side} hand found" for side in ("right", "left")}
     return tiles + [(f"{found[name]:.0f} %", label) for name, label in hands.items() if name in found]
 
@@ -110,15 +123,3 @@ def _figures(results: Path, kind: str) -> list[Item]:
         jpeg = pictures.to_jpeg(pictures.fit(np.asarray(Image.open(path).convert("RGB")), FIGURE_PX))
         found.append(items.photo(f"{title}: {path.stem.removeprefix(f'{kind}_')}", kind, alt, jpeg))
     return found
-
-
-def _environment() -> Environment:
-    return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
-
-
-def _present(item: Item | None) -> list[Item]:
-    return [item] if item is not None else []
-
-
-def _figure(value: float | int) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"

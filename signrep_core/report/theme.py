@@ -28,12 +28,11 @@ COLOURS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "first": ("#0072b2", "#56b4e9"),
         "second": ("#d55e00", "#e69f00"),
         "third": ("#009e73", "#2fc79b"),
-        "fourth": ("#b04a86", "#dd9cc0"),
         "shade": ("#cfe3f1", "#2f4d66"),
     }
 )
 _STAND_INS: Final = {role: f"#0101{k:02x}" for k, role in enumerate(COLOURS)}
-INK, MUTED, GRID, SURFACE, FIRST, SECOND, THIRD, FOURTH, SHADE = _STAND_INS.values()
+INK, MUTED, GRID, SURFACE, FIRST, SECOND, THIRD, SHADE = _STAND_INS.values()
 
 _STYLE: Final[Any] = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 10,

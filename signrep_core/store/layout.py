@@ -48,6 +48,8 @@ PER_SHARD = (
 )
 OPTIONAL_RULE = "distance_priors"  # config key priors.write_distances
 DRAWINGS = ("detection", "bones", "angles", "lengths", "activity", "training", "timing")
+# Sections of the report that hold tables, each a page of its own too.
+PAGES = ("videos", "leaks", "sequences", "results", "provenance")
 # Of the whole corpus.
 WHOLE = (
     Output("overlap.tsv", "audit_overlap"),
@@ -60,6 +62,7 @@ WHOLE = (
     Output("report.html", "report"),
     *(Output(f"figures/{drawing}.svg", "report") for drawing in DRAWINGS),
     Output("figures/crops.jpg", "report"),
+    *(Output(f"report/{page}.html", "report") for page in PAGES),
 )
 # Of a training run, and of a data set evaluated with it.
 PER_RUN = (
@@ -102,11 +105,11 @@ DEMO = (
     Output("synthetic/truth/{shard}.parquet", "synthesize", schemas.TRUTH),
 )
 OUTPUTS = (*PER_SHARD, *WHOLE, *PER_RUN, *BASELINES, *PER_DATASET, *PER_TRANSLATION, *PER_RECOGNITION, *LIFTER, *DEMO)
+WEIGHTS, METRICS = "best.safetensors", "metrics.csv"  # what every training leaves
+TRAINED = tuple(dict.fromkeys(o.pattern.split("/")[0] for o in OUTPUTS if o.pattern.endswith(f"/{WEIGHTS}")))  # folders
 
 
 def find_output(path: str) -> tuple[Output, dict[str, str]] | None:
-WEIGHTS, METRICS = "best.safetensors", "metrics.csv"  # what every training leaves
-TRAINED = tuple(dict.fromkeys(o.pattern.split("/")[0] for o in OUTPUTS if o.pattern.endswith(f"/{WEIGHTS}")))  # folders
     """The output that a path below the results folder is, and its wildcards; None if it is none."""
     for output, pattern in _patterns():
         if found := pattern.fullmatch(path):

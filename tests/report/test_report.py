@@ -7,15 +7,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from signrep_core.config import Config
 from signrep_core.errors import TableError
-from signrep_core.report.items import DRAWINGS, FIGURES, activity_share, caption, scores, stage_times
+from signrep_core.report.items import (
+    DRAWINGS,
+    FIGURES,
+    activity_share,
+    caption,
+    overlap,
+    provenance,
+    scores,
+    stage_times,
+)
 from signrep_core.report.pictures import contact_sheet, fit, rejected_examples
 from signrep_core.report.report import write_report
 from signrep_core.report.statistics import Statistics
 from signrep_core.sources.sheet import Row
 from signrep_core.store.accounts import new_account, settle
 from signrep_core.store.files import write_json
-from signrep_core.store.schemas import VIDEOS
+from signrep_core.store.layout import PAGES
+from signrep_core.store.schemas import POSE, VIDEOS
 from signrep_core.store.tables import write_table
 from tests.store.painted import write_video
 
@@ -54,6 +65,7 @@ def test_frames_are_shown_of_videos_that_were_decoded_before(results):
     examples = {example.video_id: example for example in rejected_examples([results / "videos/00000.parquet"])}
     assert examples["small"].picture.ndim == 3
     assert examples["bad"].picture is None
+    assert list(examples) == ["small", "bad"]  # those with a picture first
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path):
@@ -84,6 +96,55 @@ def test_times_are_summed_by_stage(tmp_path):
     assert table.loc["median_bones", "cpu_h"] == 0
 
 
+def test_scores_that_could_not_be_measured_say_so(tmp_path):
+    write_json(tmp_path / "retrieval/demo/mine.json", {"metrics": None, "note": "no labelled query"})
+    (item,) = scores(tmp_path)
+    assert item.title == "Retrieval of mine: demo"
+    assert "Nothing to measure here" in item.caption
+
+
+def test_the_audit_says_when_nothing_was_compared(tmp_path):
+    (tmp_path / "overlap.tsv").write_text("video_id\tyoutube_id\tmatched_dataset\tmatched_id\trule\n")
+    assert "Nothing was compared" in overlap(tmp_path / "overlap.tsv", Config()).caption
+    compared = Config(deduplicate={"wlasl": "WLASL_v0.3.json"})
+    note = overlap(tmp_path / "overlap.tsv", compared).caption
+    assert note.endswith("too: 0. Those of the splits that are pretrained on (train) are excluded.")
+
+
+def test_an_audited_video_is_counted_once_and_listed_with_every_instance(tmp_path):
+    rows = ["video_id\trule", "a\tfilename", "a\tfolder", "b\tfilename"]
+    (tmp_path / "overlap.tsv").write_text("\n".join(rows) + "\n")
+    item = overlap(tmp_path / "overlap.tsv", None)
+    assert "hold too: 2." in item.caption
+    assert len(item.rows) == 3
+
+
+def test_provenance_names_models_settings_and_the_run_s_own_versions(tmp_path):
+    origin = {"rule": "extract_pose", "params": "ab12", "versions": "signrep 9.9 torch 1.2+cpu", "backend": "eyes 3"}
+    empty = {column.name: np.empty((0, *column.shape)) for column in POSE.columns}
+    write_table(tmp_path / "pose/00000.parquet", POSE, empty, origin)
+    made, used, settings, versions = provenance(tmp_path, Config(seed=7, pretrain={"iterations": 5}))
+    assert made.rows == (("pose", "extract_pose", "ab12", "–", "–"),)
+    assert used.rows == (("pose: detector", "eyes 3"),)
+    assert settings.rows == (("seed", "7"), ("pretrain.iterations", "5"))
+    assert versions.rows == (("signrep", "9.9"), ("torch", "1.2+cpu"))
+
+
+def test_sections_with_tables_are_pages_of_their_own(results):
+    write_report(results, results / "report.html")
+    pages = {path.stem: path.read_text() for path in (results / "report").iterdir()}
+    assert set(pages) == set(PAGES)
+    assert "signer_too_small" in pages["videos"]
+    assert "None of these stages has run" in pages["results"]
+    assert '<nav aria-label="Sections">' not in pages["videos"]
+
+
+def test_numbers_stand_at_the_right_and_words_at_the_left(results):
+    write_report(results, results / "report.html")
+    row = re.search(r"<tr><td>d &amp; &lt;b&gt;</td>.*?</tr>", (results / "report.html").read_text()).group(0)
+    assert re.findall(r'<td( class="n")?>', row) == ["", "", "", ' class="n"', ' class="n"']
+
+
 def test_activity_is_told_as_a_share_of_the_windows(tmp_path):
     statistics = Statistics()
     statistics.windows += 8
@@ -94,7 +155,7 @@ def test_activity_is_told_as_a_share_of_the_windows(tmp_path):
 
 
 def test_every_drawing_has_a_caption():
-    assert all(caption(name) for name in (*DRAWINGS, *FIGURES))
+    assert all(caption(name) for name in (*DRAWINGS, *FIGURES, *PAGES))
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,11 @@ def test_the_table_explains_each_reason(figures):
     assert "no person was found in any frame" in text
 
 
+def test_a_short_corpus_is_told_in_a_shorter_unit(figures):
+    lines = [line.split() for line in format_summary(figures | {"hours": 0.01}).splitlines()]
+    assert ["seconds", "36.00"] in lines
+
+
 def test_retrieval_is_told_beside_chance_and_baselines():
     chance, keypoints = {"R@1": 20.0, "MRR": 45.67}, {"R@1": 40.0, "MRR": 60.0}
     result = {"metrics": {"R@1": 50.0, "MRR": 75.0}, "chance": chance, "baselines": {"keypoints": keypoints}}

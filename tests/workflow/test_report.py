@@ -1,6 +1,7 @@
 """The report of the real clips in a real browser."""
 
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -32,10 +33,13 @@ def test_the_page_can_be_mailed(clips_run: Finished):
     assert (clips_run.results / "report.html").stat().st_size < 15e6
 
 
-def test_snakemake_s_report_holds_the_drawings(clips_run: Finished, tmp_path):
+def test_snakemake_s_report_holds_the_same_items(clips_run: Finished, tmp_path):
     done = snakemake(*clips_run.config, "--report", tmp_path / "report.zip")
     assert done.returncode == 0, done.stdout[-3000:]
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
-        names = archive.namelist()
-    assert any(name.endswith("bones.svg") for name in names)
-    assert any(name.endswith("crops.jpg") for name in names)
+        held = {Path(name).name for name in archive.namelist()}
+    made = [path for kind in ("figures", "report") for path in (clips_run.results / kind).iterdir() if path.is_file()]
+    assert len(made) > 14
+    assert {path.name for path in made} <= held
+    assert "report.html" in held
+    assert (tmp_path / "report.zip").stat().st_size < 15e6
