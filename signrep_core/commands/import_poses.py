@@ -8,7 +8,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """The command's arguments."""
     parser = commands.add_parser(
         "import",
-        help=".pose files of MediaPipe Holistic as a pose table",
+        help=".pose files of MediaPipe Holistic, or exported ones in pixels, as a pose table",
         epilog="example: python -m signrep_core import poses/*.pose --out results/pose/00000.parquet",
     )
     parser.add_argument("files", type=Path, nargs="+", help=".pose files; each is a video, named by its file")

@@ -1,7 +1,8 @@
 """`.pose` files (the pose-format library): our poses for other people's tools, and other people's poses for our stages.
 
 A file of ours has the components BODY (19 joints), RIGHT_HAND and LEFT_HAND (21 each), in pixels of the source frame or
-in metres. Files of MediaPipe Holistic, as pose-format's own estimator writes them, are read into the table `pose`.
+in millimetres. Those in pixels, and files of MediaPipe Holistic as pose-format's own estimator writes them, are read
+into the table `pose`.
 
 Legend: T frames, J = 61 joints.
 """
@@ -67,18 +68,21 @@ def export_pose(results: str | Path, video_id: str, out: str | Path, points: Poi
 
 
 def import_poses(files: Iterable[str | Path], out: str | Path) -> dict[str, int]:
-    """Write `.pose` files of MediaPipe Holistic as one table `pose`, a video each, named by the file.
+    """Write `.pose` files as one table `pose`, a video each, named by the file.
+
+    Files of MediaPipe Holistic give everything; those of `export_pose` have no depth, so their landmarks are missing
+    and only the lifter can solve them.
 
     Returns:
         Frames by video_id.
 
     Raises:
-        SignRepError: a file is no `.pose` file, or not one of Holistic with world landmarks.
+        SignRepError: a file is no `.pose` file, or neither of Holistic with world landmarks nor of ours in pixels.
     """
     library, frames = _library(), {}
     with TableWriter(out, POSE, {"source": "pose-format"}) as writer:
         for path in map(Path, files):
-            columns = _read_holistic(library, path)
+            columns = _read_file(library, path)
             n = len(columns["frame"])
             writer.write({"video_id": [path.stem] * n, **columns})
             frames[path.stem] = n
@@ -109,12 +113,45 @@ def _to_pose(
     return library.Pose(header, body)
 
 
-def _read_holistic(library: Any, path: Path) -> dict[str, Any]:
-    """The columns of POSE, without video_id, out of a Holistic file."""
+def _read_file(library: Any, path: Path) -> dict[str, Any]:
+    """The columns of POSE, without video_id."""
     try:
         pose = library.Pose.read(path.read_bytes())
     except Exception as error:  # the library raises whatever its parser stumbles over
         raise SignRepError(f"{path}: cannot be read as a .pose file ({type(error).__name__}: {error})") from error
+    ours = [component.name for component in pose.header.components] == list(_PARTS)
+    found = _read_detections(path, pose) if ours else _read_holistic(path, pose)
+    n = len(found["present"])
+    return {
+        "frame": np.arange(n),
+        "time_s": np.arange(n) / float(pose.body.fps),
+        "doubtful": np.zeros(n, bool),
+        "damaged": np.zeros(n, bool),
+        **found,
+    }
+
+
+def _read_detections(path: Path, pose: Any) -> dict[str, Any]:
+    """What a file of `export_pose` in pixels holds."""
+    values = np.asarray(np.ma.getdata(pose.body.data)[:, 0], np.float32)
+    if values.shape[-1] != 2:
+        raise SignRepError(f"{path}: expected detections in pixels (x, y), found posed joints: export --points image")
+    confidence = np.asarray(pose.body.confidence[:, 0], np.float32)
+    seen = confidence > 0
+    xy = np.where(seen[..., None], values, np.nan)
+    low, high = (np.where(seen[..., None], values, outside) for outside in (np.inf, -np.inf))
+    box = np.concatenate([low.min(1), high.max(1)], 1)
+    return {
+        "present": seen.any(1),
+        "landmarks": np.full((*seen.shape, 3), np.nan, np.float32),
+        "image_xy": xy,
+        "confidence": confidence,
+        "box": np.where(np.isfinite(box), box, np.nan),
+    }
+
+
+def _read_holistic(path: Path, pose: Any) -> dict[str, Any]:
+    """What a file of MediaPipe Holistic holds."""
     width, height = pose.header.dimensions.width, pose.header.dimensions.height
     body, visibility = _component(path, pose, "POSE_LANDMARKS")
     world, _ = _component(path, pose, "POSE_WORLD_LANDMARKS")
@@ -131,13 +168,13 @@ def _read_holistic(library: Any, path: Path) -> dict[str, Any]:
         handedness=presence,
     )
     found = assemble_landmarks(seen, (height, width))
-    n = len(body)
     return {
-        "frame": np.arange(n),
-        "time_s": np.arange(n) / float(pose.body.fps), "present": visibility.max(1) > 0,
-        "doubtful": np.zeros(n, bool), "damaged": np.zeros(n, bool), "landmarks": found.xyz, "image_xy": found.image_xy,
-        "confidence": found.confidence, "box": found.box,
-    }  # fmt: skip
+        "present": visibility.max(1) > 0,
+        "landmarks": found.xyz,
+        "image_xy": found.image_xy,
+        "confidence": found.confidence,
+        "box": found.box,
+    }
 
 
 def _component(path: Path, pose: Any, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -10,8 +10,10 @@ from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderD
 from signrep_core.__main__ import main
 from signrep_core.errors import SignRepError, TableError
 from signrep_core.interop.pose_format import export_pose, import_poses
+from signrep_core.pose.solver import open_solver
+from signrep_core.skeleton import MIN_CONFIDENCE
 from signrep_core.store.schemas import KEYPOINTS, POSE
-from signrep_core.store.tables import read_table
+from signrep_core.store.tables import read_table, read_videos
 
 
 def test_detections_come_back_in_pixels(packed, tmp_path):
@@ -76,10 +78,32 @@ def test_a_file_that_is_none_is_named(tmp_path):
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_a_file_of_another_estimator_names_what_is_missing(packed, tmp_path):
-    export_pose(packed.folder, "one run", tmp_path / "ours.pose")
-    with pytest.raises(SignRepError, match="expected the component POSE_LANDMARKS of MediaPipe Holistic, found BODY"):
-        import_poses([tmp_path / "ours.pose"], tmp_path / "out.parquet")
+def test_our_own_detections_come_back_as_they_were_and_can_be_solved(packed, tmp_path):
+    export_pose(packed.folder, "two runs", tmp_path / "two runs.pose")
+    assert import_poses([tmp_path / "two runs.pose"], tmp_path / "pose.parquet") == {"two runs": 60}
+    there = read_table(packed.folder / "pose/00000.parquet", POSE)
+    mine = [k for k, name in enumerate(there["video_id"]) if name == "two runs"]
+    back = read_table(tmp_path / "pose.parquet", POSE)
+    seen = there["confidence"][mine] >= MIN_CONFIDENCE
+    assert (back["confidence"] > 0).tolist() == seen.tolist()
+    np.testing.assert_allclose(back["image_xy"][seen], there["image_xy"][mine][seen], rtol=1e-6)
+    np.testing.assert_allclose(back["confidence"][seen], there["confidence"][mine][seen], rtol=1e-6)
+    np.testing.assert_allclose(back["time_s"], there["time_s"][mine], atol=1e-6)
+    assert back["present"].tolist() == there["present"][mine].tolist()
+    ((_, video),) = read_videos(tmp_path / "pose.parquet", POSE)
+    assert np.isfinite(open_solver("lifter", None, 5)(video).joints()).all()
+
+
+def test_files_that_hold_no_detections_name_what_is_missing(packed, tmp_path):
+    export_pose(packed.folder, "one run", tmp_path / "posed.pose", points="keypoints")
+    with pytest.raises(SignRepError, match=r"posed\.pose: expected detections in pixels .* export --points image"):
+        import_poses([tmp_path / "posed.pose"], tmp_path / "out.parquet")
+    pose = holistic()
+    pose.header.components[0].name = "FACE"
+    with open(tmp_path / "other.pose", "wb") as file:
+        pose.write(file)
+    with pytest.raises(SignRepError, match="expected the component POSE_LANDMARKS of MediaPipe Holistic, found FACE"):
+        import_poses([tmp_path / "other.pose"], tmp_path / "out.parquet")
 
 
 def test_a_video_that_is_not_there_is_an_error(packed, tmp_path):
