@@ -207,7 +207,8 @@ def _too_long(path: str | Path, found: str) -> VideoError:
 def _check_clock(path: str | Path, shown: "_Intervals", untimely: int) -> None:
     """The frames' times are possible ones."""
     if untimely > shown.count:
-        raise VideoError("broken_clock", f"{path}: {untimely} of {untimely + shown.count} frames are timed backwards")
+        found = f"{untimely} of {untimely + shown.count} frames are timed no later than one before"
+        raise VideoError("broken_clock", f"{path}: {found}")
     if shown.mean and 1 / shown.mean > FASTEST_FPS:
         raise VideoError("broken_clock", f"{path}: {float(1 / shown.mean):.0f} frames a second, at most {FASTEST_FPS}")
 

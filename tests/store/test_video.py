@@ -365,6 +365,10 @@ def timed_backwards(folder: Path) -> Path:
     return retimed(write_video(folder / "back.mkv", range(40), gop=1, size=(48, 32)), lambda k: 400 - 10 * k)
 
 
+def timed_alike(folder: Path) -> Path:
+    return retimed(write_video(folder / "alike.mkv", range(40), gop=1, size=(48, 32)), lambda _: 0)
+
+
 @pytest.mark.parametrize(
     ("make", "reason", "said"),
     [
@@ -372,7 +376,8 @@ def timed_backwards(folder: Path) -> Path:
         (partial(claims_to_be, 16384), "undecodable", "no frame of its gif stream decodes"),  # FFmpeg's own limit
         (claims_ten_million_frames, "too_long", "10000000 frames by its header"),
         (thousand_per_second, "broken_clock", "1000 frames a second, at most 300"),
-        (timed_backwards, "broken_clock", "timed backwards"),
+        (timed_backwards, "broken_clock", "timed no later than one before"),
+        (timed_alike, "broken_clock", "38 of 40 frames"),
         (five_hours, "too_long", r"cut it into spans \(start, end\) in the sheet"),
     ],
 )
