@@ -142,7 +142,7 @@ def draw_activity(timelines: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bo
             ax.broken_barh(_runs(active, rate), place, facecolors=colour, label=side if row == 0 else None)
     ax.set_xlabel("seconds (start of the 16-frame window)")
     ax.broken_barh([], (0, 0), facecolors=SHADE, label="inactive")
-    _legend(ax, 3)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
     return figure
 
 

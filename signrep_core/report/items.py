@@ -293,9 +293,10 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
 def _said(found: dict[str, Any]) -> str:
     """Protocol and counts of a metrics file in one line."""
     parts = {**(found.get("protocol") or {}), **(found.get("counts") or {})}
-    return "; ".join(
+    told = (
         f"{name.replace('_', ' ')} {value}" for name, value in parts.items() if isinstance(value, int | float | str)
     )
+    return "; ".join(["In percent", *told])
 
 
 def _number(value: Any) -> str:

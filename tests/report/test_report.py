@@ -82,7 +82,7 @@ def test_scores_stand_beside_chance_and_baselines(tmp_path):
     (item,) = scores(tmp_path)
     assert item.columns == ("", "demo", "chance", "raw keypoints")
     assert item.rows == (("R@1", "40.0", "20.0", "55.0"),)
-    assert "gallery train" in item.caption
+    assert item.caption == "In percent; gallery train; query videos 10"
 
 
 def test_times_are_summed_by_stage(tmp_path):

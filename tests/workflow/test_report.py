@@ -16,6 +16,7 @@ def test_the_page_stands_alone_and_fits(clips_run: Finished, width, theme):
         assert said == []
         assert [address for address in asked if not address.startswith("data:")] == [url]
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("Math.max(...[...document.querySelectorAll('td')].map(cell => cell.offsetHeight))") < 250
         assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0 && i.alt)")
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == ("rgb(255, 255, 255)" if theme == "light" else "rgb(22, 25, 29)")
