@@ -528,7 +528,7 @@ def _check_size(path: str | Path, stream: Any) -> None:
 
 def _check_file(path: Path) -> None:
     if not path.exists():
-        raise VideoError("missing_file", f"{path}: no such file; correct the sheet's path")
+        raise VideoError("missing_file", f"{path}: no such file; correct its path")
     if not path.is_file():
         raise VideoError("not_a_video", f"{path}: a device, not a file")
     if not os.access(path, os.R_OK):

@@ -419,7 +419,7 @@ def text(path: Path, content: str = "no video at all\n" * 100) -> Path:
 @pytest.mark.parametrize(
     ("make", "reason", "said"),
     [
-        (lambda d: d / "nowhere.mp4", "missing_file", "correct the sheet's path"),
+        (lambda d: d / "nowhere.mp4", "missing_file", "correct its path"),
         (lambda d: text(d / "empty.mp4", ""), "empty_file", "zero bytes"),
         (lambda d: text(d / "text.mp4"), "not_a_video", "no demuxer"),
         (lambda d: text(d / "list.mp4", "#EXTM3U\n#EXTINF:1,\na.ts\n"), "not_a_video", "no demuxer"),
