@@ -49,7 +49,7 @@ TIMELINE: Final = 44
 METRES: Final = 1.15  # that a view shows from top to bottom
 _NECK: Final = (0.5, 0.42)  # where the neck stands in a view
 _COLOURS: Final = {"body": (90, 200, 150), "right": (86, 180, 233), "left": (240, 160, 30)}
-_PAPER, _INK, _GREY = (250, 250, 250), (40, 40, 40), (190, 190, 190)
+_PAPER, _INK, _GREY, _RIM = (250, 250, 250), (40, 40, 40), (190, 190, 190), (20, 20, 20)
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def draw_frame(rgb: Picture, row: FrameRow, timelines: Timelines, index: int, ti
     draw_joints(left, row.image_xy * scale, row.confidence)
     if row.square is not None:
         x0, y0, side = (round(value * scale) for value in row.square)
-        for colour, width in (((20, 20, 20), 3), ((255, 255, 255), 1)):  # to be seen on any picture
+        for colour, width in ((_RIM, 3), ((255, 255, 255), 1)):
             cv2.rectangle(left, (x0, y0), (x0 + side, y0 + side), colour, width, cv2.LINE_AA)
     for side_name, wrist in ((side, HANDS[side].start) for side in SIDES):
         if row.active[side_name] and np.isfinite(row.image_xy[wrist]).all():
@@ -184,11 +184,16 @@ def draw_frame(rgb: Picture, row: FrameRow, timelines: Timelines, index: int, ti
 def draw_joints(picture: Picture, xy: NDArray[np.floating], confidence: NDArray[np.floating]) -> None:
     """Draw the joints that were detected into a picture; `xy` (J, 2) in its pixels."""
     seen = np.isfinite(xy).all(-1) & (confidence >= MIN_CONFIDENCE)
-    for edges, colour, width in _edge_groups():
-        for a, b in edges:
-            if seen[a] and seen[b]:
-                start, end = (xy[joint].round().astype(int).tolist() for joint in (a, b))
-                _line(picture, start, end, colour, width)
+    lines = [
+        (*(xy[joint].round().astype(int).tolist() for joint in (a, b)), colour, width)
+        for edges, colour, width in _edge_groups()
+        for a, b in edges
+        if seen[a] and seen[b]
+    ]
+    for start, end, _, width in lines:  # dark rims, to be seen on any picture; first, so that none hides a line
+        cv2.line(picture, start, end, _RIM, width + 2, cv2.LINE_AA)
+    for start, end, colour, width in lines:
+        cv2.line(picture, start, end, colour, width, cv2.LINE_AA)
 
 
 def draw_skeleton(
@@ -229,12 +234,6 @@ def _edge_groups() -> Iterator[tuple[Sequence[tuple[int, int]], tuple[int, int, 
     yield BODY_EDGES, _COLOURS["body"], 2
     for side in SIDES:
         yield HAND_EDGES[side], _COLOURS[side], 1
-
-
-def _line(picture: Picture, a: Any, b: Any, colour: tuple[int, int, int], width: int) -> None:
-    """A line with a dark rim, to be seen on any picture."""
-    cv2.line(picture, a, b, (20, 20, 20), width + 2, cv2.LINE_AA)
-    cv2.line(picture, a, b, colour, width, cv2.LINE_AA)
 
 
 def _write(
