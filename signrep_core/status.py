@@ -4,6 +4,7 @@ Only accounts, benchmark files, records and folder listings are read, a shard at
 """
 
 import csv
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,13 +13,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from signrep_core.config import Config
-from signrep_core.errors import RecordError, SignRepError
+from signrep_core.config import Config, load_config
+from signrep_core.errors import ConfigError, RecordError, SignRepError
 from signrep_core.sources.sheet import cut_shards, read_sheet
 from signrep_core.store.layout import OPTIONAL_RULE, PER_RUN, PER_SHARD, WHOLE, Output
 from signrep_core.store.records import Record, read_record
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table
+
+log = logging.getLogger(__name__)
 
 ACCOUNTS = tuple(output for output in reversed(PER_SHARD) if output.schema is VIDEOS)  # the furthest stage first
 
@@ -94,12 +97,16 @@ def status(config: Config) -> Status:
 
 
 def config_of(results: Path) -> Config | None:
-    """The configuration that a results folder was made with last, by one of its records."""
+    """The configuration that a results folder was made with last, by one of its records; None if none can be read."""
     for output in PER_SHARD:
         for name in sorted(_list_folder(results, str(Path(output.pattern).parent)))[:1]:
             record = _record(results, name)
             if record is not None:
-                return Config.model_validate({**record.config, "results": str(results)})
+                try:
+                    return load_config({**record.config, "results": str(results)})
+                except ConfigError as error:
+                    log.warning("%s: made by another version of SignRep: %s", results / name, error)
+                    return None
     return None
 
 

@@ -26,6 +26,17 @@ def test_the_configuration_is_that_of_the_records(scratch: Path, config: Config)
     assert (config.videos_per_shard, config.pretrain.run) == (3, "test")
 
 
+def test_a_configuration_of_another_version_is_told_and_left_out(
+    scratch: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in (scratch / "accounts/probe").glob("*.parquet"):
+        record = read_record(path)
+        assert record is not None
+        write_record(path, replace(record, config={"no_such_key": 1}))
+    assert config_of(scratch) is None
+    assert "made by another version of SignRep" in caplog.text
+
+
 def test_a_finished_run_has_nothing_left(config: Config) -> None:
     found = status(config)
     assert (found.videos, found.shards) == (6, 2)
