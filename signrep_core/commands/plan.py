@@ -60,6 +60,8 @@ def _calibrate(configfile: str | None, rows: list, scratch: Path) -> Path:
 
     if not SNAKEFILE.is_file():
         raise SignRepError(f"no workflow at {SNAKEFILE} to measure with; give the results of a run: --measured RESULTS")
+    print(f"running the stages on {SPAN_S:.0f} s of {min(CALIBRATED, len(rows))} videos to see what they cost; "
+          "the results of a run, as --measured, make this unnecessary", file=sys.stderr, flush=True)  # fmt: skip
     chosen = random.Random(1).sample(rows, min(CALIBRATED, len(rows)))
     spans = [row._replace(path=os.path.abspath(row.path), end=(row.start or 0.0) + SPAN_S) for row in chosen]
     write_sheet(scratch / "videos.tsv", spans)
