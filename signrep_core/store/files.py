@@ -31,7 +31,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    with _storage_errors(path):
+    with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
             left.unlink(missing_ok=True)
@@ -43,6 +43,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             _fsync_folder(path.parent)
         finally:
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Errors of writing `path` as StorageError; what reading raises passes."""
+    try:
+        yield
+    except OSError as error:
+        here = error.filename is not None and Path(os.fsdecode(error.filename)).parent == path.parent
+        if error.errno in NO_ROOM:
+            do = "free space there"
+        elif error.errno in NO_RIGHT and (here or error.errno == errno.EROFS):
+            do = "make the folder writable, or give another one as `results`"
+        else:
+            raise
+        raise StorageError(
+            f"{path}: cannot be written ({os.strerror(error.errno)}); {do} and run the same command again: "
+            "what is finished is kept"
+        ) from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -78,25 +97,6 @@ def file_digest(path: str | Path) -> str:
 
 def _redo(rule: str) -> str:
     return f"rerun the stage that writes it: snakemake --forcerun {rule}"
-
-
-@contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    """Errors of writing as StorageError; what reading raises passes."""
-    try:
-        yield
-    except OSError as error:
-        here = error.filename is not None and Path(os.fsdecode(error.filename)).parent == path.parent
-        if error.errno in NO_ROOM:
-            do = "free space there"
-        elif error.errno in NO_RIGHT and (here or error.errno == errno.EROFS):
-            do = "make the folder writable, or give another one as `results`"
-        else:
-            raise
-        raise StorageError(
-            f"{path}: cannot be written ({os.strerror(error.errno)}); {do} and run the same command again: "
-            "what is finished is kept"
-        ) from error
 
 
 def _fsync_folder(folder: Path) -> None:

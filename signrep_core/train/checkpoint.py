@@ -12,9 +12,18 @@ STATE_VERSION = 2
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write the state; a kill at any moment leaves the old file or the new one."""
-    with atomic_path(path) as partial:
-        torch.save({"version": STATE_VERSION, **state}, partial)
+    """Write the state; a kill at any moment leaves the old file or the new one.
+
+    Raises:
+        StorageError: the disk is full, or the folder may not be written to.
+    """
+    with atomic_path(path) as partial, open(partial, "wb") as file:
+        try:
+            torch.save({"version": STATE_VERSION, **state}, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # what the disk said, behind what torch makes of it
+                raise error.__context__ from None
+            raise
 
 
 def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from signrep_core.store.files import atomic_path
+from signrep_core.store.files import atomic_path, storage_errors
 
 
 class MetricLog:
@@ -19,6 +19,7 @@ class MetricLog:
 
         csv_path.parent.mkdir(parents=True, exist_ok=True)
         _drop_rows_after(csv_path, step, columns)
+        self._path = csv_path
         self._file = csv_path.open("a", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, columns, extrasaction="raise")
         self._board = SummaryWriter(str(tensorboard), purge_step=step + 1)
@@ -29,17 +30,25 @@ class MetricLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._board.close()
+        with storage_errors(self._path):
+            try:
+                self._file.close()
+            finally:
+                self._board.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Report the values of a step."""
-        self._writer.writerow({"step": step} | {name: f"{value:.6g}" for name, value in values.items()})
-        self._file.flush()
-        os.fsync(self._file.fileno())  # a checkpoint counts on the rows before it
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
-        self._board.flush()
+        """Report the values of a step.
+
+        Raises:
+            StorageError: the disk is full.
+        """
+        with storage_errors(self._path):
+            self._writer.writerow({"step": step} | {name: f"{value:.6g}" for name, value in values.items()})
+            self._file.flush()
+            os.fsync(self._file.fileno())  # a checkpoint counts on the rows before it
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+            self._board.flush()
 
 
 class Meter:

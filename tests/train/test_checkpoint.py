@@ -1,11 +1,12 @@
 """Resume state on the disk."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from signrep_core.errors import CheckpointError
+from signrep_core.errors import CheckpointError, StorageError
 from signrep_core.train.checkpoint import load_state, save_state
 
 
@@ -34,3 +35,14 @@ def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
         save_state(path, {"step": 4, "bad": lambda: None})
     assert load_state(path)["step"] == 3
     assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_a_disk_that_takes_no_more_is_told_and_the_old_state_stays(
+    tmp_path: Path, largest_file: Callable[[int], None]
+) -> None:
+    save_state(tmp_path / "state.pt", {"step": 1})
+    largest_file(100_000)
+    with pytest.raises(StorageError, match=r"state\.pt: cannot be written .*run the same command again"):
+        save_state(tmp_path / "state.pt", {"step": 2, "weights": torch.zeros(1_000_000)})
+    assert load_state(tmp_path / "state.pt")["step"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]

@@ -1,8 +1,12 @@
 """Rows of metrics."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from signrep_core.errors import StorageError
 from signrep_core.train.metrics import Meter, MetricLog
 
 
@@ -30,6 +34,18 @@ def test_a_fresh_run_drops_what_was_there(tmp_path: Path) -> None:
     with MetricLog(path, tmp_path / "board", ["step", "loss"], 0):
         pass
     assert rows(path) == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
+def test_a_disk_that_takes_no_more_is_told_with_what_to_do(tmp_path: Path, largest_file: Callable[[int], None]) -> None:
+    def write(rows: int) -> None:
+        with MetricLog(tmp_path / "metrics.csv", tmp_path / "board", ["step", "loss"], 0) as log:
+            for step in range(rows):
+                log.write(step, {"loss": 1.0})
+
+    largest_file(1000)
+    with pytest.raises(StorageError, match=r"metrics\.csv: cannot be written .*run the same command again"):
+        write(1000)
 
 
 def test_a_row_cut_off_by_a_kill_is_dropped(tmp_path: Path) -> None:
