@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from signrep_core.errors import ShardError, TrainingError, VideoError
 
-SHARDS_TOGETHER: Final = 32  # that an epoch takes its videos from at a time: as many as a reader keeps open
+SHARDS_TOGETHER: Final = 16  # that an epoch takes its videos from at a time: as many as a reader keeps open
 MAX_ATTEMPTS: Final = 8  # examples tried for one item before the corpus counts as unreadable
 
 

@@ -32,7 +32,7 @@ from signrep_core.store.tables import Columns, from_arrow, open_table, read_tabl
 FORMAT_VERSION: Final = 1  # of the shards as a whole; raise it when a reader of before could misread them
 # Of the frame tables. A window reads the whole group that it lies in, an opened shard the footer of all its groups:
 # smaller groups make the one faster and the other slower and larger (measured: benchmarks/shards.py).
-ROWS_PER_GROUP: Final = 512
+ROWS_PER_GROUP: Final = 128
 PACKETS: Final = ("sequence", "packet_offset", "packet_size", "keyframe")
 TARGETS: Final = (
     "frame", "body_angles", "right_angles", "left_angles", "keypoints", "confidence", "right_active", "left_active",
@@ -46,15 +46,15 @@ class ShardReader:
 
     Args:
         folder: holds `index.parquet` and `info.json`.
-        max_open: shards kept open; each costs two file descriptors and the table's footer, about 11 MB for a shard of
-            five hours.
+        max_open: shards kept open; each costs two file descriptors and the table's footer, about 10 MB for each hour
+            of video in the shard.
 
     Raises:
         ShardError: another format or skeleton version.
         TableError: the index is missing or of another version.
     """
 
-    def __init__(self, folder: str | Path, max_open: int = 32) -> None:
+    def __init__(self, folder: str | Path, max_open: int = 16) -> None:
         self.folder = Path(folder)
         self.index: Columns = read_table(self.folder / "index.parquet", SEQUENCES)
         self.info = read_info(self.folder / "info.json")

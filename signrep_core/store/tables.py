@@ -28,7 +28,10 @@ Columns = dict[str, Any]  # column name -> array (rows, *shape), masked array or
 
 
 class TableWriter(AbstractContextManager["TableWriter"]):
-    """Writes a table piece by piece; the file appears under its name only when the block ends without an error."""
+    """Writes a table piece by piece; the file appears under its name only when the block ends without an error.
+
+    Few rows in a group and arrays that are not compressed suit a table that is read here and there.
+    """
 
     def __init__(
         self,
@@ -36,9 +39,10 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         schema: Schema,
         provenance: Mapping[str, str] | None = None,
         rows_per_group: int = ROWS_PER_GROUP,
+        compress_arrays: bool = True,
     ) -> None:
         self._path, self._schema, self._provenance = path, schema, dict(provenance or {})
-        self._rows_per_group = rows_per_group
+        self._rows_per_group, self._compress_arrays = rows_per_group, compress_arrays
         self._stack = ExitStack()
 
     def __enter__(self) -> "TableWriter":
@@ -49,10 +53,20 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         keys = [name for name in text if name == "video_id"]
         self._writer = self._stack.enter_context(
             pq.ParquetWriter(
-                partial, arrow, compression="zstd", use_dictionary=text, write_statistics=keys, write_page_checksum=True
+                partial, arrow, compression=self._compression(), use_dictionary=text, write_statistics=keys,
+                write_page_checksum=True,
             )
-        )
+        )  # fmt: skip
         return self
+
+    def _compression(self) -> dict[str, str]:
+        """By column, under its name within the file."""
+        return {
+            f"{column.name}.list.element" if column.shape else column.name: (
+                "none" if column.shape and not self._compress_arrays else "zstd"
+            )
+            for column in self._schema.columns
+        }
 
     def write(self, columns: Mapping[str, Any]) -> None:
         """Append rows (of one video, where the table has a video per row group)."""

@@ -53,10 +53,12 @@ def test_an_epoch_goes_through_few_shards_at_a_time() -> None:
     shards = np.repeat(np.arange(100), 8)
     orders = [shards[shuffle_epoch(shards, 0, epoch)] for epoch in range(2)]
     for order in orders:
-        groups = [set(order[begin : begin + 8 * SHARDS_TOGETHER].tolist()) for begin in range(0, 800, 256)]
-        assert [len(group) for group in groups] == [32, 32, 32, 4]
+        groups = [
+            set(order[begin : begin + 8 * SHARDS_TOGETHER].tolist()) for begin in range(0, 800, 8 * SHARDS_TOGETHER)
+        ]
+        assert [len(group) for group in groups] == [16, 16, 16, 16, 16, 16, 4]
         assert len(set(order[:16].tolist())) > 8  # and those are well mixed
-    assert set(orders[0][:256].tolist()) != set(orders[1][:256].tolist())
+    assert set(orders[0][:128].tolist()) != set(orders[1][:128].tolist())
 
 
 def test_an_item_is_a_pure_function_of_seed_and_number() -> None:
