@@ -124,11 +124,17 @@ class Pretrain(Section):
         description="splits of the sheet that are pretrained on: the only ones that overlaps are excluded from",
     )
     preset: Literal["tiny", "base"] = Field("tiny", description="`base` is the paper's model (50.8 M parameters)")
-    iterations: PositiveInt = Field(200, description="optimiser steps; the paper: 500000")
+    iterations: PositiveInt = Field(400, description="optimiser steps; the paper: 500000")
     batch_size: PositiveInt = Field(20, description="windows in a batch, two of each video (A2)")
-    mask_ratio: float = Field(0.8, ge=0, lt=1, description="share of the mask units hidden in training (section 2)")
-    learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
-    warmup: int = Field(20, ge=0, description="warm-up steps; the paper: 50000")
+    mask_ratio: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the mask units hidden in training; the paper: 0.8 (section 2), which a few hundred steps "
+        "from scratch do not get over",
+    )
+    learning_rate: float = Field(2e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
+    warmup: int = Field(50, ge=0, description="warm-up steps; the paper: 50000")
     weight_decay: float = Field(0.05, ge=0, description="of AdamW; the paper, over 500000 steps: 0.5")
     layer_decay: float = Field(
         1.0,
@@ -137,10 +143,17 @@ class Pretrain(Section):
         description="each layer's learning rate as a share of the next one's; the paper, which starts from pretrained "
         "weights: 0.85; from scratch the early layers have as much to learn as the late ones",
     )
-    mean_start: bool = Field(
+    quick_start: bool = Field(
         True,
-        description="let the decoder begin at the median target: a short run spends its steps on that otherwise, and "
-        "its features shrink meanwhile; the paper: not said, and without effect on a long run",
+        description="begin where a short run from scratch would have to get to first: patch filters at the principal "
+        "changes from frame to frame, sharp attention, the decoder at the median target; the paper, which starts from "
+        "pretrained weights and trains long: false (with initial_weights only the decoder's part is done)",
+    )
+    regularize_after: int = Field(
+        250,
+        ge=0,
+        description="steps before the variance, covariance and adversarial terms have a say: features that know "
+        "nothing of the pose yet are spread over looks instead; the paper: 0",
     )
     validate_every: PositiveInt = Field(
         100, description="steps between validations; the best one is kept; the paper: 25000"

@@ -102,5 +102,5 @@ def test_weights_load_as_the_page_says(tmp_path):
     torch.manual_seed(0)
     SignRep(PRESETS["tiny"]).save(tmp_path / "signrep.safetensors")
     (code,) = blocks(HOW_TO / "released-weights.md", "python")
-    small = code.replace("224, 224", "96, 96")  # what the tiny preset sees
+    small = code.replace("224, 224", "64, 64")  # what the tiny preset sees
     assert "torch.Size([1, 2])" in run_python(small, tmp_path)

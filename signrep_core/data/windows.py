@@ -8,7 +8,7 @@ Legend: P pairs (videos) per batch, W = 2P windows, T = 16 frames, J = 61 joints
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from signrep_core.data.stream import Stream, WindowReader, load_items
 from signrep_core.errors import ShardError, TrainingError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 WINDOW: Final = 16  # frames (A2)
 TARGETS: Final = ("body_angles", "right_angles", "left_angles", "keypoints", "confidence")
@@ -123,8 +125,8 @@ def read_window(
     }
 
 
-def sample_targets(dataset: WindowPairs, n: int) -> dict[str, NDArray[np.float32]]:
-    """TARGETS of windows drawn from the first n items of the stream, (m, T, ...) each; no picture is read.
+def sample_windows(dataset: WindowPairs, n: int, read: Callable[[int, int], T]) -> list[T]:
+    """What `read(row, start)` gives of a window of each of the first n items of the stream; at most n, always the same.
 
     Raises:
         TrainingError: none of them can be read.
@@ -134,12 +136,12 @@ def sample_targets(dataset: WindowPairs, n: int) -> dict[str, NDArray[np.float32
         video = dataset.video_of(item)
         row, start = dataset.videos.locate(video, item * 7919 % dataset.videos.n_starts(video))
         try:
-            found.append(dataset.reader.read_targets(row, start, WINDOW))
+            found.append(read(row, start))
         except (ShardError, OSError) as error:
-            log.warning("no targets of %s: %s", dataset.videos.video_ids[video], error)
+            log.warning("no window of %s: %s", dataset.videos.video_ids[video], error)
     if not found:
-        raise TrainingError(f"none of {n} windows' targets can be read; look at the log, pack the shards again")
-    return {name: np.stack([np.asarray(targets[name], np.float32) for targets in found]) for name in TARGETS}
+        raise TrainingError(f"none of {n} windows can be read; look at the log, pack the shards again")
+    return found
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Method section 6 (supplement A6). The patches reach over more time, and their number stays: 64 frames give the same
 tokens, positions and mask units as 16 did, so everything behind the patch embedding is taken as it is. At first the
-inflated kernel looks at three frames, two apart, as the old one looked at three neighbours.
+inflated kernel looks at frames two apart, as the old one looked at neighbours.
 """
 
 import dataclasses
@@ -14,19 +14,28 @@ from torch import Tensor
 from signrep_core.model.encoder import Encoder, EncoderConfig
 
 CLIP: Final = 64  # frames (A6)
-KERNEL, STRIDE, PADDING = (7, 7, 7), (8, 4, 4), (3, 3, 3)  # A6
-OLD_TAPS: Final = (1, 3, 5)  # where in time the old kernel's taps 0, 1, 2 go (A6)
+GROWTH: Final = 4  # of the stride in time: 2 → 8 frames (A6)
+SPACING: Final = 2  # in time, of the old kernel's taps within the inflated one: 0, 1, 2 go to 1, 3, 5 (A6)
 
 
 def inflate_config(config: EncoderConfig) -> EncoderConfig:
-    """The arguments of the inflated encoder."""
-    return dataclasses.replace(config, frames=CLIP, patch_kernel=KERNEL, patch_stride=STRIDE, patch_padding=PADDING)
+    """The arguments of the inflated encoder: from the paper's, kernel (7, 7, 7), stride (8, 4, 4), padding 3 (A6)."""
+    taps, *kernel = config.patch_kernel
+    step, *stride = config.patch_stride
+    _, *padding = config.patch_padding
+    return dataclasses.replace(
+        config,
+        frames=CLIP,
+        patch_kernel=(SPACING * taps + 1, *kernel),
+        patch_stride=(GROWTH * step, *stride),
+        patch_padding=(SPACING + 1, *padding),
+    )
 
 
 def inflate_kernel(kernel: Tensor) -> Tensor:
-    """(C, 3, 3, 7, 7) → (C, 3, 7, 7, 7): zero but for the old taps."""
-    inflated = kernel.new_zeros(*kernel.shape[:2], KERNEL[0], *kernel.shape[3:])
-    inflated[:, :, OLD_TAPS] = kernel
+    """(C, 3, K, ...) → (C, 3, 2K + 1, ...): zero but for the old taps."""
+    inflated = kernel.new_zeros(*kernel.shape[:2], SPACING * kernel.shape[2] + 1, *kernel.shape[3:])
+    inflated[:, :, 1::SPACING] = kernel
     return inflated
 
 

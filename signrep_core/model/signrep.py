@@ -50,9 +50,18 @@ class SignRepOutput(NamedTuple):
 PRESETS = MappingProxyType(
     {
         "base": SignRepConfig(),
-        # A narrow, shallow one on small pictures, for the demo and the tests on a CPU (D).
+        # A narrow, shallow one on small pictures and in longer steps, for the demo and the tests on a CPU (D).
         "tiny": SignRepConfig(
-            EncoderConfig(image_size=96, embed_dim=32, stages=(1, 1, 2, 1), drop_path=0.0), (128, 96), 64
+            EncoderConfig(
+                image_size=64,
+                embed_dim=32,
+                stages=(1, 1, 2, 1),
+                drop_path=0.0,
+                patch_kernel=(5, 7, 7),
+                patch_stride=(4, 4, 4),
+            ),
+            (128, 96),
+            64,
         ),
     }
 )

@@ -13,10 +13,8 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor
 
-from signrep_core.body.targets import PRIORS, prior_targets
-from signrep_core.data.windows import TARGETS, WindowPairs, WindowReader, load_batches, sample_targets
+from signrep_core.data.windows import WindowPairs, WindowReader, load_batches
 from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate.features import VideoFeatures, select_rows, video_features
 from signrep_core.evaluate.retrieval import evaluate_retrieval, pool
@@ -26,6 +24,7 @@ from signrep_core.model.signrep import PRESETS, SignRep, load_weights
 from signrep_core.store.shards import ShardReader
 from signrep_core.train.loop import Score, TrainResult, data_digest, launch, plain, train
 from signrep_core.train.optimiser import make_adamw, parameter_groups
+from signrep_core.train.start import start_decoder, start_encoder
 from signrep_core.train.step import TERMS, PretrainRun, PretrainSettings, train_step
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,6 @@ log = logging.getLogger(__name__)
 RETRIEVAL_COLUMNS = ("retrieval_DCG", "retrieval_MRR", "retrieval_R@1", "retrieval_R@5", "retrieval_R@10")
 COLUMNS = ["step", "epoch", "learning_rate", *TERMS, "discriminator_accuracy", "grad_norm", "std_z", "effective_rank",
            "clips_per_s", "data_wait", "broken", "selection", *RETRIEVAL_COLUMNS]  # fmt: skip
-MEAN_SAMPLE = 128  # D: windows that the median target is taken of
 ONE_ACTIVE = np.ones((1, 2), np.float32)
 BY_RETRIEVAL = "retrieval on the validation split (DCG)"
 BY_LOSS = "the negative training loss (there is no validation split whose glosses are trained on)"
@@ -158,8 +156,10 @@ def _make_model(settings: PretrainSettings, dataset: WindowPairs) -> SignRep:
     model = SignRep(PRESETS[settings.preset])
     if settings.initial_weights:
         _load_initial(model, Path(settings.initial_weights))
-    if settings.mean_start:
-        model.decoder.start_at(_median_priors(dataset))
+    elif settings.quick_start:
+        start_encoder(model, dataset, torch.Generator().manual_seed(settings.seed))
+    if settings.quick_start:
+        start_decoder(model, dataset)
     return model
 
 
@@ -176,18 +176,6 @@ def _load_initial(model: SignRep, path: Path) -> None:
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its encoder does not fit the preset: {error}") from error
     log.info("%s: encoder weights loaded (mind the licence of the checkpoint they come from)", path)
-
-
-def _median_priors(dataset: WindowPairs) -> dict[str, Tensor]:
-    """Of each prior the median of what is known of it in a sample of windows, in Table 9's scale: (*shape)."""
-    sample = sample_targets(dataset, MEAN_SAMPLE)
-    targets = prior_targets(*(torch.from_numpy(sample[name]) for name in TARGETS))
-    medians = {}
-    for name, prior in PRIORS.items():
-        value, valid = (x.flatten(0, 1) for x in (targets[name].value, targets[name].valid))
-        known = (prior.scale * value).masked_fill(~valid[..., None], torch.nan)
-        medians[name] = known.nanmedian(0).values.nan_to_num()
-    return medians
 
 
 def _report(run: PretrainRun) -> dict[str, float]:

@@ -54,12 +54,13 @@ class PretrainSettings:
     variance_weight: float = losses.VARIANCE_WEIGHT  # Table 9
     covariance_weight: float = losses.COVARIANCE_WEIGHT  # Table 9
     adversarial_weight: float = losses.ADVERSARIAL_WEIGHT  # Table 9; 0 = no discriminator
+    regularize_after: int = 0  # D: steps before variance, covariance and the adversarial term have a say
     divide_by_width: bool = True  # D: variance and covariance over D, as VICReg
     validate_every: int = 25_000  # A3
     save_every: int = 1_000  # D
     log_every: int = 10  # D
     initial_weights: str | None = None  # converted Kinetics-400 MAE (section 2); None = from scratch
-    mean_start: bool = False  # D: the decoder begins at the median target; a short run spends itself on that otherwise
+    quick_start: bool = False  # D: begin where a short run from scratch would have to get to first (train/start.py)
     max_broken: float = 0.05  # D: videos that cannot be read, per window, above which the run stops
     compile: bool = False  # D: torch.compile the model on a GPU
     seed: int = 0
@@ -109,7 +110,7 @@ def train_step(run: PretrainRun, batch: Batch) -> dict[str, float]:
     if settings.adversarial_weight:
         styles = _paired_styles(fabric, output.stage1, batch.videos, choice)
         terms["adversarial"] = _adversarial(run, output.features, *styles)
-        terms["loss"] = terms["loss"] + settings.adversarial_weight * terms["adversarial"]
+    terms["loss"] = _total_loss(run, terms)
     terms["grad_norm"] = update(run, terms["loss"])
     if styles is not None:
         terms |= _train_discriminator(run, output.features.detach(), *styles)
@@ -119,8 +120,9 @@ def train_step(run: PretrainRun, batch: Batch) -> dict[str, float]:
     return as_numbers(run, terms, batch.windows) | {"learning_rate": lr}
 
 
-def _draw(run: PretrainRun, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Augmented video (w, 3, T, S, S), visible units (w, U), and chances (w, W) that choose the unmatched style.
+def _draw(run: PretrainRun, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Augmented video (w, 3, T, S, S), visible units (w, U) or None = all, and chances (w, W) that choose the unmatched
+    style.
 
     w are the windows of this rank, W those of all.
     """
@@ -129,16 +131,19 @@ def _draw(run: PretrainRun, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     total = own * fabric.world_size
     rows = slice(fabric.global_rank * own, (fabric.global_rank + 1) * own)
     generator = seed_step(run)
-    visible = random_units(total, encoder.n_units, settings.mask_ratio, generator)[rows]
+    visible = None
+    if settings.mask_ratio:
+        visible = random_units(total, encoder.n_units, settings.mask_ratio, generator)[rows].to(
+            fabric.device, non_blocking=True
+        )
     draws = draw_augmentations(total, generator)[rows]
     choice = torch.rand(total, total, generator=generator)[rows]
-    device = fabric.device
     video = augment(batch.tensors["frames"], draws, run.network.config.encoder.image_size)
-    return video, visible.to(device, non_blocking=True), choice.to(device, non_blocking=True)
+    return video, visible, choice.to(fabric.device, non_blocking=True)
 
 
 def _model_terms(run: PretrainRun, batch: Batch, output: SignRepOutput) -> dict[str, Tensor]:
-    """Every loss of the model but the adversarial one; `loss` is their weighted sum."""
+    """Every loss of the model but the adversarial one."""
     settings = run.settings
     mean = partial(run.fabric.all_reduce, reduce_op="mean") if run.fabric.world_size > 1 else None
     targets = prior_targets(*(batch.tensors[name] for name in TARGETS))
@@ -151,12 +156,16 @@ def _model_terms(run: PretrainRun, batch: Batch, output: SignRepOutput) -> dict[
     z = _gather(run.fabric, output.features, sync_grads=True)
     terms["variance"] = losses.variance_loss(z, settings.divide_by_width)
     terms["covariance"] = losses.covariance_loss(z, settings.divide_by_width)
-    terms["loss"] = (
-        terms["reconstruction"]
-        + settings.variance_weight * terms["variance"]
-        + settings.covariance_weight * terms["covariance"]
-    )
     return terms
+
+
+def _total_loss(run: PretrainRun, terms: dict[str, Tensor]) -> Tensor:
+    """The weighted sum (Table 9); what shapes the features waits until `regularize_after` steps are done."""
+    settings, loss = run.settings, terms["reconstruction"]
+    if run.step < settings.regularize_after:
+        return loss
+    loss = loss + settings.variance_weight * terms["variance"] + settings.covariance_weight * terms["covariance"]
+    return loss + settings.adversarial_weight * terms["adversarial"] if settings.adversarial_weight else loss
 
 
 def _paired_styles(fabric: Fabric, stage1: Tensor, videos: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,7 +54,7 @@ def test_a_release_becomes_a_model_that_says_the_same(
     weights = released(model) | {"backbone.head.norm.weight": torch.zeros(3)}
     torch.save({"model": weights, "epoch": 3}, tmp_path / "release.pth")
     conversion = convert_checkpoint(tmp_path / "release.pth", tmp_path / "ours.safetensors", TINY)
-    video = torch.randn(1, 3, 16, 96, 96)
+    video = torch.randn(1, *model.encoder.input_shape)
     with torch.no_grad():
         ours, theirs = SignRep.load(tmp_path / "ours.safetensors")(video), model(video)
     assert torch.equal(ours.features, theirs.features)

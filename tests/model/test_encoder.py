@@ -11,7 +11,10 @@ from signrep_core.model.encoder import Encoder, EncoderConfig, random_units
 from signrep_core.model.signrep import PRESETS
 
 PAPER = EncoderConfig()
-SMALL = dataclasses.replace(PRESETS["tiny"].encoder, embed_dim=8)
+TINY = dataclasses.replace(PRESETS["tiny"].encoder, embed_dim=8)
+SMALL = dataclasses.replace(  # patches as the paper's
+    TINY, image_size=96, patch_kernel=PAPER.patch_kernel, patch_stride=PAPER.patch_stride
+)
 
 
 def timm_tokens(encoder: Encoder, video: Tensor, visible: Tensor | None = None) -> Tensor:
@@ -62,6 +65,16 @@ def test_tokens_equal_those_of_timm(small: Encoder, masked: bool) -> None:
     visible = random_units(2, small.n_units, 0.8) if masked else None
     with torch.no_grad():
         ours, theirs = small(video, visible).tokens, timm_tokens(small, video, visible)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_tokens_of_patches_that_are_longer_in_time_equal_those_of_timm(masked: bool) -> None:
+    encoder = Encoder(TINY).eval()
+    video = torch.randn(2, *encoder.input_shape)
+    visible = random_units(2, encoder.n_units, 0.5) if masked else None
+    with torch.no_grad():
+        ours, theirs = encoder(video, visible).tokens, timm_tokens(encoder, video, visible)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 

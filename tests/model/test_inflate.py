@@ -1,5 +1,7 @@
 """The inflated patch embedding: the same tokens out of four times as many frames."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -30,6 +32,15 @@ def test_the_old_taps_stand_at_one_three_and_five_and_the_rest_is_zero() -> None
     inflated = inflate_kernel(kernel)
     assert inflated.shape == (2, 3, 7, 7, 7)
     assert inflated[1, 2, :, 3, 3].tolist() == [0, 1, 0, 2, 0, 3, 0]
+
+
+def test_a_kernel_of_five_frames_grows_to_eleven_and_keeps_the_tokens() -> None:
+    longer = dataclasses.replace(MICRO, patch_kernel=(5, 7, 7), patch_stride=(4, 4, 4))
+    inflated = inflate_config(longer)
+    assert (inflated.patch_kernel, inflated.patch_stride, inflated.patch_padding) == ((11, 7, 7), (16, 4, 4), (3, 3, 3))
+    assert Encoder(inflated).units == Encoder(longer).units == (4, 1, 1)
+    kernel = torch.arange(1.0, 6)[None, None, :, None, None].expand(2, 3, 5, 7, 7)
+    assert inflate_kernel(kernel)[0, 0, :, 0, 0].tolist() == [0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0]
 
 
 def test_a_slowed_clip_has_exactly_the_tokens_of_its_window(encoder: Encoder) -> None:

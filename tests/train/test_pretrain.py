@@ -304,7 +304,7 @@ def test_too_many_broken_sequences_stop_the_run(tmp_path: Path) -> None:
 def test_the_decoder_can_begin_at_the_median_target(tmp_path: Path) -> None:
     losses = {}
     for start in (False, True):
-        train(tmp_path / str(start), dataclasses.replace(SETTINGS, iterations=1, log_every=1, mean_start=start))
+        train(tmp_path / str(start), dataclasses.replace(SETTINGS, iterations=1, log_every=1, quick_start=start))
         losses[start] = float(metrics(tmp_path / str(start) / "metrics.csv")[1]["reconstruction"])
     assert losses[True] < 0.6 * losses[False]
 

@@ -15,6 +15,7 @@ from signrep_core.data.clips import select_labelled
 from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate.features import extract_features
 from signrep_core.evaluate.recognition import evaluate_recognition
+from signrep_core.model.encoder import EncoderConfig
 from signrep_core.model.recogniser import KeypointRecogniser, Recogniser, load_recogniser
 from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.train.checkpoint import load_state
@@ -25,7 +26,7 @@ from tests.train.test_pretrain import TIMING, assert_equal
 
 MICRO = dataclasses.replace(
     PRESETS["tiny"],
-    encoder=dataclasses.replace(PRESETS["tiny"].encoder, image_size=32, embed_dim=8, stages=(1, 1, 1, 1)),
+    encoder=EncoderConfig(image_size=32, embed_dim=8, stages=(1, 1, 1, 1), drop_path=0.0),
     decoder_channels=(16, 16),
 )
 SETTINGS = RecognitionSettings(

@@ -1,0 +1,97 @@
+"""Where a run from scratch begins if it is to be short: where a long one would have to get to first (D, decision 0016).
+
+The paper starts from a video autoencoder and trains for 500,000 steps. A small encoder that begins at random stays at
+the median pose for hundreds of steps, since its feature is the plain mean of all tokens (method section 2): a hand
+fills one in fifty, and clothes and walls drown it. So tokens begin with what moves (hands and arms, whoever signs and
+wherever), know where they are, and attend sharply, which makes the mean of all tokens tell where things move; and the
+decoder begins at the median target.
+
+Legend: N windows, T frames, S pixels, K values under a patch's kernel, C channels.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from signrep_core.body.targets import PRIORS, prior_targets
+from signrep_core.data.augment import prepare
+from signrep_core.data.windows import TARGETS, WindowPairs, sample_windows
+from signrep_core.model.encoder import MASK_UNIT, Encoder
+from signrep_core.model.signrep import SignRep
+
+TARGET_SAMPLE: Final = 128  # windows that the median target is taken of
+PATCH_SAMPLE: Final = 24  # windows that the changes under a patch are taken of
+SHARPNESS: Final = 2.0  # of queries and keys alike in global attention
+WAVES: Final = 3.0  # standard deviation of the positions' angular frequencies, radians a picture's side
+_LEAST_VARIANCE: Final = 1e-6
+
+
+def start_decoder(model: SignRep, dataset: WindowPairs) -> None:
+    """Let the decoder say the median target, whatever the features."""
+    windows = sample_windows(dataset, TARGET_SAMPLE, dataset.reader.read_targets)
+    targets = prior_targets(
+        *(torch.from_numpy(np.stack([np.asarray(w[name], np.float32) for w in windows])) for name in TARGETS)
+    )
+    medians = {}
+    for name, prior in PRIORS.items():
+        value, valid = (x.flatten(0, 1) for x in (targets[name].value, targets[name].valid))
+        known = (prior.scale * value).masked_fill(~valid[..., None], torch.nan)
+        medians[name] = known.nanmedian(0).values.nan_to_num()
+    model.decoder.start_at(medians)
+
+
+@torch.no_grad()
+def start_encoder(model: SignRep, dataset: WindowPairs, generator: torch.Generator) -> None:
+    """Let every layer keep the scale of what it gets, and the encoder's first layers see what moves, and where."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and not name.startswith("decoder.heads"):
+            nn.init.normal_(module.weight, std=1 / math.sqrt(module.in_features), generator=generator)
+    encoder = model.encoder
+    pictures = sample_windows(dataset, PATCH_SAMPLE, dataset.reader.read_window)
+    video = prepare(torch.from_numpy(np.stack(pictures)), model.config.encoder.image_size)
+    projection = encoder.patch_embed.proj
+    filters = principal_changes(patches_of(video, projection), projection.kernel_size[0], projection.out_channels)
+    projection.weight.copy_(filters.view_as(projection.weight))
+    projection.bias.zero_()
+    encoder.pos_embed_spatial.copy_(_waves(encoder, generator))
+    for block in encoder.blocks:
+        if not block.attn.use_mask_unit_attn:
+            queries_and_keys = 2 * block.attn.qkv.out_features // 3
+            block.attn.qkv.weight[:queries_and_keys] *= SHARPNESS
+
+
+def patches_of(video: Tensor, projection: nn.Conv3d) -> Tensor:
+    """What lies under the kernel at each of its places: (N, 3, T, S, S) → (places, K)."""
+    padding = [side for pad in reversed(projection.padding) for side in (pad, pad)]
+    patches = nn.functional.pad(video, padding)
+    for axis in range(3):
+        patches = patches.unfold(2 + axis, projection.kernel_size[axis], projection.stride[axis])
+    return patches.permute(0, 2, 3, 4, 1, 5, 6, 7).flatten(4).flatten(0, 3)
+
+
+def principal_changes(patches: Tensor, frames: int, n: int) -> Tensor:
+    """The n directions in which patches (places, K) change most over their frames, so that each gives a variance of 1.
+
+    K = 3 colours × `frames` × pixels; (n, K). A direction whose variance is next to nothing is scaled as if it had
+    a millionth.
+    """
+    changes = patches.double().unflatten(1, (3, frames, -1))
+    changes = (changes - changes.mean(2, keepdim=True)).flatten(1)
+    changes = changes - changes.mean(0)
+    variance, direction = torch.linalg.eigh(changes.T @ changes / len(changes))  # ascending
+    variance, direction = variance.flip(0)[:n], direction.flip(1)[:, :n]
+    return (direction / variance.clamp_min(_LEAST_VARIANCE).sqrt()).T.float()
+
+
+def _waves(encoder: Encoder, generator: torch.Generator) -> Tensor:
+    """A plane wave over the picture for each channel, of unit variance: (1, tokens of a frame, C)."""
+    height, width = (units * unit for units, unit in zip(encoder.units[1:], MASK_UNIT[1:], strict=True))
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    channels = encoder.pos_embed_spatial.shape[-1]
+    fy, fx = WAVES * torch.randn(2, channels, generator=generator)
+    phase = 2 * math.pi * torch.rand(channels, generator=generator)
+    waves = math.sqrt(2) * torch.sin(y[..., None] * fy + x[..., None] * fx + phase)
+    return waves.flatten(0, 1)[None]
