@@ -1,11 +1,13 @@
 """The pose lifter beside the closed form, and refined: on rendered signers it never saw, across gaps, on real clips.
 
-Videos are rendered once into FOLDER (a quarter of an hour on one core) and kept; `python -m benchmarks.lifting` also
-draws the pictures in docs/images. Detections are MediaPipe's own, but for the rows of another error model.
+Videos are rendered once into FOLDER (a quarter of an hour on one core) and kept. Detections are MediaPipe's own, but
+for the rows of another error model. `python -m benchmarks.lifting` draws the pictures in docs/images, and `python -m
+benchmarks.lifting calibration` makes the tables that `train calibration` reads.
 """
 
 import dataclasses
 import functools
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,20 +46,21 @@ from signrep_core.synthetic.corpus import (
     sheet_rows,
     true_columns,
     video_path,
+    write_truth,
 )
 from signrep_core.synthetic.detector import corrupt, expected_error, load_errors, picture_scale
 from signrep_core.synthetic.perform import perform
-from signrep_core.synthetic.signer import turn_about
+from signrep_core.synthetic.signer import Signer, turn_about
 
 FOLDER = Path("results/benchmarks/lifting")
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 SIZE = 320
-SEEN_SEED, GAP_SEED = 202, 303  # of the signers; the error model was fitted on those of 101
+GAP_SEED = 303  # of the signers
+_SIGNERS = {"calibration": (101, 14), "unseen": (202, 8)}  # seed and number; the error model was fitted on the first
 STILL = 0.01  # shoulder widths a frame: a hand that moves less is still
 FOCAL = 1.9  # of the real clips' cameras, in picture heights: not known, the same for every solver
 
 Columns = dict[str, Any]
-Bones = tuple[np.ndarray, np.ndarray]
 
 
 class Video(NamedTuple):
@@ -239,6 +242,14 @@ def rendered(name: str, folder: Path = FOLDER) -> Iterator[Video]:
             yield Video(performance.video_id, video_path(performance, out), poses[performance.video_id], truth)
 
 
+def calibration_tables() -> None:
+    """Write the truth and the pose of the signers that the error model was fitted on."""
+    count = sum(1 for _ in rendered("calibration"))
+    truth, pose = (FOLDER / "calibration" / f"{table}.parquet" for table in ("truth", "pose"))
+    write_truth(_plan(*_SIGNERS["calibration"]), truth)
+    print(f"{count} videos: --truth {truth} --pose {pose}")
+
+
 def clips() -> Iterator[Video]:
     """The real clips of signers."""
     paths = {path.stem: path for path in sorted(CLIPS.glob("asl_*.mkv"))}
@@ -258,8 +269,8 @@ def _poses(sheet: list[Row], path: Path) -> dict[str, Columns]:
 
 def _jobs(name: str) -> Iterator[tuple[Performance, Act | None]]:
     """Who signs what, and before which camera."""
-    if name == "unseen":
-        for performance in _plan(SEEN_SEED, 8):
+    if name in _SIGNERS:
+        for performance in _plan(*_SIGNERS[name]):
             yield performance, None
         return
     for i, performance in enumerate(_plan(GAP_SEED, 4)[::3]):
@@ -276,8 +287,7 @@ def _jobs(name: str) -> Iterator[tuple[Performance, Act | None]]:
             roll = rng.uniform(-12, 12)
             scene = dataclasses.replace(scene, view=_view(35 * way, 0, roll))
         if name in ("child", "long"):
-            body, hand = _proportions(name, signer.body_offsets, signer.hand_offsets)
-            signer = dataclasses.replace(signer, body_offsets=body, hand_offsets=hand)
+            signer = _with_proportions(signer, name)
             motion = perform(signer, performance.glosses, performance.seed, performance.fps)
         yield performance, Act(signer, scene, motion)
 
@@ -293,17 +303,20 @@ def _plan(seed: int, signers: int) -> list[Performance]:
     return plan
 
 
-def _proportions(name: str, body: np.ndarray, hand: np.ndarray) -> Bones:
-    body, hand = body.copy(), hand.copy()
+def _with_proportions(signer: Signer, name: str) -> Signer:
+    body, hand, face = signer.body_offsets.copy(), signer.hand_offsets.copy(), signer.face
     if name == "child":  # three quarters as tall, with a large head
+        head = 0.72**0.4
         body[0] *= 0.72
-        body[3] /= 0.72**0.6
+        body[[3, *range(6, 16)]] *= head / 0.72
         hand[0] *= 0.72
+        sizes = ("scale", "eye", "eye_half_width", "mouth", "ear")
+        face = dataclasses.replace(face, **{size: head * getattr(face, size) for size in sizes})
     else:  # arms an eighth longer on the same trunk and head
         body[0] *= 1.12
         body[2] *= 1.08
         body[[1, 3, *range(6, 16)]] /= 1.12
-    return body, hand
+    return dataclasses.replace(signer, body_offsets=body, hand_offsets=hand, face=face)
 
 
 def _view(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -336,6 +349,9 @@ def _with_errors(video: Video, amplitude: float) -> Video:
 
 
 if __name__ == "__main__":
-    from benchmarks import _lifting_pictures
+    if sys.argv[1:] == ["calibration"]:
+        calibration_tables()
+    else:
+        from benchmarks import _lifting_pictures
 
-    _lifting_pictures.draw()
+        _lifting_pictures.draw()
