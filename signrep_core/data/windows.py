@@ -82,7 +82,7 @@ def group_rows(index: Mapping[str, Any], rows: NDArray[np.int64], n_frames: int)
 
 
 class WindowPairs(Stream):
-    """An item is two windows of one video as arrays, with what identifies them."""
+    """An item is two windows of one video, with what identifies them."""
 
     def __init__(
         self,
@@ -97,12 +97,13 @@ class WindowPairs(Stream):
         self._n_frames, self._planes = n_frames, planes
 
     def read(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Arrays (2, T, ...), `video` and `windows` (text)."""
+        """By name two arrays (T, ...), `video` and `windows` (text)."""
         n = self.videos.n_starts(video)
         chosen = rng.choice(n, 2, replace=n < 2)  # two different windows if the video has them
         places = [self.videos.locate(video, int(k)) for k in chosen]
         windows = [read_window(self.reader, row, start, self._n_frames, self._planes) for row, start in places]
-        pair: dict[str, Any] = {name: np.stack([window[name] for window in windows]) for name in windows[0]}
+        # Not stacked: collate does it once for all items, and a window's pictures are a megabyte and a half.
+        pair: dict[str, Any] = {name: [window[name] for window in windows] for name in windows[0]}
         name = self.videos.video_ids[video]
         return pair | {"video": video, "windows": [f"{name} row {row} frame {start}" for row, start in places]}
 
@@ -169,10 +170,10 @@ class Batch:
 
 
 def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
-    """P items to one batch."""
-    names = [name for name, value in items[0].items() if isinstance(value, np.ndarray)]
+    """P items, each with its windows (T, ...) by name, to one batch."""
+    names = items[0].keys() - {"video", "windows", "broken"}
     return Batch(
-        {name: torch.from_numpy(np.concatenate([item[name] for item in items])) for name in names},
+        {name: torch.from_numpy(np.stack([window for item in items for window in item[name]])) for name in names},
         torch.tensor([item["video"] for item in items for _ in item["windows"]]),
         [window for item in items for window in item["windows"]],
         [line for item in items for line in item["broken"]],

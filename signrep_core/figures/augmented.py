@@ -36,7 +36,7 @@ def augmented_windows(
     axes: Any = figure.subplots(n, 1, squeeze=False)[:, 0]
     for item, ax in enumerate(axes):
         pair = dataset[item]
-        frames = torch.from_numpy(pair["frames"][:1])
+        frames = torch.from_numpy(pair["frames"][0])[None]
         stored, seen = prepare(frames, size, crop=1.0), augment(frames, draws[item : item + 1], size)
         ax.imshow(_side_by_side(stored, seen))
         ax.set_title(f"{pair['windows'][0]}: {_describe(draws, item)}", loc="left", fontsize=9)

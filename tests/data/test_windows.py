@@ -76,8 +76,8 @@ def test_an_item_is_two_different_windows_of_one_video() -> None:
         first, second = pair["windows"]
         assert first != second
         assert first.split()[0] == second.split()[0] == dataset.videos.video_ids[pair["video"]]
-        assert pair["frames"].shape == (2, 16, 64, 64, 3)
-        assert pair["keypoints"].shape == (2, 16, 61, 3)
+        assert np.shape(pair["frames"]) == (2, 16, 64, 64, 3)
+        assert np.shape(pair["keypoints"]) == (2, 16, 61, 3)
 
 
 def test_every_window_start_of_a_video_is_drawn_and_no_other() -> None:
