@@ -30,7 +30,7 @@ class Section(BaseModel):
 class Synthetic(Section):
     """The embedded demo corpus of procedural signers, rendered when no sheet is given."""
 
-    signers: PositiveInt = Field(6, description="people; they are divided among the train, val and test splits")
+    signers: PositiveInt = Field(8, description="people; they are divided among the train, val and test splits")
     glosses: PositiveInt = Field(5, description="different signs")
     takes: PositiveInt = Field(1, description="performances of each sign by each signer")
     size: PositiveInt = Field(320, description="width and height of the pictures, pixels")
