@@ -170,7 +170,9 @@ def test_an_empty_test_split_has_no_metrics_and_the_log_says_so(corpus, trained,
 def test_training_on_nothing_says_what_to_look_at(corpus, tmp_path):
     features, index = corpus
     index = index | {"text": [""] * len(index["text"])}
-    with pytest.raises(TrainingError, match=r"no training sentence of data set 'd'.*without text 6.*fill dataset, split and text"):
+    with pytest.raises(
+        TrainingError, match=r"no training sentence of data set 'd'.*without text 6.*fill dataset, split and text"
+    ):
         train_translation(features, index, tmp_path, SETTINGS, dataset="d", accelerator="cpu")
 
 
