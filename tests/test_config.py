@@ -82,6 +82,7 @@ def test_each_overlay_is_a_valid_configuration(overlay):
 def test_the_paper_s_run_has_the_paper_s_values():
     pretrain = load_config_file(str(ROOT / "configs/youtube_sl_25.yaml")).pretrain
     assert (pretrain.mask_ratio, pretrain.weight_decay, pretrain.layer_decay) == (0.8, 0.5, 0.85)
+    assert (pretrain.quick_start, pretrain.regularize_after) == (False, 0)
     assert (pretrain.preset, pretrain.iterations, pretrain.batch_size) == ("base", 500_000, 20)  # A3, A4
     assert (pretrain.learning_rate, pretrain.warmup, pretrain.validate_every) == (1e-4, 50_000, 25_000)
 

@@ -1,7 +1,8 @@
 """What each part of the objective is worth: the paper's ablation on one's own shards.
 
 Four trainings that add a part each (the paper, WLASL: DCG 45.1, 48.5, 49.9, 50.7), over several seeds, judged by
-retrieval of the test split's glosses from the training split's, beside untrained weights and chance.
+retrieval of the test split's glosses from the training split's, beside random weights, those that training begins
+with, and chance.
 """
 
 import json
@@ -39,7 +40,8 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 )
 NAMES: Final = MappingProxyType(
     {
-        "untrained": "untrained",
+        "random": "random weights",
+        "untrained": "where training begins",
         "angles": "angles only",
         "keypoints_distances": "+ keypoints and distances",
         "variance_covariance": "+ variance and covariance",
@@ -74,9 +76,10 @@ def ablate(
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ("chance", *NAMES)}
     for seed in seeds:
         own = replace(settings, seed=seed)
-        result = _judged(out / f"untrained-{seed}.json", own, partial(start_model, own, opener), opener)
+        for name, start in (("random", replace(own, quick_start=False, initial_weights=None)), ("untrained", own)):
+            result = _judged(out / f"{name}-{seed}.json", start, partial(start_model, start, opener), opener)
+            found[name].append(result["metrics"])
         found["chance"].append(result["chance"])
-        found["untrained"].append(result["metrics"])
         for variant, changes in VARIANTS.items():
             folder = out / f"{variant}-{seed}"
             changed = replace(own, **changes)
