@@ -13,26 +13,27 @@ from tests.faults.site import SHARDS, Site, build
 BEGIN, END = "<!-- made by `make faults`, not by hand -->", "<!-- end -->"
 TITLE = "| fault | times tried | lost | how it is shown |"
 
-
 FAULTS = ("twice", "killed", "full", "read-only", "limited", "ended", "workflow")
+WHOLE = ("twice", "workflow")  # of the workflow, not of a stage
+STAGES = {"all": "", "shards": ", stages up to the shards", "later": ", stages after the shards"}  # -> what a row adds
 
 
 def try_fault(name: str, site: Site, kills: int, seed: int, until: float) -> harness.Tally:
-    """Try one of FAULTS on every job, or on the quick ones where each has to run to its end."""
-    quick = sorted(site.jobs, key=lambda job: job.seconds)[: len(site.jobs) * 2 // 3]
+    """Try one of FAULTS on every job, or on one of each stage where each has to run to its end."""
+    each = harness.quickest(site.jobs)
     match name:
         case "twice":
             return harness.two_at_once(site)
         case "killed":
             return harness.kill_jobs(site, site.jobs, kills, signal.SIGKILL, seed, until)
         case "full":
-            return harness.full_disk_mounted(site, quick)
+            return harness.full_disk_mounted(site, each)
         case "read-only":
-            return harness.read_only(site, quick)
+            return harness.read_only(site, each)
         case "limited":
-            return harness.full_disk_by_limit(site, site.jobs)
+            return harness.full_disk_by_limit(site, each)
         case "ended":
-            return harness.kill_jobs(site, quick, max(kills // 4, 1), signal.SIGTERM, seed + 1, until)
+            return harness.kill_jobs(site, each, max(kills // 4, 1), signal.SIGTERM, seed + 1, until)
     return harness.kill_workflows(site, max(kills // 20, 1), seed + 2)
 
 
@@ -43,13 +44,16 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="kills over all stages (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=600, help="no job is killed later than this (default: 600)")
-    parser.add_argument("--without-training", action="store_true", help="leave out what comes after the shards")
+    parser.add_argument("--stages", choices=STAGES, default="all", help="up to the shards (and the demo's), "
+                        "after them, or all (the default); each has its own rows")  # fmt: skip
     parser.add_argument("--folder", type=Path, help="where the corpus is kept for another time")
     parser.add_argument("--write", type=Path, help="Markdown file in whose table the rows are replaced")
     options = parser.parse_args()
     lost: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
-        site = build(options.folder or Path(scratch), SHARDS if options.without_training else ())
+        site = build(options.folder or Path(scratch), SHARDS if options.stages == "shards" else ())
+        if options.stages == "later":
+            site.jobs = [job for job in site.jobs if harness.is_later(job, site)]
         until = time.monotonic() + 60 * options.minutes
         for name in options.faults:
             try:
@@ -57,6 +61,7 @@ def main() -> None:
             except PermissionError as error:
                 sys.stderr.write(f"{name} is not tried: this user may not mount ({error})\n")
                 continue
+            tally.fault += "" if name in WHOLE else STAGES[options.stages]
             lost += tally.lost
             sys.stdout.write(tally.row() + "\n" + "".join(f"    lost: {what}\n" for what in tally.lost))
             sys.stdout.flush()

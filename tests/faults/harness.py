@@ -30,8 +30,10 @@ from tests.faults.site import (
 )
 
 CHAIN = 3  # kills of a job before it is run to its end
+LAST = {".html": "</html>", ".svg": "</svg>"}  # what a whole page or drawing ends with
 ORPHAN_S = 60.0  # a child of a killed job may finish what it is doing
-LATER = ("pretrain/", "features/", "retrieval/", "figures/", "statistics/", "report")  # not needed for the shards
+# What follows from the shards.
+LATER = ("pretrain/", "features/", "retrieval/", "recognition/", "translation/", "figures/", "report", "README.md")
 TOLD = ("and run the same command again", "and run the stage again")  # how the log of a job without a disk ends
 
 
@@ -92,6 +94,15 @@ def shares(jobs: list[Job], kills: int) -> list[int]:
     return counts
 
 
+def quickest(jobs: list[Job]) -> list[Job]:
+    """The quickest job of each rule."""
+    best: dict[str, Job] = {}
+    for job in jobs:
+        if job.rule not in best or job.seconds < best[job.rule].seconds:
+            best[job.rule] = job
+    return list(best.values())
+
+
 def _killed(site: Site, job: Job, number: int, rng: random.Random) -> list[str]:
     """Kill a job once; what it lost. A job that ends before its moment is begun again."""
     while True:
@@ -117,13 +128,17 @@ def run_again(site: Site, job: Job) -> list[str]:
 
 
 def broken_outputs(site: Site, job: Job) -> list[str]:
-    """Outputs that are there and not what the undisturbed run wrote."""
+    """Outputs that are there and not what the undisturbed run wrote; pages that tell times need only be whole."""
     root, whole = site.results, site.finished
     if not job.outputs[0].is_relative_to(root):
         root, whole = site.demo, site.rendered
     found = fingerprint(root)
     names = [str(output.relative_to(root)) for output in job.outputs]
-    return [f"{job.rule}: {name} is half" for name in names if name in found and found[name] != whole[name]]
+    half = [name for name in names if name in found and found[name] != whole[name]]
+    for name in names:
+        if (mark := LAST.get(Path(name).suffix)) and (root / name).exists():
+            half += [name] * (not (root / name).read_text(encoding="utf-8").rstrip().endswith(mark))
+    return [f"{job.rule}: {name} is half" for name in half]
 
 
 def orphans(job: Job, group: int) -> list[str]:
@@ -140,19 +155,23 @@ def orphans(job: Job, group: int) -> list[str]:
 
 def full_disk_by_limit(site: Site, jobs: list[Job]) -> Tally:
     """Let no file grow beyond half of what a job's largest output needs."""
-    tally = Tally("no file may grow beyond half of the stage's largest output", "the job fails and says so; as above")
+    tally = Tally("no file may grow beyond half of the stage's largest output", "")
+    starved: set[str] = set()
     for job in jobs:
         largest = max((output.stat().st_size for output in job.outputs if output.exists()), default=0)
         if largest >= 4096:  # a smaller limit would cut the log
             tally.tried += 1
             tally.lost += _starved(site, job, job.start(largest // 2))
+            starved.add(job.rule)
+    tally.shown = _told(starved)
     return tally
 
 
 def full_disk_mounted(site: Site, jobs: list[Job]) -> Tally:
     """Put a tiny disk where each job writes."""
-    tally = Tally("the disk that the stage writes to is full (tmpfs)", "the job fails and says so; as above")
-    for job in _alone(jobs):
+    alone = _alone(jobs)
+    tally = Tally("the disk that the stage writes to is full (tmpfs)", _told({job.rule for job in alone}))
+    for job in alone:
         with mounted(job.outputs[0].parent, "size=64k,nr_inodes=1"):  # room for no file
             tally.tried += 1
             tally.lost += _starved(site, job, job.start(), again=False)
@@ -162,13 +181,18 @@ def full_disk_mounted(site: Site, jobs: list[Job]) -> Tally:
 
 def read_only(site: Site, jobs: list[Job]) -> Tally:
     """Put a read-only disk where each job writes."""
-    tally = Tally("the folder that the stage writes to is read-only", "the job fails and says so; as above")
-    for job in _alone(jobs):
+    alone = _alone(jobs)
+    tally = Tally("the folder that the stage writes to is read-only", _told({job.rule for job in alone}))
+    for job in alone:
         with mounted(job.outputs[0].parent, "size=64k,ro"):
             tally.tried += 1
             tally.lost += _starved(site, job, job.start(), again=False)
         tally.lost += run_again(site, job)
     return tally
+
+
+def _told(rules: set[str]) -> str:
+    return f"{len(rules)} stages: the job fails and says so; as above"
 
 
 def _alone(jobs: list[Job]) -> list[Job]:
@@ -212,7 +236,7 @@ def kill_workflows(site: Site, kills: int, seed: int) -> Tally:
     rng, results = random.Random(seed), site.folder / "killed"
     shutil.rmtree(results, ignore_errors=True)
     targets = [str(results / name) for name in SHARDS]
-    seconds = sum(job.seconds for job in site.jobs if not _is_later(site, job))
+    seconds = sum(job.seconds for job in site.jobs if not is_later(job, site))
     for _ in range(kills):
         process = subprocess.Popen(
             snakemake_command(site, *targets, results=results), cwd=site.folder, env=environment(),
@@ -232,10 +256,10 @@ def kill_workflows(site: Site, kills: int, seed: int) -> Tally:
     return tally
 
 
-def _is_later(site: Site, job: Job) -> bool:
-    """Whether the job only follows from the shards."""
-    names = [str(path.relative_to(site.results)) for path in job.outputs if path.is_relative_to(site.results)]
-    return not names or names[0].startswith(LATER)
+def is_later(job: Job, site: Site) -> bool:
+    """Whether the job follows from the shards."""
+    output = job.outputs[0]
+    return output.is_relative_to(site.results) and str(output.relative_to(site.results)).startswith(LATER)
 
 
 def two_at_once(site: Site) -> Tally:

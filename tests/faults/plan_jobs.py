@@ -21,7 +21,8 @@ def main(folder: Path, sheet: str) -> None:
     wanted = [job for job in own if job.rule.script] + [
         job for job in demo if job.rule.name in ("write_synthetic_sheet", "synthesize")
     ]
-    (folder / "jobs.pickle").write_bytes(pickle.dumps([_pickled(job, folder) for job in wanted]))
+    pickled = [_pickled(job, folder / f"{k:02}.pickle") for k, job in enumerate(wanted)]
+    (folder / "jobs.pickle").write_bytes(pickle.dumps(pickled))
 
 
 def _jobs(config: dict[str, Any]) -> list[Any]:
@@ -37,7 +38,7 @@ def _jobs(config: dict[str, Any]) -> list[Any]:
         return list(workflow._workflow.dag.jobs)
 
 
-def _pickled(job: Any, folder: Path) -> dict[str, Any]:
+def _pickled(job: Any, path: Path) -> dict[str, Any]:
     """A job's own file, and what a `Job` needs."""
     script = (ROOT / "rules" / job.rule.script).resolve()
     given = Snakemake(
@@ -45,7 +46,6 @@ def _pickled(job: Any, folder: Path) -> dict[str, Any]:
         job.rule.workflow.config, job.rule.name, None,
         str(script.parent),
     )  # fmt: skip
-    path = folder / f"{job.rule.name}.pickle"
     path.write_bytes(pickle.dumps((str(script), given)))
     return {
         "rule": job.rule.name,

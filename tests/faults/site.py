@@ -23,15 +23,19 @@ from signrep_core.verify.corpus import verify
 
 ROOT = Path(__file__).parents[2]
 SMALL = Path(__file__).with_name("small.yaml")
-SHEET = """video_id\tpath\tdataset\tsplit\tgloss\tstart\tend
-=one\tsigners/{0}.mp4\tmade\ttrain\tA\t0.1\t0.9
-two\tsigners/{0}.mp4\tmade\ttrain\tB\t0.9\t1.7
-three\tsigners/{1}.mp4\tmade\tval\tA\t0.1\t0.9
-four\tsigners/{1}.mp4\tmade\ttest\tA\t0.9\t1.7
-text\ttext.mp4\tmade\ttrain\tA\t\t
+SHEET = """video_id\tpath\tdataset\tsplit\tgloss\tstart\tend\ttext
+=one\tsigners/{0}.mp4\tmade\ttrain\tA\t0.1\t0.9\t
+two\tsigners/{0}.mp4\tmade\ttrain\tB\t0.9\t1.7\t
+three\tsigners/{1}.mp4\tmade\tval\tA\t0.1\t0.9\t
+four\tsigners/{1}.mp4\tmade\ttest\tA\t0.9\t1.7\t
+text\ttext.mp4\tmade\ttrain\tA\t\t\t
+five\tsigners/{0}.mp4\tsaid\ttrain\t\t0.1\t0.9\tone and two
+six\tsigners/{1}.mp4\tsaid\tval\t\t0.1\t0.9\tone and one
+seven\tsigners/{1}.mp4\tsaid\ttest\t\t0.9\t1.7\ttwo and one
 """
-# What no run has twice the same: logs and measured times, and what is drawn from them; and the records of jobs.
-VOLATILE = ("logs/", "benchmarks/", "pretrain/test/last/", "figures/timing", "figures/training", "report.html")
+# What no run has twice the same: logs, measured times and what is drawn of them, states of trainings, records of jobs.
+VOLATILE = ("logs/", "benchmarks/", "figures/timing", "figures/training", "report.html")
+HIDDEN = (".records/", "/last/", "/tensorboard/")  # within a name
 TIMED = (
     "summary.txt",
     "summary.json",
@@ -164,7 +168,7 @@ def fingerprint(results: Path) -> dict[str, str]:
     found = {}
     for path in sorted(results.rglob("*")):
         name = str(path.relative_to(results))
-        if path.is_file() and not name.startswith(VOLATILE) and "tfevents" not in name and ".records/" not in name:
+        if path.is_file() and not name.startswith(VOLATILE) and not any(part in name for part in HIDDEN):
             found[name] = hashlib.sha256(_content(path)).hexdigest()
     return found
 

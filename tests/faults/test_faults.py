@@ -1,14 +1,20 @@
 """The faults in the size of a test: fixed seeds, each stage killed once (`make faults` does it in full)."""
 
+import os
+import shlex
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from signrep_core.explain import explain
+from signrep_core.store.records import read_record
 from tests.faults import harness
 from tests.faults.__main__ import BEGIN, END, TITLE, write_row
-from tests.faults.site import SHARDS, Job, Site, build
+from tests.faults.site import SHARDS, Job, Site, build, environment
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +67,21 @@ def test_a_killed_workflow_loses_nothing(site: Site) -> None:
     assert (tally.tried, tally.lost) == (1, [])
 
 
+def test_the_command_that_explain_tells_makes_a_lost_file_again(site: Site) -> None:
+    lost = site.results / "overlap.tsv"
+    record = read_record(lost)
+    assert record is not None
+    assert record.command in explain(lost)
+    lost.unlink()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        shlex.split(record.command), cwd=record.folder, env={**environment(), "PATH": path}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert site.differences() == []
+
+
 def test_half_a_file_and_a_lost_video_would_be_noticed(site: Site) -> None:
     """The harness itself: damage that is done on purpose is found."""
     (job,) = jobs_of(site, "deduplicate")
@@ -70,7 +91,7 @@ def test_half_a_file_and_a_lost_video_would_be_noticed(site: Site) -> None:
     assert harness.broken_outputs(site, job) == ["deduplicate: accounts/deduplicate/00000.parquet is half"]
     output.write_bytes(whole)
     account.unlink()
-    assert len(site.differences()) == 1 + 5, "the file, and five videos without a state"
+    assert len(site.differences()) == 1 + 8, "the file, and eight videos without a state"
     account.write_bytes(published)
     (site.results / "pose/.00000.partial.parquet").touch()
     assert site.differences() == ["pose/.00000.partial.parquet"]
