@@ -1,8 +1,6 @@
 """Fixtures that several test packages share."""
 
-import resource
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,14 +30,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scratch(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished results folder that a test may damage."""
     return Path(shutil.copytree(finished, tmp_path / "results"))
-
-
-@pytest.fixture
-def largest_file() -> Iterator[Callable[[int], None]]:
-    """Sets how many bytes a file may have, until the test's end: a disk that takes no more."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Resume state on the disk."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from signrep_core.errors import CheckpointError, StorageError
 from signrep_core.train.checkpoint import load_state, save_state
+from tests.disk import largest_file
 
 
 def test_state_comes_back_without_running_code(tmp_path: Path) -> None:
@@ -37,12 +37,10 @@ def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
 
 
-def test_a_disk_that_takes_no_more_is_told_and_the_old_state_stays(
-    tmp_path: Path, largest_file: Callable[[int], None]
-) -> None:
+def test_a_disk_that_takes_no_more_is_told_and_the_old_state_stays(tmp_path: Path) -> None:
     save_state(tmp_path / "state.pt", {"step": 1})
-    largest_file(100_000)
-    with pytest.raises(StorageError, match=r"state\.pt: cannot be written .*run the same command again"):
+    told = pytest.raises(StorageError, match=r"state\.pt: cannot be written .*run the same command again")
+    with largest_file(100_000), told:
         save_state(tmp_path / "state.pt", {"step": 2, "weights": torch.zeros(1_000_000)})
     assert load_state(tmp_path / "state.pt")["step"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]

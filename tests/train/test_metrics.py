@@ -1,13 +1,13 @@
 """Rows of metrics."""
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from signrep_core.errors import StorageError
 from signrep_core.train.metrics import Meter, MetricLog
+from tests.disk import largest_file
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -37,14 +37,14 @@ def test_a_fresh_run_drops_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
-def test_a_disk_that_takes_no_more_is_told_with_what_to_do(tmp_path: Path, largest_file: Callable[[int], None]) -> None:
+def test_a_disk_that_takes_no_more_is_told_with_what_to_do(tmp_path: Path) -> None:
     def write(rows: int) -> None:
         with MetricLog(tmp_path / "metrics.csv", tmp_path / "board", ["step", "loss"], 0) as log:
             for step in range(rows):
                 log.write(step, {"loss": 1.0})
 
-    largest_file(1000)
-    with pytest.raises(StorageError, match=r"metrics\.csv: cannot be written .*run the same command again"):
+    told = pytest.raises(StorageError, match=r"metrics\.csv: cannot be written .*run the same command again")
+    with largest_file(1000), told:
         write(1000)
 
 
