@@ -5,7 +5,7 @@ shards, one of them rejected and one excluded.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -251,16 +251,16 @@ class Builder:
                                   "features": rng.normal(size=(9, 8)), "right_active": np.ones(9),
                                   "left_active": np.zeros(9)})  # fmt: skip
 
-        def evaluate(i: Any, o: Any, p: Any) -> None:
-            result = {"metrics": {"R@1": 50.0, "MRR": 75.0}, "chance": {"R@1": 50.0, "MRR": 75.0}, "baselines": {}}
+        def evaluate(names: Sequence[str], i: Any, o: Any, p: Any) -> None:
+            result = {"metrics": dict.fromkeys(names, 50.0), "chance": dict.fromkeys(names, 50.0), "baselines": {}}
             write_json(o["metrics"], {**result, "counts": {"gallery_videos": 2, "query_videos": 2}, "provenance": p})
             if "figure" in o:
                 with atomic_path(o["figure"]) as beside:
                     cv2.imwrite(str(beside), rng.integers(0, 255, (64, 64, 3), np.uint8))
 
-        def answer(schema: schemas.Schema) -> Any:
+        def answer(schema: schemas.Schema, names: Sequence[str]) -> Any:
             def write(i: Any, o: Any, p: Any) -> None:
-                evaluate(i, o, p)
+                evaluate(names, i, o, p)
                 videos = read_table(i["index"], schemas.SEQUENCES, ["video_id"])["video_id"]
                 columns = {column.name: [""] * len(videos) if column.dtype == schemas.TEXT else np.zeros(len(videos))
                            for column in schema.columns}  # fmt: skip
@@ -275,16 +275,20 @@ class Builder:
         self.do("extract_features", None, {"weights": weights, "index": index}, {"features": features}, extract)
         self.do("evaluate_retrieval", None, {"features": features, "index": index},
                 {"metrics": f"retrieval/{RUN}/made.json", "figure": f"figures/retrieval_{RUN}_made.png"},
-                evaluate)  # fmt: skip
+                partial(evaluate, ("R@1", "MRR")))  # fmt: skip
         for kind in ("keypoints", "angles"):
             self.do("pool_keypoints", None, {"index": index}, {"features": f"features/{kind}/made.parquet"}, extract)
-        for task, schema in (("recognition", schemas.PREDICTIONS), ("translation", schemas.TRANSLATIONS)):
+        for task, schema, names in (
+            ("recognition", schemas.PREDICTIONS, ("top1_instance", "top5_instance", "top1_class")),
+            ("translation", schemas.TRANSLATIONS, ("BLEU-1", "BLEU-4", "ROUGE-L")),
+        ):
             trained, answers = f"{task}/{RUN}/made/best.safetensors", f"{task}/{RUN}/made.parquet"
             figure = {"figure": f"figures/confusion_{RUN}_made.png"} if task == "recognition" else {}
             self.do(f"train_{task}", None, {"weights": weights, "index": index},
                     {"weights": trained, "metrics": f"{task}/{RUN}/made/metrics.csv"}, train)  # fmt: skip
             self.do(schema.stage, None, {"weights": trained, "index": index},
-                    {"metrics": f"{task}/{RUN}/made.json", "answers": answers, **figure}, answer(schema))  # fmt: skip
+                    {"metrics": f"{task}/{RUN}/made.json", "answers": answers, **figure},
+                    answer(schema, names))  # fmt: skip
         self.do("train_lifter", None, {},
                 {"weights": "lifter/best.safetensors", "metrics": "lifter/metrics.csv"}, train)  # fmt: skip
 
