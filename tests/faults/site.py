@@ -34,7 +34,7 @@ six\tsigners/{1}.mp4\tsaid\tval\t\t0.1\t0.9\tone and one
 seven\tsigners/{1}.mp4\tsaid\ttest\t\t0.9\t1.7\ttwo and one
 """
 # What no run has twice the same: logs, measured times and what is drawn of them, states of trainings, records of jobs.
-VOLATILE = ("logs/", "benchmarks/", "figures/timing", "figures/training", "report.html")
+VOLATILE = ("logs/", "benchmarks/", "figures/timing", "figures/training", "report.html", "report/")
 HIDDEN = (".records/", "/last/", "/tensorboard/")  # within a name
 TIMED = (
     "summary.txt",
