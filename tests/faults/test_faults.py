@@ -28,6 +28,22 @@ def jobs_of(site: Site, *rules: str) -> list[Job]:
     return [job for job in site.jobs if job.rule in rules]
 
 
+def test_the_command_that_explain_tells_makes_a_lost_file_again(site: Site) -> None:
+    """Before any job is run alone: the record is then of the engine's run."""
+    lost = site.results / "overlap.tsv"
+    record = read_record(lost)
+    assert record is not None
+    assert record.command in explain(lost)
+    lost.unlink()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        shlex.split(record.command), cwd=record.folder, env={**environment(), "PATH": path}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert site.differences() == []
+
+
 def test_killed_jobs_lose_nothing(site: Site) -> None:
     tally = harness.kill_jobs(site, site.jobs, len(site.jobs), signal.SIGKILL, seed=11)
     assert tally.lost == []
@@ -65,21 +81,6 @@ def test_a_second_run_in_the_same_folder_is_refused(site: Site) -> None:
 def test_a_killed_workflow_loses_nothing(site: Site) -> None:
     tally = harness.kill_workflows(site, 1, seed=13)
     assert (tally.tried, tally.lost) == (1, [])
-
-
-def test_the_command_that_explain_tells_makes_a_lost_file_again(site: Site) -> None:
-    lost = site.results / "overlap.tsv"
-    record = read_record(lost)
-    assert record is not None
-    assert record.command in explain(lost)
-    lost.unlink()
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        shlex.split(record.command), cwd=record.folder, env={**environment(), "PATH": path}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert site.differences() == []
 
 
 def test_half_a_file_and_a_lost_video_would_be_noticed(site: Site) -> None:

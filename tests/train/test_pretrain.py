@@ -162,9 +162,12 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
 def test_a_run_killed_while_its_weights_are_published_is_published_and_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
     train(tmp_path / "whole")
     with monkeypatch.context() as patched:
-        patched.setattr(loop.shutil, "copyfile", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        patched.setattr(loop.shutil, "copyfile", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path / "killed")
     assert not (tmp_path / "killed" / "best.safetensors").exists()
