@@ -20,7 +20,7 @@ from signrep_core.errors import ShardError, TrainingError
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+Found = TypeVar("Found")  # what a reader gives of a window
 
 WINDOW: Final = 16  # frames (A2)
 TARGETS: Final = ("body_angles", "right_angles", "left_angles", "keypoints", "confidence")
@@ -126,7 +126,7 @@ def read_window(
     }
 
 
-def sample_windows(dataset: WindowPairs, n: int, read: Callable[[int, int], T]) -> list[T]:
+def sample_windows(dataset: WindowPairs, n: int, read: Callable[[int, int], Found]) -> list[Found]:
     """What `read(row, start)` gives of a window of each of the first n items of the stream; at most n, always the same.
 
     Raises:
