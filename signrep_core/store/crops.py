@@ -99,7 +99,7 @@ def crop_shard(
     rows: list[tuple[str, Cut]] = []
     pieces: list[tuple[Path, int]] = []
     tasks = {
-        video: _task({**videos[video], "target_fps": target_fps}, cuts, settings, ledger)
+        video: _task({"video_id": video, **videos[video], "target_fps": target_fps}, cuts, settings, ledger)
         for video, cuts in plans.items()
         if not isinstance(cuts, VideoError)
     }
@@ -208,7 +208,7 @@ def _crops_columns(rows: list[tuple[str, Cut]]) -> Columns:
 
 
 def _task(video: Mapping[str, Any], cuts: Sequence[Cut], settings: EncoderSettings, ledger: Ledger) -> dict[str, Any]:
-    """What `encode_video` needs."""
+    """What `encode_video` needs; of two rows with the same span of one file each has a key of its own."""
     task = {**video, "cuts": [asdict(cut) for cut in cuts], "settings": asdict(settings)}
     return {**task, "key": work_key(video["path"], task, str(settings), CROPS.version), "ledger": str(ledger.folder)}
 

@@ -118,6 +118,17 @@ def test_a_span_is_cropped_from_its_start(tmp_path: Path) -> None:
     assert [number_in(frame, square) for frame in decoded(tmp_path / "out.mp4")] == list(range(50, 75))
 
 
+def test_rows_with_the_same_video_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    rows = dict.fromkeys("abcd", write_video(tmp_path / "v.mp4", range(20)))
+    pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in rows))
+    with open_ledger(tmp_path / "out.mp4") as ledger:
+        result = crop_shard(account_of(rows), pose, tmp_path / "out.mp4", threads=2, ledger=ledger)
+        assert len(list(ledger.folder.glob("*.json"))) == len(rows)
+    assert result.outcomes == {}
+    assert result.crops["video_id"] == list(rows)
+    assert len(decoded(tmp_path / "out.mp4")) == 80
+
+
 def test_failing_and_finished_jobs_leave_no_pieces(tmp_path: Path, packed: Built) -> None:
     assert not list((packed.folder / "crops").glob(".*"))
     with pytest.raises(SignRepError, match="nonsense"):
