@@ -16,12 +16,15 @@ SMALL = Path(__file__).with_name("small.yaml")
 
 def main(folder: Path, sheet: str) -> None:
     """The jobs on the sheet, and those that render the demo, each with what a script is given."""
-    own = _jobs({"sheet": sheet, "results": str(folder / "results")})
-    demo = _jobs({"results": str(folder / "demo")})
-    wanted = [job for job in own if job.rule.script] + [
-        job for job in demo if job.rule.name in ("write_synthetic_sheet", "synthesize")
-    ]
-    pickled = [_pickled(job, folder / f"{k:02}.pickle") for k, job in enumerate(wanted)]
+    pickled: list[dict[str, Any]] = []
+    for config, rules in (
+        ({"sheet": sheet, "results": str(folder / "results")}, None),
+        ({"results": str(folder / "demo")}, ("write_synthetic_sheet", "synthesize")),
+    ):
+        # A plan's jobs are written before the next plan is made: all plans of a process share one configuration.
+        for job in _jobs(config):
+            if job.rule.script and (rules is None or job.rule.name in rules):
+                pickled.append(_pickled(job, folder / f"{len(pickled):02}.pickle"))
     (folder / "jobs.pickle").write_bytes(pickle.dumps(pickled))
 
 
