@@ -11,6 +11,7 @@ SignRepError
 ├── RecordError      the record of an output is broken
 ├── CheckpointError  weights that do not fit or cannot be read
 └── TrainingError    a training that cannot go on
+    └── NoTrainingDataError  its data set has nothing to learn from: other data sets go on
 
 A message says where, what was expected, what came, and what to do.
 """
@@ -100,3 +101,7 @@ class CheckpointError(SignRepError):
 
 class TrainingError(SignRepError):
     """Training cannot go on; the message names the step and the cause."""
+
+
+class NoTrainingDataError(TrainingError):
+    """No training video of the data set reached the shards, or none has what is to be learned."""

@@ -59,7 +59,6 @@ def extract_plain(
 
     Raises:
         CheckpointError: the weights cannot be used.
-        ConfigError: the box lies outside a picture.
     """
     model = SignRep.load(weights, Fabric(accelerator=accelerator, devices=1).device)
     schema, parts = features_schema(model.n_features), parts_folder(out)
@@ -78,7 +77,7 @@ def extract_plain(
                     with TableWriter(part, schema, origin) as writer:
                         writer.write(features_columns(found))
                 done.append(part)
-            except VideoError as error:
+            except (VideoError, ConfigError) as error:  # the latter: this picture has nothing of the box
                 log.warning("no features of %s: %s", video, error)
                 failed[video] = str(error)
             progress.advance()

@@ -28,8 +28,8 @@ from signrep_core.data.clips import Inputs, LabelledVideos, iterate_clips, selec
 from signrep_core.data.stream import WindowReader
 from signrep_core.data.windows import TARGETS
 from signrep_core.model.inflate import CLIP
-from signrep_core.model.recogniser import AnyRecogniser, Recogniser, keypoint_values, load_recogniser
-from signrep_core.model.weights import read_notes
+from signrep_core.model.recogniser import ADVICE, AnyRecogniser, Recogniser, keypoint_values, load_recogniser
+from signrep_core.model.weights import UNTRAINED, read_notes
 from signrep_core.progress import Progress
 from signrep_core.store.accounts import lost_videos
 from signrep_core.store.files import file_digest, write_json
@@ -40,6 +40,7 @@ from signrep_core.store.tables import write_table
 log = logging.getLogger(__name__)
 
 NAMED: Final = 5  # glosses named in a message
+COLUMNS: Final = ("video", "top", "probability", "rank", "right")  # of predictions, gathered batch by batch
 PAIRS: Final = 20  # most frequent confusions that are reported
 
 
@@ -87,7 +88,7 @@ def predict(
     """What the model, in evaluation mode, says of every video; those that cannot be read are logged."""
     device = next(model.parameters()).device
     kept = min(TOP, len(model.glosses))
-    columns: dict[str, list[Tensor]] = {"video": [], "top": [], "probability": [], "rank": [], "right": []}
+    columns: dict[str, list[Tensor]] = {name: [] for name in COLUMNS}
     unreadable: list[str] = []
     clips = iterate_clips(open_reader, labelled, CLIP, inputs_of(model), batch_size=batch_size, workers=workers)
     for batch in clips:
@@ -140,6 +141,11 @@ def _predictions(
     )
 
 
+def no_predictions(labelled: LabelledVideos) -> Predictions:
+    """What is said of videos where nothing was trained: nothing."""
+    return _predictions((), labelled, {name: [] for name in COLUMNS}, 1, [])
+
+
 def accuracies(predictions: Predictions) -> dict[str, float] | None:
     """Top-1 and top-5 × 100, over the videos (instance) and as the mean over their glosses (class).
 
@@ -188,21 +194,28 @@ def evaluate_recognition(
 ) -> tuple[Predictions, dict[str, Any]]:
     """Predictions for a data set's split, and their accuracies with protocol, counts and chance beside.
 
-    Metrics and chance are None where the split has no video that can be judged; where it has no labelled video at all,
-    the log says which splits have some.
+    Metrics and chance are None where the split has no video that can be judged, or where nothing was trained, and
+    `note` says why; where it has no labelled video at all, the log says which splits have some.
 
     Raises:
         CheckpointError: not a recogniser's weights.
     """
-    model = load_recogniser(weights, Fabric(accelerator=accelerator, devices=1).device)
-    notes = read_notes(weights)
+    notes = read_notes(weights, ADVICE)
+    model = None
+    if UNTRAINED not in notes:
+        model = load_recogniser(weights, Fabric(accelerator=accelerator, devices=1).device)
+    glosses = model.glosses if model else ()
     opener = partial(open_reader, Path(shards))
     index = opener().index
-    labelled = select_labelled(index, dataset, [split], model.glosses)
+    labelled = select_labelled(index, dataset, [split], glosses)
     if not len(labelled):
         log.warning("%s", no_labelled(index, dataset, split))
     with Progress(f"evaluate_recognition {dataset}", len(labelled), "videos") as progress:
-        predictions = predict(model, opener, labelled, batch_size=batch_size, workers=workers, progress=progress)
+        predictions = (
+            predict(model, opener, labelled, batch_size=batch_size, workers=workers, progress=progress)
+            if model
+            else no_predictions(labelled)
+        )
     unknown = sorted({gloss for gloss, label in zip(labelled.glosses, labelled.labels, strict=True) if label < 0})
     if unknown:
         log.warning("%s, split %s: %d glosses are not trained on, their videos are left out of the accuracies: %s%s",
@@ -213,16 +226,17 @@ def evaluate_recognition(
     return predictions, {
         "protocol": {"dataset": dataset, "trained_on": "train", "measured_on": split,
                      "selected_by": notes.get("selected_by", ""), "selected_at_step": int(notes.get("step", 0)),
-                     "inputs": inputs_of(model), "frames": CLIP, "sampling": "middles of equal parts",
-                     "ties": "against the right gloss",
+                     "inputs": inputs_of(model) if model else None,
+                     "frames": CLIP, "sampling": "middles of equal parts", "ties": "against the right gloss",
                      "gloss_not_trained_on": "predicted and counted, left out of the accuracies",
                      "class": "mean over the glosses of the split"},
         "counts": {"videos": usable, "glosses": len(set(predictions.labels[predictions.labels >= 0].tolist())),
-                   "glosses_trained_on": len(model.glosses),
-                   "videos_without_trained_gloss": len(predictions) - usable,
+                   "glosses_trained_on": len(glosses),
+                   "videos_without_trained_gloss": len(labelled) - usable - len(predictions.unreadable),
                    "glosses_not_trained_on": len(unknown), "unreadable_videos": len(predictions.unreadable)},
+        "note": "" if metrics else notes.get(UNTRAINED, "no test video could be read whose gloss is trained on"),
         "metrics": metrics,
-        "chance": chance_accuracies(len(model.glosses)) if metrics else None,
+        "chance": chance_accuracies(len(glosses)) if metrics else None,
         "confusions": [list(pair) for pair in confusions(predictions)[:PAIRS]],
         "digests": {"weights": file_digest(weights), "settings": digest(json.loads(notes.get("settings", "{}")))},
     }  # fmt: skip

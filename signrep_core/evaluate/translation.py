@@ -22,8 +22,9 @@ from sacrebleu.metrics import BLEU
 from signrep_core.config import digest
 from signrep_core.data.sentences import Sentences, evaluation_batches, select_sentences
 from signrep_core.errors import CheckpointError
-from signrep_core.model.translator import Translator
+from signrep_core.model.translator import ADVICE, Translator
 from signrep_core.model.vocabulary import Vocabulary, clean_text
+from signrep_core.model.weights import UNTRAINED, read_notes
 from signrep_core.store.accounts import lost_videos
 from signrep_core.store.features import FeatureTable
 from signrep_core.store.files import file_digest, write_json
@@ -125,16 +126,20 @@ def evaluate_translator(
     """Translate a split and compare, as the translator's own settings say.
 
     Returns:
-        `protocol`, `counts` per split, `metrics`, `chance`, `baselines` and `digests`, and the translations in the
-        order of the index; metrics and chance are None where the split has no sentence.
+        `protocol`, `counts` per split, `note`, `metrics`, `chance`, `baselines` and `digests`, and the translations in
+        the order of the index; metrics and chance are None where the split has no sentence or nothing was trained, and
+        `note` says which.
 
     Raises:
         CheckpointError: the weights cannot be used, or are for windows of another width.
     """
-    model, notes = Translator.load(weights, Fabric(accelerator=accelerator, devices=1).device)
+    notes = read_notes(weights, ADVICE)
+    model = None
+    if UNTRAINED not in notes:
+        model, _ = Translator.load(weights, Fabric(accelerator=accelerator, devices=1).device)
     settings = json.loads(notes["settings"])
     table = FeatureTable(features)
-    if table.width != model.config.features:
+    if model and table.width != model.config.features:
         raise CheckpointError(
             f"{weights}: was trained on windows of {model.config.features} values, {features} has windows of "
             f"{table.width}; give the features that it was trained on, or train it again"
@@ -144,14 +149,16 @@ def evaluate_translator(
         select_sentences(table, index, dataset, name, clean, settings["max_windows"]) for name in ("train", split)
     )
     search = {name: settings[name] for name in ("beam", "length_penalty", "max_pieces", "max_windows")}
-    found = {each.video_id: each for each in translate(model, chosen, **search)}
-    translations = [found[video_id] for video_id in chosen.video_ids]
-    if not translations:
-        log.warning("no sentence of split %r has features and a text: no metrics", split)
-    result = compare(translations, training.texts, settings["tokenizer"], settings["lowercase"])
+    found = {each.video_id: each for each in translate(model, chosen, **search)} if model else {}
+    translations = [found[video_id] for video_id in chosen.video_ids] if model else []
+    note = "" if translations else notes.get(UNTRAINED, f"no sentence of split {split!r} has features and a text")
+    if note:
+        log.warning("no metrics: %s", note)
+    result = {"note": note} | compare(translations, training.texts, settings["tokenizer"], settings["lowercase"])
     result["protocol"] |= {
-        "dataset": dataset, "split": split, **search, "vocabulary": model.config.vocabulary,
-        "model": asdict(model.config), "selected_by": notes["selected_by"], "selected_at_step": int(notes["step"]),
+        "dataset": dataset, "split": split, **search, "vocabulary": model.config.vocabulary if model else None,
+        "model": asdict(model.config) if model else None,
+        "selected_by": notes["selected_by"], "selected_at_step": int(notes["step"]),
     }  # fmt: skip
     result["counts"] = {"train": training.counts, split: chosen.counts}
     result["digests"] = {

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -46,11 +47,22 @@ def _worth_showing(truth: NDArray[np.int64], said: NDArray[np.int64]) -> NDArray
 
 
 def _draw_matrix(counts: NDArray[np.int64], rows: list[str], columns: list[str], title: str, out: Path) -> None:
-    """Counts as numbers on the share of their row in colour."""
+    """Counts as numbers on the share of their row in colour; of no row a picture that says so."""
     side = 2.2 + 0.34 * max(len(columns), 4)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
+    axes.set_title(title, loc="left", fontsize=9)
+    if rows:
+        _draw_counts(figure, axes, counts, rows, columns)
+    else:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no video whose gloss is trained on", ha="center", va="center", fontsize=9)
+    with atomic_path(out) as partial:
+        figure.savefig(partial, dpi=120)
+
+
+def _draw_counts(figure: Figure, axes: Axes, counts: NDArray[np.int64], rows: list[str], columns: list[str]) -> None:
     share = counts / counts.sum(1, keepdims=True).clip(1)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, j in zip(*np.nonzero(counts), strict=True):
@@ -60,7 +72,4 @@ def _draw_matrix(counts: NDArray[np.int64], rows: list[str], columns: list[str],
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     axes.set_xlabel("what the recogniser says")
     axes.set_ylabel("what is signed")
-    axes.set_title(title, loc="left", fontsize=9)
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of the row")
-    with atomic_path(out) as partial:
-        figure.savefig(partial, dpi=120)

@@ -23,6 +23,7 @@ from signrep_core.model.signrep import SignRep, SignRepConfig, config_from
 from signrep_core.model.weights import read_weights, write_weights
 
 FORMAT: Final = "recogniser-1"  # of the safetensors file: names of the weights and of the configuration
+ADVICE: Final = "give a best.safetensors of `python -m signrep_core train recognition`"
 KEYPOINT_PRIORS: Final = tuple(name for name in PRIORS if not name.endswith("distances"))
 
 
@@ -95,11 +96,10 @@ def load_recogniser(path: str | Path, device: str | torch.device = "cpu") -> Any
     Raises:
         CheckpointError: not a recogniser's file, or broken.
     """
-    advice = "give a best.safetensors of `python -m signrep_core train recognition`"
-    weights, about = read_weights(path, advice)
+    weights, about = read_weights(path, ADVICE)
     if about.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: expected a recogniser of format {FORMAT!r}, found {about.get('format')!r}; {advice}"
+            f"{path}: expected a recogniser of format {FORMAT!r}, found {about.get('format')!r}; {ADVICE}"
         )
     glosses = about["glosses"]
     model = Recogniser(config_from(about["config"]), glosses) if about["config"] else KeypointRecogniser(glosses)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from signrep_core.model.vocabulary import END, PAD, START
 from signrep_core.model.weights import read_weights, write_weights
 
 FORMAT = "translator-1"  # of the safetensors file: names of the weights and of the configuration
+ADVICE: Final = "give a best.safetensors of `python -m signrep_core train translation`"
 VOCABULARY = "vocabulary"  # the tensor that holds the vocabulary's bytes
 
 
@@ -169,10 +170,9 @@ def sinusoids(n: int, width: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    advice = "give a best.safetensors of `python -m signrep_core train translation`"
-    weights, about = read_weights(path, advice)
+    weights, about = read_weights(path, ADVICE)
     if about.get("format") != FORMAT or VOCABULARY not in weights:
         raise CheckpointError(
-            f"{path}: expected a translator of format {FORMAT!r}, found {about.get('format')!r}; {advice}"
+            f"{path}: expected a translator of format {FORMAT!r}, found {about.get('format')!r}; {ADVICE}"
         )
     return weights, about

@@ -1,9 +1,10 @@
 """Weights on the disk: one safetensors file of ours, with a description of what it holds in its metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from signrep_core.errors import CheckpointError
 from signrep_core.store.files import atomic_path
+
+UNTRAINED: Final = "untrained"  # the note of weights that hold nothing, as there was nothing to learn from: why not
 
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -21,11 +24,14 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], about: Mappin
         partial.write_bytes(save({name: w.detach().cpu().contiguous() for name, w in weights.items()}, metadata))
 
 
-def read_notes(path: str | Path) -> dict[str, str]:
-    """The notes that a file of ours was saved with; empty where it has none."""
-    with safe_open(str(path), framework="pt") as file:
-        about = json.loads((file.metadata() or {}).get("signrep", "{}"))
-    return dict(about.get("notes", {}))
+def read_notes(path: str | Path, advice: str = "") -> dict[str, str]:
+    """The notes that a file of ours was saved with; empty where it has none.
+
+    Raises:
+        CheckpointError: as `read_weights`.
+    """
+    with _opened(path, advice) as file:
+        return dict(_about(file).get("notes", {}))
 
 
 def read_weights(path: str | Path, advice: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -34,9 +40,18 @@ def read_weights(path: str | Path, advice: str) -> tuple[dict[str, Tensor], dict
     Raises:
         CheckpointError: not a safetensors file, or broken; `advice` says what to give instead.
     """
+    with _opened(path, advice) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _about(file)  # noqa: SIM118 - not a dict
+
+
+@contextmanager
+def _opened(path: str | Path, advice: str) -> Iterator[Any]:
     try:
         with safe_open(str(path), framework="pt") as file:
-            about: dict[str, Any] = json.loads((file.metadata() or {}).get("signrep", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - not a dict
+            yield file
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read as safetensors weights ({error}); {advice}") from error
+
+
+def _about(file: Any) -> dict[str, Any]:
+    return dict(json.loads((file.metadata() or {}).get("signrep", "{}")))

@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow.parquet as pq
 import yaml
-from safetensors import SafetensorError, safe_open
 
 from signrep_core import __version__
-from signrep_core.errors import REASONS
+from signrep_core.errors import REASONS, CheckpointError
+from signrep_core.model.weights import read_notes
 from signrep_core.sources.overlap import read_overlap
 from signrep_core.store.accounts import summarise
 from signrep_core.store.files import write_text
@@ -79,7 +79,10 @@ def count_parts(index: Path) -> dict[Part, dict[str, Any]]:
 
 def licence_of(weights: Path) -> str:
     """The licence that weights carry in their notes; empty if they say none."""
-    return str(_notes(weights).get("licence", ""))
+    try:
+        return read_notes(weights).get("licence", "")
+    except CheckpointError:
+        return ""
 
 
 # ---------------------------------------------------------------- sections
@@ -169,7 +172,7 @@ def _licences(backend: str, weights: Path | None) -> str:
 
 def _of_weights(weights: Path) -> str:
     """From which weights a model was trained, and what that means for its licence."""
-    settings = json.loads(_notes(weights).get("settings", "{}"))
+    settings = json.loads(read_notes(weights).get("settings", "{}"))
     initial = settings.get("initial_weights")
     if not initial:
         return "was trained from scratch on these shards: no weights of others are in it."
@@ -211,11 +214,3 @@ def _backend(results: Path) -> str:
 def _backends(results: Path) -> Iterator[str]:
     for path in sorted((results / "pose").glob("*.parquet")):
         yield (pq.read_schema(path).metadata or {}).get(b"backend", b"").decode()
-
-
-def _notes(weights: Path) -> dict[str, Any]:
-    try:
-        with safe_open(str(weights), framework="np") as file:
-            return dict(json.loads((file.metadata() or {}).get("signrep", "{}")).get("notes", {}))
-    except (OSError, ValueError, SafetensorError):
-        return {}

@@ -234,7 +234,7 @@ def scores(results: Path) -> Iterator[Item]:
         for path in sorted((results / task).glob("*/*.json")):
             found, name = read_json(path, dict, rule), f"{task.capitalize()} of {path.stem}: {path.parent.name}"
             if not found.get("metrics"):
-                yield Item("table", name, "Nothing to measure here: no video of the test split has a known label.")
+                yield Item("table", name, f"Nothing to measure here: {found['note'] or 'no labelled query'}.")
                 continue
             beside = {"chance": found.get("chance") or {}, **(found.get("baselines") or {})}
             beside = {name: values for name, values in beside.items() if isinstance(values, dict)}

@@ -102,14 +102,14 @@ def format_retrieval(dataset: str, result: dict[str, Any]) -> str:
 def format_translation(dataset: str, result: dict[str, Any]) -> str:
     """One line on a data set's translation: its metrics, each beside chance and the baselines."""
     if result["metrics"] is None:
-        return f"translation of {dataset}: no test sentence has features and a text{_lost(result)}"
+        return f"translation of {dataset}: {result['note']}{_lost(result)}"
     return f"translation of {dataset} {_beside(result, ('BLEU-1', 'BLEU-4', 'ROUGE-L'))}"
 
 
 def format_recognition(dataset: str, result: dict[str, Any]) -> str:
     """One line on a data set's recognition: its accuracies, each beside chance and the baselines."""
     if result["metrics"] is None:
-        return f"recognition of {dataset}: no test video could be read whose gloss is trained on{_lost(result)}"
+        return f"recognition of {dataset}: {result['note']}{_lost(result)}"
     return f"recognition of {dataset} {_beside(result, ('top1_instance', 'top5_instance', 'top1_class'))}"
 
 

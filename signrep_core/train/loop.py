@@ -27,6 +27,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from signrep_core.errors import TrainingError
+from signrep_core.model.weights import UNTRAINED, write_weights
 from signrep_core.progress import Progress
 from signrep_core.store.files import atomic_path
 from signrep_core.train.checkpoint import load_state, save_state
@@ -161,6 +162,19 @@ def train(
     log.info("%s %s: finished after %d steps; %d videos could not be read and were replaced; best: %s %s",
              run.kind, out.name, run.step, run.broken, run.selection, run.best)  # fmt: skip
     return TrainResult(True, run.step, run.best, out / "best.safetensors")
+
+
+def leave_untrained(
+    out: Path, settings: Any, columns: Sequence[str], why: str, provenance: Mapping[str, str]
+) -> TrainResult:
+    """What a training leaves that has nothing to learn from, where others go on: weights that hold nothing and say why,
+    and metrics without a row."""
+    log.warning("nothing is trained: %s", why)
+    notes = {"step": "0", "selected_by": "", "settings": json.dumps(plain(settings)), UNTRAINED: why, **provenance}
+    write_weights(out / "best.safetensors", {}, {"format": UNTRAINED, "notes": notes})
+    with atomic_path(out / "metrics.csv") as partial:
+        partial.write_text(",".join(columns) + "\n", encoding="utf-8")
+    return TrainResult(True, 0, None, out / "best.safetensors")
 
 
 # ---------------------------------------------------------------- within a step

@@ -24,7 +24,7 @@ from signrep_core.data.augment import draw_augmentations
 from signrep_core.data.clips import Clips, Inputs, LabelledVideos, select_labelled
 from signrep_core.data.stream import WindowReader, load_items
 from signrep_core.data.windows import Batch, collate
-from signrep_core.errors import CheckpointError, TrainingError
+from signrep_core.errors import CheckpointError, NoTrainingDataError, TrainingError
 from signrep_core.evaluate.distribution import class_distribution, mean_features
 from signrep_core.evaluate.features import video_features
 from signrep_core.evaluate.recognition import Predictions, accuracies, clip_inputs, no_labelled, predict
@@ -126,7 +126,8 @@ def train_recognition(
         workers, accelerator, devices, nodes, precision, open_reader: as `pretrain`.
 
     Raises:
-        TrainingError: a loss is not finite, there are not two labelled glosses, or `out` holds another run.
+        NoTrainingDataError: there are not two labelled glosses.
+        TrainingError: a loss is not finite, or `out` holds another run.
         CheckpointError: the weights, or the resume state, cannot be used.
     """
     job = partial(
@@ -225,9 +226,9 @@ def _training_videos(index: Any, dataset: str) -> LabelledVideos:
     labelled = select_labelled(index, dataset, ["train"])
     counts = Counter(labelled.glosses)
     if not counts:
-        raise TrainingError(no_labelled(index, dataset, "train"))
+        raise NoTrainingDataError(no_labelled(index, dataset, "train"))
     if len(counts) < 2:
-        raise TrainingError(
+        raise NoTrainingDataError(
             f"data set {dataset!r}: all {len(labelled)} training videos have the gloss {labelled.glosses[0]!r}; "
             "recognition needs two glosses at least; leave the data set out (recognition.datasets)"
         )

@@ -27,7 +27,7 @@ from signrep_core.data.sentences import (
     load_batches,
     select_sentences,
 )
-from signrep_core.errors import TrainingError
+from signrep_core.errors import NoTrainingDataError
 from signrep_core.evaluate.translation import Scorer, Tokenizer, translate
 from signrep_core.model.translator import PRESETS, Translator, TranslatorConfig
 from signrep_core.model.vocabulary import END, START, Vocabulary, clean_text, train_vocabulary
@@ -116,7 +116,8 @@ def train_translation(
         provenance: what the weights' notes are to say of their origin.
 
     Raises:
-        TrainingError: no sentence can be trained on, a loss is not finite, or `out` holds a run with other settings.
+        NoTrainingDataError: no sentence can be trained on.
+        TrainingError: a loss is not finite, or `out` holds a run with other settings.
     """
     job = partial(
         _train, features=Path(features), index=index, folder=Path(out) / "last", settings=settings, dataset=dataset,
@@ -141,7 +142,7 @@ def _train(
         select_sentences(table, index, dataset, split, clean, settings.max_windows) for split in ("train", "val")
     )
     if not len(training):
-        raise TrainingError(
+        raise NoTrainingDataError(
             f"{features}: no training sentence of data set {dataset!r} has features and a text ("
             + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in training.counts.items())
             + "); fill dataset, split and text in the sheet, or name other data sets (translation.datasets)"

@@ -90,6 +90,18 @@ def test_the_command_names_what_cannot_be_read_and_goes_on(model: SignRep, tmp_p
     assert "none of 1 videos has features" in capsys.readouterr().err
 
 
+def test_a_box_outside_one_picture_leaves_out_that_video_only(model: SignRep, tmp_path: Path, capsys, caplog) -> None:
+    model.save(tmp_path / "w.safetensors")
+    large = str(write_video(tmp_path / "large.mp4", range(20)))
+    small = str(write_video(tmp_path / "small.mp4", range(20), size=(64, 48)))
+    out = tmp_path / "f.parquet"
+    options = ["--weights", str(tmp_path / "w.safetensors"), "--out", str(out), "--box", "80,10,120,60"]
+    assert main(["features", small, large, *options]) == 0
+    assert "features of 1 videos; 1 cannot be read" in capsys.readouterr().out
+    assert "the box 80,10,120,60 lies outside the picture of 64×48 pixels" in caplog.text
+    assert [video.video_id for video in read_features(out)] == [large]
+
+
 def test_a_killed_run_goes_on_with_the_first_unfinished_video(model: SignRep, tmp_path: Path, monkeypatch) -> None:
     model.save(tmp_path / "w.safetensors")
     videos = [str(write_video(tmp_path / f"{n}.mp4", range(n))) for n in (20, 30, 40)]

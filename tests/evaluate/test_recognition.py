@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from signrep_core.config import digest
+from signrep_core.errors import CheckpointError
 from signrep_core.evaluate.recognition import (
     Predictions,
     accuracies,
@@ -20,12 +21,15 @@ from signrep_core.evaluate.recognition import (
     write_evaluation,
     write_predictions,
 )
-from signrep_core.model.recogniser import KeypointRecogniser
+from signrep_core.figures.confusion import confusion_matrix
+from signrep_core.model.recogniser import KeypointRecogniser, load_recogniser
 from signrep_core.sources.sheet import Row
 from signrep_core.store.accounts import new_account, settle
 from signrep_core.store.files import file_digest
 from signrep_core.store.schemas import PREDICTIONS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
+from signrep_core.train.loop import leave_untrained
+from signrep_core.train.recognition import COLUMNS, RecognitionSettings
 from tests.fake_reader import FakeReader
 
 GLOSSES = ("A", "B", "C", "D", "E", "F")
@@ -187,3 +191,22 @@ def test_every_video_unreadable_leaves_no_metrics(weights: Path) -> None:
     assert len(found) == 0
     assert result["metrics"] is None
     assert result["counts"]["unreadable_videos"] == 2
+
+
+def test_where_nothing_was_trained_nothing_is_said_but_why_not(tmp_path: Path) -> None:
+    left = leave_untrained(tmp_path / "run", RecognitionSettings(), COLUMNS, "no video of 'fake'", {"params": "abc"})
+    assert (left.finished, left.step, left.best) == (True, 0, None)
+    assert (tmp_path / "run/metrics.csv").read_text() == ",".join(COLUMNS) + "\n"
+    found, result = evaluate(left.weights, Test)
+    assert len(found) == 0
+    assert (result["metrics"], result["chance"], result["note"]) == (None, None, "no video of 'fake'")
+    assert result["counts"] == {
+        "videos": 0, "glosses": 0, "glosses_trained_on": 0, "videos_without_trained_gloss": 2,
+        "glosses_not_trained_on": 2, "unreadable_videos": 0,
+    }  # fmt: skip
+    write_predictions(tmp_path / "p.parquet", found)
+    assert read_table(tmp_path / "p.parquet", PREDICTIONS)["video_id"] == []
+    confusion_matrix(found, tmp_path / "p.png", "none")
+    assert (tmp_path / "p.png").stat().st_size > 0
+    with pytest.raises(CheckpointError, match=r"expected a recogniser .* found 'untrained'"):
+        load_recogniser(left.weights)

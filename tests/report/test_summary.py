@@ -95,7 +95,10 @@ def test_translation_is_told_beside_chance_and_baselines():
         "translation of mine (chance, other references): "
         "BLEU-1 30.0 (10.0, 20.0), BLEU-4 15.0 (5.0, 10.0), ROUGE-L 31.0 (11.0, 21.0)"
     )
-    assert "no test sentence has features and a text" in format_translation("mine", {"metrics": None})
+    none = {"metrics": None, "note": "no sentence of split 'test' is known"}
+    assert (
+        format_translation("mine", none) == "translation of mine: no sentence of split 'test' has features and a text"
+    )
 
 
 def test_recognition_is_told_beside_chance_and_the_network_on_keypoints():
@@ -107,7 +110,8 @@ def test_recognition_is_told_beside_chance_and_the_network_on_keypoints():
         "recognition of mine (chance, keypoints): top1_instance 30.0 (5.0, 40.0), top5_instance 60.0 (10.0, 80.0), "
         "top1_class 31.0 (6.0, 41.0)"
     )
-    assert "no test video could be read" in format_recognition("mine", {"metrics": None})
+    none = {"metrics": None, "note": "no test video could be read"}
+    assert format_recognition("mine", none) == "recognition of mine: no test video could be read"
 
 
 @pytest.mark.parametrize("tell", [format_retrieval, format_translation, format_recognition])

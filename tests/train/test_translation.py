@@ -19,7 +19,9 @@ from signrep_core.store.records import read_record
 from signrep_core.store.schemas import SEQUENCES, TRANSLATIONS
 from signrep_core.store.tables import read_table, write_table
 from signrep_core.train import loop
+from signrep_core.train.loop import leave_untrained
 from signrep_core.train.translation import (
+    COLUMNS,
     IGNORED,
     TranslationSettings,
     next_pieces,
@@ -174,6 +176,15 @@ def test_training_on_nothing_says_what_to_look_at(corpus, tmp_path):
         TrainingError, match=r"no training sentence of data set 'd'.*without text 6.*fill dataset, split and text"
     ):
         train_translation(features, index, tmp_path, SETTINGS, dataset="d", accelerator="cpu")
+
+
+def test_where_nothing_was_trained_nothing_is_said_but_why_not(corpus, tmp_path):
+    left = leave_untrained(tmp_path, SETTINGS, COLUMNS, "no sentence of 'd'", {})
+    result, translations = evaluate_translator(left.weights, *corpus, dataset="d", accelerator="cpu")
+    assert (result["metrics"], result["chance"], result["note"], translations) == (None, None, "no sentence of 'd'", [])
+    assert result["counts"]["test"]["sentences"] == 6
+    with pytest.raises(CheckpointError, match=r"expected a translator .* found 'untrained'"):
+        Translator.load(left.weights)
 
 
 def test_features_of_another_width_are_refused(corpus, trained, tmp_path):

@@ -1,5 +1,7 @@
 """Hostile and odd videos in one shard: each ends well or as a row with a reason, and the others are unaffected."""
 
+import html
+import json
 import subprocess
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from signrep_core.verify.corpus import verify
 from tests.workflow.conftest import Finished, snakemake
 
 EXPECTED = {  # video -> (status, reason); frames that a good one has at 25 per second are checked below
@@ -25,6 +28,13 @@ EXPECTED = {  # video -> (status, reason); frames that a good one has at 25 per 
     "vfr": ("ok", ""),
     "rotated": ("ok", ""),
     "gif": ("ok", ""),
+}
+# Data sets whose training videos are all lost, with a good video to test on: video -> its cells of the sheet.
+LOST = {
+    **{f"sign_{gloss}": f"signs\ttrain\t{gloss}\t" for gloss in ("HELLO", "YES")},
+    "sign_test": "signs\ttest\tYES\t",
+    **{f"sentence_{k}": f"sentences\ttrain\t\tit rains {k}" for k in range(2)},
+    "sentence_test": "sentences\ttest\t\tit rains",
 }
 
 
@@ -63,11 +73,14 @@ def run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("bad input")
     files = make_videos(clips, folder)
     sheet = folder / "videos.tsv"
-    rows = "".join(f"{case}\t{path.name}\tcases\ttrain\n" for case, path in files.items())
-    sheet.write_text("video_id\tpath\tdataset\tsplit\n" + rows, encoding="utf-8")
+    rows = "".join(f"{case}\t{path.name}\tcases\ttrain\t\t\n" for case, path in files.items())
+    paths = {video: files["good"].name if video.endswith("_test") else f"{video}.mp4" for video in LOST}
+    rows += "".join(f"{video}\t{paths[video]}\t{cells}\n" for video, cells in LOST.items())
+    sheet.write_text("video_id\tpath\tdataset\tsplit\tgloss\ttext\n" + rows, encoding="utf-8")
     run = Finished(sheet, folder / "results")
-    done = snakemake(run.results / "summary.txt", run.results / "shards/info.json", *run.config)
+    done = snakemake(*run.config)
     assert done.returncode == 0, done.stdout[-8000:]
+    run.output = done.stdout
     return run
 
 
@@ -84,13 +97,13 @@ def test_each_video_has_its_status_and_reason(account, case):
 
 
 def test_every_row_of_the_sheet_is_accounted_for(account):
-    assert list(account.index) == list(EXPECTED)
+    assert list(account.index) == [*EXPECTED, *LOST]
 
 
 def test_only_good_videos_are_in_the_shard(run: Finished):
     sequences = pd.read_parquet(run.results / "shards/index.parquet")
     good = [case for case, (status, _) in EXPECTED.items() if status == "ok"]
-    assert list(dict.fromkeys(sequences.video_id)) == good
+    assert list(dict.fromkeys(sequences.video_id)) == [*good, "sign_test", "sentence_test"]
 
 
 def test_the_sequence_ends_where_the_person_leaves(run: Finished):
@@ -129,3 +142,29 @@ def test_the_summary_counts_each_reason(run: Finished):
     text = (run.results / "summary.txt").read_text()
     for status, reason in EXPECTED.values():
         assert status == "ok" or reason in text
+
+
+def test_a_data_set_without_training_videos_has_no_numbers_and_the_others_go_on(run: Finished):
+    for task, dataset, inputs in (
+        ("recognition", "signs", "test"), ("recognition", "signs", "keypoints"),
+        ("translation", "sentences", "test"), ("translation", "sentences", "keypoints"),
+    ):  # fmt: skip
+        found = json.loads((run.results / f"{task}/{inputs}/{dataset}.json").read_text())
+        assert (found["metrics"], found["chance"], found["baselines"]) == (None, None, {})
+        assert found["lost"] == {"train": {"missing_file": 2}}
+        told = f"{task} of {dataset}: {found['note']}; videos lost before the shards: train 2"
+        assert (told in run.output) == (inputs == "test")  # the run's end tells of the representation's
+        assert found["note"] in html.unescape((run.results / "report.html").read_text(encoding="utf-8"))
+    signs = json.loads((run.results / "recognition/test/signs.json").read_text())
+    assert "data set 'signs' has no video with a gloss in split 'train'" in signs["note"]
+    assert signs["counts"]["videos_without_trained_gloss"] == 1
+    sentences = json.loads((run.results / "translation/test/sentences.json").read_text())
+    assert "no training sentence of data set 'sentences' has features and a text" in sentences["note"]
+    assert sentences["counts"]["test"]["sentences"] == 1
+    for answers in ("recognition/test/signs.parquet", "translation/test/sentences.parquet"):
+        assert not len(pd.read_parquet(run.results / answers))
+
+
+def test_verify_finds_nothing_amiss_with_what_was_lost(run: Finished):
+    report = verify(run.results)
+    assert (report.problems, report.pending, report.unknown) == ([], {}, [])
