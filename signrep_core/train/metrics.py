@@ -12,17 +12,22 @@ from signrep_core.store.files import atomic_path, storage_errors
 
 
 class MetricLog:
-    """Appends rows to a CSV file and to TensorBoard; after a resume, rows later than the resumed step are dropped."""
+    """Appends rows to a CSV file and to TensorBoard; after a resume, rows later than the resumed step are dropped.
+
+    Raises:
+        StorageError: the disk is full, or the folder may not be written to.
+    """
 
     def __init__(self, csv_path: Path, tensorboard: Path, columns: list[str], step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
-        csv_path.parent.mkdir(parents=True, exist_ok=True)
-        _drop_rows_after(csv_path, step, columns)
         self._path = csv_path
-        self._file = csv_path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, columns, extrasaction="raise")
-        self._board = SummaryWriter(str(tensorboard), purge_step=step + 1)
+        with storage_errors(csv_path):
+            csv_path.parent.mkdir(parents=True, exist_ok=True)
+            _drop_rows_after(csv_path, step, columns)
+            self._file = csv_path.open("a", newline="", encoding="utf-8")
+            self._writer = csv.DictWriter(self._file, columns, extrasaction="raise")
+            self._board = SummaryWriter(str(tensorboard), purge_step=step + 1)
 
     def __enter__(self) -> "MetricLog":
         return self

@@ -1,6 +1,8 @@
 """Rows of metrics."""
 
 import csv
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,15 @@ def test_a_disk_that_takes_no_more_is_told_with_what_to_do(tmp_path: Path) -> No
     told = pytest.raises(StorageError, match=r"metrics\.csv: cannot be written .*run the same command again")
     with largest_file(1000), told:
         write(1000)
+
+
+def test_a_disk_without_room_for_the_folder_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(StorageError, match=r"metrics\.csv: cannot be written .*run the same command again"):
+        MetricLog(tmp_path / "last/metrics.csv", tmp_path / "board", ["step"], 0)
 
 
 def test_a_row_cut_off_by_a_kill_is_dropped(tmp_path: Path) -> None:
