@@ -5,10 +5,10 @@ REQUIRED INPUTS
     pretraining's run, `keypoints` or `angles`
 
 OUTPUTS
-    translation/{inputs}/{dataset}.json                metrics with protocol, counts and chance levels
-    translation/{inputs}/{dataset}.parquet             every test sentence: reference and hypothesis
     translation/{inputs}/{dataset}/best.safetensors    the selected weights with their vocabulary inside
     translation/{inputs}/{dataset}/metrics.csv         loss and validation, a row every ten steps
+    translation/{inputs}/{dataset}.json                metrics with protocol, counts and chance levels
+    translation/{inputs}/{dataset}.parquet             every test sentence: reference and hypothesis
 """
 
 
@@ -36,15 +36,11 @@ rule pool_keypoints:
 
 
 rule train_translation:
-    """Train a translator on the train split, select it on val and translate test."""
+    """Train a translator on the train split and select its weights on val."""
     input:
         features="<results>/features/{inputs}/{dataset}.parquet",
         index="<results>/shards/index.parquet",
-        accounts=all_shards("<results>/videos/{shard}.parquet"),
-        baselines=baseline_scores,
     output:
-        metrics="<results>/translation/{inputs}/{dataset}.json",
-        translations="<results>/translation/{inputs}/{dataset}.parquet",
         weights="<results>/translation/{inputs}/{dataset}/best.safetensors",
         training="<results>/translation/{inputs}/{dataset}/metrics.csv",
     log:
@@ -62,6 +58,34 @@ rule train_translation:
     params:
         translation=CONFIG.translation.model_dump(exclude={"datasets", "baselines"}),
         seed=CONFIG.seed,
-        schema=schemas.TRANSLATIONS.version,
     script:
         "../workflow_scripts/train_translation.py"
+
+
+rule evaluate_translation:
+    """Translate the test split."""
+    input:
+        weights="<results>/translation/{inputs}/{dataset}/best.safetensors",
+        features="<results>/features/{inputs}/{dataset}.parquet",
+        index="<results>/shards/index.parquet",
+        accounts=all_shards("<results>/videos/{shard}.parquet"),
+        baselines=baseline_scores,
+    output:
+        metrics="<results>/translation/{inputs}/{dataset}.json",
+        translations="<results>/translation/{inputs}/{dataset}.parquet",
+    log:
+        "<logs>/evaluate_translation/{inputs}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/evaluate_translation/{inputs}/{dataset}.tsv"
+    wildcard_constraints:
+        inputs="|".join(TRANSLATORS),
+    conda:
+        "../envs/signrep.yaml"
+    threads: 1 if CONFIG.translation.preset == "tiny" else 16
+    resources:
+        mem_mb=8000,
+        runtime=480,
+    params:
+        schema=schemas.TRANSLATIONS.version,
+    script:
+        "../workflow_scripts/evaluate_translation.py"

@@ -1,4 +1,4 @@
-"""Train a translator on the train split, select it on val and translate test."""
+"""Train a translator on the train split and select it on val."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,6 @@ import torch
 
 from signrep_core.config import Translation
 from signrep_core.errors import NoTrainingDataError
-from signrep_core.evaluate.translation import write_evaluation
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table
 from signrep_core.train.loop import leave_untrained
@@ -29,14 +28,3 @@ except NoTrainingDataError as error:  # the other data sets go on
     result = leave_untrained(out, settings, COLUMNS, str(error), provenance)
 if not result.finished:
     sys.exit(f"stopped after step {result.step} of {config.iterations}; run the workflow again to go on")
-write_evaluation(
-    outputs.weights,
-    inputs.features,
-    index,
-    dataset=dataset,
-    metrics=outputs.metrics,
-    translations=outputs.translations,
-    baselines={Path(path).parent.name: path for path in inputs.baselines},
-    accounts=inputs.accounts,
-    provenance=provenance,
-)

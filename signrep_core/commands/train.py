@@ -114,13 +114,10 @@ def _translation(options: argparse.Namespace) -> None:
     config = load_config_file(options.configfile) if options.configfile else Config()
     index = read_table(options.index, SEQUENCES)
     weights, training, metrics, translations = _outputs(options.out)
-    with begin_command(
-        [metrics, translations, weights, training],
-        {"features": [options.features], "index": [options.index]},
-        command=options.command,
-        params={"translation": config.translation.model_dump(), "seed": config.seed},
-        config=config,
-    ) as job:
+    inputs = {"features": [options.features], "index": [options.index]}
+    params = {"translation": config.translation.model_dump(), "seed": config.seed}
+    about: Any = {"command": options.command, "config": config, "params": params}
+    with begin_command([weights, training], inputs, **about) as job:
         result = train_translation(
             options.features,
             index,
@@ -133,6 +130,9 @@ def _translation(options: argparse.Namespace) -> None:
         )
         if not result.finished:
             return
+        if job:
+            job.finish()
+    with begin_command([metrics, translations], {"weights": [weights], **inputs}, **about) as job:
         found = write_evaluation(
             result.weights,
             options.features,

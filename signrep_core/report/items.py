@@ -53,9 +53,7 @@ FIGURES: Final = {  # that other stages draw: title and alternative text
     "retrieval": ("Nearest neighbours", "Rows of frames: a reference window above its nearest windows"),
     "confusion": ("Which gloss is taken for which", "A matrix of counts: a row per gloss, a column per answer"),
 }
-SCORED: Final = {
-    "retrieval": "evaluate_retrieval", "recognition": "evaluate_recognition", "translation": "train_translation",
-}  # fmt: skip
+SCORED: Final = {task: f"evaluate_{task}" for task in ("retrieval", "recognition", "translation")}
 _TIMELINES = 10  # sequences whose activity is drawn
 
 

@@ -81,8 +81,8 @@ BASELINES = (
     Output("features/angles/{dataset}.parquet", "pool_keypoints"),
 )
 PER_TRANSLATION = (
-    Output("translation/{run}/{dataset}.json", "train_translation"),
-    Output("translation/{run}/{dataset}.parquet", "train_translation", schemas.TRANSLATIONS),
+    Output("translation/{run}/{dataset}.json", "evaluate_translation"),
+    Output("translation/{run}/{dataset}.parquet", "evaluate_translation", schemas.TRANSLATIONS),
     Output("translation/{run}/{dataset}/best.safetensors", "train_translation"),
     Output("translation/{run}/{dataset}/metrics.csv", "train_translation"),
 )

@@ -201,7 +201,7 @@ PREDICTIONS = Schema(
 
 # Sentences as they were translated, beside what they should have been.
 TRANSLATIONS = Schema(
-    "translations", 1, "train_translation",
+    "translations", 1, "evaluate_translation",
     (
         Column("video_id", TEXT),
         Column("reference", TEXT),

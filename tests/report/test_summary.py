@@ -96,9 +96,7 @@ def test_translation_is_told_beside_chance_and_baselines():
         "BLEU-1 30.0 (10.0, 20.0), BLEU-4 15.0 (5.0, 10.0), ROUGE-L 31.0 (11.0, 21.0)"
     )
     none = {"metrics": None, "note": "no sentence of split 'test' is known"}
-    assert (
-        format_translation("mine", none) == "translation of mine: no sentence of split 'test' has features and a text"
-    )
+    assert format_translation("mine", none) == "translation of mine: no sentence of split 'test' is known"
 
 
 def test_recognition_is_told_beside_chance_and_the_network_on_keypoints():

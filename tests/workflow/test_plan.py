@@ -75,11 +75,13 @@ def told_sheet(tmp_path) -> Path:
 def test_data_sets_with_texts_are_translated_and_the_others_retrieved(tmp_path, told_sheet):
     run = ["--config", f"sheet={told_sheet}", f"results={tmp_path / 'r'}"]
     plan = planned_rules(*run)
-    assert (plan["train_translation"], plan["pool_keypoints"], plan["evaluate_retrieval"]) == (2, 3, 1)
+    assert (plan["train_translation"], plan["evaluate_translation"]) == (2, 2)
+    assert (plan["pool_keypoints"], plan["evaluate_retrieval"]) == (3, 1)
     plan = planned_rules(*run, "translation={baselines: [keypoints, angles]}")
     assert (plan["train_translation"], plan["pool_keypoints"]) == (3, 4)
     plan = planned_rules(*run, "translation={datasets: []}")
     assert "train_translation" not in plan
+    assert "evaluate_translation" not in plan
     assert plan["evaluate_retrieval"] == 2
 
 
