@@ -58,7 +58,7 @@ class Solution:
     `video_body_offsets` (16,), `video_hand_offsets` (20,): the bones that the angles were fitted with.
     `hand_scale` (T, 2): size of the right and left hand's landmarks relative to those bones; NaN where not seen.
     `landmarks` (T, 61, 3): what the posed skeleton is to meet; NaN where nothing was detected.
-    `confidence` (T, 61): of each joint, for the masks of A8.
+    `confidence` (T, 61): of each joint, for the masks of A8; 0 where the signer is turned away.
     `flag` (T,): a key of `errors.FLAGS`, or empty.
     """
 
@@ -156,6 +156,7 @@ def solve_angles(
         known[:, _WRIST] = np.isfinite(palms[:, :1, 0])  # with a filled forearm, too, the palm is where it was seen
         hands.append(fill_gaps(angles, known, max_gap, HAND_REST, PERIODIC))
     right, left = (joints[:, ARMS[side][0], 0] for side in SIDES)
+    flag = flag_frames(confidence, left - right)
     return Solution(
         body_angles=body,
         right_angles=hands[0],
@@ -168,8 +169,8 @@ def solve_angles(
         video_hand_offsets=hand_bones,
         hand_scale=np.stack(scales, -1),
         landmarks=joints,
-        confidence=confidence,
-        flag=flag_frames(confidence, left - right),
+        confidence=np.where(flag[:, None] == "turned_away", 0, confidence),
+        flag=flag,
     )
 
 

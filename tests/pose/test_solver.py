@@ -18,6 +18,7 @@ from signrep_core.synthetic.corpus import plan_corpus, true_columns
 from signrep_core.synthetic.detector import expected_error, load_errors
 
 ANGLES = ("body_angles", "right_angles", "left_angles")
+HIPS = slice(6, 8)
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +46,34 @@ def test_each_name_opens_its_solver(pose: dict[str, Any]) -> None:
     assert np.abs(refined.body_angles - lifted.body_angles).max() > np.radians(0.5)
 
 
+FLAGGED = {
+    "nothing seen": "absent",
+    "one hand": "incomplete",
+    "no hips": "incomplete",
+    "back view": "turned_away",
+    "two frames": "brief",
+    "one frame": "brief",
+}
+
+
 @pytest.mark.parametrize("solver", get_args(Solver))
-@pytest.mark.parametrize("case", ["nothing seen", "one hand", "two frames"])
+@pytest.mark.parametrize("case", FLAGGED)
 def test_bad_input_gives_finite_and_flagged_poses(solver: Solver, case: str, pose: dict[str, Any]) -> None:
-    frames = 2 if case == "two frames" else 40
+    frames = {"two frames": 2, "one frame": 1}.get(case, 40)
     pose = {name: values[:frames].astype(float) for name, values in pose.items()}
-    lost = {"nothing seen": slice(None), "one hand": HANDS["left"]}.get(case, slice(0))
+    lost = {"nothing seen": slice(None), "one hand": HANDS["left"], "no hips": HIPS}.get(case, slice(0))
     pose["image_xy"][:, lost] = pose["landmarks"][:, lost] = np.nan
     pose["confidence"][:, lost] = 0
+    if case == "back view":
+        pose["image_xy"] *= (-1, 1)
+        pose["landmarks"] *= (-1, 1, -1)
     expected = functools.partial(expected_error, errors=load_errors())
     solution = open_solver(solver, None, 5, expected)(pose)
-    assert set(solution.flag) == {{"nothing seen": "absent", "one hand": "incomplete"}.get(case, "brief")}
+    assert set(solution.flag) == {FLAGGED[case]}
     for name in (*ANGLES, "confidence"):
         assert np.isfinite(getattr(solution, name)).all()
+    if case in ("nothing seen", "back view"):
+        assert (solution.confidence == 0).all()
 
 
 def test_weights_that_are_none_are_told(tmp_path) -> None:
