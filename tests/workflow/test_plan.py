@@ -1,7 +1,9 @@
 """What the workflow plans: before anything has run, and after something has changed."""
 
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -184,3 +186,19 @@ def _row(sheet: Path) -> str:
     columns = sheet.read_text().splitlines()[0].split("\t")
     values = {"video_id": "new", "path": "/nowhere/new.mp4"}
     return "\t".join(values.get(column, "") for column in columns) + "\n"
+
+
+def test_what_a_sheet_costs_is_seen_from_a_sample_of_it(clips, tmp_path):
+    """`plan` without a run to measure: the real stages on a few seconds of two clips."""
+    names = ("asl_yes_A.mkv", "asl_no_A.mkv")
+    sheet = tmp_path / "videos.tsv"
+    rows = "".join(f"{name}\t{clips / name}\tmine\ttrain\n" for name in names)
+    sheet.write_text("video_id\tpath\tdataset\tsplit\n" + rows)
+    command = [sys.executable, "-m", "signrep_core", "plan", str(sheet), "--cores", "64"]
+    told = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    assert told.returncode == 0, told.stderr
+    assert "running the stages on 5 s of 2 videos" in told.stderr
+    assert "2 videos, 2 of them looked at: 100 ± 0 % usable" in told.stdout
+    for stage in ("extract_pose", "solve_angles", "crop_signers", "pack_shards"):
+        assert re.search(rf"^ *{stage} +[\d.]*[1-9]", told.stdout, re.MULTILINE), told.stdout
+    assert "on 64 cores: " in told.stdout
