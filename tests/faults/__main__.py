@@ -8,14 +8,12 @@ import time
 from pathlib import Path
 
 from tests.faults import harness
-from tests.faults.site import SHARDS, Site, build
+from tests.faults.site import Site, build
 
 BEGIN, END = "<!-- made by `make faults`, not by hand -->", "<!-- end -->"
 TITLE = "| fault | times tried | lost | how it is shown |"
 
 FAULTS = ("twice", "killed", "full", "read-only", "limited", "ended", "workflow")
-WHOLE = ("twice", "workflow")  # of the workflow, not of a stage
-STAGES = {"all": "", "shards": ", stages up to the shards", "later": ", stages after the shards"}  # -> what a row adds
 
 
 def try_fault(name: str, site: Site, kills: int, seed: int, until: float) -> harness.Tally:
@@ -44,16 +42,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="kills over all stages (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=600, help="no job is killed later than this (default: 600)")
-    parser.add_argument("--stages", choices=STAGES, default="all", help="up to the shards (and the demo's), "
-                        "after them, or all (the default); each has its own rows")  # fmt: skip
     parser.add_argument("--folder", type=Path, help="where the corpus is kept for another time")
     parser.add_argument("--write", type=Path, help="Markdown file in whose table the rows are replaced")
     options = parser.parse_args()
     lost: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
-        site = build(options.folder or Path(scratch), SHARDS if options.stages == "shards" else ())
-        if options.stages == "later":
-            site.jobs = [job for job in site.jobs if harness.is_later(job, site)]
+        site = build(options.folder or Path(scratch))
         until = time.monotonic() + 60 * options.minutes
         for name in options.faults:
             try:
@@ -61,7 +55,6 @@ def main() -> None:
             except PermissionError as error:
                 sys.stderr.write(f"{name} is not tried: this user may not mount ({error})\n")
                 continue
-            tally.fault += "" if name in WHOLE else STAGES[options.stages]
             lost += tally.lost
             sys.stdout.write(tally.row() + "\n" + "".join(f"    lost: {what}\n" for what in tally.lost))
             sys.stdout.flush()

@@ -101,14 +101,11 @@ class Site:
         return different + lost_videos(self.sheet, results or self.results)
 
 
-def build(folder: Path, targets: tuple[str, ...] = ()) -> Site:
-    """Render the corpus and run the workflow on it, wholly or up to some files of the results.
-
-    A folder in which that was done before is taken as it is.
-    """
+def build(folder: Path) -> Site:
+    """Render the corpus and run the workflow on it; a folder in which that was done before is taken as it is."""
     site = Site(folder)
     if not (folder / "jobs.pickle").exists():
-        _run_undisturbed(site, targets)
+        _run_undisturbed(site)
     site.finished = fingerprint(site.results)
     if problems := lost_videos(site.sheet, site.results):
         raise RuntimeError(f"the undisturbed run is broken: {problems}")
@@ -121,13 +118,13 @@ def build(folder: Path, targets: tuple[str, ...] = ()) -> Site:
     return site
 
 
-def _run_undisturbed(site: Site, targets: tuple[str, ...]) -> None:
+def _run_undisturbed(site: Site) -> None:
     folder = site.folder
     plan = plan_corpus(signers=2, glosses=1, takes=1, seed=3, size=256)
     render_videos(plan, folder / "signers", processes=1)
     (folder / "text.mp4").write_text("This is no video.\n" * 50)
     site.sheet.write_text(SHEET.format(*(performance.video_id for performance in plan)))
-    done = snakemake(site, *([str(site.results / target) for target in targets] or ["all"]))
+    done = snakemake(site)
     if done.returncode:
         raise RuntimeError(f"the undisturbed run failed:\n{done.stdout[-6000:]}")
     plan_jobs = [sys.executable, str(Path(__file__).with_name("plan_jobs.py")), str(folder), str(site.sheet)]
