@@ -175,7 +175,7 @@ def _add_lifter(kinds: argparse._SubParsersAction) -> None:
         epilog="example: python -m signrep_core train lifter --out lifter",
     )
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
-    parser.add_argument("--steps", type=int, help="optimiser steps (default: 6000)")
+    parser.add_argument("--steps", type=int, help="optimiser steps (default: 12000)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument("--initial", type=Path, help="weights to start from (default: none)")
     parser.add_argument("--causal", action="store_true", help="a frame's pose then needs no later frame")

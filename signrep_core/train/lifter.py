@@ -80,7 +80,7 @@ class LifterSettings:
     config: LifterConfig = field(default_factory=LifterConfig)
     weights: Weights = field(default_factory=Weights)
     variety: Variety = field(default_factory=Variety)
-    steps: int = 6000
+    steps: int = 12000
     windows: int = 24  # in a batch
     frames: int = 28  # of a window: more than have a say in a frame's pose
     learning_rate: float = 2e-3  # at its peak, then a cosine to 0

@@ -1,5 +1,6 @@
 """Training the lifter: batches that follow from seed and step, a loss that falls, a run that goes on and ends alike."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import torch
 
 from signrep_core.body.kinematics import solve_angles
 from signrep_core.errors import CheckpointError
+from signrep_core.model.weights import read_weights
+from signrep_core.pose import LIFTER_WEIGHTS
 from signrep_core.pose.lifter import Lifter, LifterConfig, load_lifter, project
 from signrep_core.synthetic.detector import load_errors
 from signrep_core.synthetic.poses import Bank, Variety, draw_poses, make_bank
 from signrep_core.synthetic.sightings import draw_views
 from signrep_core.train.lifter import LifterSettings, compute_losses, draw_batch, total_loss, train_lifter
+from signrep_core.train.loop import plain
 
 SMALL = LifterSettings(
     config=LifterConfig(16, 16), steps=4, windows=4, frames=12, clips=1, validate_every=4, save_every=2, log_every=2
@@ -79,3 +83,9 @@ def test_equal_runs_are_equal_and_start_from_given_weights(tmp_path: Path) -> No
     other = LifterSettings(config=LifterConfig(32, 16), steps=1, clips=1)
     with pytest.raises(CheckpointError, match="give weights of the same sizes"):
         train_lifter(tmp_path / "c", other, initial=first.weights, workers=0, accelerator="cpu")
+
+
+def test_the_shipped_weights_are_what_the_command_makes() -> None:
+    notes = read_weights(LIFTER_WEIGHTS, "")[1]["training"]
+    assert json.loads(notes["settings"]) == json.loads(json.dumps(plain(LifterSettings())))
+    assert set(notes["calibration"]) == {"truth", "pose"}
