@@ -341,6 +341,7 @@ def _save(run: Run, finished: bool = False) -> None:
             run.folder / "state.pt",
             {
                 "identity": run.identity,
+                "provenance": run.provenance,
                 "finished": finished,
                 "step": run.step,
                 "best": run.best,
@@ -352,7 +353,7 @@ def _save(run: Run, finished: bool = False) -> None:
 
 
 def _resume(run: Run) -> None:
-    """Go on from the resume state, if the folder holds one of an unfinished run.
+    """Go on from the resume state, if the folder holds one of an unfinished run; inputs that changed are told.
 
     Raises:
         TrainingError: it belongs to a run with other settings or other data.
@@ -371,6 +372,10 @@ def _resume(run: Run) -> None:
             + ", ".join(f"{key} was {there.get(key)!r} and is {here[key]!r}" for key in changed)
             + f"; set them back to go on, or delete {run.folder} to start afresh"
         )
+    before, now = (made.get("inputs") for made in (state.get("provenance", {}), run.provenance))
+    if before and now and before != now:
+        log.warning("%s: the run's inputs were made anew since step %d and are not the same; it goes on with them; "
+                    "delete %s to start afresh", path, state["step"], run.folder)  # fmt: skip
     for name, part in run.parts().items():
         part.load_state_dict(state[name])
     run.step, run.best, run.broken = state["step"], state["best"], state["broken"]

@@ -47,8 +47,8 @@ def _micro(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PRESETS", MappingProxyType({"tiny": MICRO}))
 
 
-def train(out: Path, settings: PretrainSettings = SETTINGS, reader: Any = FakeReader) -> TrainResult:
-    return pretrain(Path("shards"), out, settings, accelerator="cpu", open_reader=reader)
+def train(out: Path, settings: PretrainSettings = SETTINGS, reader: Any = FakeReader, **options: Any) -> TrainResult:
+    return pretrain(Path("shards"), out, settings, accelerator="cpu", open_reader=reader, **options)
 
 
 def metrics(path: Path) -> list[dict[str, str]]:
@@ -157,6 +157,14 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     assert load_state(tmp_path / "killed" / "last" / "state.pt")["step"] == 4
     train(tmp_path / "killed")
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_inputs_that_were_made_anew_meanwhile_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Interrupted.reads, Interrupted.event = 5 * 8 - 3, "terminate"
+    train(tmp_path / "run", reader=Interrupted, provenance={"inputs": "before"})
+    assert "made anew" not in caplog.text
+    assert train(tmp_path / "run", provenance={"inputs": "now"}).finished
+    assert "the run's inputs were made anew since step 5" in caplog.text
 
 
 def test_a_run_killed_while_its_weights_are_published_is_published_and_not_trained_again(
