@@ -6,7 +6,7 @@ is cut: memory does not grow with the video's length.
 Legend: T frames, J = 61 joints; pixels, metres, radians.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -29,6 +29,7 @@ Floats = NDArray[np.floating]
 STRETCH: Final = 1024  # frames lifted at a time
 # A joint is good when it lies nearer than this to the truth: the body's seen from the neck, a hand's from its wrist.
 WITHIN_M: Final[NDArray[np.float64]] = np.where(np.arange(N_JOINTS) < BODY.stop, 0.05, 0.015)
+JUMP: Final = np.radians(45.0)  # from frame to frame: no movement of a limb, but a wrist at the edge of its angles
 _WRISTS: Final = {HANDS[side].start: ARMS[side][2] for side in SIDES}
 
 
@@ -46,6 +47,7 @@ class LiftedVideo:
     camera: Floats  # (T, 6) see `lifter.project`, shoulder widths
     spread: Floats  # (T, 61) log of the error to expect, metres
     confidence: Floats  # (T, 61) probability that a joint's error is within WITHIN_M
+    causal: bool = field(default=False, kw_only=True)  # no frame follows from a later one
 
 
 def lift(lifter: Lifter, image_xy: Floats, confidence: Floats) -> LiftedVideo:
@@ -56,7 +58,8 @@ def lift(lifter: Lifter, image_xy: Floats, confidence: Floats) -> LiftedVideo:
     xy = np.nan_to_num(frame.apply(image_xy))
     inputs = [_tensor(values) for values in (xy, np.where(missing, 0, confidence))]
     parts = [_lift_stretch(lifter, inputs, start) for start in range(0, len(xy), STRETCH)]
-    return LiftedVideo(frame.neck, frame.width, *(np.concatenate(values) for values in zip(*parts, strict=True)))
+    found = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return LiftedVideo(frame.neck, frame.width, *found, causal=lifter.config.causal)
 
 
 def _lift_stretch(lifter: Lifter, inputs: list[torch.Tensor], start: int) -> tuple[Floats, ...]:
@@ -86,7 +89,8 @@ def solve_lifted(video: LiftedVideo, image_xy: Floats, confidence: Floats, max_g
     """Joint angles of every frame of a video, from what the lifter makes of it.
 
     Body angles are the lifter's wherever a body was detected, and filled elsewhere; a hand's wherever the detector saw
-    something of it. The confidence is the calibrated one, 0 where nothing was detected or the signer is turned away.
+    something of it; steadied unless the lifter is causal. The confidence is the calibrated one, 0 where nothing was
+    detected or the signer is turned away.
 
     Args:
         video: as `lift` gives it.
@@ -102,6 +106,8 @@ def solve_lifted(video: LiftedVideo, image_xy: Floats, confidence: Floats, max_g
         fill_gaps(angles, _every(here, angles), max_gap, HAND_REST, PERIODIC)
         for angles, here in zip((video.right_angles, video.left_angles), hands_here, strict=True)
     )
+    if not video.causal:
+        body, right, left = map(steady, (body, right, left), (body_here, *hands_here))
     some_hand = hands_here[0] | hands_here[1]
     bones = _median(video.body_offsets, body_here), _median(video.hand_offsets, some_hand)
     lengths = shared_lengths(video.body_offsets, video.hand_offsets)
@@ -123,6 +129,18 @@ def solve_lifted(video: LiftedVideo, image_xy: Floats, confidence: Floats, max_g
         confidence=_trusted(video.confidence, seen, flag),
         flag=flag,
     )
+
+
+def steady(angles: Floats, here: NDArray[np.bool_]) -> Floats:
+    """Each frame's angles (T, A) as half their own and a quarter of both neighbours': a still hand trembles less.
+
+    A frame stays as it is where it or a neighbour was not detected (`here`, (T,)), an angle where it jumps.
+    """
+    step = np.diff(angles, axis=0)
+    calm = (np.abs(step) < JUMP) & (here[1:] & here[:-1])[:, None]
+    steadied = angles.copy()
+    steadied[1:-1] += np.where(calm[1:] & calm[:-1], np.diff(step, axis=0), 0) / 4
+    return steadied
 
 
 def sighted(video: LiftedVideo, joints: Floats, image_xy: Floats, confidence: Floats) -> Floats:

@@ -1,5 +1,6 @@
 """The lifter and what it makes of videos: limits, mirror symmetry, causality, bad input, weights on the disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from signrep_core.body.forward import forward_kinematics
 from signrep_core.errors import CheckpointError
-from signrep_core.pose.lift import STRETCH, lift, solve_by_lifter
+from signrep_core.pose.lift import STRETCH, lift, solve_by_lifter, solve_lifted, steady
 from signrep_core.pose.lifter import (
     Lifted,
     Lifter,
@@ -162,6 +163,27 @@ def test_bad_input_gives_finite_and_flagged_poses(case: str) -> None:
     if case == "one hand":
         assert (solution.confidence[:, HANDS["left"]] == 0).all()
         assert (solution.confidence[:, HANDS["right"]] > 0).all()
+
+
+def test_steady_angles_are_means_with_their_neighbours_unless_one_is_missing_or_they_jump() -> None:
+    """By hand: 0 4 0 0 becomes 0 2 1 0; with the last frame missing the third stays; a jump of 2 radians stays."""
+    trembling = np.array([[0.0], [0.4], [0.0], [0.0]])
+    here = np.ones(4, bool)
+    np.testing.assert_allclose(steady(trembling, here)[:, 0], [0, 0.2, 0.1, 0], atol=1e-12)
+    np.testing.assert_allclose(steady(trembling, np.array([True, True, True, False]))[:, 0], [0, 0.2, 0, 0], atol=1e-12)
+    np.testing.assert_array_equal(steady(5 * trembling, here), 5 * trembling)
+    for frames in range(3):
+        np.testing.assert_array_equal(steady(trembling[:frames], here[:frames]), trembling[:frames])
+
+
+def test_a_causal_lifter_s_angles_are_not_steadied() -> None:
+    xy, confidence = signer(30)
+    video = lift(load_lifter(), xy, confidence)
+    causal, steadied = (solve_lifted(replace(video, causal=causal), xy, confidence) for causal in (True, False))
+    np.testing.assert_allclose(causal.body_angles, video.body_angles, atol=1e-6)
+    assert np.abs(steadied.body_angles - causal.body_angles).max() > 1e-4
+    accelerations = (np.abs(np.diff(x.left_angles[:, 3:], 2, axis=0)).mean() for x in (steadied, causal))
+    assert next(accelerations) < 0.7 * next(accelerations)
 
 
 def test_a_gap_is_filled_and_flagged() -> None:
