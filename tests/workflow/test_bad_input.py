@@ -152,8 +152,8 @@ def test_a_data_set_without_training_videos_has_no_numbers_and_the_others_go_on(
         found = json.loads((run.results / f"{task}/{inputs}/{dataset}.json").read_text())
         assert (found["metrics"], found["chance"], found["baselines"]) == (None, None, {})
         assert found["lost"] == {"train": {"missing_file": 2}}
-        told = f"{task} of {dataset}: {found['note']}; videos lost before the shards: train 2"
-        assert (told in run.output) == (inputs == "test")  # the run's end tells of the representation's
+        if inputs == "test":  # the run's end tells of the representation's
+            assert f"{task} of {dataset}: {found['note']}; videos lost before the shards: train 2" in run.output
         assert found["note"] in html.unescape((run.results / "report.html").read_text(encoding="utf-8"))
     signs = json.loads((run.results / "recognition/test/signs.json").read_text())
     assert "data set 'signs' has no video with a gloss in split 'train'" in signs["note"]
