@@ -72,8 +72,12 @@ def test_bad_input_gives_finite_and_flagged_poses(solver: Solver, case: str, pos
     assert set(solution.flag) == {FLAGGED[case]}
     for name in (*ANGLES, "confidence"):
         assert np.isfinite(getattr(solution, name)).all()
+    assert np.isfinite(solution.video_body_offsets).all()
     if case in ("nothing seen", "back view"):
         assert (solution.confidence == 0).all()
+    if case == "one hand":
+        assert (solution.confidence[:, HANDS["left"]] == 0).all()
+        assert (solution.confidence[:, HANDS["right"]] > 0).all()
 
 
 def test_weights_that_are_none_are_told(tmp_path) -> None:
