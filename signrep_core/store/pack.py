@@ -63,7 +63,7 @@ def pack_shard(
     _check_keyframes(shard, cuts, first_rows, packets)
     tables = {"angles": read_videos(angles, ANGLES), "keypoints": read_videos(keypoints, KEYPOINTS),
               "activity": read_videos(activity, ACTIVITY)}  # fmt: skip
-    with TableWriter(out_frames, FRAMES, provenance, ROWS_PER_GROUP, compress_arrays=False) as writer:
+    with TableWriter(out_frames, FRAMES, provenance, ROWS_PER_GROUP, plain=True) as writer:
         for video, rows in _in_order(shard, cuts["video_id"], tables):
             writer.write(_frame_rows(shard, video, rows, cuts, first_rows, packets))
     write_table(out_sequences, SEQUENCES, _sequence_rows(shard, account, cuts, first_rows, target_fps), provenance)

@@ -146,7 +146,7 @@ CROPS = Schema(
 
 # One row per frame of the shard's MP4, same order and count.
 FRAMES = Schema(
-    "frames", 2, "pack_shards",
+    "frames", 3, "pack_shards",
     (
         *_FRAME_KEYS,
         Column("sequence", INT),

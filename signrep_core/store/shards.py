@@ -12,6 +12,7 @@ import io
 import json
 import os
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,19 +20,18 @@ from typing import Any, Final
 
 import av
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from signrep_core.errors import ShardError, TableError
 from signrep_core.skeleton import SKELETON_VERSION
+from signrep_core.store.pages import Pages
 from signrep_core.store.schemas import FRAMES, SEQUENCES
-from signrep_core.store.tables import Columns, from_arrow, open_table, read_table
+from signrep_core.store.tables import Columns, read_table
 
 FORMAT_VERSION: Final = 1  # of the shards as a whole; raise it when a reader of before could misread them
-# Of the frame tables. A window reads the whole group that it lies in, an opened shard the footer of all its groups:
-# smaller groups make the one faster and the other slower and larger (measured: benchmarks/shards.py).
+# Of the frame tables. A window reads the whole group that it lies in, a reader keeps the place of every group: smaller
+# groups make the one faster and the other larger (measured: benchmarks/loader.py).
 ROWS_PER_GROUP: Final = 128
 PACKETS: Final = ("sequence", "packet_offset", "packet_size", "keyframe")
 TARGETS: Final = (
@@ -46,15 +46,15 @@ class ShardReader:
 
     Args:
         folder: holds `index.parquet` and `info.json`.
-        max_open: shards kept open; each costs two file descriptors and the table's footer, about 10 MB for each hour
-            of video in the shard.
+        max_open: shards kept open, at two file descriptors each. Where a shard's rows lie is kept of all that were
+            read from, some 50 KB for each hour of video in them.
 
     Raises:
         ShardError: another format or skeleton version.
         TableError: the index is missing or of another version.
     """
 
-    def __init__(self, folder: str | Path, max_open: int = 16) -> None:
+    def __init__(self, folder: str | Path, max_open: int = 128) -> None:
         self.folder = Path(folder)
         self.index: Columns = read_table(self.folder / "index.parquet", SEQUENCES)
         self.info = read_info(self.folder / "info.json")
@@ -72,9 +72,8 @@ class ShardReader:
             IndexError: the sequence has no such frames.
             ShardError: the shard's bytes are not what its table says, naming shard and sequence.
         """
-        frames = self._decode(row, start, n_frames)
-        rgb = np.empty((n_frames, frames[0].height, frames[0].width, 3), np.uint8)
-        for k, frame in enumerate(frames):
+        rgb = np.empty((max(n_frames, 0), self.info.height, self.info.width, 3), np.uint8)
+        for k, frame in enumerate(self._decode(row, start, n_frames)):
             rgb[k] = self._reformatter.reformat(
                 frame, format="rgb24", src_colorspace=Colorspace.ITU709, src_color_range=ColorRange.MPEG,
                 dst_color_range=ColorRange.JPEG, threads=1,
@@ -83,13 +82,13 @@ class ShardReader:
 
     def read_planes(self, row: int, start: int, n_frames: int = 16) -> NDArray[np.uint8]:
         """The same frames as decoded, (T, 384, 256): 256 rows of Y, 64 of U, 64 of V (yuv420p, BT.709, TV range)."""
-        frames = self._decode(row, start, n_frames)
-        height, width = frames[0].height, frames[0].width
-        planes = np.empty((n_frames, height + height // 2, width), np.uint8)
-        for out, frame in zip(planes, frames, strict=True):
-            _copy_plane(frame.planes[0], out[:height])
-            _copy_plane(frame.planes[1], out[height : height + height // 4].reshape(height // 2, width // 2))
-            _copy_plane(frame.planes[2], out[height + height // 4 :].reshape(height // 2, width // 2))
+        height, width = self.info.height, self.info.width
+        planes = np.empty((max(n_frames, 0), height + height // 2, width), np.uint8)
+        for k, frame in enumerate(self._decode(row, start, n_frames)):
+            out, end = planes[k].reshape(-1), 0
+            for plane in frame.planes:
+                begin, end = end, end + plane.width * plane.height
+                out[begin:end] = _unpadded(plane)
         return planes
 
     def read_mp4(self, row: int, start: int = 0, n_frames: int | None = None) -> bytes:
@@ -104,14 +103,13 @@ class ShardReader:
         if start % self.info.gop:
             raise IndexError(f"{self._name(row)}: frame {start} is no keyframe; those are multiples of {self.info.gop}")
         n_frames = int(self.index["n_frames"][row]) - start if n_frames is None else n_frames
-        data, offsets, sizes = self._packets(row, start, n_frames)
+        packets = self._packets(row, start, n_frames)
         rate = Fraction(float(self.index["fps"][row])).limit_denominator(1001)
         written = io.BytesIO()
         shard = self.folder / self.info.paths["mp4"].format(shard=self.index["shard"][row])
         with av.open(str(shard)) as source, av.open(written, "w", format="mp4") as mp4:
             stream: Any = mp4.add_stream_from_template(source.streams.video[0])
-            for k, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
-                packet = av.Packet(data[offset : offset + size])
+            for k, packet in enumerate(packets):
                 packet.stream, packet.time_base, packet.duration = stream, 1 / rate, 1
                 packet.pts = packet.dts = k
                 packet.is_keyframe = k % self.info.gop == 0
@@ -125,7 +123,7 @@ class ShardReader:
             IndexError, ShardError: as read_window.
         """
         first = self._first_row(row, start, n_frames)
-        columns = self._rows(row, first, first + n_frames)
+        columns = self._rows(row, first, first + n_frames, PACKETS + TARGETS)
         return {name: columns[name] for name in TARGETS}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -141,7 +139,8 @@ class ShardReader:
         """Begin without open files or a decoder: those of another process must not be used."""
         self._pid = os.getpid()
         self._open: OrderedDict[str, _Shard] = OrderedDict()
-        self._last: tuple[_Shard, tuple[int, int], Columns] | None = None
+        self._pages: dict[tuple[str, int, int], Pages] = {}  # of all shards that were read from, open or not
+        self._last: tuple[_Shard, range, Columns] | None = None
         self._decoder: Any = None
         self._reformatter = VideoReformatter()
 
@@ -152,64 +151,61 @@ class ShardReader:
             raise IndexError(f"{self._name(row)}: frames {start}..{start + n_frames} of a sequence of {length}")
         return int(self.index["first_row"][row]) + start
 
-    def _decode(self, row: int, start: int, n_frames: int) -> list[Any]:
-        """The window's decoded frames."""
+    def _decode(self, row: int, start: int, n_frames: int) -> Iterator[Any]:
+        """The window's frames, each as soon as it is decoded: what was just written is read fastest."""
         lead = start % self.info.gop  # frames between the keyframe and the window
-        frames = self._decode_packets(row, *self._packets(row, start - lead, lead + n_frames))
-        if len(frames) != lead + n_frames:
-            raise self._broken(row, f"{lead + n_frames} packets gave {len(frames)} frames")
-        return frames[lead:]
+        packets = self._packets(row, start - lead, lead + n_frames)
+        decoder, self._decoder = self._decoder or self.info.decoder(), None  # not used again if something goes wrong
+        found = 0
+        try:
+            for packet in (*packets, None):
+                for frame in decoder.decode(packet):
+                    if frame.is_corrupt or (frame.width, frame.height) != (self.info.width, self.info.height):
+                        raise self._broken(row, "its packets are damaged")
+                    found += 1
+                    if lead < found <= lead + n_frames:
+                        yield frame
+            decoder.flush_buffers()
+        except av.FFmpegError as error:
+            raise self._broken(row, f"its packets cannot be decoded ({error.strerror})") from error
+        if found != len(packets):
+            raise self._broken(row, f"{len(packets)} packets gave {found} frames")
+        self._decoder = decoder
 
-    def _packets(self, row: int, start: int, n_frames: int) -> tuple[bytes, list[int], list[int]]:
-        """The bytes of frames from a keyframe on, and where in them each frame's packet begins and how long it is."""
+    def _packets(self, row: int, start: int, n_frames: int) -> list[Any]:
+        """The packets of frames from a keyframe on."""
         first = self._first_row(row, start, n_frames)
-        columns = self._rows(row, first, first + n_frames, packets_only=True)
+        columns = self._rows(row, first, first + n_frames, PACKETS)
         offsets, sizes = columns["packet_offset"], columns["packet_size"]
         begin, end = int(offsets[0]), int(offsets[-1]) + int(sizes[-1])
         if not columns["keyframe"][0] or not np.array_equal(offsets[:-1] + sizes[:-1], offsets[1:]):
             raise self._broken(row, "its packets do not follow each other from a keyframe on")
-        data = os.pread(self._shard(row).descriptor, end - begin, begin)
+        data = os.pread(self._shard(row).mp4, end - begin, begin)
         if len(data) != end - begin:
-            size = os.fstat(self._shard(row).descriptor).st_size
+            size = os.fstat(self._shard(row).mp4).st_size
             raise self._broken(row, f"the MP4 has {size} bytes, its packets go to {end}")
-        return data, (offsets - begin).tolist(), sizes.tolist()
+        places = zip((offsets - begin).tolist(), sizes.tolist(), strict=True)
+        return [av.Packet(data[place : place + size]) for place, size in places]
 
-    def _decode_packets(self, row: int, data: bytes, offsets: list[int], sizes: list[int]) -> list[Any]:
-        if self._decoder is None:
-            self._decoder = self.info.decoder()
-        frames: list[Any] = []
-        try:
-            for offset, size in zip(offsets, sizes, strict=True):
-                frames += self._decoder.decode(av.Packet(data[offset : offset + size]))
-            frames += self._decoder.decode(None)
-            self._decoder.flush_buffers()
-        except av.FFmpegError as error:
-            self._decoder = None
-            raise self._broken(row, f"its packets cannot be decoded ({error.strerror})") from error
-        if any(frame.is_corrupt for frame in frames):
-            raise self._broken(row, "its packets are damaged")
-        return frames
-
-    def _rows(self, row: int, begin: int, end: int, packets_only: bool = False) -> Columns:
+    def _rows(self, row: int, begin: int, end: int, names: tuple[str, ...]) -> Columns:
         """Rows of a sequence out of its shard's frame table."""
         try:
-            columns = self._group_rows(self._shard(row), begin, end, packets_only)
-        except (OSError, pa.ArrowException) as error:
+            columns, first = self._groups(self._shard(row), begin, end, names)
+        except (OSError, TableError) as error:
             raise self._broken(row, f"its table cannot be read ({error})") from error
-        if len(columns["sequence"]) != end - begin or (columns["sequence"] != self.index["sequence"][row]).any():
+        rows = {name: columns[name][begin - first : end - first] for name in names}
+        if (rows["sequence"] != self.index["sequence"][row]).any():
             raise self._broken(row, f"rows {begin}..{end} of its table belong to another sequence")
-        return columns
+        return rows
 
-    def _group_rows(self, shard: "_Shard", begin: int, end: int, packets_only: bool) -> Columns:
-        """Rows of a frame table; the row groups read last are kept, for they hold a window's targets and packets."""
-        groups, offset = shard.groups(begin, end)
-        if self._last is not None and self._last[:2] == (shard, groups):
-            columns = self._last[2]
-        else:
-            columns = shard.read(groups, PACKETS if packets_only else PACKETS + TARGETS)
-            if not packets_only:
-                self._last = shard, groups, columns
-        return {name: values[begin - offset : end - offset] for name, values in columns.items()}
+    def _groups(self, shard: "_Shard", begin: int, end: int, names: tuple[str, ...]) -> tuple[Columns, int]:
+        """The row groups of some rows, and where they begin; those read last are kept: a window's targets come with
+        where its packets lie.
+        """
+        groups, first = shard.pages.groups(begin, end)
+        if self._last is None or self._last[:2] != (shard, groups) or not self._last[2].keys() >= set(names):
+            self._last = shard, groups, shard.read(groups, names)
+        return self._last[2], first
 
     def _shard(self, row: int) -> "_Shard":
         """The open shard of a sequence; the one used longest ago is closed where there are too many."""
@@ -227,7 +223,11 @@ class ShardReader:
     def _open_shard(self, row: int, name: str) -> "_Shard":
         mp4, frames = (self.folder / self.info.paths[kind].format(shard=name) for kind in ("mp4", "frames"))
         try:
-            return _Shard(mp4, frames)
+            stat = os.stat(frames)
+            version = (name, stat.st_size, stat.st_mtime_ns)
+            if version not in self._pages:
+                self._pages[version] = Pages(frames, FRAMES)
+            return _Shard(mp4, frames, self._pages[version])
         except (OSError, TableError) as error:
             raise self._broken(row, f"{error}; copy the whole folder of shards again") from error
 
@@ -241,38 +241,32 @@ class ShardReader:
         )
 
 
-def _copy_plane(plane: Any, out: NDArray[np.uint8]) -> None:
-    """A decoded plane without the padding of its lines; PyAV's own conversion copies twice."""
-    out[:] = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: len(out), : out.shape[1]]
+def _unpadded(plane: Any) -> NDArray[np.uint8]:
+    """A decoded plane, line after line; PyAV's own conversion copies twice."""
+    if plane.line_size == plane.width:
+        return np.frombuffer(plane, np.uint8, plane.width * plane.height)
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width].reshape(-1)
 
 
 class _Shard:
     """A shard's two open files."""
 
-    def __init__(self, mp4: Path, frames: Path) -> None:
-        self._table: pq.ParquetFile = open_table(frames, FRAMES)
+    def __init__(self, mp4: Path, frames: Path, pages: Pages) -> None:
+        self.pages = pages
+        self._frames = os.open(frames, os.O_RDONLY)
         try:
-            self.descriptor = os.open(mp4, os.O_RDONLY)
+            self.mp4 = os.open(mp4, os.O_RDONLY)
         except OSError:
-            self._table.close()
+            os.close(self._frames)
             raise
-        metadata = self._table.metadata
-        counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-        self._bounds = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
-    def groups(self, begin: int, end: int) -> tuple[tuple[int, int], int]:
-        """First and last row group that rows begin..end lie in, and the row that the first begins with."""
-        first, last = np.searchsorted(self._bounds, [begin, end - 1], side="right") - 1
-        return (int(first), int(last)), int(self._bounds[first])
-
-    def read(self, groups: tuple[int, int], names: tuple[str, ...]) -> Columns:
-        """Columns of some row groups."""
-        table = self._table.read_row_groups(range(groups[0], groups[1] + 1), columns=list(names), use_threads=False)
-        return from_arrow(table, FRAMES)
+    def read(self, groups: range, names: Sequence[str]) -> Columns:
+        """Row groups of the frame table."""
+        return self.pages.read(self._frames, groups, names)
 
     def close(self) -> None:
-        os.close(self.descriptor)
-        self._table.close()
+        os.close(self._frames)
+        os.close(self.mp4)
 
 
 # ---------------------------------------------------------------- info.json

@@ -30,7 +30,8 @@ Columns = dict[str, Any]  # column name -> array (rows, *shape), masked array or
 class TableWriter(AbstractContextManager["TableWriter"]):
     """Writes a table piece by piece; the file appears under its name only when the block ends without an error.
 
-    Few rows in a group and arrays that are not compressed suit a table that is read here and there.
+    A `plain` table is for reading here and there (`store.pages`): a page per column and row group, numbers not
+    compressed.
     """
 
     def __init__(
@@ -39,10 +40,10 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         schema: Schema,
         provenance: Mapping[str, str] | None = None,
         rows_per_group: int = ROWS_PER_GROUP,
-        compress_arrays: bool = True,
+        plain: bool = False,
     ) -> None:
         self._path, self._schema, self._provenance = path, schema, dict(provenance or {})
-        self._rows_per_group, self._compress_arrays = rows_per_group, compress_arrays
+        self._rows_per_group, self._plain = rows_per_group, plain
         self._stack = ExitStack()
 
     def __enter__(self) -> "TableWriter":
@@ -54,7 +55,7 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         self._writer = self._stack.enter_context(
             pq.ParquetWriter(
                 partial, arrow, compression=self._compression(), use_dictionary=text, write_statistics=keys,
-                write_page_checksum=True,
+                write_page_checksum=True, data_page_size=BYTES_PER_GROUP if self._plain else None,
             )
         )  # fmt: skip
         return self
@@ -63,7 +64,7 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         """By column, under its name within the file."""
         return {
             f"{column.name}.list.element" if column.shape else column.name: (
-                "none" if column.shape and not self._compress_arrays else "zstd"
+                "none" if self._plain and column.dtype != pa.string() else "zstd"
             )
             for column in self._schema.columns
         }
@@ -126,9 +127,9 @@ def read_videos(path: str | Path, schema: Schema, names: Sequence[str] | None = 
     seen: set[str] = set()
     for video_id, pieces in groupby(runs, key=lambda run: str(run["video_id"][0])):
         if video_id in seen:
-            raise TableError(f"{path}: the rows of video {video_id!r} do not follow each other; {_redo(schema)}")
+            raise TableError(f"{path}: the rows of video {video_id!r} do not follow each other; {redo(schema)}")
         seen.add(video_id)
-        yield video_id, _concatenate(list(pieces))
+        yield video_id, concatenate(list(pieces))
 
 
 def open_table(path: str | Path, schema: Schema) -> pq.ParquetFile:
@@ -144,14 +145,14 @@ def open_table(path: str | Path, schema: Schema) -> pq.ParquetFile:
     if (name, version) != (schema.name, str(schema.version)):
         file.close()
         expected = f"table {schema.name!r} version {schema.version}"
-        raise TableError(f"{path}: expected {expected}, found {name!r} version {version}; {_redo(schema)}")
+        raise TableError(f"{path}: expected {expected}, found {name!r} version {version}; {redo(schema)}")
     for number in range(file.num_row_groups):
         group = file.metadata.row_group(number)
         if group.num_rows > ROWS_PER_GROUP or group.total_byte_size > BYTES_PER_GROUP:
             file.close()
             raise TableError(
                 f"{path}: row group {number} has {group.num_rows} rows and {group.total_byte_size} bytes, at most "
-                f"{ROWS_PER_GROUP} and {BYTES_PER_GROUP} are written; {_redo(schema)}"
+                f"{ROWS_PER_GROUP} and {BYTES_PER_GROUP} are written; {redo(schema)}"
             )
     return file
 
@@ -196,17 +197,25 @@ def from_arrow(table: pa.Table, schema: Schema) -> Columns:
     return {name: _from_arrow_array(table[name].combine_chunks(), by_name[name]) for name in table.column_names}
 
 
+def concatenate(pieces: list[Columns]) -> Columns:
+    """Rows one after the other."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return {name: _join([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def redo(schema: Schema) -> str:
+    """What to do about a broken table, for messages."""
+    return f"rerun the stage that writes it: snakemake --forcerun {schema.stage}"
+
+
 @contextmanager
 def _damage(path: str | Path, schema: Schema) -> Iterator[None]:
     """What goes wrong in reading is told as damage of this file."""
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise TableError(f"{path}: cannot be read as a {schema.name} table ({error}); {_redo(schema)}") from error
-
-
-def _redo(schema: Schema) -> str:
-    return f"rerun the stage that writes it: snakemake --forcerun {schema.stage}"
+        raise TableError(f"{path}: cannot be read as a {schema.name} table ({error}); {redo(schema)}") from error
 
 
 def _runs(group: Columns) -> Iterator[Columns]:
@@ -263,12 +272,6 @@ def _from_arrow_array(array: pa.Array | pa.ChunkedArray, column: Column) -> Any:
             array.fill_null(False if column.dtype == pa.bool_() else 0).to_numpy(zero_copy_only=False), mask
         )
     return array.to_numpy(zero_copy_only=False)
-
-
-def _concatenate(pieces: list[Columns]) -> Columns:
-    if len(pieces) == 1:
-        return pieces[0]
-    return {name: _join([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
 def _join(parts: list[Any]) -> Any:

@@ -74,15 +74,6 @@ def test_the_row_group_size_is_an_argument(tmp_path: Path) -> None:
     assert [len(group["frame"]) for group in read_groups(tmp_path / "a.parquet", SCHEMA)] == [16, 16, 8]
 
 
-@pytest.mark.parametrize(("compress", "expected"), [(True, "ZSTD"), (False, "UNCOMPRESSED")])
-def test_arrays_are_compressed_unless_their_reader_is_in_a_hurry(tmp_path: Path, compress: bool, expected: str) -> None:
-    with TableWriter(tmp_path / "a.parquet", SCHEMA, compress_arrays=compress) as writer:
-        writer.write(rows("a", 40))
-    group = pq.read_metadata(tmp_path / "a.parquet").row_group(0)
-    columns = {group.column(k).path_in_schema.split(".")[0]: group.column(k).compression for k in range(4)}
-    assert columns == {"video_id": "ZSTD", "frame": "ZSTD", "points": expected, "active": "ZSTD"}
-
-
 def test_videos_come_back_whole_and_in_order(path: Path) -> None:
     found = list(read_videos(path, SCHEMA, ["frame", "active"]))
     assert [(video, len(columns["frame"])) for video, columns in found] == [
