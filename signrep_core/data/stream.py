@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from signrep_core.errors import ShardError, TrainingError, VideoError
 
-SHARDS_TOGETHER: Final = 16  # that an epoch takes its videos from at a time: as many as a reader keeps open
 MAX_ATTEMPTS: Final = 8  # examples tried for one item before the corpus counts as unreadable
 
 
@@ -33,39 +32,27 @@ class WindowReader(Protocol):
     def read_targets(self, row: int, start: int, n_frames: int = 16) -> Mapping[str, Any]: ...
 
 
-def shuffle_epoch(shards: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of videos that lie in these shards (V,), in an epoch: a pure function of (seed, epoch).
+def shuffle_epoch(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of n videos in an epoch: a pure function of (seed, epoch).
 
-    The epoch goes through the shards in random groups of SHARDS_TOGETHER, and through the videos of a group at random:
-    opening a shard costs as much as a window, and so many stay open. No epoch begins with the video that the one before
-    ended with, so any two neighbours in the stream differ.
+    No epoch begins with the video that the one before ended with, so any two neighbours in the stream differ.
     """
-    if len(shards) < 3:
-        return np.arange(len(shards))
-    order = _shuffle(shards, seed, epoch)
-    if epoch and order[0] == _shuffle(shards, seed, epoch - 1)[-1]:
+    if n < 3:
+        return np.arange(n)
+    order = _shuffle(n, seed, epoch)
+    if epoch and order[0] == _shuffle(n, seed, epoch - 1)[-1]:
         order[:2] = order[1::-1]  # leaves the last one where it is
     return order
 
 
-def _shuffle(shards: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
-    rng = np.random.default_rng((seed, 0, epoch))
-    order = rng.permutation(len(shards))
-    group = rng.permutation(int(shards.max()) + 1) // SHARDS_TOGETHER  # of each shard
-    return order[np.argsort(group[shards[order]], kind="stable")]
+def _shuffle(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, 0, epoch)).permutation(n)
 
 
 class Stream(Dataset[dict[str, Any]]):
     """Item i of the endless stream over the videos `ids`; a child says how one is read."""
 
-    def __init__(
-        self,
-        open_reader: Callable[[], WindowReader],
-        ids: Sequence[str],
-        seed: int,
-        shards: NDArray[np.int64] | None = None,
-    ) -> None:
-        self._shards = np.zeros(len(ids), np.int64) if shards is None else shards  # that each video lies in
+    def __init__(self, open_reader: Callable[[], WindowReader], ids: Sequence[str], seed: int) -> None:
         self._open_reader, self._ids, self._seed = open_reader, ids, seed
         self._reader: WindowReader | None = None
         self._epoch: tuple[int, NDArray[np.int64]] | None = None
@@ -96,7 +83,7 @@ class Stream(Dataset[dict[str, Any]]):
         """Which video an item is."""
         epoch, position = divmod(item, len(self))
         if self._epoch is None or self._epoch[0] != epoch:
-            self._epoch = (epoch, shuffle_epoch(self._shards, self._seed, epoch))
+            self._epoch = (epoch, shuffle_epoch(len(self), self._seed, epoch))
         return int(self._epoch[1][position])
 
     def __getitem__(self, item: int) -> dict[str, Any]:

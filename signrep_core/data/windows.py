@@ -34,7 +34,6 @@ class Videos:
     rows: NDArray[np.int64]  # (S,) rows of the index, by video
     starts_before: NDArray[np.int64]  # (S + 1,) window starts in all sequences before this one
     first: NDArray[np.int64]  # (V + 1,) position in `rows` of each video's first sequence
-    shards: NDArray[np.int64]  # (V,) number of the shard that each video lies in
 
     def __len__(self) -> int:
         return len(self.video_ids)
@@ -77,8 +76,7 @@ def group_rows(index: Mapping[str, Any], rows: NDArray[np.int64], n_frames: int)
     rows = rows[order]
     starts = np.asarray(index["n_frames"])[rows].astype(np.int64) - n_frames + 1
     first = np.searchsorted(video[order], np.arange(len(video_ids) + 1))
-    _, shard = np.unique(np.asarray(index["shard"], dtype=str)[rows], return_inverse=True)
-    return Videos(video_ids.tolist(), rows, np.concatenate(([0], np.cumsum(starts))), first, shard[first[:-1]])
+    return Videos(video_ids.tolist(), rows, np.concatenate(([0], np.cumsum(starts))), first)
 
 
 class WindowPairs(Stream):
@@ -93,7 +91,7 @@ class WindowPairs(Stream):
         planes: bool = False,
     ) -> None:
         self.videos = group_videos(open_reader().index, splits, n_frames)
-        super().__init__(open_reader, self.videos.video_ids, seed, self.videos.shards)
+        super().__init__(open_reader, self.videos.video_ids, seed)
         self._n_frames, self._planes = n_frames, planes
 
     def read(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -117,12 +115,12 @@ def read_window(
     device that converts colours better than this one.
     """
     targets = reader.read_targets(row, start, n_frames)
-    active = [targets["right_active"][:1], targets["left_active"][:1]]  # of the window that starts at this frame
+    active = [targets["right_active"], targets["left_active"]]  # of the windows that start at these frames
     return {
         "frames": np.asarray((reader.read_planes if planes else reader.read_window)(row, start, n_frames)),
         **{name: np.asarray(targets[name], dtype=np.float32) for name in TARGETS},
-        "active": np.concatenate([np.ma.getdata(a) for a in active]).astype(bool),
-        "active_known": ~np.concatenate([np.ma.getmaskarray(a) for a in active]),
+        "active": np.array([np.ma.getdata(hand)[0] for hand in active], bool),
+        "active_known": np.array([not np.ma.getmaskarray(hand)[0] for hand in active]),
     }
 
 
