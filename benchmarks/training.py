@@ -2,10 +2,13 @@
 
 The whole step is `train_step` itself on synthetic windows: augmentation, masking, losses, backward, both optimisers.
 Model FLOPs are counted by torch on our forward and backward pass, where hidden patches cost nothing, and are the same
-for all rows; utilisation is their rate as a share of the GPU's dense bf16 peak. Without a GPU only ratios mean much.
+for all rows; utilisation is their rate as a share of the GPU's dense bf16 peak. Without a GPU only ratios mean much,
+and a step's memory is counted where the CPU allocates it: the same tensors, but not what a GPU's libraries take.
 """
 
 import dataclasses
+import json
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +118,9 @@ def _paper_steps() -> list[tuple[str, str]]:
         first = first or seconds
         figure = f"{n / seconds:.2f} clips/s, {first / seconds:.2f}x the first, {flops / seconds / 1e12:.2f} TFLOP/s"
         table.append((f"base: training step of {n}, {name}", figure + _gpu_figures(flops, seconds, memory)))
+    if not gpu:
+        figure = f"{_count_memory(WINDOWS):.1f} GB of tensors at most (counted on the CPU)"
+        table.append((f"base: training step of {WINDOWS}, ours, bf16", figure))
     return table
 
 
@@ -154,6 +160,22 @@ def _time_step(encoder: type[Encoder], precision: Any, compiled: bool, n: int) -
 
     seconds = _seconds(step, repeats=10 if gpu else 1)
     return seconds, torch.cuda.max_memory_allocated() / 1e9 if gpu else 0.0
+
+
+def _count_memory(n: int) -> float:
+    """GB that are allocated at once in the second of two steps in bf16: weights, optimisers, activations, the batch."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+        run = _make_run(fabric, dataclasses.replace(PretrainSettings(), batch_size=n), Encoder, compiled=False)
+        batch = _synthetic_batch(n, planes=False)
+        for _ in range(2):
+            train_step(run, batch)
+            run.step += 1
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        profile.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_bytes())["traceEvents"]
+    return max(event["args"]["Total Allocated"] for event in events if event.get("name") == "[memory]") / 1e9
 
 
 def _make_run(fabric: Fabric, settings: PretrainSettings, encoder: type[Encoder], compiled: bool) -> PretrainRun:
