@@ -31,8 +31,10 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from signrep_core.errors import VideoError
+from signrep_core.store.damage import Damage, Lost
 from signrep_core.store.files import file_digest
 from signrep_core.store.pictures import MAX_PIXELS, PictureFolder
+from signrep_core.store.timeline import Clock, Intervals, Timed, exact_span, on_timeline
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +43,6 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg,mxf,rm,h264,hevc,m4v,ivf,apng,"
     "wav,mp3,flac,aac,aiff"
 )
-LONGEST_STEP_S = Fraction(60)  # a longer step between two frames is a broken clock, not a pause
-STEP_BACK_S = Fraction(
-    1, 5
-)  # a frame up to this much before its predecessor is dropped; more is a clock that restarted
 SEEK_MARGIN_S = Fraction(1, 2)  # a span's reading begins at a keyframe at least this much before it
 REORDER_PACKETS = 32  # packets leave the demuxer in decoding order; no codec reorders further than this
 READ_ERRORS_IN_A_ROW = 8  # after so many damaged reads without a packet the rest of the file is given up
@@ -103,9 +101,9 @@ def read_frames(
         VideoError: nothing to read, with a reason of `errors.REASONS`. Damage in mid-file marks the frames it costs.
     """
     with _open_video(path, threads, folder_fps) as source:
-        frames = source.decode(*_exact(start, end))
+        frames = source.decode(*exact_span(start, end))
         index = -1
-        for index, time, (shown, _) in _on_timeline(frames, target_fps, start, end):
+        for index, time, (shown, _) in on_timeline(frames, target_fps, start, end):
             rgb, damaged = source.paint(shown)
             yield Frame(index, float(time), rgb, damaged)
         if index < 0:
@@ -127,8 +125,8 @@ def probe_video(
     """
     with _open_video(path, 1, folder_fps) as source:
         first = source.first_picture()
-        shown = _Intervals(source.packet_times(*_exact(start, end)), *_exact(start, end))
-        n_timeline = _count_frames(path, _on_timeline(shown, target_fps, start, end))
+        shown = Intervals(source.packet_times(*exact_span(start, end)), *exact_span(start, end))
+        n_timeline = _count_frames(path, on_timeline(shown, target_fps, start, end))
         if source.timeless or (shown.count > 1 and shown.longest == 0):
             raise VideoError("no_duration", f"{path}: {shown.count} frames, all at the same time")
         _check_clock(path, shown, source.untimely)
@@ -151,40 +149,7 @@ def probe_video(
         )
 
 
-# ---------------------------------------------------------------- the timeline
-
-Timed = tuple[Any, Fraction]  # something shown, and its time after the video's first frame in seconds
-
-
-def _on_timeline(
-    shown: Iterable[Timed], target_fps: float | None, start: float | None, end: float | None
-) -> Iterator[tuple[int, Fraction, Timed]]:
-    """(index, time, what is shown) for every frame of the timeline; `shown` has rising times."""
-    origin, stop = _exact(start, end)
-    origin = origin or Fraction(0)
-    if target_fps is None:
-        inside = (item for item in shown if item[1] >= origin and (stop is None or item[1] < stop))
-        yield from ((index, item[1] - origin, item) for index, item in enumerate(inside))
-        return
-    period = 1 / Fraction(target_fps).limit_denominator(100_000)
-    index, previous, step = 0, None, period
-    for item in shown:
-        if previous is not None:
-            step = min(item[1] - previous[1], Fraction(1))
-            middle = (previous[1] + item[1]) / 2
-            if previous[0] is None is not item[0]:  # what is lost may have been longer than one frame
-                middle = max(middle, item[1] - period / 2)
-            elif item[0] is None is not previous[0]:
-                middle = min(middle, previous[1] + period / 2)
-            while origin + index * period <= middle and (stop is None or origin + index * period < stop):
-                yield index, index * period, previous
-                index += 1
-        previous = item
-    if previous is not None:  # the last frame is shown as long as the one before it, up to a second
-        last = previous[1] + step - period / 20  # the clocks of containers are rounded: a sliver is no frame
-        while origin + index * period < last and (stop is None or origin + index * period < stop):
-            yield index, index * period, previous
-            index += 1
+# ---------------------------------------------------------------- its limits
 
 
 def _count_frames(path: str | Path, timeline: Iterable[tuple[int, Fraction, Timed]]) -> int:
@@ -204,7 +169,7 @@ def _too_long(path: str | Path, found: str) -> VideoError:
     )
 
 
-def _check_clock(path: str | Path, shown: "_Intervals", untimely: int) -> None:
+def _check_clock(path: str | Path, shown: Intervals, untimely: int) -> None:
     """The frames' times are possible ones."""
     if untimely > shown.count:
         found = f"{untimely} of {untimely + shown.count} frames are timed no later than one before"
@@ -213,74 +178,7 @@ def _check_clock(path: str | Path, shown: "_Intervals", untimely: int) -> None:
         raise VideoError("broken_clock", f"{path}: {float(1 / shown.mean):.0f} frames a second, at most {FASTEST_FPS}")
 
 
-class _Clock:
-    """Rising times from timestamps: missing ones continue at the nominal rate, jumps are closed, repeats dropped."""
-
-    def __init__(self, tick: Fraction, rate: Fraction | None, first: int | None = None) -> None:
-        self._tick, self._step = tick, 1 / rate if rate else None
-        self._offset = None if first is None else -first * tick
-        self._last: Fraction | None = None
-
-    def __call__(self, timestamp: int | None) -> Fraction | None:
-        """Seconds after the first frame, or None for a frame that is never shown."""
-        if timestamp is None:
-            time = None if self._step is None else Fraction(0) if self._last is None else self._last + self._step
-        else:
-            if self._offset is None:
-                self._offset = -timestamp * self._tick
-            time = self._offset + timestamp * self._tick
-            if self._last is not None and not -STEP_BACK_S <= time - self._last <= LONGEST_STEP_S:
-                restarted = self._last + (self._step or Fraction(1, 25))
-                self._offset += restarted - time
-                time = restarted
-        if time is None or (self._last is not None and time <= self._last):
-            return None
-        self._last = time
-        return time
-
-
-class _Intervals:
-    """Passes timed items through and keeps what their times say about those inside the span."""
-
-    def __init__(self, shown: Iterable[Timed], start: Fraction | None, end: Fraction | None) -> None:
-        self._shown, self._start, self._end = shown, start or Fraction(0), end
-        self.count = 0
-        self.first = self.last = self.longest = Fraction(0)
-        self.shortest = LONGEST_STEP_S
-
-    def __iter__(self) -> Iterator[Timed]:
-        for item in self._shown:
-            time = item[1]
-            if time >= self._start and (self._end is None or time < self._end):
-                if self.count:
-                    self.longest = max(self.longest, time - self.last)
-                    self.shortest = min(self.shortest, time - self.last)
-                else:
-                    self.first = time
-                self.last = time
-                self.count += 1
-            yield item
-
-    @property
-    def mean(self) -> Fraction | None:
-        """Mean interval between frames."""
-        return (self.last - self.first) / (self.count - 1) if self.count > 1 and self.last > self.first else None
-
-
-def _exact(start: float | None, end: float | None) -> tuple[Fraction | None, Fraction | None]:
-    """A span's ends in exact microseconds, so that 0.1 s means one tenth."""
-    begin = None if start is None else max(Fraction(start).limit_denominator(1_000_000), Fraction(0))
-    return begin, None if end is None else Fraction(end).limit_denominator(1_000_000)
-
-
 # ---------------------------------------------------------------- the file
-
-
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    """Stands for a frame of the file that cannot be shown."""
-
-    pts: int
 
 
 class _Source:
@@ -298,7 +196,7 @@ class _Source:
     def first_frame(self) -> Any:
         """The first frame that can be decoded; the file is rewound afterwards, if it was not read yet."""
         if self._first is None:
-            self._first = next((frame for frame in self._frames() if not isinstance(frame, _Lost)), None)
+            self._first = next((frame for frame in self._frames() if not isinstance(frame, Lost)), None)
             if self._first is None:
                 codec = self.stream.codec_context.name
                 raise VideoError("undecodable", f"{self.path}: no frame of its {codec} stream decodes")
@@ -308,7 +206,7 @@ class _Source:
     def decode(self, start: Fraction | None, end: Fraction | None) -> Iterator[Timed]:
         """(decoded frame, or None for a lost one, its time), from a little before `start` to a little after `end`."""
         for frame, time in self._from(start, self._frames, lambda frame: frame.pts):
-            yield None if isinstance(frame, _Lost) else frame, time
+            yield None if isinstance(frame, Lost) else frame, time
             if end is not None and time > end + SEEK_MARGIN_S:
                 return
 
@@ -332,7 +230,7 @@ class _Source:
         if wanted is not None and (not head or timestamp_of(head[0]) is None or timestamp_of(head[0]) > wanted):
             self._rewind(None)  # sought past the span (or into nothing): read from the beginning
             items, head = _peek(read())
-        clock = _Clock(self.tick, self._rate, first)
+        clock = Clock(self.tick, self._rate, first)
         for item in items:
             time = clock(timestamp_of(item))
             self.untimely += time is None
@@ -352,7 +250,7 @@ class _Source:
 
     def _frames(self) -> Iterator[Any]:
         """Every frame in the order of showing: decoded, or lost."""
-        damage = _Damage()
+        damage = Damage()
         for packet in self._packets():
             damage.promise(packet)
             try:
@@ -424,59 +322,6 @@ class _Source:
 
     def close(self) -> None:
         self._container.close()
-
-
-class _Damage:
-    """Tells lost frames from good ones: those that did not decode, and all after them up to the next keyframe."""
-
-    def __init__(self) -> None:
-        self.errors = 0  # packets that did not decode, whose frames were not missed yet
-        self.lost = 0
-        self._promised: list[int] = []  # heap of the timestamps of packets whose frames did not come yet
-        self._suspects: set[int] = set()  # timestamps of packets that the demuxer calls corrupt
-        self._builds_on_damage = False
-
-    def promise(self, packet: Any) -> None:
-        """Note a packet before it is decoded."""
-        if packet.size and packet.pts is not None and not packet.is_discard:
-            heapq.heappush(self._promised, packet.pts)
-            if packet.is_corrupt:
-                self._suspects.add(packet.pts)
-
-    def sort(self, frame: Any) -> Iterator[Any]:
-        """The frames missing before a decoded one, as lost, and that frame itself or a lost one in its place."""
-        if frame.pts is None:
-            if self._is_good(frame):
-                yield frame
-            return
-        yield from self._missing(frame.pts)
-        if self._promised and self._promised[0] == frame.pts:
-            heapq.heappop(self._promised)
-        if self._is_good(frame):
-            yield frame
-        else:
-            self.lost += 1
-            yield _Lost(frame.pts)
-
-    def rest(self) -> Iterator[_Lost]:
-        """What is missing at the end."""
-        yield from self._missing(None)
-
-    def _missing(self, until: int | None) -> Iterator[_Lost]:
-        # A packet without a frame is no damage by itself: some codecs have packets that are never shown.
-        while self._promised and (until is None or self._promised[0] < until):
-            timestamp = heapq.heappop(self._promised)
-            if self.errors:
-                self.errors -= 1
-                self.lost += 1
-                self._builds_on_damage = True
-                yield _Lost(timestamp)
-
-    def _is_good(self, frame: Any) -> bool:
-        damaged = frame.is_corrupt or frame.pts in self._suspects
-        self._suspects.discard(frame.pts)
-        self._builds_on_damage = damaged or (self._builds_on_damage and not frame.key_frame)
-        return not self._builds_on_damage
 
 
 @contextmanager

@@ -5,7 +5,6 @@ import re
 import struct
 import subprocess
 from collections.abc import Callable
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +12,9 @@ import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from signrep_core.errors import VideoError
-from signrep_core.store.video import Frame, _on_timeline, probe_video, read_frames
+from signrep_core.store.video import Frame, probe_video, read_frames
 from tests.store.painted import number_in, paint, write_video
 
 
@@ -95,18 +92,6 @@ def test_native_frames_come_once_at_their_own_times(tmp_path: Path) -> None:
     frames = list(read_frames(path, None))
     assert [number_in(frame.rgb) for frame in frames] == [0, 1, 2, 3, 4]
     assert [frame.time_s for frame in frames] == pytest.approx([0, 0.01, 0.5, 0.6, 1.5])
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(1, 1000), min_size=1, max_size=30), st.sampled_from([10.0, 25.0, 29.97, 60.0]))
-def test_the_timeline_is_gapless_and_nearest_for_any_timestamps(steps_ms: list[int], fps: float) -> None:
-    times = [Fraction(int(t), 1000) for t in np.cumsum([0, *steps_ms])]
-    shown = list(_on_timeline(list(enumerate(times)), fps, None, None))
-    assert [index for index, _, _ in shown] == list(range(len(shown)))
-    for index, time, (_, chosen) in shown:
-        assert abs(float(time) - index / fps) < 1e-9
-        assert abs(chosen - time) == min(abs(t - time) for t in times)
-    assert len(shown) >= float(times[-1]) * fps  # up to the last frame
 
 
 # ---------------------------------------------------------------- spans
