@@ -13,7 +13,7 @@ from signrep_core.pose.lift import lift, solve_by_lifter
 from signrep_core.pose.lifter import load_lifter
 from signrep_core.pose.refine import refine_solution
 from signrep_core.pose.solver import open_solver
-from signrep_core.skeleton import HANDS
+from signrep_core.skeleton import BODY_LIMITS, HANDS
 from signrep_core.synthetic.corpus import plan_corpus, true_columns
 from signrep_core.synthetic.detector import expected_error, load_errors
 
@@ -73,6 +73,9 @@ def test_bad_input_gives_finite_and_flagged_poses(solver: Solver, case: str, pos
     for name in (*ANGLES, "confidence"):
         assert np.isfinite(getattr(solution, name)).all()
     assert np.isfinite(solution.video_body_offsets).all()
+    if solver != "closed_form":  # which passes the limits where a joint was seen beyond them
+        low, high = BODY_LIMITS.T
+        assert ((solution.body_angles >= low) & (solution.body_angles <= high)).all()
     if case in ("nothing seen", "back view"):
         assert (solution.confidence == 0).all()
     if case == "one hand":
