@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 STRIDE: Final = 2  # C
 CHUNK: Final = 24  # windows decoded together: their frames overlap
+CPU_BATCH: Final = 4  # windows in a forward pass on a CPU, where more are no faster and take memory
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def extract_features(
         weights: a safetensors file of `SignRep`.
         shards: folder of the packed shards.
         dataset, splits: which videos; None = all.
-        batch_size: windows per forward pass.
+        batch_size: windows per forward pass on a GPU.
         workers: loader processes.
         empty_ok: where there is no such video, write a table without rows (all of a sheet's were rejected, say).
         provenance: what the table's metadata are to say of its origin, besides the weights' digest.
@@ -264,18 +265,19 @@ def _gather(chunks: Iterator[Chunk], batch_size: int) -> Iterator[list[Chunk]]:
 
 @torch.inference_mode()
 def encode(model: SignRep, chunks: list[Chunk]) -> Iterator[tuple[Chunk, NDArray[np.float32], NDArray[np.float32]]]:
-    """Features (n, D) and activity probabilities (n, 2) of each chunk's windows, in one forward pass."""
+    """Features (n, D) and activity probabilities (n, 2) of each chunk's windows; on a GPU in one forward pass."""
     device = next(model.parameters()).device
     size = model.config.encoder.image_size
     windows = []
     for chunk in chunks:
         frames = torch.from_numpy(np.ascontiguousarray(chunk.frames)).to(device)
         windows.append(cut_windows(prepare(frames[None], size)[0], len(chunk.starts)))
+    videos = torch.cat(windows)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        output = model(torch.cat(windows))
+        outputs = [model(part) for part in videos.split(CPU_BATCH if device.type == "cpu" else len(videos))]
     sizes = [len(chunk.starts) for chunk in chunks]
-    features = output.features.float().cpu().split(sizes)
-    activity = output.activity.float().sigmoid().cpu().split(sizes)
+    features = torch.cat([output.features.float().cpu() for output in outputs]).split(sizes)
+    activity = torch.cat([output.activity.float().sigmoid().cpu() for output in outputs]).split(sizes)
     for chunk, f, a in zip(chunks, features, activity, strict=True):
         yield chunk, f.numpy(), a.numpy()
 
