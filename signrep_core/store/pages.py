@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from signrep_core.errors import TableError
 from signrep_core.store.schemas import Column, Schema
-from signrep_core.store.tables import Columns, concatenate, open_table, redo
+from signrep_core.store.tables import BYTES_PER_GROUP, Columns, arrow_schema, concatenate, open_table, redo
 
 DATA_PAGE: Final = 0  # of the format's page types
 INT_FIELD: Final = 0x15  # the byte before each of a header's first four fields: the next one, a 32-bit number
@@ -42,9 +42,9 @@ class Pages:
         with open_table(path, schema) as file:
             groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
             self._bounds = np.cumsum([0, *(group.num_rows for group in groups)], dtype=np.int64)
-            edges = [_edges(group, list(columns)) for group in groups]
-            if None in edges or not all(_is_plain(groups[0].column(k)) for k in columns if groups):
-                raise TableError(f"{path}: expected a table written plain, found another layout; {redo(schema)}")
+            edges = [_edges(group, list(columns)) for group in groups] if _is_plain(file, schema) else [None]
+        if None in edges:
+            raise TableError(f"{path}: expected a table written plain, found another layout; {redo(schema)}")
         absolute = np.array(edges, np.int64).reshape(len(groups), len(columns) + 1)
         self._origins = absolute[:, 0].copy()
         self._edges = (absolute - absolute[:, :1]).astype(np.uint32)
@@ -86,16 +86,23 @@ class Pages:
         return columns
 
 
+def _is_plain(file: pq.ParquetFile, schema: Schema) -> bool:
+    """The columns are the schema's, and those of numbers are neither compressed nor behind a dictionary."""
+    if not file.schema_arrow.equals(arrow_schema(schema)):
+        return False
+    group = file.metadata.row_group(0) if file.num_row_groups else None
+    chunks = [group.column(k) for k, column in enumerate(schema.columns) if group and column.dtype != pa.string()]
+    return all(chunk.compression == "UNCOMPRESSED" and not chunk.has_dictionary_page for chunk in chunks)
+
+
 def _edges(group: pq.RowGroupMetaData, places: list[int]) -> list[int] | None:
     """Where a row group's chunks begin, and where the last ends; None if they do not follow each other."""
     chunks = [group.column(place) for place in places]
+    sizes = [chunk.total_compressed_size for chunk in chunks]
     begins = [chunk.data_page_offset for chunk in chunks]
-    ends = [begin + chunk.total_compressed_size for begin, chunk in zip(begins, chunks, strict=True)]
-    return [*begins, ends[-1]] if ends[:-1] == begins[1:] else None
-
-
-def _is_plain(chunk: pq.ColumnChunkMetaData) -> bool:
-    return chunk.compression == "UNCOMPRESSED" and not chunk.has_dictionary_page
+    ends = [begin + size for begin, size in zip(begins, sizes, strict=True)]
+    follow = ends[:-1] == begins[1:] and min(sizes) > 0 and 0 < begins[0] < ends[-1] <= begins[0] + BYTES_PER_GROUP
+    return [*begins, ends[-1]] if follow else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +143,30 @@ def _content(page: memoryview) -> memoryview:
 
 
 def _values(content: memoryview, layout: _Layout, n: int) -> Any:
-    """The n rows that a page's content holds."""
+    """The n rows that a page's content holds, no more and no fewer."""
+    if layout.shape:
+        begin = _skip(content, _skip(content, 0))  # levels of repetition and of definition: all values are there
+        return _plain(content[begin:], layout.dtype, n * layout.size).reshape(n, *layout.shape)
     if not layout.nullable:
-        return _plain(content, layout.dtype, n * layout.size).reshape(n, *layout.shape)
-    size = int.from_bytes(content[:4], "little")
-    known = _bits(content[4 : 4 + size], n)
+        return _plain(content, layout.dtype, n)
+    levels = _skip(content, 0)
+    known = _bits(content[4:levels], n)
     values = np.zeros(n, layout.dtype)
-    values[known] = _plain(content[4 + size :], layout.dtype, int(known.sum()))
+    values[known] = _plain(content[levels:], layout.dtype, int(known.sum()))
     return np.ma.MaskedArray(values, ~known)
 
 
 def _plain(content: memoryview, dtype: np.dtype[Any], n: int) -> NDArray[Any]:
-    """The n values at the end of a content."""
-    if dtype.kind == "b":
-        return _unpack(content, n)
-    return np.frombuffer(content[len(content) - n * dtype.itemsize :], dtype)
+    """The n values that a content consists of."""
+    size = (n + 7) // 8 if dtype.kind == "b" else n * dtype.itemsize
+    if len(content) != size:
+        raise ValueError(f"{len(content)} bytes for {n} values")
+    return _unpack(content, n) if dtype.kind == "b" else np.frombuffer(content, dtype)
+
+
+def _skip(content: memoryview, at: int) -> int:
+    """Where levels end that begin there with their length."""
+    return at + 4 + int.from_bytes(content[at : at + 4], "little")
 
 
 def _bits(data: memoryview, n: int) -> NDArray[np.bool_]:

@@ -137,6 +137,33 @@ def test_a_table_written_otherwise_is_refused(tmp_path: Path) -> None:
         Pages(path, SCHEMA)
 
 
+def test_a_table_of_other_types_is_refused(tmp_path: Path) -> None:
+    columns = [*SCHEMA.columns[:5], Column("points", pa.float64(), (2, 3)), *SCHEMA.columns[6:]]
+    with TableWriter(
+        tmp_path / "a.parquet", Schema("example", 1, "make_example", tuple(columns)), plain=True
+    ) as writer:
+        writer.write(rows(16, [True]))
+    with pytest.raises(TableError, match="expected a table written plain, found another layout"):
+        Pages(tmp_path / "a.parquet", SCHEMA)
+
+
+def test_a_damaged_footer_is_refused_or_harmless(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", [rows(16, [True, True, False])])
+    whole = path.read_bytes()
+    expected = read_table(path, SCHEMA, NUMBERS)
+    refused = 0
+    for place in range(whole.rindex(b"PAR1") - 1500, len(whole), 3):
+        for flip in (0x01, 0x80, 0xFF):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ flip]) + whole[place + 1 :])
+            try:
+                found = read_rows(path, 0, 16)
+            except TableError:
+                refused += 1
+            else:
+                assert_same(found, expected)
+    assert refused > 100
+
+
 def test_rows_beyond_the_table_are_refused(tmp_path: Path) -> None:
     pages = Pages(write(tmp_path / "a.parquet", [rows(16, [True])]), SCHEMA)
     assert pages.groups(0, 16) == (range(2), 0)
