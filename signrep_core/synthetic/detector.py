@@ -276,7 +276,8 @@ def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 
 
 def _logistic(odds: Floats) -> Floats:
-    return 1 / (1 + np.exp(-odds))
+    with np.errstate(over="ignore"):  # of odds so small that the quotient is 0
+        return 1 / (1 + np.exp(-odds))
 
 
 def _off(error: Floats) -> Floats:

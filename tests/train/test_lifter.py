@@ -70,7 +70,7 @@ def test_a_few_steps_lower_the_loss(bank: Bank) -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
 
 
