@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from signrep_core.errors import ShardError, TableError
+from signrep_core.store.schemas import FRAMES
 from signrep_core.store.shards import ShardReader
+from signrep_core.store.tables import TableWriter, read_table
 from tests.store.built import Built
 
 
@@ -117,13 +119,26 @@ def test_no_more_shards_stay_open_than_allowed(copied: Path, sequential: np.ndar
     assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 
+def test_a_shard_packed_anew_is_read_anew_when_it_is_opened_again(copied: Path) -> None:
+    table = copied / "00000.parquet"
+    other = copied / "00007.parquet"
+    for name in ("mp4", "parquet"):
+        shutil.copy(copied / f"00000.{name}", copied / f"00007.{name}")
+    reader = ShardReader(copied, max_open=1)
+    reader.index["shard"][2] = "00007"
+    before = reader.read_targets(0, 0)
+    with TableWriter(other, FRAMES, rows_per_group=50, plain=True) as writer:
+        writer.write(read_table(table, FRAMES))
+    os.replace(other, table)  # the same rows at other places
+    shutil.copy(table, other)
+    reader.read_targets(2, 0)  # closes 00000
+    assert all(np.array_equal(before[name], values) for name, values in reader.read_targets(0, 0).items())
+
+
 # ---------------------------------------------------------------- damage
 
 
 def break_packet(folder: Path, number: int, data: bytes) -> None:
-    from signrep_core.store.schemas import FRAMES
-    from signrep_core.store.tables import read_table
-
     offset = int(read_table(folder / "00000.parquet", FRAMES, ["packet_offset"])["packet_offset"][number])
     content = bytearray((folder / "00000.mp4").read_bytes())
     content[offset : offset + len(data)] = data
