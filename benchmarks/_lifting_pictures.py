@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from benchmarks.lifting import SOLVERS, Video, clips, lifted, lifted_video, rendered
 from signrep_core.body.forward import FINGER_BONES
-from signrep_core.pose.lift import WITHIN_M
+from signrep_core.lift.lift_video import WITHIN_M
 from signrep_core.skeleton import ARMS, BODY, FINGERTIPS, HANDS, MIN_CONFIDENCE, SIDES
 from signrep_core.store.files import atomic_path
-from signrep_core.store.video import read_frames
+from signrep_core.video.reader import read_frames
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#8a929c"  # told apart by colour-blind readers

@@ -9,13 +9,13 @@ from signrep_core.body.bones import BoneHistogram
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.body.priors import activity
 from signrep_core.config import Angles
+from signrep_core.lift.solver import open_solver
 from signrep_core.pose.shard import extract_shard
-from signrep_core.pose.solver import open_solver
-from signrep_core.sources.probe import probe_shard
 from signrep_core.store.schemas import ACTIVITY, ANGLES, POSE
 from signrep_core.store.tables import TableWriter, read_videos
 from signrep_core.synthetic.accuracy import Accuracy, measure_shard
 from signrep_core.synthetic.corpus import Performance, plan_corpus, render_videos, sheet_rows, write_truth
+from signrep_core.video.probe import probe_shard
 
 PROCESSES = 2
 

@@ -20,9 +20,10 @@ from signrep_core.body.forward import forward_kinematics
 from signrep_core.body.inverse import Solution, solve_angles
 from signrep_core.body.priors import activity
 from signrep_core.body.refine import place_neck
-from signrep_core.pose.lift import LiftedVideo, lift, solve_by_lifter
-from signrep_core.pose.lifter import load_lifter
-from signrep_core.pose.refine import refine_solution
+from signrep_core.lift.detector_errors import corrupt, expected_error, load_errors, picture_scale
+from signrep_core.lift.lift_video import LiftedVideo, lift, solve_by_lifter
+from signrep_core.lift.lifter import load_lifter
+from signrep_core.lift.refine import refine_solution
 from signrep_core.pose.shard import extract_shard
 from signrep_core.skeleton import (
     BODY_LIMITS,
@@ -32,7 +33,6 @@ from signrep_core.skeleton import (
     RESERVED_ANGLES,
     SIDES,
 )
-from signrep_core.sources.probe import probe_shard
 from signrep_core.sources.sheet import Row
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import read_videos
@@ -48,9 +48,9 @@ from signrep_core.synthetic.corpus import (
     video_path,
     write_truth,
 )
-from signrep_core.synthetic.detector import corrupt, expected_error, load_errors, picture_scale
 from signrep_core.synthetic.perform import perform
 from signrep_core.synthetic.signer import Signer, turn_about
+from signrep_core.video.probe import probe_shard
 
 FOLDER = Path("results/benchmarks/lifting")
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"

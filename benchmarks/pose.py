@@ -33,7 +33,7 @@ def measure() -> list[tuple[str, str]]:
     from signrep_core.pose.backend import HolisticSolution, quiet_stderr
     from signrep_core.pose.extract import extract_video
     from signrep_core.pose.people import find_people, open_face_detector
-    from signrep_core.store.video import read_frames
+    from signrep_core.video.reader import read_frames
 
     ours, find_faces = HolisticSolution(), open_face_detector()
     found: list[tuple[str, str]] = []

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from signrep_core.store.encode import Encoder, EncoderSettings, join_pieces
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, VIDEOS, Schema
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import TableWriter, write_table
+from signrep_core.video.encode import Encoder, EncoderSettings, join_pieces
 
 HOURS = 5
 PIECE = 1500  # frames of a video of the shard: one minute

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from signrep_core.sources.overlap import find_overlap
 from signrep_core.sources.sheet import Row, cut_shards, read_sheet, shard_digest, write_sheet
-from signrep_core.store.accounts import new_account
+from signrep_core.store.video_status import new_account
 
 N_VIDEOS = 39_000
 N_EVALUATION_IDS = 10_000

@@ -16,13 +16,13 @@ import numpy as np
 
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.body.priors import activity
+from signrep_core.inspect.verify.problems import open_results
+from signrep_core.inspect.verify.shard import check_shard
 from signrep_core.skeleton import DEFAULT_BODY_OFFSETS, DEFAULT_HAND_OFFSETS, N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
 from signrep_core.store.files import file_digest
 from signrep_core.store.records import begin_job
 from signrep_core.store.schemas import ACTIVITY, ANGLES, KEYPOINTS, POSE
 from signrep_core.store.tables import TableWriter
-from signrep_core.verify.problems import open_results
-from signrep_core.verify.shard import check_shard
 
 VIDEOS, FRAMES = 20, 1500  # a minute each
 CORPUS_FRAMES = 300_000_000

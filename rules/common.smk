@@ -8,29 +8,21 @@ from snakemake.exceptions import WorkflowError
 
 from signrep_core.config import load_config
 from signrep_core.errors import SignRepError
-from signrep_core.pose import LIFTER_WEIGHTS
-from signrep_core.report.summary import (
+from signrep_core.lift import LIFTER_WEIGHTS
+from signrep_core.inspect.report.summary import (
     format_recognition,
     format_retrieval,
     format_translation,
 )
-from signrep_core.sources.sheet import cut_shards, read_sheet, shard_digest
+from signrep_core.sources.sheet import cut_shards, shard_digest
 from signrep_core.store import layout, schemas
 from signrep_core.store.files import file_digest
-
-
-def plan_sheet():
-    """The rows of the user's sheet, or of the demo corpus, whose plan needs no rendering."""
-    if CONFIG.sheet is not None:
-        return read_sheet(CONFIG.sheet)
-    from signrep_core.synthetic.corpus import plan_demo, sheet_rows
-
-    return sheet_rows(plan_demo(**CONFIG.synthetic.model_dump(), seed=CONFIG.seed))
+from signrep_core.synthetic.corpus import planned_rows
 
 
 try:
     CONFIG = load_config(config)
-    ROWS = plan_sheet()
+    ROWS = planned_rows(CONFIG)
     SHARDS = dict(cut_shards(ROWS, CONFIG.videos_per_shard))
 except SignRepError as error:
     raise WorkflowError(str(error))

@@ -46,7 +46,7 @@ rule evaluate_retrieval:
         metrics="<results>/retrieval/<run>/{dataset}.json",
         figure=report(
             "<results>/figures/retrieval_<run>_{dataset}.png",
-            caption="../signrep_core/report/captions/retrieval.rst",
+            caption="../signrep_core/inspect/report/captions/retrieval.rst",
             category="Results",
         ),
     log:

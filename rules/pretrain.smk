@@ -47,7 +47,7 @@ rule draw_augmented_windows:
     output:
         figure=report(
             "<results>/figures/augmented_<run>.png",
-            caption="../signrep_core/report/captions/augmented.rst",
+            caption="../signrep_core/inspect/report/captions/augmented.rst",
             category="Training",
         ),
     log:

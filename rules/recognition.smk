@@ -56,7 +56,7 @@ rule evaluate_recognition:
         predictions="<results>/recognition/{inputs}/{dataset}.parquet",
         figure=report(
             "<results>/figures/confusion_{inputs}_{dataset}.png",
-            caption="../signrep_core/report/captions/confusion.rst",
+            caption="../signrep_core/inspect/report/captions/confusion.rst",
             category="Results",
         ),
     log:

@@ -15,7 +15,7 @@ OUTPUTS
 
 FIGURES = "<results>/figures"
 PAGES = "<results>/report"
-CAPTIONS = "../signrep_core/report/captions"
+CAPTIONS = "../signrep_core/inspect/report/captions"
 
 
 rule describe_shard:
@@ -147,7 +147,7 @@ rule report:
     params:
         rate=CONFIG.timeline.rate,
     script:
-        "../workflow_scripts/report.py"
+        "../workflow_scripts/inspect/report.py"
 
 
 rule write_card:

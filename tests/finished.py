@@ -18,22 +18,22 @@ from signrep_core.body.bones import BoneHistogram, median_offsets
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.body.priors import activity, distances
 from signrep_core.config import load_config
-from signrep_core.report.card import write_card
-from signrep_core.report.statistics import describe_shard
-from signrep_core.report.summary import format_summary, summarize
+from signrep_core.inspect.report.card import write_card
+from signrep_core.inspect.report.statistics import describe_shard
+from signrep_core.inspect.report.summary import format_summary, summarize
 from signrep_core.sources.overlap import write_overlap
-from signrep_core.sources.probe import probe_shard
 from signrep_core.sources.sheet import Row, write_sheet
 from signrep_core.store import schemas
-from signrep_core.store.accounts import settle
-from signrep_core.store.crops import crop_shard
 from signrep_core.store.files import atomic_path, file_digest, read_json, write_json, write_text
 from signrep_core.store.layout import OUTPUTS, WHOLE
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.records import begin_job
 from signrep_core.store.tables import TableWriter, read_groups, read_table, write_table
+from signrep_core.store.video_status import settle
 from signrep_core.synthetic.corpus import plan_corpus, true_columns
-from tests.store.painted import write_video
+from signrep_core.video.crop import crop_shard
+from signrep_core.video.probe import probe_shard
+from tests.video.painted import write_video
 
 N_FRAMES = 32
 RUN = "test"

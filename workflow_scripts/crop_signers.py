@@ -2,11 +2,11 @@
 
 import _job
 
-from signrep_core.store.accounts import settle
-from signrep_core.store.crops import crop_shard
-from signrep_core.store.ledger import open_ledger
+from signrep_core.store.resume import open_ledger
 from signrep_core.store.schemas import CROPS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
+from signrep_core.store.video_status import settle
+from signrep_core.video.crop import crop_shard
 
 provenance = _job.start(snakemake)
 params = snakemake.params

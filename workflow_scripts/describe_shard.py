@@ -2,7 +2,7 @@
 
 import _job
 
-from signrep_core.report.statistics import describe_shard
+from signrep_core.inspect.report.statistics import describe_shard
 from signrep_core.store.files import write_json
 
 provenance = _job.start(snakemake)

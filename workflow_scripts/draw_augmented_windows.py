@@ -4,7 +4,7 @@ from pathlib import Path
 
 import _job
 
-from signrep_core.figures.augmented import augmented_windows
+from signrep_core.inspect.figures.augmented import augmented_windows
 from signrep_core.model.signrep import PRESETS
 
 _job.start(snakemake)

@@ -7,7 +7,7 @@ import _job
 import torch
 
 from signrep_core.evaluate.recognition import write_evaluation
-from signrep_core.figures.confusion import confusion_matrix
+from signrep_core.inspect.figures.confusion import confusion_matrix
 
 provenance = _job.start(snakemake)
 inputs, outputs, params, wildcards = snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards

@@ -6,11 +6,11 @@ from pathlib import Path
 import _job
 
 from signrep_core.evaluate.retrieval import compare_tables
-from signrep_core.figures.strips import retrieval_strips
-from signrep_core.store.accounts import lost_videos
+from signrep_core.inspect.figures.strips import retrieval_strips
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table
+from signrep_core.store.video_status import lost_videos
 
 provenance = _job.start(snakemake)
 inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params

@@ -3,10 +3,10 @@
 import _job
 
 from signrep_core.pose.shard import extract_shard
-from signrep_core.store.accounts import annotate, settle
-from signrep_core.store.ledger import open_ledger
+from signrep_core.store.resume import open_ledger
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
+from signrep_core.store.video_status import annotate, settle
 
 provenance = _job.start(snakemake)
 params = snakemake.params

@@ -2,10 +2,10 @@
 
 import _job
 
-from signrep_core.sources.probe import probe_shard
 from signrep_core.sources.sheet import cut_shards, read_sheet
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import write_table
+from signrep_core.video.probe import probe_shard
 
 provenance = _job.start(snakemake)
 params = snakemake.params

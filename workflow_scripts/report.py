@@ -4,7 +4,7 @@ from pathlib import Path
 
 import _job
 
-from signrep_core.report.report import write_report
+from signrep_core.inspect.report.report import write_report
 
 _job.start(snakemake)
 page = Path(snakemake.output.page)

@@ -7,11 +7,11 @@ import _job
 
 from signrep_core.body.bones import BoneHistogram
 from signrep_core.body.kinematics import Quality
-from signrep_core.pose.solver import open_solver
+from signrep_core.lift.detector_errors import expected_error, load_errors
+from signrep_core.lift.solver import open_solver
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import ANGLES, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, read_table, read_videos
-from signrep_core.synthetic.detector import expected_error, load_errors
 
 provenance = _job.start(snakemake)
 account = read_table(snakemake.input.account, VIDEOS)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import _job
 
-from signrep_core.report.summary import format_summary, summarize
+from signrep_core.inspect.report.summary import format_summary, summarize
 from signrep_core.store.files import write_json, write_text
 
 provenance = _job.start(snakemake)

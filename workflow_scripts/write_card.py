@@ -4,7 +4,7 @@ from pathlib import Path
 
 import _job
 
-from signrep_core.report.card import write_card
+from signrep_core.inspect.report.card import write_card
 
 _job.start(snakemake)
 inputs, card = snakemake.input, Path(snakemake.output.card)

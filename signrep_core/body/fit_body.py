@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from signrep_core.body.bones import BONES, head_frame, scatter
-from signrep_core.body.limb import LEAST_NOISE, Bounds, Limb, chain, fit_limb
+from signrep_core.body.chain import LEAST_NOISE, Bounds, Limb, chain, fit_limb
 from signrep_core.body.rotations import (
     Axes,
     Floats,

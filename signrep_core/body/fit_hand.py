@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.body.chain import LEAST_NOISE, Bounds, Limb, chain, fit_limb, pose_limb
 from signrep_core.body.forward import FINGER_BONES, hand_base
-from signrep_core.body.limb import LEAST_NOISE, Bounds, Limb, chain, fit_limb, pose_limb
 from signrep_core.body.rotations import (
     Axes,
     Floats,

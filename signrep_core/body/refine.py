@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 from scipy.ndimage import median_filter
 
+from signrep_core.body.chain import Bounds, Limb, fit_limb, pose_limb
 from signrep_core.body.fit_body import (
     ARM,
     ARM_ANGLES,
@@ -47,7 +48,6 @@ from signrep_core.body.fit_hand import (
 )
 from signrep_core.body.forward import FINGER_BONES, arm_frames, forward_kinematics, hand_base, hand_signs, turns
 from signrep_core.body.landmarks import SCALE_JOINTS, SCALE_WINDOW
-from signrep_core.body.limb import Bounds, Limb, fit_limb, pose_limb
 from signrep_core.body.rotations import Axes, Floats, across, cross, unit, whole_turns_off
 from signrep_core.skeleton import (
     ARMS,

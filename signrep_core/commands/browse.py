@@ -20,8 +20,8 @@ def run(options: argparse.Namespace) -> None:
     """Serve until interrupted."""
     from werkzeug.serving import make_server
 
-    from signrep_core.browse.app import make_app
     from signrep_core.errors import SignRepError
+    from signrep_core.inspect.browse.app import make_app
 
     app = make_app(options.results)
     try:

@@ -17,8 +17,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print a line per check; an error if something that every run needs is missing."""
-    from signrep_core.doctor import check_machine
     from signrep_core.errors import SignRepError
+    from signrep_core.inspect.doctor import check_machine
 
     failed = []
     for name, check in check_machine(options.results):

@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Explain each file."""
-    from signrep_core.explain import explain
+    from signrep_core.inspect.explain import explain
 
     for file in options.file:
         sys.stdout.write(explain(file))

@@ -24,7 +24,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the table; videos that cannot be read are named and counted."""
     from signrep_core.errors import SignRepError
-    from signrep_core.evaluate.plain import extract_plain
+    from signrep_core.evaluate.raw_video import extract_plain
     from signrep_core.store.records import begin_command
 
     with begin_command([options.out], {"weights": [options.weights]}, command=options.command) as job:

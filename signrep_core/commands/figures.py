@@ -22,7 +22,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _skeleton(options: argparse.Namespace) -> None:
-    from signrep_core.figures.skeleton import draw_skeleton
+    from signrep_core.inspect.figures.skeleton import draw_skeleton
 
     draw_skeleton(options.out)
     print(options.out)

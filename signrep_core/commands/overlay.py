@@ -25,7 +25,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the overlay or the sheet."""
     from signrep_core.errors import ConfigError
-    from signrep_core.overlay import write_overlay, write_overlay_of_file, write_sheet
+    from signrep_core.inspect.overlay import write_overlay, write_overlay_of_file, write_sheet
 
     if (options.shard is None) == (options.video is None) or (options.shard and not options.results):
         raise ConfigError("overlay: give a video file, or an id with --results, or --shard with --results")

@@ -29,8 +29,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the forecast."""
-    from signrep_core import forecast
     from signrep_core.config import Config, load_config_file
+    from signrep_core.inspect import forecast
     from signrep_core.sources.sheet import cut_shards, read_sheet
 
     config = load_config_file(options.configfile) if options.configfile else Config()

@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the page and its drawings."""
-    from signrep_core.report.report import write_report
+    from signrep_core.inspect.report.report import write_report
 
     out = options.out or options.results / "report.html"
     write_report(options.results, out)

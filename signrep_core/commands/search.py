@@ -31,9 +31,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the nearest glosses and write the picture strip."""
     from signrep_core.evaluate.nearest import search
-    from signrep_core.evaluate.plain import plain_features
+    from signrep_core.evaluate.raw_video import plain_features
     from signrep_core.evaluate.retrieval import check_weights, read_features
-    from signrep_core.figures.strips import search_strips
+    from signrep_core.inspect.figures.strips import search_strips
     from signrep_core.model.signrep import SignRep
 
     results = options.gallery.absolute().parents[2] if len(options.gallery.absolute().parents) > 2 else Path()
@@ -53,7 +53,7 @@ def _open_gallery(shards: Path) -> tuple[Mapping[str, str], Callable[..., Any] |
     """Glosses and frames of the gallery's videos; without shards, videos are known by their paths alone."""
     from functools import partial
 
-    from signrep_core.figures.strips import shown_frames
+    from signrep_core.inspect.figures.strips import shown_frames
     from signrep_core.store.shards import ShardReader
 
     if not (shards / "index.parquet").is_file():

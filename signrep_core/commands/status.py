@@ -23,11 +23,14 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the status."""
     from signrep_core.config import Config, load_config_file
-    from signrep_core.status import config_of, format_status, status
+    from signrep_core.inspect.status import config_of, format_status, status
+    from signrep_core.synthetic.corpus import planned_rows
 
     config = load_config_file(options.configfile) if options.configfile else None
     if config is None:
         config = config_of(options.results or Path(Config().results)) or Config()
     if options.results:
         config = config.model_copy(update={"results": str(options.results)})
-    sys.stdout.write(format_status(status(config), datetime.now()))
+    gone = config.sheet is not None and not Path(config.sheet).exists()
+    rows = [] if gone else planned_rows(config)  # without the sheet, what the folder holds is all that is known
+    sys.stdout.write(format_status(status(config, rows), datetime.now()))

@@ -43,7 +43,7 @@ def _add_recognition(kinds: argparse._SubParsersAction) -> None:
 def _recognition(options: argparse.Namespace) -> None:
     from signrep_core.config import Config, load_config_file
     from signrep_core.evaluate.recognition import write_evaluation
-    from signrep_core.report.summary import format_recognition
+    from signrep_core.inspect.report.summary import format_recognition
     from signrep_core.store.records import begin_command
     from signrep_core.train.recognition import RecognitionSettings, train_recognition
 
@@ -105,7 +105,7 @@ def _add_translation(kinds: argparse._SubParsersAction) -> None:
 def _translation(options: argparse.Namespace) -> None:
     from signrep_core.config import Config, load_config_file
     from signrep_core.evaluate.translation import write_evaluation
-    from signrep_core.report.summary import format_translation
+    from signrep_core.inspect.report.summary import format_translation
     from signrep_core.store.records import begin_command
     from signrep_core.store.schemas import SEQUENCES
     from signrep_core.store.tables import read_table
@@ -198,23 +198,24 @@ def _add_calibration(kinds: argparse._SubParsersAction) -> None:
 
 def run_detector(options: argparse.Namespace) -> None:
     """Fit the detector's errors."""
-    from signrep_core.synthetic.detector import fit_errors, read_pairs, save_errors
+    from signrep_core.lift.detector_errors import fit_errors, read_pairs, save_errors
 
     save_errors(fit_errors(read_pairs(options.truth, options.pose, (options.size, options.size))), options.out)
 
 
 def run_lifter(options: argparse.Namespace) -> None:
     """Train the lifter, or go on with a stopped run."""
-    from signrep_core.pose.lifter import LifterConfig
-    from signrep_core.train.lifter import LifterSettings, train_lifter
+    from signrep_core.lift.lifter import LifterConfig
+    from signrep_core.lift.train import LifterSettings, train_lifter
+    from signrep_core.synthetic.clips import make_bank
 
     steps = {} if options.steps is None else {"steps": options.steps}
     settings = LifterSettings(config=LifterConfig(causal=options.causal), seed=options.seed, **steps)
-    train_lifter(options.out, settings, initial=options.initial)
+    train_lifter(options.out, settings, make_bank, initial=options.initial)
 
 
 def run_calibration(options: argparse.Namespace) -> None:
     """Calibrate a lifter's confidence."""
-    from signrep_core.train.calibrate import calibrate_weights
+    from signrep_core.lift.calibrate import calibrate_weights
 
     calibrate_weights(options.out, options.truth, options.pose, options.weights)

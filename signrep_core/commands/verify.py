@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from signrep_core.verify.corpus import Report
-    from signrep_core.verify.problems import Problem
+    from signrep_core.inspect.verify.corpus import Report
+    from signrep_core.inspect.verify.problems import Problem
 
 STATES = {"under way": "under way: a job writes them now", "stopped": "not written: their job was stopped"}
 SHOWN = 5  # files with the same problem that are listed one by one
@@ -35,9 +35,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check, print, and repair if asked to; 1 if there are problems."""
-    from signrep_core.verify.corpus import verify
-    from signrep_core.verify.problems import open_results
-    from signrep_core.verify.repair import repair
+    from signrep_core.inspect.verify.corpus import verify
+    from signrep_core.inspect.verify.problems import open_results
+    from signrep_core.inspect.verify.repair import repair
 
     report = verify(options.results, options.threads)
     removed = repair(open_results(options.results), report.problems) if options.repair else []

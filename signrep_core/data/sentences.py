@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from signrep_core.errors import TableError, TrainingError
-from signrep_core.store.features import FeatureTable
+from signrep_core.store.feature_table import FeatureTable
 
 log = logging.getLogger(__name__)
 

@@ -31,11 +31,11 @@ from signrep_core.model.inflate import CLIP
 from signrep_core.model.recogniser import ADVICE, AnyRecogniser, Recogniser, keypoint_values, load_recogniser
 from signrep_core.model.weights import UNTRAINED, read_notes
 from signrep_core.progress import Progress
-from signrep_core.store.accounts import lost_videos
 from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import PREDICTIONS, TOP
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import write_table
+from signrep_core.store.video_status import lost_videos
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from signrep_core.config import digest
 from signrep_core.errors import CheckpointError
 from signrep_core.evaluate.features import VideoFeatures
-from signrep_core.store.features import features_width
+from signrep_core.store.feature_table import features_width
 from signrep_core.store.files import file_digest
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.tables import read_videos

@@ -25,11 +25,11 @@ from signrep_core.errors import CheckpointError
 from signrep_core.model.translator import ADVICE, Translator
 from signrep_core.model.vocabulary import Vocabulary, clean_text
 from signrep_core.model.weights import UNTRAINED, read_notes
-from signrep_core.store.accounts import lost_videos
-from signrep_core.store.features import FeatureTable
+from signrep_core.store.feature_table import FeatureTable
 from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import TRANSLATIONS
 from signrep_core.store.tables import Columns, write_table
+from signrep_core.store.video_status import lost_videos
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from signrep_core.body.landmarks import Detections, assemble_landmarks
 from signrep_core.errors import VideoError
 from signrep_core.pose.backend import Backend, Detection
-from signrep_core.pose.follow import SHOULDERS, Follower, Sighting
 from signrep_core.pose.people import SCAN_FPS, Cast, FaceDetector, find_people
+from signrep_core.pose.tracker import SHOULDERS, Follower, Sighting
 from signrep_core.skeleton import BODY, N_HAND_JOINTS, SIDES
-from signrep_core.store.video import Frame
+from signrep_core.video.reader import Frame
 
 Columns = dict[str, Any]  # of schemas.POSE, without video_id
 OpenFrames = Callable[[float | None], Iterable[Frame]]  # a rate, or None for the common timeline -> the frames

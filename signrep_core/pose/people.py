@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.pose.backend import import_mediapipe, quiet_stderr
-from signrep_core.store.video import Frame
+from signrep_core.video.reader import Frame
 
 SCAN_FPS: Final = 3.0
 MIN_FACE_SCORE: Final = 0.5

@@ -17,11 +17,11 @@ import numpy as np
 
 from signrep_core.errors import SignRepError
 from signrep_core.progress import Progress
-from signrep_core.store.accounts import Outcome
 from signrep_core.store.files import file_digest
-from signrep_core.store.ledger import Ledger, open_ledger, work_key
+from signrep_core.store.resume import Ledger, open_ledger, work_key
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, TableWriter, read_groups
+from signrep_core.store.video_status import Outcome
 from signrep_core.workers import Died, run_tasks
 
 log = logging.getLogger(__name__)

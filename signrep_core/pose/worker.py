@@ -12,10 +12,10 @@ from signrep_core.errors import SignRepError, VideoError
 from signrep_core.pose.backend import Backend, open_backend
 from signrep_core.pose.extract import extract_video
 from signrep_core.pose.people import FaceDetector, open_face_detector
-from signrep_core.store.ledger import Ledger
+from signrep_core.store.resume import Ledger
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
-from signrep_core.store.video import Frame, read_frames
+from signrep_core.video.reader import Frame, read_frames
 from signrep_core.workers import Reporter, Send, Work, serve
 
 

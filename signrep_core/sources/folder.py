@@ -17,7 +17,7 @@ from pathlib import Path
 
 from signrep_core.errors import SheetError
 from signrep_core.sources.sheet import CONTROL, Row
-from signrep_core.store.pictures import SUFFIXES
+from signrep_core.video.image_folder import SUFFIXES
 
 # What data sets call their splits -> what we call them.
 SPLITS = {

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from signrep_core.errors import TableError
 from signrep_core.sources.youtube import possible_youtube_ids
-from signrep_core.store.accounts import Outcome, settle
 from signrep_core.store.files import write_text
 from signrep_core.store.tables import Columns
+from signrep_core.store.video_status import Outcome, settle
 
 
 class Overlap(NamedTuple):

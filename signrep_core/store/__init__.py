@@ -1,1 +1,1 @@
-"""The disk: atomic files, table schemas, video decode and encode, shards."""
+"""Tables on disk: atomic files, schemas, layout, records, shards and their reader."""

@@ -16,10 +16,9 @@ import av
 import numpy as np
 
 from signrep_core.errors import ShardError
-from signrep_core.store.encode import GOP
 from signrep_core.store.files import atomic_path, write_json
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, FRAMES, KEYPOINTS, SEQUENCES, SHEET_COLUMNS, VIDEOS
-from signrep_core.store.shards import ROWS_PER_GROUP, ShardInfo
+from signrep_core.store.shards import GOP, ROWS_PER_GROUP, ShardInfo
 from signrep_core.store.tables import Columns, TableWriter, read_groups, read_table, read_videos, write_table
 
 log = logging.getLogger(__name__)

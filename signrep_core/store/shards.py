@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 
 from signrep_core.errors import ShardError, TableError
 from signrep_core.skeleton import SKELETON_VERSION
-from signrep_core.store.pages import Pages
+from signrep_core.store.page_reader import Pages
 from signrep_core.store.schemas import FRAMES, SEQUENCES
 from signrep_core.store.tables import Columns, read_table
 
+GOP: Final = 6  # frames from keyframe to keyframe: what a random window costs besides its own (docs/decisions/0011)
 FORMAT_VERSION: Final = 1  # of the shards as a whole; raise it when a reader of before could misread them
 # Of the frame tables. A window reads the whole group that it lies in, a reader keeps the place of every group: smaller
 # groups make the one faster and the other larger (measured: benchmarks/loader.py).

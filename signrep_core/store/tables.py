@@ -30,7 +30,7 @@ Columns = dict[str, Any]  # column name -> array (rows, *shape), masked array or
 class TableWriter(AbstractContextManager["TableWriter"]):
     """Writes a table piece by piece; the file appears under its name only when the block ends without an error.
 
-    A `plain` table is for reading here and there (`store.pages`): a page per column and row group, numbers not
+    A `plain` table is for reading here and there (`store.page_reader`): a page per column and row group, numbers not
     compressed.
     """
 

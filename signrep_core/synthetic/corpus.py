@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.config import Config
 from signrep_core.errors import ConfigError
 from signrep_core.skeleton import SIDES
-from signrep_core.sources.sheet import COLUMNS, Row
+from signrep_core.sources.sheet import COLUMNS, Row, read_sheet
 from signrep_core.store.files import atomic_path, write_text
 from signrep_core.store.schemas import TRUTH
 from signrep_core.store.tables import TableWriter
@@ -125,6 +126,18 @@ def plan_demo(
     return signs + plan_corpus(
         signers=signers, glosses=sentence_glosses, takes=sentences, seed=seed, size=size, kind="sentences"
     )
+
+
+def planned_rows(config: Config) -> list[Row]:
+    """The rows of the user's sheet, or those of the embedded demo, which are known before it is rendered.
+
+    Raises:
+        SheetError: the sheet cannot be read.
+        ConfigError: the demo cannot be planned as configured.
+    """
+    if config.sheet is not None:
+        return read_sheet(config.sheet)
+    return sheet_rows(plan_demo(**config.synthetic.model_dump(), seed=config.seed))
 
 
 def sheet_rows(performances: Sequence[Performance], folder: str | Path = "videos") -> list[Row]:

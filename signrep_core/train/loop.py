@@ -41,7 +41,9 @@ FEW_BROKEN: Final = 10  # D: unreadable videos that stop no run, however short
 class Examples(Protocol):
     """What the loop looks at of a batch; its length counts this rank's examples."""
 
-    broken: Sequence[str]  # what could not be read and was replaced
+    @property
+    def broken(self) -> Sequence[str]:
+        """What could not be read and was replaced."""
 
     def __len__(self) -> int: ...
 

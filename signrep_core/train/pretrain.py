@@ -22,9 +22,9 @@ from signrep_core.model import losses
 from signrep_core.model.discriminator import Discriminator, style_width
 from signrep_core.model.signrep import PRESETS, SignRep, load_weights
 from signrep_core.store.shards import ShardReader
+from signrep_core.train.initialise import start_decoder, start_encoder
 from signrep_core.train.loop import Score, TrainResult, data_digest, launch, plain, train
 from signrep_core.train.optimiser import make_adamw, parameter_groups
-from signrep_core.train.start import start_decoder, start_encoder
 from signrep_core.train.step import TERMS, PretrainRun, PretrainSettings, train_step
 
 log = logging.getLogger(__name__)

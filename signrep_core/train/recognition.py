@@ -33,7 +33,7 @@ from signrep_core.model.inflate import CLIP
 from signrep_core.model.losses import recognition_loss
 from signrep_core.model.recogniser import AnyRecogniser, KeypointRecogniser, Recogniser
 from signrep_core.model.signrep import SignRep
-from signrep_core.store.features import features_width
+from signrep_core.store.feature_table import features_width
 from signrep_core.store.files import file_digest
 from signrep_core.store.shards import ShardReader
 from signrep_core.train.loop import (

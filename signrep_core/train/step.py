@@ -60,7 +60,9 @@ class PretrainSettings:
     save_every: int = 1_000  # D
     log_every: int = 10  # D
     initial_weights: str | None = None  # converted Kinetics-400 MAE (section 2); None = from scratch
-    quick_start: bool = False  # D: begin where a short run from scratch would have to get to first (train/start.py)
+    quick_start: bool = (
+        False  # D: begin where a short run from scratch would have to get to first (train/initialise.py)
+    )
     max_broken: float = 0.05  # D: videos that cannot be read, per window, above which the run stops
     compile: bool = False  # D: torch.compile the model on a GPU
     seed: int = 0

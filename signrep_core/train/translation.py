@@ -31,7 +31,7 @@ from signrep_core.errors import NoTrainingDataError
 from signrep_core.evaluate.translation import Scorer, Tokenizer, translate
 from signrep_core.model.translator import PRESETS, Translator, TranslatorConfig
 from signrep_core.model.vocabulary import END, START, Vocabulary, clean_text, train_vocabulary
-from signrep_core.store.features import FeatureTable
+from signrep_core.store.feature_table import FeatureTable
 from signrep_core.train.loop import Run, Score, TrainResult, as_numbers, launch, plain, seed_step, train, update
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, parameter_groups, set_learning_rate
 

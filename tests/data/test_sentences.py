@@ -18,8 +18,8 @@ from signrep_core.data.sentences import (
     select_sentences,
 )
 from signrep_core.errors import TrainingError
-from signrep_core.store.features import FeatureTable
-from tests.store.test_features import windows, write_features
+from signrep_core.store.feature_table import FeatureTable
+from tests.store.test_feature_table import windows, write_features
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from signrep_core.errors import TrainingError
 from signrep_core.evaluate.keypoints import pool_keypoints, pool_windows
 from signrep_core.evaluate.retrieval import read_features
-from signrep_core.store.features import FeatureTable
+from signrep_core.store.feature_table import FeatureTable
 from tests.fake_reader import FakeReader
 
 

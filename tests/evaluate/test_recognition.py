@@ -21,13 +21,13 @@ from signrep_core.evaluate.recognition import (
     write_evaluation,
     write_predictions,
 )
-from signrep_core.figures.confusion import confusion_matrix
+from signrep_core.inspect.figures.confusion import confusion_matrix
 from signrep_core.model.recogniser import KeypointRecogniser, load_recogniser
 from signrep_core.sources.sheet import Row
-from signrep_core.store.accounts import new_account, settle
 from signrep_core.store.files import file_digest
 from signrep_core.store.schemas import PREDICTIONS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
+from signrep_core.store.video_status import new_account, settle
 from signrep_core.train.loop import leave_untrained
 from signrep_core.train.recognition import COLUMNS, RecognitionSettings
 from tests.fake_reader import FakeReader

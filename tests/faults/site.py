@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from signrep_core.errors import REASONS
+from signrep_core.inspect.verify.corpus import verify
 from signrep_core.store.schemas import SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_table
 from signrep_core.synthetic.corpus import plan_corpus, render_videos
-from signrep_core.verify.corpus import verify
 
 ROOT = Path(__file__).parents[2]
 SMALL = Path(__file__).with_name("small.yaml")

@@ -8,11 +8,11 @@ import imageio_ffmpeg
 import pytest
 
 from tests.faults.site import environment
-from tests.store.painted import write_video
+from tests.video.painted import write_video
 
 PEAK = """
 import resource, sys
-from signrep_core.store.video import probe_video, read_frames
+from signrep_core.video.reader import probe_video, read_frames
 info = probe_video(sys.argv[1], target_fps=5)
 count = sum(1 for frame in read_frames(sys.argv[1], 5, threads=1))
 assert count == info.timeline_frames

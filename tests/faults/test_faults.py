@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from signrep_core.explain import explain
+from signrep_core.inspect.explain import explain
 from signrep_core.store.records import read_record
 from tests.faults import harness
 from tests.faults.__main__ import BEGIN, END, TITLE, write_row

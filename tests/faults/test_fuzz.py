@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from signrep_core.errors import REASONS, SignRepError
 from signrep_core.sources.metadata import read_delimited, read_plain_pickle
 from signrep_core.sources.overlap import read_overlap
-from signrep_core.sources.probe import probe_shard
 from signrep_core.sources.sheet import COLUMNS, Row, read_sheet
 from signrep_core.sources.wlasl import read_wlasl
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.shards import read_info
 from signrep_core.store.tables import read_table, write_table
-from tests.store.painted import account_of, write_video
+from signrep_core.video.probe import probe_shard
+from tests.video.painted import account_of, write_video
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "sheet": read_sheet,

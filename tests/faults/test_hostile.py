@@ -18,13 +18,13 @@ from signrep_core.errors import CheckpointError, SheetError, SignRepError, Table
 from signrep_core.model.convert import convert_checkpoint
 from signrep_core.sources.folder import list_folder
 from signrep_core.sources.metadata import read_plain_pickle
-from signrep_core.sources.probe import probe_shard
 from signrep_core.sources.sheet import Row, read_sheet, write_sheet
-from signrep_core.store.crops import crop_shard
 from signrep_core.store.schemas import POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, arrow_schema, open_table, write_table
 from signrep_core.train.checkpoint import load_state
-from tests.store.painted import pose_of, write_video
+from signrep_core.video.crop import crop_shard
+from signrep_core.video.probe import probe_shard
+from tests.video.painted import pose_of, write_video
 
 NAMES = [
     "-rf.mp4", "--help.mp4", "a'b\"c.mp4", "$(touch pwned).mp4", "; touch pwned;.mp4", "`touch pwned`.mp4",

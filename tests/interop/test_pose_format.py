@@ -10,7 +10,7 @@ from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderD
 from signrep_core.__main__ import main
 from signrep_core.errors import SignRepError, TableError
 from signrep_core.interop.pose_format import export_pose, import_poses
-from signrep_core.pose.solver import open_solver
+from signrep_core.lift.solver import open_solver
 from signrep_core.skeleton import MIN_CONFIDENCE
 from signrep_core.store.schemas import KEYPOINTS, POSE
 from signrep_core.store.tables import read_table, read_videos

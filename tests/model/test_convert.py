@@ -57,9 +57,10 @@ def test_a_release_becomes_a_model_that_says_the_same(
     video = torch.randn(1, *model.encoder.input_shape)
     with torch.no_grad():
         ours, theirs = SignRep.load(tmp_path / "ours.safetensors")(video), model(video)
-    assert torch.equal(ours.features, theirs.features)
-    assert torch.equal(ours.priors["left_distances"], theirs.priors["left_distances"])
-    assert torch.equal(ours.activity, theirs.activity)
+    # Equal weights in other places of the memory may take other kernels, so the last bits can differ.
+    torch.testing.assert_close(ours.features, theirs.features)
+    torch.testing.assert_close(ours.priors["left_distances"], theirs.priors["left_distances"])
+    torch.testing.assert_close(ours.activity, theirs.activity)
     assert conversion.dropped == ["backbone.head.norm.weight"]
     assert "non-commercial" in caplog.text
     assert all(name in caplog.text for name in weights)

@@ -12,7 +12,7 @@ import numpy as np
 from signrep_core.errors import SignRepError, VideoError
 from signrep_core.pose import worker
 from signrep_core.pose.backend import Detection
-from signrep_core.store.video import Frame
+from signrep_core.video.reader import Frame
 from signrep_core.workers import serve
 
 FRAMES = 20

@@ -12,7 +12,7 @@ import pytest
 from signrep_core.errors import SignRepError
 from signrep_core.pose.backend import HolisticSolution, HolisticTask, open_backend, quiet_stderr
 from signrep_core.skeleton import MEDIAPIPE_POSE
-from signrep_core.store.video import read_frames
+from signrep_core.video.reader import read_frames
 
 
 def test_results_are_those_of_the_public_solution(clips: Path, holistic: HolisticSolution) -> None:

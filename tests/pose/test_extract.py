@@ -15,7 +15,7 @@ from signrep_core.pose.backend import HolisticSolution
 from signrep_core.pose.extract import Columns, ahead, extract_video, keep_runs
 from signrep_core.pose.people import FaceDetector
 from signrep_core.store.schemas import POSE
-from signrep_core.store.video import Frame, read_frames
+from signrep_core.video.reader import Frame, read_frames
 
 NOSE, SHOULDERS = 8, (0, 3)
 

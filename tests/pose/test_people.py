@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from signrep_core.pose.people import Box, Cast, Person, choose_signer, find_people
-from signrep_core.store.video import Frame
+from signrep_core.video.reader import Frame
 
 SIZE = (360, 640)
 RED, BLUE, WALL = (200, 30, 30), (30, 30, 200), (90, 90, 90)

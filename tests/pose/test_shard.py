@@ -8,7 +8,7 @@ import pytest
 
 from signrep_core.errors import SignRepError
 from signrep_core.pose.shard import PoseOutcome, describe_backend, extract_shard
-from signrep_core.store.ledger import open_ledger
+from signrep_core.store.resume import open_ledger
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, read_table, read_videos
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from signrep_core.errors import TableError
 from signrep_core.sources.overlap import Overlap, exclude, find_overlap, read_overlap, write_overlap
 from signrep_core.sources.sheet import Row
-from signrep_core.store.accounts import new_account, settle
+from signrep_core.store.video_status import new_account, settle
 
 ONE, TWO = "dQw4w9WgXcQ", "-_bcdefghi8"
 EVALUATION = {"WLASL": {ONE: {"00336", "00335"}, TWO: {"00414"}}}

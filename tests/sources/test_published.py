@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from signrep_core.__main__ import main
-from signrep_core.sources.probe import probe_shard
 from signrep_core.sources.sheet import read_sheet
+from signrep_core.video.probe import probe_shard
 from tests.sources.files import write
-from tests.store.painted import paint, write_video
+from tests.video.painted import paint, write_video
 
 N = 20  # frames, enough for a window
 

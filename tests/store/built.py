@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signrep_core.store.crops import CropResult, crop_shard
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, write_table
-from tests.store.painted import account_of, pose_of, targets_of, write_video
+from signrep_core.video.crop import CropResult, crop_shard
+from tests.video.painted import account_of, pose_of, targets_of, write_video
 
 # video -> frames with a signer
 PRESENT = {

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from signrep_core.errors import ShardError
-from signrep_core.store.encode import Encoder, EncoderSettings
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.schemas import ANGLES, CROPS, FRAMES, KEYPOINTS, SEQUENCES, VIDEOS, Schema
 from signrep_core.store.shards import read_info
 from signrep_core.store.tables import TableWriter, read_table
+from signrep_core.video.encode import Encoder, EncoderSettings
 from tests.store.built import Built, build_shard
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from signrep_core.errors import TrainingError
+from signrep_core.inspect.verify.corpus import verify
 from signrep_core.store.layout import find_results
 from signrep_core.store.records import SNAKEFILE, begin_command, begin_job, read_record, record_path
-from signrep_core.verify.corpus import verify
 
 COMMAND = "python -m signrep_core pretrain --out results/pretrain/mine"
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from signrep_core.evaluate.features import extract_features
 from signrep_core.evaluate.retrieval import evaluate_retrieval, read_features
-from signrep_core.figures.strips import retrieval_strips
+from signrep_core.inspect.figures.strips import retrieval_strips
 from signrep_core.model.signrep import PRESETS
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.shards import ShardReader

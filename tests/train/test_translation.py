@@ -28,7 +28,7 @@ from signrep_core.train.translation import (
     train_translation,
     translation_loss,
 )
-from tests.store.test_features import write_features
+from tests.store.test_feature_table import write_features
 
 TEXTS = {
     "a": "the mother is good",

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from signrep_core.verify.corpus import verify
+from signrep_core.inspect.verify.corpus import verify
 from tests.workflow.conftest import Finished
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import open_page
+from tests.inspect.pages import open_page
 from tests.workflow.conftest import Finished, snakemake
 
 

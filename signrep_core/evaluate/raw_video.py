@@ -1,0 +1,147 @@
+"""Features of plain videos: no workflow, no pose; the signer is cut out by a given box, or from the middle.
+
+Legend: n windows, D features.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from signrep_core.config import digest
+from signrep_core.data.windows import WINDOW
+from signrep_core.errors import ConfigError, VideoError
+from signrep_core.evaluate.features import CHUNK, STRIDE, Chunk, VideoFeatures, encode, features_columns, window_starts
+from signrep_core.model.signrep import SignRep
+from signrep_core.progress import Progress
+from signrep_core.store.files import file_digest
+from signrep_core.store.parts import is_done, join_parts, parts_folder
+from signrep_core.store.schemas import features_schema
+from signrep_core.store.tables import TableWriter
+from signrep_core.video.crop import cut_square
+from signrep_core.video.reader import Frame, read_frames
+
+log = logging.getLogger(__name__)
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the upright picture
+SIZE: Final = 256  # pixels of a crop, as the shards have them
+SPAN: Final = (CHUNK - 1) * STRIDE + WINDOW  # frames of a full chunk
+
+
+def extract_plain(
+    weights: str | Path,
+    videos: Sequence[str],
+    out: str | Path,
+    *,
+    box: Box | None = None,
+    fps: float | None = None,
+    accelerator: str = "auto",
+    provenance: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Write the features of video files as a features table; a video_id is the path as given.
+
+    A killed run goes on with the first unfinished video.
+
+    Args:
+        box: what is cut out of every picture; None = the largest square in the middle.
+        fps: rate of folders of pictures.
+        provenance: what the table is to say of its origin.
+
+    Returns:
+        The videos that have no features, with the reason; the others are in the table.
+
+    Raises:
+        CheckpointError: the weights cannot be used.
+    """
+    model = SignRep.load(weights, Fabric(accelerator=accelerator, devices=1).device)
+    schema, parts = features_schema(model.n_features), parts_folder(out)
+    done: list[Path] = []
+    failed: dict[str, str] = {}
+    about = {"weights": Path(weights).name, "weights_sha256": file_digest(weights), "crop": str(box or "centre")}
+    about |= provenance or {}
+    wanted = dict.fromkeys(videos)
+    with Progress("features", len(wanted), "videos") as progress:
+        for video in wanted:
+            part = parts / f"{digest(video)}.parquet"
+            origin = {**about, "video": _describe_file(video, fps)}
+            try:
+                if not is_done(part, origin):
+                    found = plain_features(model, video, box=box, fps=fps)
+                    with TableWriter(part, schema, origin) as writer:
+                        writer.write(features_columns(found))
+                done.append(part)
+            except (VideoError, ConfigError) as error:  # the latter: this picture has nothing of the box
+                log.warning("no features of %s: %s", video, error)
+                failed[video] = str(error)
+            progress.advance()
+    join_parts(done, out, schema, about)
+    shutil.rmtree(parts, ignore_errors=True)
+    return failed
+
+
+def _describe_file(video: str, fps: float | None) -> str:
+    """Digest of what a part is made of: the video's file as it is now, and its rate if it is a folder."""
+    status = os.stat(video) if os.path.exists(video) else None
+    return digest([os.path.abspath(video), status and (status.st_size, status.st_mtime_ns), fps])
+
+
+def plain_features(model: SignRep, video: str, *, box: Box | None = None, fps: float | None = None) -> VideoFeatures:
+    """The features of all windows of one video file, in constant memory but for themselves.
+
+    Raises:
+        VideoError: the video cannot be read.
+        ConfigError: the box lies outside its picture.
+    """
+    crops = crop_frames(read_frames(video, folder_fps=fps), box)
+    pieces = [piece for chunk in cut_chunks(crops) for piece in encode(model, [chunk])]
+    starts = [chunk.starts for chunk, _, _ in pieces]
+    features, activity = (np.concatenate([piece[k] for piece in pieces]) for k in (1, 2))
+    return VideoFeatures(video, np.concatenate(starts).astype(np.int32), features, activity)
+
+
+def plain_window(video: str, start: int, *, box: Box | None = None, fps: float | None = None) -> NDArray[np.uint8]:
+    """The frames of one window of a video file, (T, 256, 256, 3); fewer at its end.
+
+    Raises:
+        VideoError: the video cannot be read.
+    """
+    crops = crop_frames(read_frames(video, folder_fps=fps), box)
+    return np.stack(list(islice(crops, start, start + WINDOW)))
+
+
+def crop_frames(frames: Iterable[Frame], box: Box | None) -> Iterator[NDArray[np.uint8]]:
+    """Each frame's square around a box, or its largest square in the middle, (256, 256, 3).
+
+    Raises:
+        ConfigError: the box lies outside the picture.
+    """
+    for frame in frames:
+        height, width = frame.rgb.shape[:2]
+        x0, y0, x1, y1 = box or (0, 0, width, height)
+        if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
+            raise ConfigError(
+                f"the box {x0:g},{y0:g},{x1:g},{y1:g} lies outside the picture of {width}×{height} pixels"
+            )
+        side = max(x1 - x0, y1 - y0) if box else min(width, height)
+        yield cut_square(frame.rgb, (x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, SIZE)
+
+
+def cut_chunks(crops: Iterable[NDArray[np.uint8]]) -> Iterator[Chunk]:
+    """Windows of 16 frames every second frame, CHUNK at a time; one, padded later, of a video that is shorter."""
+    held: list[NDArray[np.uint8]] = []
+    first = 0  # frame that `held` begins with
+    for crop in crops:
+        held.append(crop)
+        if len(held) == SPAN:
+            yield Chunk(0, first + window_starts(SPAN), 0, np.stack(held))
+            held = held[CHUNK * STRIDE :]
+            first += CHUNK * STRIDE
+    if held and (first == 0 or len(held) >= WINDOW):
+        yield Chunk(0, first + window_starts(len(held)), 0, np.stack(held))

@@ -1,0 +1,142 @@
+"""Can this machine run everything? Each check tries the thing itself and says what to do where it fails."""
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+
+PACKAGES: Final = ("torch", "timm", "mediapipe", "cv2", "av", "pyarrow", "pandas", "snakemake", "kornia")
+_DISTRIBUTIONS: Final = {"cv2": "opencv-contrib-python"}
+# What videos come in, and the decoders that read it.
+CODECS: Final = {"H.264": "h264", "H.265": "hevc", "VP8": "vp8", "VP9": "vp9", "AV1": "libdav1d", "MPEG-4": "mpeg4"}
+GB_NEEDED: Final = 20
+MEMORY_GB: Final = 8
+
+
+class Check(NamedTuple):
+    """What was found, and what to do about it; a note is something that only some work needs."""
+
+    state: Literal["ok", "note", "fails"]
+    found: str
+    remedy: str = ""
+
+
+def check_machine(results: Path) -> Iterator[tuple[str, Check]]:
+    """Every check by its name, as soon as it is done."""
+    checks: dict[str, Callable[[], Check]] = {
+        "python": _python,
+        **{package: lambda package=package: _package(package) for package in PACKAGES},  # type: ignore[misc]
+        "encoder": _encoder,
+        "decoders": _decoders,
+        "pose models": _pose_models,
+        "lifter": _lifter,
+        "gpu": _gpu,
+        "cores": _cores,
+        "memory": _memory,
+        "disk": lambda: _disk(results),
+    }
+    for name, check in checks.items():
+        try:
+            yield name, check()
+        except Exception as error:  # a check that breaks is itself the finding
+            yield name, Check("fails", f"{type(error).__name__}: {error}", "install again: make .venv/installed")
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()} at {sys.executable}"
+    if sys.version_info[:2] in ((3, 11), (3, 12)):
+        return Check("ok", found)
+    return Check("fails", found, "SignRep needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11")
+
+
+def _package(name: str) -> Check:
+    importlib.import_module(name)
+    return Check("ok", metadata.version(_DISTRIBUTIONS.get(name, name)))
+
+
+def _encoder() -> Check:
+    """Encode a few frames with x264 and decode them again."""
+    from signrep_core.video.encode import Encoder, EncoderSettings
+    from signrep_core.video.reader import read_frames
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "check.mp4"
+        with Encoder(path, EncoderSettings(size=64)) as encoder:
+            for k in range(8):
+                encoder.write(np.full((64, 64, 3), 20 * k, np.uint8))
+        n_frames = sum(1 for _ in read_frames(path))
+    if n_frames != 8:
+        return Check("fails", f"8 frames were encoded, {n_frames} decoded", "install imageio-ffmpeg and av again")
+    return Check("ok", "x264 encodes and decodes")
+
+
+def _decoders() -> Check:
+    import av
+
+    missing = [name for name, decoder in CODECS.items() if decoder not in av.codecs_available]
+    if missing:
+        return Check("note", f"none for {', '.join(missing)}", "such videos will be rejected; install av from a wheel")
+    return Check("ok", ", ".join(CODECS))
+
+
+def _pose_models() -> Check:
+    from signrep_core.pose.shard import describe_backend
+
+    backend = describe_backend("mediapipe")
+    digests = [digest for digest in backend["model_sha256"].split(",") if digest]
+    if not digests:
+        remedy = "install mediapipe==0.10.21, the last wheel that carries them, or give pose.model a .task file"
+        return Check("fails", f"{backend['backend']} without models", remedy)
+    return Check("ok", f"{backend['backend']}, {len(digests)} models")
+
+
+def _lifter() -> Check:
+    from signrep_core.lift.lifter import load_lifter
+
+    n_weights = sum(weights.numel() for weights in load_lifter().parameters())
+    return Check("ok", f"{n_weights / 1e6:.1f} million weights, shipped")
+
+
+def _gpu() -> Check:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Check("note", "none", "pretraining at the paper's size needs one; everything else runs without")
+    properties = torch.cuda.get_device_properties(0)
+    found = f"{torch.cuda.device_count()} × {properties.name}, {properties.total_memory / 1e9:.0f} GB"
+    if not torch.cuda.is_bf16_supported():
+        return Check("note", found, "it has no bf16: training will be slow")
+    return Check("ok", found)
+
+
+def _cores() -> Check:
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Check("ok", f"{n}: snakemake --cores {n}")
+
+
+def _memory() -> Check:
+    import psutil
+
+    total = psutil.virtual_memory().total / 1e9
+    if total < MEMORY_GB:
+        return Check("note", f"{total:.0f} GB", f"with less than {MEMORY_GB} GB run one job at a time: --cores 1")
+    return Check("ok", f"{total:.0f} GB")
+
+
+def _disk(results: Path) -> Check:
+    folder = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
+    free = shutil.disk_usage(folder).free / 1e9
+    found = f"{free:.0f} GB free for {results}"
+    if not os.access(folder, os.W_OK):
+        return Check("fails", f"{folder} cannot be written to", "choose another folder: --config results=DIR")
+    if free < GB_NEEDED:
+        return Check("note", found, "an hour of video needs about 1 GB")
+    return Check("ok", found)

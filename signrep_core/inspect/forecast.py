@@ -1,0 +1,200 @@
+"""What a sheet will cost before it is run: core-hours, gigabytes and time, from a sample of it and a measured run.
+
+The sample says how many hours of usable video the sheet holds, the measured run what an hour of video costs in each
+stage; both with the 95 % interval that follows from their spread.
+
+Legend: n sampled videos of N.
+"""
+
+import csv
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from signrep_core.errors import RecordError, SignRepError
+from signrep_core.sources.sheet import Row
+from signrep_core.store.layout import PER_SHARD
+from signrep_core.store.records import read_record
+from signrep_core.store.schemas import VIDEOS
+from signrep_core.store.tables import read_table
+from signrep_core.video.probe import probe_shard
+
+SHARE: Final = 0.01  # of the sheet that is sampled
+AT_LEAST: Final = 30  # videos, where the sheet has as many
+Z95: Final = 1.96
+LINKED: Final = "shards/{shard}.mp4"  # a hard link to the crops' MP4: no bytes of its own
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and half the width of its 95 % interval."""
+
+    value: float
+    half: float
+
+    def times(self, other: "Estimate") -> "Estimate":
+        """The product of two independent estimates."""
+        spread = math.hypot(self.half * other.value, other.half * self.value)
+        return Estimate(self.value * other.value, spread)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the sampled videos say of all."""
+
+    videos: int  # N
+    looked_at: int  # n
+    usable: Estimate  # share
+    hours: Estimate  # of usable video, in all
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What an hour of video costs in a stage, and a job of it whatever it does."""
+
+    rule: str
+    core_hours: Estimate  # per hour of video
+    gigabytes: Estimate  # per hour of video
+    startup_core_hours: float  # per job
+    shards: int  # measured
+
+
+def sample_videos(rows: Sequence[Row], seed: int = 0, threads: int = 1) -> Sample:
+    """Probe a hundredth of the rows, drawn at random, but at least AT_LEAST.
+
+    Raises:
+        SignRepError: the sheet has no rows.
+    """
+    if not rows:
+        raise SignRepError("the sheet has no videos to forecast")
+    n, total = min(len(rows), max(AT_LEAST, math.ceil(SHARE * len(rows)))), len(rows)
+    account = probe_shard(random.Random(seed).sample(list(rows), n), threads=threads)
+    usable = np.array([status == "ok" for status in account["status"]])
+    hours = np.where(usable, np.asarray(account["duration_s"], float), 0) / 3600
+    return Sample(total, n, _mean(usable.astype(float), total), _scaled(_mean(hours, total), total))
+
+
+def measure_stages(results: Path) -> list[StageCost]:
+    """What the stages of a run cost, by the records of its finished jobs.
+
+    Raises:
+        SignRepError: the run has no finished shard.
+    """
+    hours = {path.stem: _hours(path) for path in sorted((results / "videos").glob("*.parquet"))}
+    hours = {shard: value for shard, value in hours.items() if value > 0}
+    if not hours:
+        raise SignRepError(f"{results}: holds no finished shard with usable videos; give the results of another run")
+    return [cost for rule in dict.fromkeys(o.rule for o in PER_SHARD) if (cost := _measure(results, rule, hours))]
+
+
+def forecast(sample: Sample, stages: Sequence[StageCost], n_shards: int) -> dict[str, tuple[Estimate, Estimate]]:
+    """By stage, core-hours and gigabytes of the whole sheet."""
+    return {
+        stage.rule: (_plus(sample.hours.times(stage.core_hours), n_shards * stage.startup_core_hours),
+                     sample.hours.times(stage.gigabytes))
+        for stage in stages
+    }  # fmt: skip
+
+
+def training_hours(results: Path, run: str, iterations: int, batch_size: int) -> float | None:
+    """Hours of training by the speed of a run's `metrics.csv`; None where it says none."""
+    for path in (results / "pretrain" / run / "metrics.csv", results / "pretrain" / run / "last" / "metrics.csv"):
+        if path.is_file():
+            with open(path, newline="", encoding="utf-8") as file:
+                speeds = [float(row["clips_per_s"]) for row in csv.DictReader(file) if row.get("clips_per_s")]
+            if speeds:
+                return iterations * batch_size / float(np.median(speeds)) / 3600
+    return None
+
+
+def format_forecast(
+    sample: Sample, costs: dict[str, tuple[Estimate, Estimate]], *, cores: int, gpu_hours: float | None, gpus: int
+) -> str:
+    """The forecast as a text table."""
+    lines = [
+        f"{sample.videos:,} videos, {sample.looked_at:,} of them looked at: "
+        f"{_told(_scaled(sample.usable, 100))} % usable, {_told(sample.hours)} hours",
+        f"\n{'stage':<22}{'core-hours':>24}{'GB':>24}",
+    ]
+    for rule, (core_hours, gigabytes) in costs.items():
+        lines.append(f"{rule:<22}{_told(core_hours):>24}{_told(gigabytes):>24}")
+    total, space = (_sum([cost[k] for cost in costs.values()]) for k in (0, 1))
+    lines.append(f"{'all':<22}{_told(total):>24}{_told(space):>24}")
+    lines.append(
+        f"\non {cores} cores: {_told(_scaled(total, 1 / cores))} hours (95 % intervals; cores of the same speed)"
+    )
+    if gpu_hours is None:
+        lines.append("training: unknown; measure a run on the device that you mean, and give it as --measured")
+    else:
+        lines.append(f"training: {gpu_hours / gpus:,.3g} hours on {gpus} of the device that was measured")
+    return "\n".join(lines) + "\n"
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _measure(results: Path, rule: str, hours: dict[str, float]) -> StageCost | None:
+    outputs = [output for output in PER_SHARD if output.rule == rule]
+    cpu, size, weight, startup = [], [], [], []
+    for shard, of_shard in hours.items():
+        try:
+            records = [read_record(results / output.path(shard=shard)) for output in outputs]
+        except RecordError:
+            continue
+        if all(record is not None and record.finished for record in records):
+            first = records[0]
+            assert first is not None
+            cpu.append(first.cpu_s / 3600)
+            own = zip(outputs, records, strict=True)
+            size.append(sum(r.bytes for output, r in own if r is not None and output.pattern != LINKED) / 1e9)
+            startup.append(first.startup_cpu_s / 3600)
+            weight.append(of_shard)
+    if not cpu:
+        return None
+    return StageCost(rule, _ratio(cpu, weight), _ratio(size, weight), float(np.mean(startup)), len(cpu))
+
+
+def _hours(account: Path) -> float:
+    rows = read_table(account, VIDEOS, ["status", "duration_s"])
+    return sum(float(s) for s, status in zip(rows["duration_s"], rows["status"], strict=True) if status == "ok") / 3600
+
+
+def _mean(values: np.ndarray, total: int) -> Estimate:
+    """The mean of a sample drawn without replacement from `total`."""
+    n = len(values)
+    if n < 2:
+        return Estimate(float(values.mean()), 0.0 if n == total else math.inf)
+    error = values.std(ddof=1) / math.sqrt(n) * math.sqrt(1 - n / total)
+    return Estimate(float(values.mean()), Z95 * float(error))
+
+
+def _ratio(costs: Sequence[float], hours: Sequence[float]) -> Estimate:
+    """Costs per hour over shards; a single shard says nothing of the spread, half is assumed."""
+    y, x = np.array(costs), np.array(hours)
+    ratio = y.sum() / x.sum()
+    if len(x) < 2:
+        return Estimate(float(ratio), float(ratio) / 2)
+    error = np.sqrt(((y - ratio * x) ** 2).sum() / (len(x) - 1) / len(x)) / x.mean()
+    return Estimate(float(ratio), Z95 * float(error))
+
+
+def _scaled(estimate: Estimate, by: float) -> Estimate:
+    return Estimate(estimate.value * by, estimate.half * by)
+
+
+def _plus(estimate: Estimate, constant: float) -> Estimate:
+    return Estimate(estimate.value + constant, estimate.half)
+
+
+def _sum(estimates: Sequence[Estimate]) -> Estimate:
+    """Of estimates that err together, since all hang on the same hours."""
+    return Estimate(sum(e.value for e in estimates), sum(e.half for e in estimates))
+
+
+def _told(estimate: Estimate) -> str:
+    return f"{estimate.value:,.4g} ± {estimate.half:,.2g}"

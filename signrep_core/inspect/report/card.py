@@ -1,0 +1,216 @@
+"""The dataset card: what a results folder holds, from what, under which licences; a README with front matter.
+
+The front matter is the one that dataset hubs read; everything below it is counted from the tables.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pyarrow.parquet as pq
+import yaml
+
+from signrep_core import __version__
+from signrep_core.errors import REASONS, CheckpointError
+from signrep_core.model.weights import read_notes
+from signrep_core.sources.overlap import read_overlap
+from signrep_core.store.files import write_text
+from signrep_core.store.schemas import FRAMES, SEQUENCES, Schema
+from signrep_core.store.shards import read_info
+from signrep_core.store.tables import read_groups
+from signrep_core.store.video_status import summarise
+
+# The hub's classes of size, by the number of sequences.
+SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+MEDIAPIPE: Final = "MediaPipe Holistic's models, Apache-2.0"
+
+
+class Part(NamedTuple):
+    """The sequences of one data set, split and language."""
+
+    dataset: str
+    split: str
+    language: str
+
+
+def write_card(results: str | Path, accounts: Iterable[Path], out: str | Path, weights: Path | None = None) -> None:
+    """Write the card of a run.
+
+    Args:
+        results: with `shards/`, `overlap.tsv` and a pose table.
+        accounts: `videos/*.parquet`.
+        weights: of the model trained on the shards, if there is one.
+    """
+    results = Path(results)
+    counts = count_parts(results / "shards/index.parquet")
+    endings = summarise(accounts)
+    info = read_info(results / "shards/info.json")
+    text = "\n\n".join(
+        [
+            _front_matter(counts),
+            _opening(counts),
+            _parts_table(counts),
+            _endings_table(endings, len(read_overlap(results / "overlap.tsv"))),
+            _files(info.encoder),
+            _licences(_backend(results), weights),
+            _privacy(),
+        ]
+    )
+    write_text(out, text + "\n")
+
+
+def count_parts(index: Path) -> dict[Part, dict[str, Any]]:
+    """Videos, sequences, frames, hours, glosses and signers of each part, a row group in memory at a time."""
+    counts: dict[Part, dict[str, Any]] = defaultdict(
+        lambda: {"sequences": 0, "frames": 0, "hours": 0.0, "videos": set(), "glosses": set(), "signers": set()}
+    )
+    for rows in read_groups(index, SEQUENCES):
+        for k, n in enumerate(rows["n_frames"]):
+            part = counts[Part(*(rows[name][k] for name in Part._fields))]
+            part["sequences"] += 1
+            part["frames"] += int(n)
+            part["hours"] += float(n / rows["fps"][k]) / 3600
+            for kind, column in (("videos", "video_id"), ("glosses", "gloss"), ("signers", "signer")):
+                part[kind] |= {rows[column][k]} - {""}
+    return dict(sorted(counts.items()))
+
+
+def licence_of(weights: Path) -> str:
+    """The licence that weights carry in their notes; empty if they say none."""
+    try:
+        return read_notes(weights).get("licence", "")
+    except CheckpointError:
+        return ""
+
+
+# ---------------------------------------------------------------- sections
+
+
+def _front_matter(counts: Mapping[Part, Mapping[str, Any]]) -> str:
+    n = sum(part["sequences"] for part in counts.values())
+    languages = sorted({part.language for part in counts if part.language})
+    about: dict[str, Any] = {
+        "pretty_name": f"SignRep shards of {', '.join(sorted({part.dataset for part in counts})) or 'no video'}",
+        "license": "other",
+        "license_name": "as-the-source-videos",
+        "license_link": "README.md",
+        "task_categories": ["video-classification", "feature-extraction"],
+        "tags": ["sign-language", "pose", "signrep"],
+        "size_categories": [next((name for most, name in SIZES if n < most), "n>1M")],
+        "configs": [
+            {"config_name": "sequences", "data_files": "shards/index.parquet", "default": True},
+            {"config_name": "frames", "data_files": "shards/[0-9]*.parquet"},
+        ],
+    }
+    if languages:
+        about["language"] = languages
+    return f"---\n{yaml.safe_dump(about, sort_keys=False, allow_unicode=True)}---"
+
+
+def _opening(counts: Mapping[Part, Mapping[str, Any]]) -> str:
+    hours = sum(part["hours"] for part in counts.values())
+    videos = sum(len(part["videos"]) for part in counts.values())
+    sequences, frames = (sum(part[name] for part in counts.values()) for name in ("sequences", "frames"))
+    return (
+        "# Sign-language sequences with poses\n\n"
+        f"{videos:,} videos give {sequences:,} sequences with a signer, {frames:,} frames, {hours:,.2f} hours. Each "
+        "frame is a 256×256 picture of the signer's upper body with 104 joint angles, 61 joints and the activity of "
+        f"both hands. Made by SignRep {__version__}."
+    )
+
+
+def _parts_table(counts: Mapping[Part, Mapping[str, Any]]) -> str:
+    rows = [
+        [*part, *(f"{len(found[name]):,}" for name in ("videos", "signers", "glosses")), f"{found['sequences']:,}",
+         f"{found['hours']:,.2f}"]
+        for part, found in counts.items()
+    ]  # fmt: skip
+    heads = ["data set", "split", "language", "videos", "signers named", "glosses", "sequences", "hours"]
+    return "## Contents\n\n" + _table(heads, rows)
+
+
+def _endings_table(endings: Mapping[tuple[str, str], int], n_overlaps: int) -> str:
+    rows = [[status, reason, f"{n:,}", REASONS.get(reason, "in the shards")] for (status, reason), n in endings.items()]
+    excluded = sum(n for (status, _), n in endings.items() if status == "excluded")
+    audit = (
+        f"Overlap audit: {n_overlaps:,} pairs of a video and an instance of an evaluation data set were found "
+        f"(`overlap.tsv`); {excluded:,} videos were excluded from the pretraining splits for it. Without a list of "
+        "evaluation data in the configuration (`deduplicate`) nothing was compared."
+    )
+    return "## What became of the videos\n\n" + _table(["state", "reason", "videos", "meaning"], rows) + f"\n\n{audit}"
+
+
+def _files(encoder: str) -> str:
+    return (
+        "## What the files hold\n\n"
+        "- `shards/{shard}.mp4`: the pictures of all sequences of a shard, one after the other"
+        + (f" ({encoder})" if encoder else "")
+        + "\n"
+        f"- `shards/{{shard}}.parquet`: a row per frame of the MP4: {_columns(FRAMES)}\n"
+        f"- `shards/index.parquet`: a row per sequence: {_columns(SEQUENCES)}\n"
+        "- `.records/`: of every file its SHA-256, what made it and from what; `python -m signrep_core verify` reads "
+        "them\n\n"
+        "There is no audio: tables hold numbers and the sheet's texts, and an MP4 has one video stream (`verify` "
+        "checks it)."
+    )
+
+
+def _licences(backend: str, weights: Path | None) -> str:
+    lines = [
+        "- **Pictures, angles and joints** derive from the source videos and are under their licences: ask the data "
+        "sets named above before passing them on.",
+        f"- **Landmarks** were found by {backend or 'an unknown detector'}: "
+        + (MEDIAPIPE if "holistic" in backend and ".task" not in backend else "see the licence of that model")
+        + ".",
+    ]
+    if weights is not None:
+        lines.append(f"- **The model** `{weights.parent.name}/{weights.name}` {_of_weights(weights)}")
+    return "## Licences\n\n" + "\n".join(lines) + "\n- **The code** is Apache-2.0."
+
+
+def _of_weights(weights: Path) -> str:
+    """From which weights a model was trained, and what that means for its licence."""
+    settings = json.loads(read_notes(weights).get("settings", "{}"))
+    initial = settings.get("initial_weights")
+    if not initial:
+        return "was trained from scratch on these shards: no weights of others are in it."
+    licence = licence_of(Path(initial)) if Path(initial).is_file() else ""
+    told = licence or "not recorded; find it out before you pass the model on"
+    return f"was trained from `{Path(initial).name}`, whose licence is: {told}."
+
+
+def _privacy() -> str:
+    return (
+        "## Privacy\n\n"
+        "Sign language shows faces: the pictures identify people, and joints over time may. `signer` is what the sheet "
+        "names them. `videos/` and `accounts/` hold the paths of the source files; they are not needed to train, so "
+        "leave them out of what you publish."
+    )
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    cells = [heads, ["---"] * len(heads), *([str(cell).replace("|", "\\|") or "-" for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _columns(schema: Schema) -> str:
+    return ", ".join(f"`{column.name}`{_shape(column.shape)}" for column in schema.columns)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f" ({'×'.join(map(str, shape))})" if shape else ""
+
+
+def _backend(results: Path) -> str:
+    """The detectors that the pose tables name."""
+    return " and ".join(sorted(Counter(_backends(results))))
+
+
+def _backends(results: Path) -> Iterator[str]:
+    for path in sorted((results / "pose").glob("*.parquet")):
+        yield (pq.read_schema(path).metadata or {}).get(b"backend", b"").decode()

@@ -1,0 +1,301 @@
+"""What the report shows, gathered from a results folder item by item; a stage that has not run leaves its items out.
+
+Every pass over the corpus is a pass over small things: accounts, counts per shard, benchmark files.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from signrep_core.body.bones import BoneHistogram
+from signrep_core.config import Config, changed_values
+from signrep_core.errors import REASONS
+from signrep_core.inspect.report import charts, pictures, theme
+from signrep_core.inspect.report.statistics import merge_statistics
+from signrep_core.inspect.report.units import time_unit
+from signrep_core.skeleton import SIDES
+from signrep_core.store.files import read_json
+from signrep_core.store.layout import PER_SHARD
+from signrep_core.store.schemas import VIDEOS
+from signrep_core.store.shards import ShardReader
+from signrep_core.store.tables import read_table
+from signrep_core.store.video_status import summarise
+
+CAPTIONS: Final = Path(__file__).with_name("captions")
+RECORDED: Final = {"backend": "detector", "model_sha256": "its models, SHA-256", "encoder": "encoder"}  # by tables
+DRAWINGS: Final = {
+    "detection": "Detection and confidence by joint",
+    "bones": "Bone lengths",
+    "angles": "Angles against their limits",
+    "lengths": "Lengths of sequences",
+    "activity": "Activity in time",
+    "training": "Training curves",
+    "timing": "Time by stage",
+}
+_ALT: Final = {
+    "detection": "A row per joint with marks at the share of frames in which it was found and at its median confidence",
+    "bones": "A small histogram per bone with a line at its median, which is written below it",
+    "angles": "A row per joint angle with a bar over its usual range and ticks at its limits",
+    "lengths": "Bars: number of sequences by length in seconds",
+    "activity": "Two bars per sequence, coloured where the right or the left hand is active",
+    "training": "A small line chart per figure that training reports, over the steps",
+    "timing": "A bar per stage: processor time",
+}
+FIGURES: Final = {  # that other stages draw: title and alternative text
+    "augmented": ("Augmented windows", "Rows of frames: a window as it is stored, beside it as training sees it"),
+    "retrieval": ("Nearest neighbours", "Rows of frames: a reference window above its nearest windows"),
+    "confusion": ("Which gloss is taken for which", "A matrix of counts: a row per gloss, a column per answer"),
+}
+SCORED: Final = {task: f"evaluate_{task}" for task in ("retrieval", "recognition", "translation")}
+_TIMELINES = 10  # sequences whose activity is drawn
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing on the page; which fields are filled depends on `kind`: drawing, photo, examples or table."""
+
+    kind: str
+    title: str
+    caption: str = ""
+    alt: str = ""
+    svg: str = ""
+    src: str = ""
+    numbers: int = 0  # of a table's columns, the last ones
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    examples: tuple[Any, ...] = ()
+
+
+@dataclass
+class Section:
+    """A heading and what stands below it."""
+
+    name: str
+    title: str
+    items: list[Item] = field(default_factory=list)
+
+
+def caption(name: str) -> str:
+    """What an item shows and how to read it: the same text on the page and in Snakemake's own report."""
+    return (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8").strip()
+
+
+def drawing(name: str, svg: str) -> Item:
+    """A drawing with its caption."""
+    return Item("drawing", DRAWINGS[name], caption(name), _ALT[name], svg=svg)
+
+
+def photo(title: str, name: str, alt: str, jpeg: bytes) -> Item:
+    """A picture with its caption."""
+    return Item("photo", title, caption(name), alt, src=pictures.data_uri(jpeg))
+
+
+# ---------------------------------------------------------------- drawings
+
+
+def draw_all(results: Path, rate: float | None) -> dict[str, str]:
+    """Every drawing of DRAWINGS whose stage has run, by name, as SVG that takes its colours from the page."""
+    figures: dict[str, Any] = {}
+    shown = rate or 25.0
+    if statistics := sorted((results / "statistics").glob("*.json")):
+        whole = merge_statistics(statistics)
+        figures["detection"] = charts.draw_detection(whole)
+        figures["angles"] = charts.draw_angles(whole)
+        figures["lengths"] = charts.draw_lengths(whole, shown)
+    if bones := sorted((results / "bones").glob("*.json")):
+        parts = (read_json(path, BoneHistogram.from_dict, "solve_angles") for path in bones)
+        figures["bones"] = charts.draw_bones(reduce(BoneHistogram.merge, parts))
+    if timelines := _timelines(results / "shards"):
+        figures["activity"] = charts.draw_activity(timelines, shown)
+    for path in sorted(results.glob("pretrain/*/metrics.csv"))[:1]:
+        metrics = pd.read_csv(path)
+        if len(metrics):
+            figures["training"] = charts.draw_training(metrics)
+    stages = stage_times(results / "benchmarks")
+    if len(stages):
+        figures["timing"] = charts.draw_timing(stages)
+    return {name: theme.to_svg(figure, name) for name, figure in figures.items()}
+
+
+def stage_times(benchmarks: Path) -> pd.DataFrame:
+    """Core-hours and jobs by stage, in the order of first use; columns `stage`, `jobs`, `wall_h`, `cpu_h`."""
+    rows = []
+    for path in sorted(benchmarks.rglob("*.tsv"), key=lambda path: path.stat().st_mtime):
+        last = pd.read_csv(path, sep="\t", na_values="-").iloc[-1]
+        stage = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
+        rows.append((stage, 1, last["s"] / 3600, np.nan_to_num(last["cpu_time"]) / 3600))
+    table = pd.DataFrame(rows, columns=["stage", "jobs", "wall_h", "cpu_h"])
+    return table.groupby("stage", sort=False, as_index=False).sum()
+
+
+def _timelines(shards: Path) -> dict[str, Any]:
+    """The activity of the first sequence of the first videos."""
+    if not (shards / "index.parquet").exists():
+        return {}
+    reader = ShardReader(shards)
+    found: dict[str, Any] = {}
+    for row, video_id in enumerate(reader.index["video_id"]):
+        if len(found) == _TIMELINES:
+            break
+        n_frames = int(reader.index["n_frames"][row])
+        if video_id not in found:
+            targets = reader.read_targets(row, 0, min(n_frames, 2048))
+            found[video_id] = tuple(targets[f"{side}_active"].compressed() for side in SIDES)
+    return found
+
+
+# ---------------------------------------------------------------- tables and pictures
+
+
+def endings(accounts: Iterable[Path]) -> Item:
+    """What became of the videos, by reason."""
+    rows = tuple(
+        (status, reason or "–", REASONS.get(reason, "in the shards"), f"{n:,}")
+        for (status, reason), n in summarise(accounts).items()
+    )
+    return Item("table", "What became of the videos", "Every video of the sheet ends in exactly one row.",
+                columns=("state", "reason", "meaning", "videos"), rows=rows, numbers=1)  # fmt: skip
+
+
+def corpus(accounts: Iterable[Path]) -> Item:
+    """Videos and hours by data set, split and language."""
+    videos: Counter[tuple[str, str, str]] = Counter()
+    hours: defaultdict[tuple[str, str, str], float] = defaultdict(float)
+    for path in accounts:
+        account = read_table(path, VIDEOS, ["dataset", "split", "language", "status", "duration_s"])
+        keys = zip(account["dataset"], account["split"], account["language"], strict=True)
+        for key, status, duration in zip(keys, account["status"], account["duration_s"], strict=True):
+            if status == "ok":
+                videos[key] += 1
+                hours[key] += float(duration) / 3600
+    unit, scale = time_unit(max(hours.values(), default=1.0))
+    rows = tuple(
+        (*(part or "–" for part in key), f"{n:,}", f"{scale * hours[key]:,.1f}") for key, n in sorted(videos.items())
+    )
+    note = "Their whole length; the sequences with a signer in them are counted above."
+    columns = ("data set", "split", "language", "videos", unit)
+    return Item("table", "Videos in the shards", note, columns=columns, rows=rows, numbers=2)
+
+
+def activity_share(statistics: Iterable[Path]) -> Item:
+    """How often each hand is active."""
+    whole = merge_statistics(statistics)
+    windows = max(int(whole.windows), 1)
+    rows = tuple(
+        (side, f"{100 * int(active) / windows:.1f} %") for side, active in zip(SIDES, whole.active, strict=True)
+    )
+    note = f"Share of the {int(whole.windows):,} windows of 16 frames in which the hand is active."
+    return Item("table", "Activity", note, columns=("hand", "active"), rows=rows, numbers=1)
+
+
+def overlap(path: Path, config: Config | None) -> Item:
+    """The leak audit; `config` is the run's, None where nothing recorded it."""
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    shown = tuple(tuple(row) for row in table.head(50).itertuples(index=False))
+    if config is not None and config.deduplicate.wlasl is None and not shown:
+        note = "Nothing was compared: the configuration names no evaluation data (deduplicate.wlasl)."
+    else:
+        splits = f" ({', '.join(config.pretrain.splits)})" if config is not None else ""
+        note = (
+            f"Videos of the sheet that come from a YouTube video which evaluation data hold too: "
+            f"{table['video_id'].nunique():,}. Those of the splits that are pretrained on{splits} are excluded."
+        )
+    if len(table) > len(shown):
+        note += f" The first {len(shown)} of {len(table):,} pairs; all are in overlap.tsv."
+    columns = tuple(name.replace("_", " ") for name in table.columns) if shown else ()
+    return Item("table", "Overlap with evaluation data", note, columns=columns, rows=shown)
+
+
+def rejects(accounts: Iterable[Path]) -> list[Item]:
+    """Example frames of rejected videos, if there are any."""
+    found = pictures.rejected_examples(accounts)
+    examples = tuple(
+        {
+            "video_id": example.video_id, "reason": example.reason, "detail": example.detail,
+            "src": pictures.data_uri(pictures.to_jpeg(example.picture)) if example.picture is not None else "",
+        }
+        for example in found
+    )  # fmt: skip
+    return [Item("examples", "Rejected videos", caption("rejects"), examples=examples)] if examples else []
+
+
+def scores(results: Path) -> Iterator[Item]:
+    """The metrics of retrieval, recognition and translation, beside chance and every baseline that stands there."""
+    for task, rule in SCORED.items():
+        for path in sorted((results / task).glob("*/*.json")):
+            found, name = read_json(path, dict, rule), f"{task.capitalize()} of {path.stem}: {path.parent.name}"
+            if not found.get("metrics"):
+                yield Item("table", name, f"Nothing to measure here: {found['note'] or 'no labelled query'}.")
+                continue
+            beside = {"chance": found.get("chance") or {}, **(found.get("baselines") or {})}
+            beside = {name: values for name, values in beside.items() if isinstance(values, dict)}
+            rows = tuple(
+                (name.replace("_", " "), f"{value:.1f}", *(_number(values.get(name)) for values in beside.values()))
+                for name, value in found["metrics"].items() if isinstance(value, int | float)
+            )  # fmt: skip
+            columns = ("", path.parent.name, *(name.replace("_", " ") for name in beside))
+            yield Item("table", name, _said(found), columns=columns, rows=rows, numbers=len(columns) - 1)
+
+
+def provenance(results: Path, config: Config | None) -> list[Item]:
+    """What the tables were made by, with which models, settings and versions; `config` is the run's, if recorded."""
+    tables = {}
+    for output in PER_SHARD:
+        path = next(iter(sorted(results.glob(output.path(shard="*")))), None) if output.schema else None
+        if path is not None:
+            tables[str(Path(output.pattern).parent)] = _metadata(path)
+    keys = ("rule", "params", "inputs", "code")
+    made = [(name, *(found.get(key, "–") for key in keys)) for name, found in tables.items()]
+    used = [
+        (f"{name}: {RECORDED[key]}", found[key]) for name, found in tables.items() for key in RECORDED if key in found
+    ]
+    for path in sorted(results.glob("features/*/*.parquet")):
+        if digest := _metadata(path).get("weights_sha256"):
+            used.append((f"features/{path.parent.name}/{path.stem}: weights, SHA-256", digest))
+    changed = tuple(_flat(changed_values(config)).items()) if config is not None else ()
+    recorded = next((found["versions"].split() for found in tables.values() if "versions" in found), [])
+    versions = tuple(zip(recorded[::2], recorded[1::2], strict=True))
+    note = (
+        "Digests, from the first shard's tables; `python -m signrep_core explain FILE` tells more of any file, and the "
+        "command that makes it again."
+    )
+    found = [
+        Item("table", "How the tables were made", note, columns=("table", *keys), rows=tuple(made)),
+        Item("table", "With what", columns=("of", "what"), rows=tuple(used)),
+        Item("table", "Settings", "Those that differ from the defaults.", columns=("key", "value"), rows=changed),
+        Item("table", "Versions", columns=("software", "version"), rows=versions),
+    ]
+    return [item for item in found if item.rows]
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """What a table records of its making."""
+    return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """Nested settings by their dotted keys."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": str(value)}
+    return found
+
+
+def _said(found: dict[str, Any]) -> str:
+    """Protocol and counts of a metrics file in one line."""
+    parts = {**(found.get("protocol") or {}), **(found.get("counts") or {})}
+    told = (
+        f"{name.replace('_', ' ')} {value}" for name, value in parts.items() if isinstance(value, int | float | str)
+    )
+    return "; ".join(["In percent", *told])
+
+
+def _number(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else "–"

@@ -1,0 +1,156 @@
+"""What became of the videos: the table that ends a run, and the same figures for programs."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from signrep_core.errors import REASONS
+from signrep_core.inspect.report.statistics import merge_statistics
+from signrep_core.inspect.report.units import time_unit
+from signrep_core.skeleton import HANDS
+from signrep_core.store.schemas import SEQUENCES, VIDEOS
+from signrep_core.store.tables import read_table
+from signrep_core.store.video_status import overlong_spans, summarise
+
+POSED = ("", "no_signer", "signer_too_small", "signer_too_brief")  # reasons of videos that extract_pose looked through
+
+
+def summarize(
+    accounts: Sequence[str],
+    sequences: Sequence[str],
+    statistics: Sequence[str],
+    pose_benchmarks: Iterable[Path],
+    target_fps: float | None = 25.0,
+) -> dict[str, Any]:
+    """Counts over all shards, a shard at a time.
+
+    Args:
+        accounts, sequences: paths of `videos/` and `sequences/` tables.
+        statistics: paths of `statistics/*.json`.
+        pose_benchmarks: Snakemake's benchmark files of extract_pose (seconds and CPU seconds per job).
+        target_fps: of the common timeline; None = native frames.
+    """
+    endings = summarise(accounts)
+    videos: Counter[str] = Counter()
+    for (status, _), count in endings.items():
+        videos[status] += count
+    posed = 0.0
+    cut_spans = 0
+    for path in accounts:
+        account = read_table(path, VIDEOS, ["video_id", "status", "reason", "start", "end", "duration_s", "n_frames"])
+        cut_spans += len(overlong_spans(account))
+        frames = account["n_frames"] if target_fps is None else account["duration_s"] * target_fps
+        posed += sum(n for n, reason in zip(frames, account["reason"], strict=True) if reason in POSED)
+    n_sequences = n_frames = 0
+    hours = 0.0
+    for path in sequences:
+        table = read_table(path, SEQUENCES, ["n_frames", "fps"])
+        n_sequences += len(table["n_frames"])
+        n_frames += int(table["n_frames"].sum())
+        hours += float((table["n_frames"] / table["fps"]).sum()) / 3600
+    return {
+        "videos": videos.total(),
+        "in_shards": videos["ok"],
+        "cut_spans": cut_spans,
+        "excluded": videos["excluded"],
+        "rejected": videos["rejected"],
+        "reasons": {reason: count for (_, reason), count in endings.items() if reason},
+        "sequences": n_sequences,
+        "frames": n_frames,
+        "hours": hours,
+        **_pose_speed(round(posed), pose_benchmarks),
+        **_hands_found(statistics),
+    }
+
+
+def format_summary(figures: dict[str, Any]) -> str:
+    """The summary as a text table."""
+    lines = [_line("videos", figures["videos"]), _line("  in shards", figures["in_shards"])]
+    if figures["cut_spans"]:
+        lines.append(f"{_line('    cut_span', figures['cut_spans'])}   the sheet's span ends after the video")
+    for status in ("excluded", "rejected"):
+        lines.append(_line(f"  {status}", figures[status]))
+        lines += [
+            f"{_line(f'    {reason}', count)}   {REASONS[reason]}"
+            for reason, count in figures["reasons"].items()
+            if (reason == "overlap") == (status == "excluded")
+        ]
+    unit, of_an_hour = time_unit(figures["hours"])
+    lines += [
+        _line("sequences", figures["sequences"]),
+        _line("frames", figures["frames"]),
+        _line(unit, of_an_hour * figures["hours"]),
+        _line("pose frames", figures["pose_frames"]),
+        _line("  per second", figures["pose_frames_per_second"]),
+        _line("  per core-second", figures["pose_frames_per_core_second"]),
+        *(_line(f"  {side} hand found, %", figures[f"{side}_hand_found"]) for side in HANDS),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def format_retrieval(dataset: str, result: dict[str, Any]) -> str:
+    """One line on a data set's retrieval: its metrics, each beside chance and the baselines."""
+    if result["metrics"] is None:
+        why = result["note"] or "no labelled query"
+        return f"retrieval of {dataset}: {why}; see the nearest neighbours{_lost(result)}"
+    return f"retrieval of {dataset} {_beside(result, result['metrics'])}"
+
+
+def format_translation(dataset: str, result: dict[str, Any]) -> str:
+    """One line on a data set's translation: its metrics, each beside chance and the baselines."""
+    if result["metrics"] is None:
+        return f"translation of {dataset}: {result['note']}{_lost(result)}"
+    return f"translation of {dataset} {_beside(result, ('BLEU-1', 'BLEU-4', 'ROUGE-L'))}"
+
+
+def format_recognition(dataset: str, result: dict[str, Any]) -> str:
+    """One line on a data set's recognition: its accuracies, each beside chance and the baselines."""
+    if result["metrics"] is None:
+        return f"recognition of {dataset}: {result['note']}{_lost(result)}"
+    return f"recognition of {dataset} {_beside(result, ('top1_instance', 'top5_instance', 'top1_class'))}"
+
+
+def _beside(result: dict[str, Any], names: Iterable[str]) -> str:
+    """Metrics by name, in brackets what chance and each baseline reach."""
+    beside = {"chance": result["chance"], **result["baselines"]}
+    values = ", ".join(
+        f"{name} {result['metrics'][name]:.1f} ({', '.join(f'{other[name]:.1f}' for other in beside.values())})"
+        for name in names
+    )
+    return f"({', '.join(beside).replace('_', ' ')}): {values}{_lost(result)}"
+
+
+def _lost(result: dict[str, Any]) -> str:
+    """How many of the data set's videos never reached the shards, by split; empty where all did."""
+    lost = [f"{split} {sum(reasons.values())}" for split, reasons in (result.get("lost") or {}).items()]
+    return f"; videos lost before the shards: {', '.join(lost)}" if lost else ""
+
+
+def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:
+    """Frames that were looked through, per second of the jobs and per second of their processors."""
+    timings = [pd.read_csv(path, sep="\t", na_values="-").iloc[-1].fillna(0) for path in benchmarks]
+    wall = sum(float(timing["s"]) for timing in timings)
+    cpu = sum(float(timing["cpu_time"]) for timing in timings)
+    return {
+        "pose_frames": n_frames,
+        "pose_frames_per_second": n_frames / wall if wall else None,
+        "pose_frames_per_core_second": n_frames / cpu if cpu else None,
+    }
+
+
+def _hands_found(statistics: Sequence[str]) -> dict[str, float]:
+    """In what share of the frames with a signer each hand was found, percent."""
+    whole = merge_statistics(statistics)
+    return {
+        f"{side}_hand_found": 100 * int(whole.seen[hand.start]) / max(int(whole.present), 1)
+        for side, hand in HANDS.items()
+    }
+
+
+def _line(name: str, value: float | None) -> str:
+    if value is None:
+        return f"{name:<24}{'-':>12}"
+    return f"{name:<24}{value:>12,}" if isinstance(value, int) else f"{name:<24}{value:>12,.2f}"

@@ -1,0 +1,256 @@
+"""Where a run stands: videos and hours by state and stage, what runs now, and the time left; nothing is run.
+
+Only accounts, benchmark files, records and folder listings are read, a shard at a time: seconds for 39,000 videos.
+"""
+
+import csv
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from signrep_core.config import Config, load_config
+from signrep_core.errors import ConfigError, RecordError, SignRepError
+from signrep_core.sources.sheet import cut_shards
+from signrep_core.store.layout import OPTIONAL_RULE, PER_RUN, PER_SHARD, WHOLE, Output
+from signrep_core.store.records import Record, read_record
+from signrep_core.store.schemas import VIDEOS
+from signrep_core.store.tables import read_table
+
+log = logging.getLogger(__name__)
+
+ACCOUNTS = tuple(output for output in reversed(PER_SHARD) if output.schema is VIDEOS)  # the furthest stage first
+
+
+@dataclass
+class Stage:
+    """A rule with a job per shard."""
+
+    rule: str
+    done: int = 0  # shards
+    running: int = 0
+    hours_done: float = 0.0  # of video
+    hours_left: float = 0.0
+    timed_s: float = 0.0  # seconds of the jobs that were timed, and the hours of video that they did
+    timed_hours: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of one job after the other; None while no job of the stage has been timed."""
+        if not self.hours_left:
+            return 0.0
+        return self.hours_left * self.timed_s / self.timed_hours if self.timed_hours else None
+
+
+@dataclass
+class Status:
+    """Where a run stands."""
+
+    shards: int
+    videos: int  # of the sheet
+    states: Counter[tuple[str, str]] = field(default_factory=Counter)  # (state, reason) -> videos
+    hours: Counter[tuple[str, str]] = field(default_factory=Counter)
+    stages: dict[str, Stage] = field(default_factory=dict)
+    whole: dict[str, bool] = field(default_factory=dict)  # output -> is it there
+    side_by_side: float = 1.0  # jobs at a time, so far
+    training: str = ""
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the stages that have been timed."""
+        return sum(stage.seconds_left or 0 for stage in self.stages.values()) / self.side_by_side
+
+
+def status(config: Config, rows: Sequence[Any]) -> Status:
+    """Look at the results folder of a configuration.
+
+    Args:
+        rows: of the sheet, or of the demo's plan; empty if neither is known any more.
+
+    Raises:
+        SignRepError: the results folder is not there.
+    """
+    results = Path(config.results)
+    if not results.is_dir():
+        raise SignRepError(f"{results}: no such folder: nothing has run yet; give the config key `results`")
+    planned = [(shard, len(own)) for shard, own in cut_shards(rows, config.videos_per_shard)]
+    listed = _list_folders(results)
+    shards = [shard for shard, _ in planned] or sorted(_seen_shards(listed))
+    found = Status(len(shards), sum(n for _, n in planned))
+    rules = {output.rule for output in PER_SHARD}
+    if not config.priors.write_distances:
+        rules.discard(OPTIONAL_RULE)
+    found.stages = {rule: Stage(rule) for rule in dict.fromkeys(o.rule for o in PER_SHARD) if rule in rules}
+    hours = {shard: _count_videos(found, results, shard, n, listed) for shard, n in planned or [(s, 0) for s in shards]}
+    known = [value for value in hours.values() if value is not None]
+    usual = sum(known) / len(known) if known else 0.0
+    spans: list[tuple[float, float]] = []
+    for shard in shards:
+        own = hours[shard]
+        for stage in found.stages.values():
+            spans += _count_stage(stage, results, shard, usual if own is None else own, listed)
+    found.side_by_side = _side_by_side(spans)
+    found.whole = {o.pattern: o.pattern in listed for o in WHOLE}
+    found.training = _training(results, config)
+    return found
+
+
+def config_of(results: Path) -> Config | None:
+    """The configuration that a results folder was made with last, by one of its records; None if none can be read."""
+    for output in PER_SHARD:
+        for name in sorted(_list_folder(results, str(Path(output.pattern).parent)))[:1]:
+            record = _record(results, name)
+            if record is not None:
+                try:
+                    return load_config({**record.config, "results": str(results)})
+                except ConfigError as error:
+                    log.warning("%s: made by another version of SignRep: %s", results / name, error)
+                    return None
+    return None
+
+
+def format_status(found: Status, now: datetime) -> str:
+    """The status as a text table."""
+    lines = [f"{found.videos or sum(found.states.values()):,} videos in {found.shards:,} shards"]
+    for (state, reason), n in sorted(found.states.items()):
+        lines.append(f"  {(f'{state} {reason}').strip():<32}{n:>10,}{_hours(found.hours[state, reason])}")
+    if waiting := found.videos - sum(found.states.values()):
+        lines.append(f"  {'not looked at yet':<32}{waiting:>10,}")
+    lines.append(f"\n{'stage':<22}{'shards done':>16}{'running':>9}{'hours':>10}{'s per hour':>12}{'left':>12}")
+    for stage in found.stages.values():
+        pace = f"{stage.timed_s / stage.timed_hours:,.0f}" if stage.timed_hours else "-"
+        left = "-" if not stage.hours_left else "?" if stage.seconds_left is None else _clock(stage.seconds_left)
+        done = f"{stage.done:,}/{found.shards:,}"
+        lines.append(f"{stage.rule:<22}{done:>16}{stage.running:>9}{stage.hours_done:>10,.3f}{pace:>12}{left:>12}")
+    missing = [name for name, there in found.whole.items() if not there]
+    to_come = f"{len(missing)} files to come, such as {missing[0]}" if missing else "all there"
+    lines.append(f"\nwhole corpus: {to_come}")
+    if found.training:
+        lines.append(f"training: {found.training}")
+    return "\n".join([*lines, _eta(found, now)]) + "\n"
+
+
+def _eta(found: Status, now: datetime) -> str:
+    unknown = [stage.rule for stage in found.stages.values() if stage.seconds_left is None]
+    if not found.seconds_left and not unknown:
+        return "no shard is left to do"
+    stages = unknown[0] if len(unknown) == 1 else f"{len(unknown)} stages"
+    at_least = f"at least, for {stages} could not be timed yet: " if unknown else ""
+    end = now + timedelta(seconds=found.seconds_left)
+    return (
+        f"time left: {at_least}{_clock(found.seconds_left)} at {found.side_by_side:.1f} jobs at a time as so far, "
+        f"until about {end:%Y-%m-%d %H:%M}"
+    )
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _list_folders(results: Path) -> set[str]:
+    """All files of the stages' folders, below the results folder; a listing per folder."""
+    folders = {str(Path(output.pattern).parent) for output in (*PER_SHARD, *WHOLE)}
+    return {name for folder in folders for name in _list_folder(results, folder)}
+
+
+def _list_folder(results: Path, folder: str) -> set[str]:
+    try:
+        return {(Path(folder) / name).as_posix() for name in os.listdir(results / folder) if name[0] != "."}
+    except FileNotFoundError:
+        return set()
+
+
+def _seen_shards(listed: set[str]) -> set[str]:
+    first = PER_SHARD[0].pattern.split("{shard}")
+    return {name[len(first[0]) : -len(first[1])] for name in listed if name.startswith(first[0])}
+
+
+def _count_videos(found: Status, results: Path, shard: str, planned: int, listed: set[str]) -> float | None:
+    """Count a shard's videos by state; its hours of video that go on, None while it is not probed."""
+    account = next((output for output in ACCOUNTS if output.path(shard=shard) in listed), None)
+    if account is None:
+        return None
+    rows = read_table(results / account.path(shard=shard), VIDEOS, ["status", "reason", "duration_s"])
+    final = account is ACCOUNTS[0]
+    hours = 0.0
+    for status_, reason, seconds in zip(rows["status"], rows["reason"], rows["duration_s"], strict=True):
+        state = ("in the shards" if final else "on the way") if status_ == "ok" else status_
+        found.states[state, reason] += 1
+        found.hours[state, reason] += float(seconds) / 3600  # type: ignore[assignment]
+        hours += float(seconds) / 3600 if status_ == "ok" else 0.0
+    return hours
+
+
+def _count_stage(
+    stage: Stage, results: Path, shard: str, hours: float, listed: set[str]
+) -> Iterator[tuple[float, float]]:
+    """Count a shard's job of a stage; gives the span of time in which it ran."""
+    outputs = [output.path(shard=shard) for output in PER_SHARD if output.rule == stage.rule]
+    record = _record(results, outputs[0])
+    if not all(name in listed for name in outputs) or (record is not None and record.alive):
+        stage.running += record is not None and record.alive
+        stage.hours_left += hours
+        return
+    stage.done += 1
+    stage.hours_done += hours
+    seconds = _benchmark(results / "benchmarks" / stage.rule / f"{shard}.tsv")
+    if seconds is not None:
+        stage.timed_s += seconds
+        stage.timed_hours += hours
+    if record is not None and record.finished:
+        yield tuple(datetime.fromisoformat(time).timestamp() for time in (record.began, record.ended))  # type: ignore[misc]
+
+
+def _record(results: Path, name: str) -> Record | None:
+    try:
+        return read_record(results / name)
+    except RecordError:
+        return None
+
+
+def _benchmark(path: Path) -> float | None:
+    """The seconds of a job by Snakemake's benchmark file."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        return float(rows[-1]["s"])
+    except (OSError, IndexError, KeyError, ValueError):
+        return None
+
+
+def _side_by_side(spans: Sequence[tuple[float, float]]) -> float:
+    """How many jobs ran at a time on average, leaving out the times in which none did."""
+    busy, until = 0.0, float("-inf")
+    for began, ended in sorted(spans):
+        busy += max(ended - max(began, until), 0)
+        until = max(until, ended)
+    return max(sum(ended - began for began, ended in spans) / busy, 1.0) if busy else 1.0
+
+
+def _training(results: Path, config: Config) -> str:
+    """How far the run's training is."""
+    run = config.pretrain.run
+    weights: Output = PER_RUN[0]
+    if (results / weights.path(run=run)).exists():
+        return f"{run}: finished"
+    try:
+        with open(results / "pretrain" / run / "last" / "metrics.csv", newline="", encoding="utf-8") as file:
+            last: Mapping[str, str] = {}
+            for last in csv.DictReader(file):  # noqa: B007 - the last row is what is wanted
+                pass
+        return f"{run}: step {int(last['step']):,} of {config.pretrain.iterations:,}, loss {float(last['loss']):.3f}"
+    except (OSError, KeyError, ValueError, TypeError):
+        return f"{run}: not begun"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:>12,.3f} h" if hours else ""
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    days, rest = divmod(minutes, 24 * 60)
+    return f"{days} d {rest // 60} h" if days else f"{rest // 60} h {rest % 60:02} min" if rest >= 60 else f"{rest} min"

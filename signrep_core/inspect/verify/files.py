@@ -1,0 +1,153 @@
+"""A file against its record: its bytes, and whether what it was made from is still what lies there."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from signrep_core.errors import RecordError
+from signrep_core.inspect.verify.problems import Problem, Results, rule_of
+from signrep_core.store.files import file_digest
+from signrep_core.store.layout import TRAINED, find_output
+from signrep_core.store.records import FOLDER, Record, read_record
+
+UNDER_WAY, STOPPED = "under way", "stopped"  # a job writes the file now; it was stopped before it had
+UNRECORDED = "not recorded"
+STALE = "older than what it is made from"  # whole, but to be made again
+# No outputs: what jobs say of themselves, and where a run trains until it is finished.
+IGNORED, TRAINING = ("logs", "benchmarks"), ("last", "tensorboard")
+
+
+class Found(NamedTuple):
+    """The files of a results folder."""
+
+    outputs: list[str]  # to be checked: recorded, or such as the workflow makes
+    unknown: list[str]  # neither: they are left alone
+    leftovers: list[str]  # temporary files
+
+
+class Checked(NamedTuple):
+    """What became of one file."""
+
+    problems: list[Problem]
+    pending: str = ""  # UNDER_WAY or STOPPED: nothing to compare with yet
+    size: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the file's bytes are what its job wrote."""
+        return not self.pending and all(problem.what == STALE for problem in self.problems)
+
+
+def find_files(results: Results) -> Found:
+    """List a results folder, stage folders behind symbolic links included."""
+    found = Found([], [], [])
+    for folder, names in _walk(results.root, set()):
+        recorded = {path.name.removesuffix(".json") for path in (folder / FOLDER).glob("*.json")}
+        for name in sorted(recorded | names):
+            below = results.name(folder / name)
+            if ".partial" in name:
+                found.leftovers.append(below)
+            elif name in recorded or find_output(below):
+                found.outputs.append(below)
+            else:
+                found.unknown.append(below)
+    return found
+
+
+def check_file(results: Results, name: str, digests: dict[tuple[int, int], str]) -> Checked:
+    """Compare a file with its record.
+
+    Args:
+        digests: of files hashed already, by device and inode: hard links are read once.
+    """
+    path = results.path(name)
+    for last_try in (False, True):
+        try:
+            record = read_record(path)
+        except RecordError as error:
+            return Checked([Problem(name, "its record is broken", "a record as written", str(error), rule_of(name))])
+        checked = _compare(results, path, name, record, digests)
+        if not checked.problems or last_try or read_again(path) == record:
+            break
+    return checked
+
+
+def read_again(path: Path) -> Record | None:
+    """The record as it is now: a running job may have replaced it meanwhile."""
+    try:
+        return read_record(path)
+    except RecordError:
+        return None
+
+
+def _compare(
+    results: Results, path: Path, name: str, record: Record | None, digests: dict[tuple[int, int], str]
+) -> Checked:
+    rule = rule_of(name, record)
+    if record is None:
+        return Checked([Problem(name, UNRECORDED, "a record of its bytes and origin", "none", rule)])
+    if not record.finished:
+        if record.alive or not path.exists():
+            return Checked([], UNDER_WAY if record.alive else STOPPED)
+        found = f"a job begun {record.began} whose process {record.pid} is gone"
+        return Checked([Problem(name, "its job did not end", "a finished job", found, rule)])
+    if Path(record.file).name != path.name:
+        return Checked([Problem(name, "the record of another file", name, record.file, rule)])
+    try:
+        size = path.stat().st_size
+        sha256 = _digest(path, digests)
+    except FileNotFoundError:
+        return Checked([Problem(name, "missing", f"{record.bytes} bytes", "no file", rule)])
+    except OSError as error:
+        return Checked([Problem(name, "unreadable", f"{record.bytes} bytes", str(error), rule)])
+    if (size, sha256) != (record.bytes, record.sha256):
+        expected, found = f"{record.bytes} bytes, SHA-256 {record.sha256}", f"{size} bytes, SHA-256 {sha256}"
+        return Checked([Problem(name, "changed since it was written", expected, found, rule)], size=size)
+    return Checked(list(_stale(results, name, record)), size=size)
+
+
+def _stale(results: Results, name: str, record: Record) -> Iterator[Problem]:
+    """Inputs that are other files by now than those which this one was made from."""
+    for source, sha256 in (pair for pairs in record.inputs.values() for pair in pairs):
+        if os.path.isabs(source) or find_output(source) is None:
+            continue  # the user's own: an evaluation list, a model
+        now = read_again(results.path(source))
+        if now is not None and now.finished and now.sha256 != sha256:
+            expected, found = f"{source} with SHA-256 {now.sha256}", f"made from one with {sha256}"
+            yield Problem(name, STALE, expected, found, record.rule)
+            return
+
+
+def _digest(path: Path, digests: dict[tuple[int, int], str]) -> str:
+    status = path.stat()
+    key = status.st_dev, status.st_ino
+    if status.st_nlink == 1:
+        return file_digest(path)
+    if key not in digests:
+        digests[key] = file_digest(path)
+    return digests[key]
+
+
+def _walk(folder: Path, seen: set[str], below: str = "") -> Iterator[tuple[Path, set[str]]]:
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    names: set[str] = set()
+    folders = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir():
+                names.add(entry.name)
+            elif not _is_ignored(f"{below}{entry.name}"):
+                folders.append(entry.name)
+    yield folder, names
+    for name in sorted(folders):
+        yield from _walk(folder / name, seen, f"{below}{name}/")
+
+
+def _is_ignored(folder: str) -> bool:
+    parts = folder.split("/")
+    in_training = parts[0] in TRAINED and parts[-1] in TRAINING
+    return folder in IGNORED or in_training or parts[-1].startswith(".")

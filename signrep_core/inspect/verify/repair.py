@@ -1,0 +1,54 @@
+"""Removing broken files, so that the workflow makes them again."""
+
+import logging
+import os
+from collections.abc import Iterable
+
+from signrep_core.errors import RecordError
+from signrep_core.inspect.verify.files import UNRECORDED
+from signrep_core.inspect.verify.problems import Problem, Results
+from signrep_core.store.layout import OUTPUTS, TRAINED, find_output
+from signrep_core.store.records import read_record, record_path
+
+log = logging.getLogger(__name__)
+
+
+def repair(results: Results, problems: Iterable[Problem]) -> list[str]:
+    """Remove the files that problems name, with their records; what was removed.
+
+    A file that no rule names (a rendered video) takes the rule's outputs along, which stand for it. What was trained
+    and not recorded is kept: a person trained it by hand, for days perhaps.
+    """
+    removed = []
+    broken = {problem.file for problem in problems if problem.what != UNRECORDED or not _is_trained(problem.file)}
+    for name in sorted(broken):
+        for victim in dict.fromkeys([name, *_stand_ins(results, name)]):
+            path = results.path(victim)
+            if not os.path.abspath(path).startswith(os.path.abspath(results.root) + os.sep):
+                continue  # a record that points out of the folder
+            if path.is_file() or path.is_symlink():
+                path.unlink()
+                removed.append(victim)
+            record_path(path).unlink(missing_ok=True)
+    log.info("removed %d files", len(removed))
+    return removed
+
+
+def _is_trained(name: str) -> bool:
+    return name.split("/")[0] in TRAINED
+
+
+def _stand_ins(results: Results, name: str) -> list[str]:
+    """Outputs of the rule that made a file which is none of them."""
+    if find_output(name) is not None:
+        return []
+    try:
+        record = read_record(results.path(name))
+    except RecordError:
+        record = None
+    if record is not None:
+        return [] if name in record.outputs else record.outputs
+    # Whose it was is lost with its record: the demo's videos are the only such files.
+    truths = next(output.pattern for output in OUTPUTS if output.rule == "synthesize")
+    folder = results.path(truths).parent
+    return [results.name(path) for path in sorted(folder.glob("*.parquet"))] if name.startswith("synthetic/") else []

@@ -1,0 +1,182 @@
+"""Angles of a video by the lifter: its 2-D joints in, a `Solution` like that of the closed form out.
+
+The network runs over stretches of the video with enough frames around each that the result does not depend on how it
+is cut: memory does not grow with the video's length.
+
+Legend: T frames, J = 61 joints; pixels, metres, radians.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from signrep_core.body.bones import shared_lengths
+from signrep_core.body.fit_body import BODY_REST
+from signrep_core.body.fit_hand import HAND_REST
+from signrep_core.body.forward import forward_kinematics
+from signrep_core.body.inverse import PERIODIC, Solution, fill_gaps, flag_frames
+from signrep_core.body.landmarks import SHOULDERS
+from signrep_core.body.priors import angle_validity
+from signrep_core.lift.lifter import MIN_DEPTH, Lifted, Lifter
+from signrep_core.lift.normalise import video_frame
+from signrep_core.skeleton import ARMS, BODY, HANDS, MIN_CONFIDENCE, N_BODY_OFFSETS, N_JOINTS, SIDES
+
+Floats = NDArray[np.floating]
+
+STRETCH: Final = 1024  # frames lifted at a time
+# A joint is good when it lies nearer than this to the truth: the body's seen from the neck, a hand's from its wrist.
+WITHIN_M: Final[NDArray[np.float64]] = np.where(np.arange(N_JOINTS) < BODY.stop, 0.05, 0.015)
+JUMP: Final = np.radians(45.0)  # from frame to frame: no movement of a limb, but a wrist at the edge of its angles
+_WRISTS: Final = {HANDS[side].start: ARMS[side][2] for side in SIDES}
+
+
+@dataclass(frozen=True)
+class LiftedVideo:
+    """What the lifter makes of a video, before anything is filled."""
+
+    neck: Floats  # (T, 2) pixels
+    width: Floats  # (T,) pixels of a shoulder width
+    body_angles: Floats  # (T, 22)
+    right_angles: Floats  # (T, 41)
+    left_angles: Floats  # (T, 41)
+    body_offsets: Floats  # (T, 16)
+    hand_offsets: Floats  # (T, 20)
+    camera: Floats  # (T, 6) see `lifter.project`, shoulder widths
+    spread: Floats  # (T, 61) log of the error to expect, metres
+    confidence: Floats  # (T, 61) probability that a joint's error is within WITHIN_M
+    causal: bool = field(default=False, kw_only=True)  # no frame follows from a later one
+
+
+def lift(lifter: Lifter, image_xy: Floats, confidence: Floats) -> LiftedVideo:
+    """Lift a video: (T, 61, 2) pixels and (T, 61); NaN or 0 where missing."""
+    missing = ~((confidence > 0) & np.isfinite(image_xy).all(-1))
+    image_xy = np.where(missing[..., None], np.nan, image_xy)
+    frame = video_frame(image_xy, lifter.config.causal)
+    xy = np.nan_to_num(frame.apply(image_xy))
+    inputs = [_tensor(values) for values in (xy, np.where(missing, 0, confidence))]
+    parts = [_lift_stretch(lifter, inputs, start) for start in range(0, len(xy), STRETCH)]
+    found = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return LiftedVideo(frame.neck, frame.width, *found, causal=lifter.config.causal)
+
+
+def _lift_stretch(lifter: Lifter, inputs: list[torch.Tensor], start: int) -> tuple[Floats, ...]:
+    """The outputs of STRETCH frames, from as many more around them as have a say."""
+    reach = lifter.config.reach
+    before = min(start, reach)
+    window = slice(start - before, start + STRETCH + reach)
+    own = slice(before, before + STRETCH)
+    with torch.inference_mode():
+        lifted: Lifted = lifter(*(values[None, window] for values in inputs))
+        right, left = lifted.hand_angles()
+        good = lifter.confidence(lifted.spread, _tensor(WITHIN_M))
+    parts = (lifted.body_angles, right, left, lifted.body_offsets, lifted.hand_offsets, lifted.camera, lifted.spread)
+    return tuple(values[0, own].double().numpy() for values in (*parts, good))
+
+
+def _tensor(values: Floats) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+
+
+def solve_by_lifter(lifter: Lifter, image_xy: Floats, confidence: Floats, max_gap: int = 5) -> Solution:
+    """Joint angles of every frame of a video, from its 2-D joints: `lift`, then `solve_lifted`."""
+    return solve_lifted(lift(lifter, image_xy, confidence), image_xy, confidence, max_gap)
+
+
+def solve_lifted(video: LiftedVideo, image_xy: Floats, confidence: Floats, max_gap: int = 5) -> Solution:
+    """Joint angles of every frame of a video, from what the lifter makes of it.
+
+    Body angles are the lifter's wherever a body was detected, and filled elsewhere; a hand's wherever the detector saw
+    something of it; steadied unless the lifter is causal. The confidence is the calibrated one, 0 where nothing was
+    detected or the signer is turned away.
+
+    Args:
+        video: as `lift` gives it.
+        image_xy: (T, 61, 2) pixels, NaN where missing.
+        confidence: (T, 61) the detector's.
+        max_gap: over at most so many frames missing angles are interpolated in time.
+    """
+    seen = (confidence > 0) & np.isfinite(image_xy).all(-1)
+    body_here = seen[:, SHOULDERS].all(1)
+    hands_here = [body_here & seen[:, HANDS[side]].any(1) for side in SIDES]
+    body = fill_gaps(video.body_angles, _every(body_here, video.body_angles), max_gap, BODY_REST)
+    right, left = (
+        fill_gaps(angles, _every(here, angles), max_gap, HAND_REST, PERIODIC)
+        for angles, here in zip((video.right_angles, video.left_angles), hands_here, strict=True)
+    )
+    if not video.causal:
+        body, right, left = map(steady, (body, right, left), (body_here, *hands_here))
+    some_hand = hands_here[0] | hands_here[1]
+    bones = _median(video.body_offsets, body_here), _median(video.hand_offsets, some_hand)
+    lengths = shared_lengths(video.body_offsets, video.hand_offsets)
+    lengths[~body_here, :N_BODY_OFFSETS] = lengths[~some_hand, N_BODY_OFFSETS:] = np.nan
+    flag = flag_frames(confidence, np.subtract(*(image_xy[:, joint, 0] for joint in reversed(SHOULDERS))))
+    body_valid, right_valid, left_valid = angle_validity(np.where(seen, confidence, 0))
+    return Solution(
+        body_angles=body,
+        right_angles=right,
+        left_angles=left,
+        body_valid=body_valid,
+        right_valid=right_valid,
+        left_valid=left_valid,
+        lengths=lengths,
+        video_body_offsets=bones[0],
+        video_hand_offsets=bones[1],
+        hand_scale=np.where(np.stack(hands_here, -1), 1.0, np.nan),
+        landmarks=sighted(video, forward_kinematics(body, right, left, *bones), image_xy, confidence),
+        confidence=_trusted(video.confidence, seen, flag),
+        flag=flag,
+    )
+
+
+def steady(angles: Floats, here: NDArray[np.bool_]) -> Floats:
+    """Each frame's angles (T, A) as half their own and a quarter of both neighbours': a still hand trembles less.
+
+    A frame stays as it is where it or a neighbour was not detected (`here`, (T,)), an angle where it jumps.
+    """
+    step = np.diff(angles, axis=0)
+    calm = (np.abs(step) < JUMP) & (here[1:] & here[:-1])[:, None]
+    steadied = angles.copy()
+    steadied[1:-1] += np.where(calm[1:] & calm[:-1], np.diff(step, axis=0), 0) / 4
+    return steadied
+
+
+def sighted(video: LiftedVideo, joints: Floats, image_xy: Floats, confidence: Floats) -> Floats:
+    """(T, 61, 3) where joints (T, 61, 3) would be, at their depth, if they lay on what was detected; NaN where not.
+
+    The lifter's camera, moved and scaled in each frame to fit best; so the distance is the error of the projection, in
+    metres.
+    """
+    nearness, off = video.camera[:, 1, None, None], video.camera[:, None, 4:]
+    z = joints[..., 2:]
+    deep = np.maximum(1 + nearness * z, MIN_DEPTH)
+    flat = (joints[..., :2] - off * z) / deep
+    seen = (confidence >= MIN_CONFIDENCE) & np.isfinite(image_xy).all(-1)
+    weight = np.where(seen, confidence, 0)[..., None]
+    weight = weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
+    xy = np.where(seen[..., None], image_xy, 0)
+    centre, place = (weight * flat).sum(1, keepdims=True), (weight * xy).sum(1, keepdims=True)
+    spread = (weight * (flat - centre) ** 2).sum((1, 2), keepdims=True)
+    scale = (weight * (flat - centre) * (xy - place)).sum((1, 2), keepdims=True) / np.maximum(spread, 1e-12)
+    there = (xy - place) / np.where(scale > 0, scale, np.nan) + centre
+    return np.where(seen[..., None], np.concatenate((there * deep + off * z, z), -1), np.nan)
+
+
+def _trusted(confidence: Floats, seen: NDArray[np.bool_], flag: NDArray[np.str_]) -> Floats:
+    """(T, 61) confidence, 0 where nothing was detected or the signer is not seen from the front."""
+    facing = ~np.isin(flag, ("absent", "turned_away"))
+    trusted = np.where(seen & facing[:, None], confidence, 0)
+    for hand_wrist, wrist in _WRISTS.items():  # one point, known as the arm's
+        trusted[:, hand_wrist] = np.where(seen[:, hand_wrist], trusted[:, wrist], 0)
+    return trusted
+
+
+def _every(frames: NDArray[np.bool_], angles: Floats) -> NDArray[np.bool_]:
+    return np.broadcast_to(frames[:, None], angles.shape)
+
+
+def _median(offsets: Floats, here: NDArray[np.bool_]) -> Floats:
+    """The bones of a video: medians over the frames in which they were seen, or over all."""
+    return np.asarray(np.median(offsets[here] if here.any() else offsets, 0))

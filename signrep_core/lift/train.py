@@ -1,0 +1,352 @@
+"""Training of the sign pose lifter on poses that are never rendered: sampled, seen by a camera, mistaken by a detector.
+
+A step's batch is a pure function of the seed and the step's number, so a run on a CPU with one thread gives the same
+weights every time, and goes on where it was killed.
+
+Legend: B windows, T frames, J = 61 joints, S = 2 sides (the left one mirrored, as a right hand); metres, radians.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from signrep_core.body.forward import pose_body, pose_hand
+from signrep_core.config import digest
+from signrep_core.errors import CheckpointError
+from signrep_core.lift.detector_errors import ErrorModel, load_errors
+from signrep_core.lift.lifter import Lifted, Lifter, LifterConfig, load_lifter, mirror_body, palm_frames, project
+from signrep_core.lift.normalise import window_frame
+from signrep_core.lift.simulated_detections import draw_sightings, draw_views
+from signrep_core.lift.training_poses import Bank, Variety, draw_poses
+from signrep_core.skeleton import (
+    ARMS,
+    BODY,
+    BODY_ANGLES,
+    HAND_ANGLES,
+    HANDS,
+    MIN_CONFIDENCE,
+    N_WRIST_ANGLES,
+    SIDES,
+)
+from signrep_core.train.loop import Run, Score, TrainResult, as_numbers, launch, plain, train, update
+from signrep_core.train.optimiser import learning_rate_at, make_adamw, set_learning_rate
+
+log = logging.getLogger(__name__)
+
+LEAST_ERROR: Final = 5e-4  # metres; smaller ones tell nothing
+VALIDATION_BATCHES: Final = 4
+_TRAINING, _VALIDATION = 51, 52  # streams of randomness
+FIGURES: Final = ("elbow_degrees", "flexion_degrees", "arms_mm")  # medians, of what was seen
+_ELBOWS: Final = [BODY_ANGLES.index(f"{side}_elbow_x") for side in SIDES]
+_FLEXION: Final = [
+    k for k, name in enumerate(HAND_ANGLES[N_WRIST_ANGLES:]) if name.endswith(("_mcp_x", "pip_x", "dip_x"))
+]
+_ARM_JOINTS: Final = [joint for side in SIDES for joint in ARMS[side]]
+_WRISTS: Final = [ARMS[side][2] for side in SIDES]
+_MIRRORS: Final = [[[1.0, 1, 1]], [[-1.0, 1, 1]]]  # (S, 1, 3): the left hand is mirrored
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the losses; each term is a mean, in the unit named."""
+
+    body: float = 30.0  # metres from the neck
+    hands: float = 60.0  # metres from the wrist
+    body_angles: float = 2.0  # sine and cosine
+    palms: float = 2.5  # columns of the palm's frame
+    fingers: float = 4.0  # sine and cosine
+    reprojection: float = 10.0  # shoulder widths
+    bones: float = 5.0  # shares of what they can be
+    consistency: float = 3.0  # the same: how a bone strays from its mean over the window
+    smoothness: float = 20.0  # metres: the acceleration, compared with the true one
+    spread: float = 0.05  # negative log likelihood
+    unseen: float = 0.2  # share that a missing joint keeps of its weight
+
+
+@dataclass(frozen=True)
+class LifterSettings:
+    """Everything that decides the trained weights."""
+
+    config: LifterConfig = field(default_factory=LifterConfig)
+    weights: Weights = field(default_factory=Weights)
+    variety: Variety = field(default_factory=Variety)
+    steps: int = 12000
+    windows: int = 24  # in a batch
+    frames: int = 28  # of a window: more than have a say in a frame's pose
+    learning_rate: float = 2e-3  # at its peak, then a cosine to 0
+    warmup: int = 100
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    clips: int = 120  # performances in the bank
+    loss_step: int = 2  # the losses see every so many-th frame: half the kinematics, hardly less to learn from
+    validate_every: int = 500
+    save_every: int = 100
+    log_every: int = 50
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the lifter reads, and what it is to find."""
+
+    xy: Tensor  # (B, T, 61, 2) shoulder widths from the neck, with the detector's errors
+    confidence: Tensor  # (B, T, 61)
+    true_xy: Tensor  # (B, T, 61, 2) the same without
+    joints: Tensor  # (B, T, 61, 3)
+    body_angles: Tensor  # (B, T, 22)
+    palms: Tensor  # (B, T, S, 3, 3)
+    fingers: Tensor  # (B, T, S, 38)
+    bones: Tensor  # (B, 1, 36)
+
+    @property
+    def broken(self) -> list[str]:
+        """Nothing that is drawn can be unreadable."""
+        return []
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    def every(self, step: int) -> "Batch":
+        """Every so many-th frame."""
+        return Batch(*(values[:, ::step] for values in vars(self).values()))
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch(*(values.to(device, non_blocking=True) for values in vars(self).values()))
+
+
+@dataclass(kw_only=True)
+class LifterRun(Run):
+    """A run that lifts."""
+
+    validation: list[Batch]
+
+
+def train_lifter(
+    out: Path,
+    settings: LifterSettings,
+    make_bank: Callable[[int, int], Bank],
+    *,
+    initial: Path | None = None,
+    workers: int = 1,
+    accelerator: str = "auto",
+) -> TrainResult:
+    """Train, or go on training, the lifter whose folder is `out`.
+
+    Writes `out/last/` while it runs, and `out/best.safetensors` and `out/metrics.csv` when it is finished; a stopped
+    run goes on when it is called again with the same settings.
+
+    Args:
+        make_bank: gives the motion to train on: a bank of so many clips, from a seed.
+        initial: weights to start from.
+        workers: processes that draw batches.
+        accelerator: as Lightning Fabric takes it.
+
+    Raises:
+        TrainingError: a loss is not finite, or `out` holds a run with other settings.
+        CheckpointError: `initial` is not a lifter's weights, or of another configuration.
+    """
+    job = partial(
+        _train, folder=Path(out) / "last", settings=settings, make_bank=make_bank, initial=initial, workers=workers
+    )
+    return launch(job, accelerator, 1, 1, "32-true")
+
+
+def _train(
+    fabric: Fabric,
+    folder: Path,
+    settings: LifterSettings,
+    make_bank: Callable[[int, int], Bank],
+    initial: Path | None,
+    workers: int,
+) -> TrainResult:
+    if fabric.device.type == "cpu":
+        torch.set_num_threads(1)  # such small matrices are no faster on more, and sums stay in one order
+    log.info("performing %d clips", settings.clips)
+    bank, errors = make_bank(settings.clips, settings.seed), load_errors()
+    others = make_bank(max(settings.clips // 10, 1), settings.seed + 1)
+    network = _make_network(settings, initial)
+    run = LifterRun(
+        kind="train_lifter",
+        fabric=fabric,
+        settings=settings,
+        identity=plain(settings) | {"initial": _digest(initial), "errors": digest(errors.to_dict())},
+        iterations=settings.steps,
+        folder=folder,
+        columns=["step", "learning_rate", "loss", *(term.name for term in fields(Weights) if term.name != "unseen"),
+                 "grad_norm", *FIGURES, "selection", "clips_per_s", "data_wait", "broken"],
+        selection="negative loss on performances of other people",
+        network=network,
+        validation=[draw_batch(others, errors, settings, step, _VALIDATION) for step in range(VALIDATION_BATCHES)],
+    )  # fmt: skip
+    optimiser = make_adamw(network.parameters(), settings.betas, settings.weight_decay, fabric.device)
+    run.model, run.optimiser = fabric.setup(network, optimiser)
+    load = partial(_load, bank, errors, settings, workers)
+    return train(run, load, train_step, lambda run: {}, _validate)
+
+
+def _make_network(settings: LifterSettings, initial: Path | None) -> Lifter:
+    torch.manual_seed(settings.seed)
+    if initial is None:
+        return Lifter(settings.config)
+    network = load_lifter(initial).train()
+    if network.config != settings.config:
+        raise CheckpointError(
+            f"{initial}: expected a lifter of {settings.config}, found {network.config}; "
+            "give weights of the same sizes, or start without"
+        )
+    return network
+
+
+def _digest(path: Path | None) -> str:
+    return "" if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Steps(Dataset[Batch]):
+    """The batches of a range of steps."""
+
+    bank: Bank
+    errors: ErrorModel
+    settings: LifterSettings
+    steps: range
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, k: int) -> Batch:
+        return draw_batch(self.bank, self.errors, self.settings, self.steps[k])
+
+
+def _load(bank: Bank, errors: ErrorModel, settings: LifterSettings, workers: int, steps: range) -> Iterable[Batch]:
+    return DataLoader(_Steps(bank, errors, settings, steps), batch_size=None, num_workers=workers)
+
+
+def train_step(run: LifterRun, batch: Batch) -> dict[str, float]:
+    """Forward, backward and update with one batch; all terms as numbers.
+
+    Raises:
+        TrainingError: a term is not finite.
+    """
+    settings = run.settings
+    lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, settings.steps)
+    set_learning_rate(run.optimiser, lr)
+    batch = batch.to(run.fabric.device)
+    # The module itself: Fabric's wrapper takes no frozen dataclass, and does nothing for one device in full precision.
+    terms = compute_losses(run.network, run.network(batch.xy, batch.confidence), batch, settings)
+    loss = total_loss(terms, settings.weights)
+    terms |= {"loss": loss, "grad_norm": update(run, loss)}
+    return as_numbers(run, terms, [f"drawn for step {run.step}"]) | {"learning_rate": lr}
+
+
+@torch.no_grad()
+def _validate(run: LifterRun) -> Score:
+    """The negative loss on performances of other people, and errors that mean something to people."""
+    losses, figures = [], []
+    for batch in run.validation:
+        batch = batch.to(run.fabric.device)
+        lifted = run.network(batch.xy, batch.confidence)
+        losses.append(float(total_loss(compute_losses(run.network, lifted, batch, run.settings), run.settings.weights)))
+        seen = batch.confidence >= MIN_CONFIDENCE
+        elbows = (lifted.body_angles - batch.body_angles)[..., _ELBOWS].abs()
+        fingers = (lifted.fingers - batch.fingers)[..., _FLEXION].abs()
+        arms = (lifted.joints() - batch.joints).norm(dim=-1)[..., _ARM_JOINTS]
+        hands = seen[..., [HANDS[side].start for side in SIDES]]
+        errors = elbows[seen[..., _WRISTS]].rad2deg(), fingers[hands].rad2deg(), 1000 * arms[seen[..., _ARM_JOINTS]]
+        figures.append([float(values.median()) for values in errors])
+    values = dict(zip(FIGURES, np.mean(figures, 0).tolist(), strict=True))
+    log.info("step %d: %s", run.step, ", ".join(f"{name} {value:.1f}" for name, value in values.items()))
+    return -float(np.mean(losses)), values
+
+
+def draw_batch(bank: Bank, errors: ErrorModel, settings: LifterSettings, step: int, stream: int = _TRAINING) -> Batch:
+    """The batch of a step; another `stream` of randomness gives other ones."""
+    rng = np.random.default_rng([settings.seed, stream, step])
+    poses = draw_poses(bank, settings.windows, settings.frames, rng, settings.variety)
+    views = draw_views(poses.joints, rng)
+    seen = draw_sightings(views, poses.joints, rng, errors)
+    frame = window_frame(seen.image_xy)
+
+    def tensor(values: Any) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+
+    body, hands = tensor(poses.body), tensor(np.moveaxis(poses.hands, 0, 2))
+    both = torch.stack((body, mirror_body(body)), 2)
+    return Batch(
+        xy=tensor(np.nan_to_num(frame.apply(seen.image_xy))),
+        confidence=tensor(seen.confidence),
+        true_xy=tensor(frame.apply(views.image_xy)),
+        joints=tensor(poses.joints),
+        body_angles=body,
+        palms=palm_frames(both, hands[..., :N_WRIST_ANGLES]),
+        fingers=hands[..., N_WRIST_ANGLES:],
+        bones=tensor(np.concatenate([poses.body_offsets, poses.hand_offsets], -1))[:, None],
+    )
+
+
+def posed(lifted: Lifted) -> tuple[Tensor, Tensor]:
+    """Body joints (B, T, 19, 3), and hands from their wrist (B, T, S, 21, 3), the left one mirrored."""
+    body = torch.stack(pose_body(lifted.body_angles, lifted.body_offsets)[0], -2)
+    x, y, z = lifted.palms.unbind(-1)
+    origin = torch.zeros_like(x)
+    hands = pose_hand("right", (x, y, z), lifted.fingers, lifted.hand_offsets[..., None, :], origin)
+    return body, torch.stack(hands, -2)
+
+
+def compute_losses(lifter: Lifter, lifted: Lifted, batch: Batch, settings: LifterSettings) -> dict[str, Tensor]:
+    """Every term of the loss, unweighted."""
+    lifted, batch = lifted.every(settings.loss_step), batch.every(settings.loss_step)
+    body, hands = posed(lifted)
+    mirrors = body.new_tensor(_MIRRORS)
+    joints = torch.cat((body, (hands * mirrors + body[..., _WRISTS, None, :]).flatten(-3, -2)), -2)
+    true_body = batch.joints[..., BODY, :]
+    true_hands = torch.stack([batch.joints[..., HANDS[side], :] for side in SIDES], -3)
+    true_hands = (true_hands - batch.joints[..., _WRISTS, None, :]) * mirrors
+    trust = settings.weights.unseen + (1 - settings.weights.unseen) * batch.confidence
+    hand_trust = torch.stack([trust[..., HANDS[side]] for side in SIDES], -2)
+    off = trust[..., BODY, None] * (body - true_body).abs()
+    bones = torch.cat((lifted.body_offsets, lifted.hand_offsets), -1)
+    span = lifter.bone_limits[:, 1] - lifter.bone_limits[:, 0]
+    errors = torch.cat(((body - true_body).norm(dim=-1), (hands - true_hands).norm(dim=-1).flatten(-2)), -1)
+    return {
+        "body": off.mean() + off[..., _ARM_JOINTS, :].mean(),
+        "hands": (hand_trust[..., None] * (hands - true_hands).abs()).mean(),
+        "body_angles": _angle_loss(lifted.body_angles, batch.body_angles).mean(),
+        "palms": (hand_trust.mean(-1)[..., None, None] * (lifted.palms - batch.palms).abs()).mean(),
+        "fingers": (hand_trust.mean(-1)[..., None] * _angle_loss(lifted.fingers, batch.fingers)).mean(),
+        "reprojection": (trust[..., None] * (project(joints, lifted.camera) - batch.true_xy).abs()).mean(),
+        "bones": ((bones - batch.bones) / span).abs().mean(),
+        "consistency": ((bones - bones.mean(1, keepdim=True)) / span).abs().mean(),
+        "smoothness": _acceleration(joints - batch.joints).abs().mean(),
+        "spread": _spread_loss(lifter, lifted.spread, errors.detach(), batch.confidence),
+    }
+
+
+def _angle_loss(ours: Tensor, theirs: Tensor) -> Tensor:
+    return (ours.sin() - theirs.sin()).abs() + (ours.cos() - theirs.cos()).abs()
+
+
+def _acceleration(joints: Tensor) -> Tensor:
+    return joints[:, 2:] - 2 * joints[:, 1:-1] + joints[:, :-2]
+
+
+def _spread_loss(lifter: Lifter, spread: Tensor, errors: Tensor, confidence: Tensor) -> Tensor:
+    """Negative log likelihood of the joints' errors under Weibull distributions of the predicted scale."""
+    above = lifter.shape.exp() * (errors.clamp_min(LEAST_ERROR).log() - spread)
+    return ((confidence > 0) * (above.clamp_max(20).exp() - above - lifter.shape)).mean()
+
+
+def total_loss(terms: dict[str, Tensor], weights: Weights) -> Tensor:
+    """The weighted sum."""
+    return sum((getattr(weights, name) * term for name, term in terms.items()), torch.zeros(()))

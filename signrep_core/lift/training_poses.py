@@ -1,0 +1,264 @@
+"""Poses to train the lifter on, without rendering: performances in a bank, varied and seen from anywhere, per window.
+
+The bank holds the angles of many clips, each once through inverse kinematics, so that what landmarks leave open
+(wrist against metacarpals, the lower spine) is as `body.inverse` solves it. A window is a stretch of a clip, whose
+arms, wrists and fingers are varied smoothly in time (or its fingers replaced by random poses within the limits), which
+is then turned about the neck as a camera sees it. Kinematics has no root rotation: clavicles, shoulders, head, spine
+and wrists take the turn, as they do when `solve_angles` is given camera joints.
+
+Legend: N frames of the bank, B windows, T frames of a window, S = 2 sides; radians, metres.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signrep_core.body.forward import Frame, arm_frames, hand_base, hand_signs, turns
+from signrep_core.body.kinematics import forward_kinematics
+from signrep_core.body.rotations import xyz_angles, zxy_angles
+from signrep_core.skeleton import (
+    BODY_ANGLES,
+    BODY_LIMITS,
+    DEFAULT_BODY_OFFSETS,
+    DEFAULT_HAND_OFFSETS,
+    HAND_ANGLES,
+    HAND_LIMITS,
+    N_WRIST_ANGLES,
+    SIDES,
+    Side,
+)
+
+Floats = NDArray[np.floating]
+
+# Angles of joints that hardly move: (38,) 1 where random ones are near the middle of their limits only.
+_STIFF = np.array([float("metacarpal" in name or "thumb_cmc" in name) for name in HAND_ANGLES[N_WRIST_ANGLES:]])
+_HEAD = [BODY_ANGLES.index(f"head_{axis}") for axis in "zxy"]
+_SPINE = [BODY_ANGLES.index(f"spine_{axis}") for axis in "zxy"]
+_ARM = {side: [BODY_ANGLES.index(f"{side}_{part}") for part in (
+    "clavicle_z", "clavicle_y", "shoulder_z", "shoulder_x", "shoulder_y", "elbow_x")] for side in SIDES}  # fmt: skip
+
+
+class Clip(NamedTuple):
+    """One person's motion as angles, in body axes."""
+
+    body: Floats  # (N, 22) radians
+    hands: Floats  # (S, N, 41)
+    body_offsets: Floats  # (16,) metres
+    hand_offsets: Floats  # (20,)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Performances end to end, and the bones of many people."""
+
+    body: Floats  # (N, 22) radians, body axes
+    hands: Floats  # (S, N, 41)
+    palms: Floats  # (S, N, 3, 3) palm frame in the forearm's, columns in the last axis
+    starts: NDArray[np.intp]  # first frame of each clip, and N
+    body_offsets: Floats  # (P, 16)
+    hand_offsets: Floats  # (P, 20)
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Windows of poses as a camera sees them; what the lifter is to find."""
+
+    body: Floats  # (B, T, 22) radians, camera axes
+    hands: Floats  # (S, B, T, 41)
+    body_offsets: Floats  # (B, 16)
+    hand_offsets: Floats  # (B, 20)
+    joints: Floats  # (B, T, 61, 3) metres, camera axes, neck at the origin
+
+
+@dataclass(frozen=True)
+class Variety:
+    """How much windows differ from the performances: standard deviations in degrees, and chances."""
+
+    arms: float = 9.0
+    head: float = 6.0
+    trunk: float = 3.0
+    palms: float = 12.0
+    fingers: float = 7.0
+    varied: float = 0.6  # chance that a window is varied at all
+    random_fingers: float = 0.15  # chance that a hand's fingers are any within the limits
+    bones: float = 0.035  # standard deviation of the log of each bone
+    yaw: float = 9.0
+    wide_yaw: float = 40.0  # largest, of a quarter of the windows
+    pitch: float = 5.0
+    roll: float = 2.0
+
+
+def join_clips(clips: Sequence[Clip]) -> Bank:
+    """The bank of some clips, in their order."""
+    body = np.concatenate([clip.body for clip in clips])
+    hands = np.concatenate([clip.hands for clip in clips], 1)
+    palms = np.stack([_palm_in_forearm(side, body, hands[k, :, :N_WRIST_ANGLES]) for k, side in enumerate(SIDES)])
+    return Bank(
+        body=body,
+        hands=hands,
+        palms=palms,
+        starts=np.cumsum([0, *(len(clip.body) for clip in clips)]),
+        body_offsets=np.stack([clip.body_offsets for clip in clips]),
+        hand_offsets=np.stack([clip.hand_offsets for clip in clips]),
+    )
+
+
+def draw_poses(bank: Bank, windows: int, frames: int, rng: np.random.Generator, variety: Variety) -> Poses:
+    """Random windows of the bank, varied and turned."""
+    clips = rng.integers(0, len(bank.starts) - 1, windows)
+    room = np.maximum(np.diff(bank.starts)[clips] - frames, 0)
+    first = bank.starts[clips] + (rng.random(windows) * (room + 1)).astype(np.intp)
+    index = np.minimum(first[:, None] + np.arange(frames), bank.starts[clips + 1][:, None] - 1)
+    index = np.where(rng.random((windows, 1)) < 0.5, index, index[:, ::-1])  # time has two directions
+    varied = (rng.random((windows, 1, 1)) < variety.varied).astype(np.float64)
+    body = _vary_body(bank.body[index], varied, rng, variety)
+    palms, hands = [], []
+    for k in range(len(SIDES)):
+        palms.append(bank.palms[k][index] @ _rotations(varied * _wobble(rng, windows, frames, 3, variety.palms)))
+        hands.append(_vary_fingers(bank.hands[k][index][..., N_WRIST_ANGLES:], varied, rng, variety))
+    view = _draw_views(rng, windows, variety)
+    turned, wrists = turn_about_neck(body, np.stack(palms), view)
+    hands_all = np.concatenate([wrists, np.stack(hands)], -1)
+    body_offsets, hand_offsets = _draw_bones(bank, windows, rng, variety)
+    joints = forward_kinematics(turned, hands_all[0], hands_all[1], body_offsets[:, None], hand_offsets[:, None])
+    return Poses(turned, hands_all, body_offsets, hand_offsets, joints)
+
+
+def turn_about_neck(body: Floats, palms: Floats, view: Floats) -> tuple[Floats, Floats]:
+    """The angles that look as `body` and `palms` do after a turn of the whole body.
+
+    Args:
+        body: (B, T, 22) radians.
+        palms: (S, B, T, 3, 3) palm frames relative to the forearms.
+        view: (B, 3, 3) the turn.
+
+    Returns:
+        (B, T, 22) body angles and (S, B, T, 3) wrist angles.
+    """
+    turned = body.copy()
+    for columns in (_HEAD, _SPINE):
+        angles = body[..., columns]
+        turned[..., columns] = _zxy(_turned(view, turns(_identity(angles), "zxy", angles)))
+    wrists = []
+    for k, side in enumerate(SIDES):
+        clavicle, upper, fore = (_turned(view, frame) for frame in arm_frames(side, body))
+        x = clavicle[0]
+        z_angle = np.arctan2(x[..., 1], x[..., 0])
+        y_angle = -np.arctan2(x[..., 2], np.hypot(x[..., 0], x[..., 1]))
+        new_clavicle = turns(_identity(x), "zy", np.stack((z_angle, y_angle), -1))
+        shoulder = _zxy([_local(new_clavicle, column) for column in upper])
+        columns = _ARM[side]
+        turned[..., columns[:2]] = np.stack((z_angle, y_angle), -1)
+        turned[..., columns[2:5]] = shoulder
+        forearm = np.stack(fore, -1)
+        palm = forearm @ palms[k]
+        wrists.append(_wrist(side, fore, palm))
+    lowest, highest = BODY_LIMITS.T
+    middle = (lowest + highest) / 2
+    turned -= 2 * np.pi * np.round((turned - middle) / (2 * np.pi))
+    return np.clip(turned, lowest, highest), np.stack(wrists)
+
+
+def _wrist(side: Side, forearm: Frame, palm: Floats) -> Floats:
+    """(..., 3) wrist angles of a palm frame (..., 3, 3) whose columns are its axes."""
+    base = hand_base(side, forearm)
+    local = [_local(base, palm[..., j]) for j in range(3)]
+    angles = xyz_angles([np.moveaxis(axis, -1, 0) for axis in local])
+    return np.moveaxis(angles, 0, -1) * hand_signs(side)
+
+
+def _palm_in_forearm(side: Side, body: Floats, wrist: Floats) -> Floats:
+    forearm = arm_frames(side, body)[2]
+    palm = turns(hand_base(side, forearm), "xyz", wrist, hand_signs(side))
+    return np.swapaxes(np.stack(forearm, -1), -1, -2) @ np.stack(palm, -1)
+
+
+def _identity(like: Floats) -> Frame:
+    eye = np.broadcast_to(np.eye(3), (*like.shape[:-1], 3, 3))
+    return eye[..., 0], eye[..., 1], eye[..., 2]
+
+
+def _turned(view: Floats, frame: Frame) -> Frame:
+    """A frame (columns (B, T, 3)) turned by (B, 3, 3)."""
+    x, y, z = (np.einsum("bij,btj->bti", view, np.broadcast_to(c, np.broadcast_shapes(c.shape, frame[0].shape)))
+               for c in frame)  # fmt: skip
+    return x, y, z
+
+
+def _local(frame: Frame, vector: Floats) -> Floats:
+    return np.stack([(axis * vector).sum(-1) for axis in frame], -1)
+
+
+def _zxy(frame: Sequence[Floats]) -> Floats:
+    return np.moveaxis(zxy_angles([np.moveaxis(axis, -1, 0) for axis in frame]), 0, -1)
+
+
+# ---------------------------------------------------------------- variety
+def _wobble(rng: np.random.Generator, windows: int, frames: int, n: int, degrees: float) -> Floats:
+    """(B, T, n) smooth noise: a constant and two slow waves, of standard deviation `degrees`, in radians."""
+    t = np.arange(frames)[None, :, None]
+    total = rng.normal(0, 1.0, (windows, 1, n))
+    for _ in range(2):
+        period, phase = rng.uniform(8, 60, (windows, 1, n)), rng.uniform(0, 2 * np.pi, (windows, 1, n))
+        total = total + rng.normal(0, 0.7, (windows, 1, n)) * np.sin(2 * np.pi * t / period + phase)
+    return np.radians(degrees / np.sqrt(1.5)) * total
+
+
+def _vary_body(body: Floats, varied: Floats, rng: np.random.Generator, variety: Variety) -> Floats:
+    windows, frames, n = body.shape
+    size = np.zeros(n)
+    for side in SIDES:
+        size[_ARM[side]] = np.array([0.4, 0.4, 1, 1, 1.4, 1.4]) * variety.arms
+    size[_HEAD], size[_SPINE] = variety.head, variety.trunk
+    moved = body + varied * _wobble(rng, windows, frames, n, 1.0) * size
+    return np.clip(moved, *BODY_LIMITS.T)
+
+
+def _vary_fingers(fingers: Floats, varied: Floats, rng: np.random.Generator, variety: Variety) -> Floats:
+    """(B, T, 38): performed fingers varied, or some of them any within their limits, from one pose to another."""
+    windows, frames, n = fingers.shape
+    limits = HAND_LIMITS[N_WRIST_ANGLES:]
+    moved = fingers + varied * _wobble(rng, windows, frames, n, variety.fingers) * (1 - 0.7 * _STIFF)
+    place = rng.beta(0.8, 0.8, (2, windows, 1, n)) * (1 - _STIFF) + _STIFF * rng.beta(4, 4, (2, windows, 1, n))
+    first, last = limits[:, 0] + (limits[:, 1] - limits[:, 0]) * place
+    at, width = rng.uniform(0, frames, (windows, 1, 1)), rng.uniform(3, 15, (windows, 1, 1))
+    share = 1 / (1 + np.exp(-(np.arange(frames)[None, :, None] - at) / width * 4))
+    anyhow = rng.random((windows, 1, 1)) < variety.random_fingers
+    return np.clip(np.where(anyhow, first + (last - first) * share, moved), *limits.T)
+
+
+def _draw_bones(bank: Bank, windows: int, rng: np.random.Generator, variety: Variety) -> tuple[Floats, Floats]:
+    """Bones of people of the bank, some nearer to the lifelike defaults, each a little longer or shorter."""
+    person = rng.integers(0, len(bank.body_offsets), windows)
+    share = rng.random((windows, 1)) ** 2 * (rng.random((windows, 1)) < 0.5)
+    drawn = []
+    for offsets, defaults in ((bank.body_offsets, DEFAULT_BODY_OFFSETS), (bank.hand_offsets, DEFAULT_HAND_OFFSETS)):
+        bones = offsets[person] + share * (defaults - offsets[person])
+        drawn.append(bones * np.exp(rng.normal(0, variety.bones, bones.shape) * (rng.random((windows, 1)) < 0.7)))
+    return drawn[0], drawn[1]
+
+
+def _draw_views(rng: np.random.Generator, windows: int, variety: Variety) -> Floats:
+    """(B, 3, 3) turns of the body before the camera."""
+    wide = rng.random(windows) < 0.25
+    yaw = np.where(wide, rng.uniform(-1, 1, windows) * variety.wide_yaw, rng.normal(0, variety.yaw, windows))
+    tilt = np.where(wide, 2.0, 1.0)
+    angles = (rng.normal(0, variety.roll, windows) * tilt, rng.normal(0, variety.pitch, windows) * tilt, yaw)
+    eye = np.eye(3)
+    roll, pitch, turn = (
+        _rotations(np.radians(angle)[:, None] * eye[axis]) for angle, axis in zip(angles, (2, 0, 1), strict=True)
+    )
+    return roll @ pitch @ turn
+
+
+def _rotations(vectors: Floats) -> Floats:
+    """(..., 3, 3) rotation matrices of rotation vectors (..., 3)."""
+    angle = np.linalg.norm(vectors, axis=-1)[..., None]
+    x, y, z = np.moveaxis(vectors / np.maximum(angle, 1e-12), -1, 0)
+    zero = np.zeros_like(x)
+    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
+    s, c = np.sin(angle)[..., None], np.cos(angle)[..., None]
+    return np.eye(3) + s * skew + (1 - c) * (skew @ skew)

@@ -1,0 +1,187 @@
+"""The page, from a folder in which only a part of the stages has run."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from signrep_core.config import Config
+from signrep_core.errors import TableError
+from signrep_core.inspect.report.items import (
+    DRAWINGS,
+    FIGURES,
+    activity_share,
+    caption,
+    overlap,
+    provenance,
+    scores,
+    stage_times,
+)
+from signrep_core.inspect.report.pictures import contact_sheet, fit, rejected_examples
+from signrep_core.inspect.report.report import write_report
+from signrep_core.inspect.report.statistics import Statistics
+from signrep_core.sources.sheet import Row
+from signrep_core.store.files import write_json
+from signrep_core.store.layout import PAGES
+from signrep_core.store.schemas import POSE, VIDEOS
+from signrep_core.store.tables import write_table
+from signrep_core.store.video_status import new_account, settle
+from tests.video.painted import write_video
+
+
+@pytest.fixture
+def results(tmp_path):
+    """An account of three videos, one of them rejected though it can be shown, one hostile."""
+    write_video(tmp_path / "small.mp4", range(20))
+    rows = [Row(video, str(tmp_path / f"{video}.mp4"), "d & <b>", "train") for video in ("good", "small", "bad")]
+    account = new_account(rows)
+    account["duration_s"][:] = 0.8
+    outcomes = {
+        "small": ("rejected", "signer_too_small", "shoulders <i>10</i> px apart"),
+        "bad": ("rejected", "undecodable", "broken"),
+    }
+    write_table(tmp_path / "results/videos/00000.parquet", VIDEOS, settle(account, outcomes))
+    return tmp_path / "results"
+
+
+def test_a_run_that_has_just_begun_has_a_page(results):
+    write_report(results, results / "report.html")
+    page = (results / "report.html").read_text()
+    assert "signer_too_small" in page
+    assert 'id="training"' not in page
+
+
+def test_names_of_the_user_s_are_no_markup(results):
+    write_report(results, results / "report.html")
+    page = (results / "report.html").read_text()
+    assert "<i>10</i>" not in page
+    assert "&lt;i&gt;10" in page
+    assert "d &amp; &lt;b&gt;" in page
+
+
+def test_frames_are_shown_of_videos_that_were_decoded_before(results):
+    examples = {example.video_id: example for example in rejected_examples([results / "videos/00000.parquet"])}
+    assert examples["small"].picture.ndim == 3
+    assert examples["bad"].picture is None
+    assert list(examples) == ["small", "bad"]  # those with a picture first
+
+
+def test_a_folder_without_a_run_is_an_error(tmp_path):
+    with pytest.raises(TableError, match="nothing to report; run the workflow first"):
+        write_report(tmp_path, tmp_path / "report.html")
+
+
+def test_scores_stand_beside_chance_and_baselines(tmp_path):
+    found = {"metrics": {"R@1": 40.0}, "chance": {"R@1": 20.0}, "baselines": {"raw_keypoints": {"R@1": 55.0}},
+             "protocol": {"gallery": "train"}, "counts": {"query_videos": 10}}  # fmt: skip
+    path = tmp_path / "retrieval/demo/mine.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(found))
+    (item,) = scores(tmp_path)
+    assert item.columns == ("", "demo", "chance", "raw keypoints")
+    assert item.rows == (("R@1", "40.0", "20.0", "55.0"),)
+    assert item.caption == "In percent; gallery train; query videos 10"
+
+
+def test_times_are_summed_by_stage(tmp_path):
+    for shard in ("00000", "00001"):
+        path = tmp_path / f"extract_pose/{shard}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("s\tcpu_time\n1800\t3600\n")
+    (tmp_path / "median_bones.tsv").write_text("s\tcpu_time\n36\t-\n")
+    table = stage_times(tmp_path).set_index("stage")
+    assert table.loc["extract_pose"].tolist() == [2, 1.0, 2.0]
+    assert table.loc["median_bones", "cpu_h"] == 0
+
+
+def test_scores_that_could_not_be_measured_say_so(tmp_path):
+    write_json(tmp_path / "retrieval/demo/mine.json", {"metrics": None, "note": "no labelled query"})
+    (item,) = scores(tmp_path)
+    assert item.title == "Retrieval of mine: demo"
+    assert "Nothing to measure here" in item.caption
+
+
+def test_the_audit_says_when_nothing_was_compared(tmp_path):
+    (tmp_path / "overlap.tsv").write_text("video_id\tyoutube_id\tmatched_dataset\tmatched_id\trule\n")
+    assert "Nothing was compared" in overlap(tmp_path / "overlap.tsv", Config()).caption
+    compared = Config(deduplicate={"wlasl": "WLASL_v0.3.json"})
+    note = overlap(tmp_path / "overlap.tsv", compared).caption
+    assert note.endswith("too: 0. Those of the splits that are pretrained on (train) are excluded.")
+
+
+def test_an_audited_video_is_counted_once_and_listed_with_every_instance(tmp_path):
+    rows = ["video_id\trule", "a\tfilename", "a\tfolder", "b\tfilename"]
+    (tmp_path / "overlap.tsv").write_text("\n".join(rows) + "\n")
+    item = overlap(tmp_path / "overlap.tsv", None)
+    assert "hold too: 2." in item.caption
+    assert len(item.rows) == 3
+
+
+def test_provenance_names_models_settings_and_the_run_s_own_versions(tmp_path):
+    origin = {"rule": "extract_pose", "params": "ab12", "versions": "signrep 9.9 torch 1.2+cpu", "backend": "eyes 3"}
+    empty = {column.name: np.empty((0, *column.shape)) for column in POSE.columns}
+    write_table(tmp_path / "pose/00000.parquet", POSE, empty, origin)
+    made, used, settings, versions = provenance(tmp_path, Config(seed=7, pretrain={"iterations": 5}))
+    assert made.rows == (("pose", "extract_pose", "ab12", "–", "–"),)
+    assert used.rows == (("pose: detector", "eyes 3"),)
+    assert settings.rows == (("seed", "7"), ("pretrain.iterations", "5"))
+    assert versions.rows == (("signrep", "9.9"), ("torch", "1.2+cpu"))
+
+
+def test_sections_with_tables_are_pages_of_their_own(results):
+    write_report(results, results / "report.html")
+    pages = {path.stem: path.read_text() for path in (results / "report").iterdir()}
+    assert set(pages) == set(PAGES)
+    assert "signer_too_small" in pages["videos"]
+    assert "None of these stages has run" in pages["results"]
+    assert '<nav aria-label="Sections">' not in pages["videos"]
+
+
+def test_numbers_stand_at_the_right_and_words_at_the_left(results):
+    write_report(results, results / "report.html")
+    row = re.search(r"<tr><td>d &amp; &lt;b&gt;</td>.*?</tr>", (results / "report.html").read_text()).group(0)
+    assert re.findall(r'<td( class="n")?>', row) == ["", "", "", ' class="n"', ' class="n"']
+
+
+def test_activity_is_told_as_a_share_of_the_windows(tmp_path):
+    statistics = Statistics()
+    statistics.windows += 8
+    statistics.active += [6, 1]
+    write_json(tmp_path / "00000.json", statistics.to_dict())
+    item = activity_share([tmp_path / "00000.json"])
+    assert item.rows == (("right", "75.0 %"), ("left", "12.5 %"))
+
+
+def test_every_drawing_has_a_caption():
+    assert all(caption(name) for name in (*DRAWINGS, *FIGURES, *PAGES))
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "title", "seen"),
+    [
+        ("augmented_demo", "training", "Augmented windows: demo", "as training sees it"),
+        ("retrieval_demo_mine", "results", "Nearest neighbours: demo_mine", "nearest windows"),
+        ("confusion_demo_mine", "results", "Which gloss is taken for which: demo_mine", "A matrix of counts"),
+    ],
+)
+def test_figures_of_other_stages_stand_in_their_section_with_caption_and_words(results, name, section, title, seen):
+    write_report(results, results / "report.html")
+    assert title not in (results / "report.html").read_text()
+    (results / "figures").mkdir(exist_ok=True)
+    Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save(results / f"figures/{name}.png")
+    write_report(results, results / "report.html")
+    page = (results / "report.html").read_text()
+    part = page[page.index(f'id="{section}"') :]
+    assert title in part
+    assert seen in re.search(r'<img[^>]*alt="([^"]*)"', part[part.index(title) :]).group(1)
+    assert caption(name.split("_")[0])[:30] in part
+
+
+def test_a_contact_sheet_holds_every_crop():
+    crops = [(f"ü {k}" * 20, np.full((64, 64, 3), k, np.uint8)) for k in range(5)]
+    sheet = contact_sheet(crops, columns=3)
+    assert sheet.shape[1] == 3 * 64
+    assert (sheet[:64, :64] == 0).all()
+    assert fit(sheet, 96).shape[1] == 96

@@ -1,0 +1,45 @@
+"""The checks of a machine, on this one and on one that lacks something."""
+
+from pathlib import Path
+
+from signrep_core.__main__ import main
+from signrep_core.inspect import doctor
+
+
+def test_this_machine_runs_everything_that_every_run_needs(tmp_path, capsys):
+    assert main(["doctor", "--results", str(tmp_path / "not" / "yet")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = {line[6:20].strip() for line in lines}
+    assert names >= {"python", "torch", "mediapipe", "encoder", "decoders", "pose models", "lifter", "gpu", "disk"}
+    assert not any(line.startswith("FAIL") for line in lines)
+
+
+def test_what_is_missing_is_named_and_fails(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(doctor, "PACKAGES", ("no_such_package",))
+    assert main(["doctor", "--results", str(tmp_path)]) == 2
+    out = capsys.readouterr()
+    assert "FAIL  no_such_package" in out.out
+    assert "see no_such_package above" in out.err
+
+
+def test_videos_that_cannot_be_decoded_here_are_named(monkeypatch):
+    monkeypatch.setattr(doctor, "CODECS", {"H.264": "h264", "Theora 9": "no_such_decoder"})
+    assert doctor._decoders() == doctor.Check(
+        "note", "none for Theora 9", "such videos will be rejected; install av from a wheel"
+    )
+
+
+def test_weights_of_the_lifter_that_cannot_be_read_fail(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("signrep_core.lift.lifter.LIFTER_WEIGHTS", tmp_path / "gone.safetensors")
+    assert main(["doctor", "--results", str(tmp_path)]) == 2
+    assert "FAIL  lifter" in capsys.readouterr().out
+
+
+def test_another_python_is_refused(monkeypatch):
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 13, 0))
+    assert doctor._python().state == "fails"
+
+
+def test_a_folder_that_may_not_be_written_fails(monkeypatch):
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    assert doctor._disk(Path("/")).state == "fails"

@@ -1,0 +1,81 @@
+"""Overlays and contact sheets of painted videos, whose frames carry their number."""
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from signrep_core.__main__ import main
+from signrep_core.errors import TableError
+from signrep_core.inspect.overlay import HEIGHT, PANEL, TIMELINE, draw_joints, draw_skeleton, write_overlay, write_sheet
+from tests.video.painted import number_in
+
+
+def frames_of(path):
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_every_frame_stands_beside_its_skeleton(packed, tmp_path):
+    assert write_overlay(packed.folder, "one run", tmp_path / "o.mp4") == 40
+    frames = frames_of(tmp_path / "o.mp4")
+    assert len(frames) == 40
+    width = HEIGHT * 160 // 120
+    assert frames[0].shape == (HEIGHT + TIMELINE, width + 2 * PANEL, 3)
+    assert [number_in(frame[:HEIGHT, :width]) for frame in frames] == list(range(40))
+
+
+def test_a_part_of_the_beginning_can_be_shown(packed, tmp_path):
+    assert write_overlay(packed.folder, "two runs", tmp_path / "o.mp4", seconds=1.0) == 25
+
+
+def test_a_sheet_has_every_sequence_of_the_shard(packed, tmp_path):
+    assert write_sheet(packed.folder, "00000", tmp_path / "s.jpg", columns=2) == 3
+    assert cv2.imread(str(tmp_path / "s.jpg")).shape[1] == 2 * 256
+    with pytest.raises(TableError, match="holds no sequence, so there is nothing to show"):
+        write_sheet(packed.folder, "00001", tmp_path / "empty.jpg")
+
+
+def test_a_video_without_poses_says_why(packed, tmp_path):
+    with pytest.raises(TableError, match=r"too brief: rejected as .*it has no poses"):
+        write_overlay(packed.folder, "too brief", tmp_path / "o.mp4")
+    with pytest.raises(TableError, match=r"none of its 2 shards holds a video 'nosuch'; give an id of the sheet"):
+        write_overlay(packed.folder, "nosuch", tmp_path / "o.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_joints_that_were_not_detected_are_not_drawn():
+    picture = np.zeros((100, 100, 3), np.uint8)
+    xy, confidence = np.full((61, 2), np.nan), np.zeros(61)
+    xy[0], xy[1] = (20, 20), (80, 80)
+    confidence[0] = 1
+    draw_joints(picture, xy, confidence)
+    assert not picture.any()
+    confidence[1] = 0.5
+    draw_joints(picture, xy, confidence)
+    assert picture[50, 50].any()
+    assert not picture[20, 80].any()
+
+
+def test_the_side_view_puts_the_camera_on_the_left():
+    keypoints = np.zeros((61, 3))
+    keypoints[19:40, 2] = -0.3  # the right hand, in front of the body
+    drawn = draw_skeleton(keypoints, np.ones(61), 2, "side")[30:]
+    paper = drawn[0, 0]
+    columns = np.flatnonzero((drawn != paper).any(-1).any(0))
+    assert columns.min() < PANEL // 2 - 50
+
+
+def test_the_command_names_what_to_give(capsys):
+    assert main(["overlay", "--out", "x.mp4"]) == 2
+    assert "give a video file, or an id with --results, or --shard with --results" in capsys.readouterr().err
+
+
+def test_any_video_file_goes_through_the_stages_first(clips, tmp_path):
+    out = tmp_path / "o.mp4"
+    assert main(["overlay", str(clips / "asl_milk_B.mkv"), "--seconds", "0.4", "--out", str(out)]) == 0
+    frames = frames_of(out)
+    assert len(frames) == 10
+    picture = frames[0][:HEIGHT, : HEIGHT * 640 // 480].astype(int).mean(-1)
+    edges = (picture[1:-1] - np.minimum(picture[:-2], picture[2:]) > 60).sum(1)
+    assert edges.max() > 250  # a white line amid dark ones: the crop's square

@@ -1,0 +1,94 @@
+"""Training the lifter: batches that follow from seed and step, a loss that falls, a run that goes on and ends alike."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from signrep_core.body.kinematics import solve_angles
+from signrep_core.errors import CheckpointError
+from signrep_core.lift import LIFTER_WEIGHTS
+from signrep_core.lift.detector_errors import load_errors
+from signrep_core.lift.lifter import Lifter, LifterConfig, load_lifter, project
+from signrep_core.lift.simulated_detections import draw_views
+from signrep_core.lift.train import LifterSettings, compute_losses, draw_batch, total_loss, train_lifter
+from signrep_core.lift.training_poses import Bank, Variety, draw_poses
+from signrep_core.model.weights import read_weights
+from signrep_core.synthetic.clips import make_bank
+from signrep_core.train.loop import plain
+
+SMALL = LifterSettings(
+    config=LifterConfig(16, 16), steps=4, windows=4, frames=12, clips=1, validate_every=4, save_every=2, log_every=2
+)
+
+
+@pytest.fixture(scope="module")
+def bank() -> Bank:
+    return make_bank(1, 0)
+
+
+def test_targets_are_what_inverse_kinematics_makes_of_the_joints(bank: Bank) -> None:
+    poses = draw_poses(bank, 3, 20, np.random.default_rng(0), Variety(varied=0, random_fingers=0))
+    for window in range(3):
+        solved = solve_angles(poses.joints[window], np.ones((20, 61)))
+        for ours, theirs in zip(
+            (poses.body[window], *poses.hands[:, window]),
+            (solved.body_angles, solved.right_angles, solved.left_angles),
+            strict=True,
+        ):
+            off = (ours - theirs + np.pi) % (2 * np.pi) - np.pi
+            assert np.percentile(np.abs(off), 95) < np.radians(0.5)
+
+
+def test_a_batch_follows_from_seed_and_step_alone(bank: Bank) -> None:
+    errors = load_errors()
+    first, again, next_one = (draw_batch(bank, errors, SMALL, step) for step in (5, 5, 6))
+    assert all(torch.equal(a, b) for a, b in zip(vars(first).values(), vars(again).values(), strict=True))
+    assert not torch.equal(first.joints, next_one.joints)
+    assert all(torch.isfinite(values).all() for values in vars(first).values())
+    assert (first.xy[first.confidence == 0] == 0).all()
+
+
+def test_views_are_pictures_of_the_joints(bank: Bank) -> None:
+    joints = draw_poses(bank, 2, 8, np.random.default_rng(0), Variety()).joints
+    views = draw_views(joints, np.random.default_rng(1))
+    shoulders = np.linalg.norm(views.image_xy[:, :, 0] - views.image_xy[:, :, 3], axis=-1)
+    np.testing.assert_allclose(np.median(shoulders, 1), 100, rtol=1e-6)
+    camera = torch.tensor([[[3.0, 0.5, 0.1, -0.2, 0.0, 0.0]]])
+    point = project(torch.tensor([[[[0.2, 0.4, -1.0]]]]), camera)
+    torch.testing.assert_close(point[0, 0, 0], torch.tensor([3 * 0.2 / 0.5 + 0.1, 3 * 0.4 / 0.5 - 0.2]))
+
+
+def test_a_few_steps_lower_the_loss(bank: Bank) -> None:
+    torch.manual_seed(0)
+    lifter, batch = Lifter(SMALL.config), draw_batch(bank, load_errors(), SMALL, 0)
+    optimiser = torch.optim.Adam(lifter.parameters(), 1e-2)
+    losses = []
+    for _ in range(15):
+        loss = total_loss(compute_losses(lifter, lifter(batch.xy, batch.confidence), batch, SMALL), SMALL.weights)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_equal_runs_are_equal_and_start_from_given_weights(tmp_path: Path) -> None:
+    first, again = (
+        train_lifter(tmp_path / name, SMALL, make_bank, workers=0, accelerator="cpu") for name in ("a", "b")
+    )
+    assert first.finished
+    assert first.weights.read_bytes() == again.weights.read_bytes()
+    assert "flexion_degrees" in (tmp_path / "a" / "metrics.csv").read_text()
+    load_lifter(first.weights)
+    other = LifterSettings(config=LifterConfig(32, 16), steps=1, clips=1)
+    with pytest.raises(CheckpointError, match="give weights of the same sizes"):
+        train_lifter(tmp_path / "c", other, make_bank, initial=first.weights, workers=0, accelerator="cpu")
+
+
+def test_the_shipped_weights_are_what_the_command_makes() -> None:
+    notes = read_weights(LIFTER_WEIGHTS, "")[1]["training"]
+    assert json.loads(notes["settings"]) == json.loads(json.dumps(plain(LifterSettings())))
+    assert set(notes["calibration"]) == {"truth", "pose"}

@@ -1,0 +1,115 @@
+"""Folders of pictures are read as videos are."""
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from signrep_core.errors import VideoError
+from signrep_core.store.schemas import POSE
+from signrep_core.store.tables import TableWriter
+from signrep_core.video.crop import crop_shard
+from signrep_core.video.image_folder import list_pictures
+from signrep_core.video.reader import probe_video, read_frames
+from tests.video.painted import account_of, number_in, paint, pose_of, write_video
+
+
+def write_pictures(folder: Path, n: int, name: str = "images{:04d}.png") -> Path:
+    folder.mkdir()
+    for number in range(n):
+        cv2.imwrite(str(folder / name.format(number + 1)), paint(number)[..., ::-1])
+    return folder
+
+
+def numbers(folder: Path, *arguments: float | None, fps: float = 25) -> list[int]:
+    return [number_in(frame.rgb) for frame in read_frames(folder, *arguments, folder_fps=fps)]
+
+
+@pytest.mark.parametrize("name", ["images{:04d}.png", "{}.jpg", "frame-{}.JPEG"])
+def test_pictures_come_in_the_order_of_their_numbers(tmp_path: Path, name: str) -> None:
+    folder = write_pictures(tmp_path / "v", 12, name)
+    (folder / "Thumbs.db").touch()
+    (folder / "._images0001.png").touch()
+    assert numbers(folder) == list(range(12))
+
+
+def test_a_folder_has_the_timeline_of_a_video_with_the_same_frames(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "v", 30)
+    for fps in (25, 30, 23.976, 50):
+        video = write_video(tmp_path / "v.mp4", range(30), fps=fps)
+        for arguments in [(25,), (None,), (25, 0.2, 0.8), (25, 0.5)]:
+            expected = list(read_frames(video, *arguments))
+            found = list(read_frames(folder, *arguments, folder_fps=fps))
+            assert [number_in(f.rgb) for f in found] == [number_in(f.rgb) for f in expected], (fps, arguments)
+            assert [f.index for f in found] == list(range(len(found)))
+            if arguments[0] is not None:
+                assert [f.time_s for f in found] == [f.time_s for f in expected]
+
+
+def test_the_pictures_are_the_files_pixels_and_read_only(tmp_path: Path) -> None:
+    (frame, *_) = read_frames(write_pictures(tmp_path / "v", 2), folder_fps=25)
+    np.testing.assert_array_equal(frame.rgb, paint(0))
+    assert not frame.rgb.flags.writeable
+
+
+def test_a_probe_says_what_the_folder_holds(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "v", 30)
+    info = probe_video(folder, folder_fps=30)
+    assert (info.width, info.height, info.fps, info.n_frames, info.timeline_frames) == (160, 120, 30, 30, 25)
+    assert (info.duration_s, info.codec, info.rotation, info.vfr) == (1, "png", 0, False)
+
+
+def test_the_digest_follows_names_and_bytes(tmp_path: Path) -> None:
+    one, same, other = (write_pictures(tmp_path / name, 16) for name in ("a", "b", "c"))
+    cv2.imwrite(str(other / "images0016.png"), paint(99))
+    digests = [probe_video(folder, folder_fps=25).sha256 for folder in (one, same, other)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("n", "fps", "reason", "said"),
+    [
+        (0, 25, "not_a_video", "a folder without pictures"),
+        (20, None, "no_duration", "give it in the sheet"),
+        (15, 25, "too_few_frames", "15 frames, at least 16"),
+    ],
+)
+def test_a_folder_that_is_no_video_says_why(tmp_path: Path, n: int, fps: float | None, reason: str, said: str) -> None:
+    with pytest.raises(VideoError, match=said) as caught:
+        probe_video(write_pictures(tmp_path / "v", n), folder_fps=fps)
+    assert caught.value.reason == reason
+
+
+def test_a_span_beyond_the_pictures_says_so(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"empty_span: .*no frame between 2\.0 s and 3\.0 s"):
+        list(read_frames(write_pictures(tmp_path / "v", 20), 25, 2.0, 3.0, folder_fps=25))
+
+
+def test_a_damaged_picture_shows_its_predecessor_and_is_logged(tmp_path: Path, caplog) -> None:
+    folder = write_pictures(tmp_path / "v", 5)
+    (folder / "images0003.png").write_bytes(b"no picture")
+    caplog.set_level(logging.WARNING)
+    assert numbers(folder) == [0, 1, 1, 3, 4]
+    assert "images0003.png: cannot be decoded" in caplog.text
+    (folder / "images0001.png").write_bytes(b"")
+    with pytest.raises(VideoError, match=r"undecodable: .*images0001\.png"):
+        numbers(folder)
+
+
+def test_a_folder_is_cropped_frame_by_frame(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "v", 20)
+    with TableWriter(tmp_path / "pose.parquet", POSE) as writer:
+        writer.write(pose_of("v", [True] * 20))
+    result = crop_shard(account_of({"v": folder}), tmp_path / "pose.parquet", tmp_path / "out.mp4")
+    assert result.outcomes == {}
+    (x0,), (y0,), (side,) = (result.crops[name] for name in ("x0", "y0", "side"))
+    crops = list(read_frames(tmp_path / "out.mp4"))
+    assert [number_in(frame.rgb, (x0, y0, side)) for frame in crops] == list(range(20))
+
+
+def test_pictures_of_a_folder_are_sorted_by_number(tmp_path: Path) -> None:
+    for name in ("s1-10.png", "s1-9.png", "s1-1.png", "notes.txt"):
+        (tmp_path / name).touch()
+    assert list_pictures(tmp_path) == ["s1-1.png", "s1-9.png", "s1-10.png"]
