@@ -30,6 +30,7 @@ from signrep_core.synthetic.corpus import (
     write_truth,
 )
 from signrep_core.synthetic.signs import BY_GLOSS, ORDER
+from signrep_core.video.reader import read_frames
 
 SMALL = {"signers": 4, "glosses": 3, "takes": 2, "seed": 0, "size": 48}
 
