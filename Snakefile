@@ -1,7 +1,7 @@
 """SignRep: from a folder of sign-language videos to Parquet/MP4 shards and a trained representation.
 
 REQUIRED INPUTS
-    A sheet of videos (config key `sheet`), as `python -m signrep_core sheet folder DIR --out videos.tsv` writes it;
+    A sheet of videos (config key `sheet`), as `signrep sheet folder DIR --out videos.tsv` writes it;
     without one the embedded synthetic demo is rendered and used.
 
 OUTPUTS

@@ -137,7 +137,7 @@ def lifter_digest():
     if not weights.is_file():
         raise WorkflowError(
             f"angles.lifter: expected a file of weights, found none at {weights}; "
-            "train them: python -m signrep_core train lifter, or write `train`, or leave the key out"
+            "train them: signrep train lifter, or write `train`, or leave the key out"
         )
     return file_digest(weights)
 

@@ -1,4 +1,4 @@
-"""`python -m signrep_core`: what people call by hand; the same functions as the workflow's rules."""
+"""The command `signrep`, also `python -m signrep_core`: the functions of the workflow's rules, called by hand."""
 
 import argparse
 import logging
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give the exit status: its own, or 2 after an error of SignRep's, told in one message."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(words)
-    options.command = shlex.join(["python", "-m", "signrep_core", *words])
+    options.command = shlex.join(["signrep", *words])
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return options.run(options) or 0
@@ -78,12 +78,12 @@ class Help(argparse.HelpFormatter):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m signrep_core",
+        prog="signrep",
         description="What people call by hand. The stages themselves are run by snakemake: see README.md.",
         epilog="examples:\n"
-        "  python -m signrep_core doctor\n"
-        "  python -m signrep_core sheet folder my_videos --out videos.tsv\n"
-        "  python -m signrep_core COMMAND --help",
+        "  signrep doctor\n"
+        "  signrep sheet folder my_videos --out videos.tsv\n"
+        "  signrep COMMAND --help",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -14,11 +14,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_config_yaml_is_what_the_models_generate():
-    assert (ROOT / "config.yaml").read_text() == default_yaml(), "run: python -m signrep_core config > config.yaml"
+    assert (ROOT / "config.yaml").read_text() == default_yaml(), "run: signrep config > config.yaml"
 
 
 def test_the_page_on_the_configuration_is_what_the_models_generate():
-    command = "python -m signrep_core config --format markdown > docs/configuration.md"
+    command = "signrep config --format markdown > docs/configuration.md"
     assert (ROOT / "docs/configuration.md").read_text() == reference_page(), f"run: {command}"
 
 

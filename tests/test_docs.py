@@ -27,11 +27,11 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """Every `python -m signrep_core ...` that a page names, in blocks and in the text."""
+    """Every `signrep ...` that a page names, in blocks and in the text."""
     shown = re.findall(r"`[^`\n]*(?:\n[^`\n]*)?`", page.read_text().replace("\\\n", " "))
     shown += [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
     pieces = (" ".join(piece.strip("`").split()) for piece in shown)
-    found = (re.search(r"python -m signrep_core (.+?)(?: #.*)?$", piece) for piece in pieces)
+    found = (re.search(r"(?:^|[/ ])signrep (.+?)(?: #.*)?$", piece) for piece in pieces)
     return [match[1].split(" > ")[0] for match in found if match]
 
 

@@ -9,7 +9,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "ablate",
         help="train with more and more of the objective and compare retrieval, as in the paper's ablation",
-        epilog="example: python -m signrep_core ablate --shards results/shards --out results/ablation --seeds 3",
+        epilog="example: signrep ablate --shards results/shards --out results/ablation --seeds 3",
     )
     parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards with labelled splits")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs; what is finished there is kept")

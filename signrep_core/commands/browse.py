@@ -9,7 +9,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "browse",
         help="look through a run's videos in a browser: filter them, play crops with joints and plots",
-        epilog="example: python -m signrep_core browse results",
+        epilog="example: signrep browse results",
     )
     parser.add_argument("results", type=Path, help="results folder of a run")
     parser.add_argument("--port", type=int, default=8321, help="port on 127.0.0.1 (default: 8321)")

@@ -9,7 +9,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "config",
         help="print config.yaml: every key with its default and its reason",
-        epilog="example: python -m signrep_core config > config.yaml",
+        epilog="example: signrep config > config.yaml",
     )
     parser.add_argument(
         "--format", choices=("yaml", "markdown"), default="yaml", help="config.yaml, or docs/configuration.md"

@@ -9,7 +9,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "convert",
         help="a released checkpoint to weights that SignRep.load and pretraining read",
-        epilog="example: python -m signrep_core convert mae_hiera_base_16x224.pth --out hiera.safetensors",
+        epilog="example: signrep convert mae_hiera_base_16x224.pth --out hiera.safetensors",
     )
     parser.add_argument("checkpoint", type=Path, help="the SignRep release or Meta's mae_hiera_base_16x224")
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")

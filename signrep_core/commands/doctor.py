@@ -9,7 +9,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "doctor",
         help="check Python, packages, codecs, models, GPU, memory and disk, one line each",
-        epilog="example: python -m signrep_core doctor --results results",
+        epilog="example: signrep doctor --results results",
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the runs (default: results)")
     parser.set_defaults(run=run)

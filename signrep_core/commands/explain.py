@@ -10,7 +10,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "explain",
         help="how a file of the results came to be, and the command that makes it again",
-        epilog="example: python -m signrep_core explain results/pose/00003.parquet",
+        epilog="example: signrep explain results/pose/00003.parquet",
     )
     parser.add_argument("file", type=Path, nargs="+", help="outputs of a results folder")
     parser.set_defaults(run=run)

@@ -10,16 +10,16 @@ def add(commands: argparse._SubParsersAction) -> None:
         "export",
         help="poses, windows and tables in other people's formats",
         epilog="examples:\n"
-        "  python -m signrep_core export pose asl_book_C --results results --out asl_book_C.pose\n"
-        "  python -m signrep_core export webdataset results/shards --out windows\n"
-        "  python -m signrep_core export huggingface results --out dataset",
+        "  signrep export pose asl_book_C --results results --out asl_book_C.pose\n"
+        "  signrep export webdataset results/shards --out windows\n"
+        "  signrep export huggingface results --out dataset",
     )
     formats = export.add_subparsers(required=True, metavar="FORMAT")
 
     pose = formats.add_parser(
         "pose",
         help="a video's poses as a .pose file",
-        epilog="example: python -m signrep_core export pose asl_book_C --results results --out asl_book_C.pose",
+        epilog="example: signrep export pose asl_book_C --results results --out asl_book_C.pose",
     )
     pose.add_argument("video_id", help="as in the sheet")
     pose.add_argument("--results", type=Path, required=True, help="results folder of a run")
@@ -33,7 +33,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     windows = formats.add_parser(
         "webdataset",
         help="windows of 16 frames with their targets as WebDataset tars",
-        epilog="example: python -m signrep_core export webdataset results/shards --out windows",
+        epilog="example: signrep export webdataset results/shards --out windows",
     )
     windows.add_argument("shards", type=Path, help="folder of packed shards")
     windows.add_argument("--stride", type=int, default=18, help="frames from window to window (default: 18)")
@@ -44,7 +44,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     tables = formats.add_parser(
         "huggingface",
         help="tables in the layout that datasets.load_dataset reads",
-        epilog="example: python -m signrep_core export huggingface results --out dataset",
+        epilog="example: signrep export huggingface results --out dataset",
     )
     tables.add_argument("results", type=Path, help="results folder of a run")
     tables.add_argument("--tables", nargs="+", help="which (default: videos pose angles keypoints activity crops)")

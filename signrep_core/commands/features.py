@@ -9,7 +9,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "features",
         help="features of plain videos, without the workflow and without pose",
-        epilog="example: python -m signrep_core features clips/*.mp4 --weights best.safetensors --out features.parquet",
+        epilog="example: signrep features clips/*.mp4 --weights best.safetensors --out features.parquet",
     )
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of pictures")
     parser.add_argument("--weights", type=Path, required=True, help="of a pretraining, or a converted checkpoint")

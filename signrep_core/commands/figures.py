@@ -9,13 +9,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     figures = commands.add_parser(
         "figures",
         help="pictures for papers and pages",
-        epilog="example: python -m signrep_core figures skeleton --out skeleton.svg",
+        epilog="example: signrep figures skeleton --out skeleton.svg",
     )
     which = figures.add_subparsers(required=True, metavar="FIGURE")
     skeleton = which.add_parser(
         "skeleton",
         help="the 61 joints with their indices: body, head and both hands",
-        epilog="example: python -m signrep_core figures skeleton --out skeleton.svg",
+        epilog="example: signrep figures skeleton --out skeleton.svg",
     )
     skeleton.add_argument("--out", type=Path, default=Path("skeleton.png"), help="PNG, SVG or PDF by its suffix")
     skeleton.set_defaults(run=_skeleton)

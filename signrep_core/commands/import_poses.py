@@ -9,7 +9,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "import",
         help=".pose files of MediaPipe Holistic, or exported ones in pixels, as a pose table",
-        epilog="example: python -m signrep_core import poses/*.pose --out results/pose/00000.parquet",
+        epilog="example: signrep import poses/*.pose --out results/pose/00000.parquet",
     )
     parser.add_argument("files", type=Path, nargs="+", help=".pose files; each is a video, named by its file")
     parser.add_argument("--out", type=Path, required=True, help="the Parquet table to write")

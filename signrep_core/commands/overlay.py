@@ -10,9 +10,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "overlay",
         help="a video with its joints, crop and activity, beside the posed skeleton",
         epilog="examples:\n"
-        "  python -m signrep_core overlay my_video.mp4 --out overlay.mp4\n"
-        "  python -m signrep_core overlay asl_book_C --results results --out overlay.mp4\n"
-        "  python -m signrep_core overlay --shard 00000 --results results --out sheet.jpg",
+        "  signrep overlay my_video.mp4 --out overlay.mp4\n"
+        "  signrep overlay asl_book_C --results results --out overlay.mp4\n"
+        "  signrep overlay --shard 00000 --results results --out sheet.jpg",
     )
     parser.add_argument("video", nargs="?", help="a video file, or with --results the id of a video in that run")
     parser.add_argument("--results", type=Path, help="results folder of a run, to show what it found")

@@ -17,7 +17,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="what a sheet will cost: core-hours, GB and time, from a sample of it",
         description="Probes 1 %% of the sheet's videos (at least 30), and takes what an hour of video costs from the "
         "records of a run (--measured); without one the stages are run on a few seconds of a few videos.",
-        epilog="example: python -m signrep_core plan videos.tsv --cores 64 --measured results/pilot",
+        epilog="example: signrep plan videos.tsv --cores 64 --measured results/pilot",
     )
     parser.add_argument("sheet", type=Path, help="the sheet, as `sheet` writes it")
     parser.add_argument("--measured", type=Path, help="results of a run on such videos and such a machine")

@@ -9,7 +9,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "pretrain",
         help="train on packed shards, or go on with a run that was stopped",
-        epilog="example: python -m signrep_core pretrain --shards shards --out pretrain/my_run "
+        epilog="example: signrep pretrain --shards shards --out pretrain/my_run "
         "--configfile configs/youtube_sl_25.yaml",
     )
     parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards")

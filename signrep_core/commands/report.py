@@ -9,7 +9,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "report",
         help="write the page on a run, finished or not",
-        epilog="example: python -m signrep_core report results --out results/report.html",
+        epilog="example: signrep report results --out results/report.html",
     )
     parser.add_argument("results", type=Path, help="the run's results folder")
     parser.add_argument("--out", type=Path, help="the page (default: report.html in that folder)")

@@ -13,7 +13,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "search",
         help="the nearest glosses of a video, and a picture of the nearest strips",
-        epilog="example: python -m signrep_core search QUERY.mp4 --gallery results/features/demo/synthetic.parquet",
+        epilog="example: signrep search QUERY.mp4 --gallery results/features/demo/synthetic.parquet",
     )
     parser.add_argument("video", help="a video file, or a folder of pictures")
     parser.add_argument("--gallery", type=Path, required=True, help="a features table")

@@ -28,15 +28,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         "sheet",
         help="list videos as the sheet that the workflow reads",
         epilog="examples:\n"
-        "  python -m signrep_core sheet folder my_videos --out videos.tsv\n"
-        "  python -m signrep_core sheet wlasl WLASL_v0.3.json --videos videos --subset 100 --out wlasl.tsv",
+        "  signrep sheet folder my_videos --out videos.tsv\n"
+        "  signrep sheet wlasl WLASL_v0.3.json --videos videos --subset 100 --out wlasl.tsv",
     )
     sources = sheet.add_subparsers(required=True, metavar="SOURCE")
 
     def source(name: str, what: str, example: str, find: Callable[..., Any], *arguments: Any) -> None:
-        parser = sources.add_parser(
-            name, help=what, epilog=f"example: python -m signrep_core sheet {name} {example} --out videos.tsv"
-        )
+        parser = sources.add_parser(name, help=what, epilog=f"example: signrep sheet {name} {example} --out videos.tsv")
         for argument, settings in arguments:
             parser.add_argument(argument, **settings)
         parser.add_argument("--out", type=Path, required=True, help="the sheet to write, for example videos.tsv")

@@ -11,7 +11,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "status",
         help="where a run stands: videos by state, shards by stage, time left; runs nothing",
-        epilog="example: python -m signrep_core status results/mine",
+        epilog="example: signrep status results/mine",
     )
     parser.add_argument("results", type=Path, nargs="?", help="the results folder (default: the configuration's)")
     parser.add_argument(

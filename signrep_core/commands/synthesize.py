@@ -9,7 +9,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "synthesize",
         help="render a corpus of procedural signers with its sheet and true joints",
-        epilog="example: python -m signrep_core synthesize --signers 6 --glosses 10 --takes 2 --out synthetic",
+        epilog="example: signrep synthesize --signers 6 --glosses 10 --takes 2 --out synthetic",
     )
     parser.add_argument("--signers", type=int, default=6, help="people (default: 6)")
     parser.add_argument("--glosses", type=int, default=6, help="different signs (default: 6)")

@@ -23,7 +23,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="check every byte and every invariant of a results folder",
         description="Compares each output with its record and each table with the others; exit status 1 if a file is "
         "broken. Works on a folder of shards alone, too, and while a run is going on.",
-        epilog="example: python -m signrep_core verify results/mine --threads 4",
+        epilog="example: signrep verify results/mine --threads 4",
     )
     parser.add_argument("results", type=Path, help="the results folder, or a copied folder of shards")
     parser.add_argument("--repair", action="store_true", help="remove the broken files, so that the workflow makes "

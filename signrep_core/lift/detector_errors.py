@@ -100,7 +100,7 @@ class ErrorModel:
             raise SignRepError(
                 f"detector errors: expected skeleton_version {SKELETON_VERSION}, "
                 f"found {values.get('skeleton_version')}; "
-                "fit them anew: python -m signrep_core train detector"
+                "fit them anew: signrep train detector"
             )
         try:
             body, hand = (
@@ -111,7 +111,7 @@ class ErrorModel:
         except (KeyError, TypeError) as error:
             raise SignRepError(
                 f"detector errors: expected the parameters of {cls.__name__}, {error} is wrong; "
-                "fit them anew: python -m signrep_core train detector"
+                "fit them anew: signrep train detector"
             ) from error
 
     def to_dict(self) -> dict[str, Any]:

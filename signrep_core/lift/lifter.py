@@ -52,7 +52,7 @@ from signrep_core.skeleton import (
 )
 
 FORMAT: Final = "signrep-lifter-1"
-ADVICE: Final = "train it again: python -m signrep_core train lifter"
+ADVICE: Final = "train it again: signrep train lifter"
 N_FINGERS: Final = N_HAND_ANGLES - N_WRIST_ANGLES
 BONE_RANGE: Final = 0.35  # how much longer or shorter than its lifelike default a bone can be
 FACE_RANGE: Final = 0.2  # upper arms that a face point can lie off its default

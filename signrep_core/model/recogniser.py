@@ -23,7 +23,7 @@ from signrep_core.model.signrep import SignRep, SignRepConfig, config_from
 from signrep_core.model.weights import read_weights, write_weights
 
 FORMAT: Final = "recogniser-1"  # of the safetensors file: names of the weights and of the configuration
-ADVICE: Final = "give a best.safetensors of `python -m signrep_core train recognition`"
+ADVICE: Final = "give a best.safetensors of `signrep train recognition`"
 KEYPOINT_PRIORS: Final = tuple(name for name in PRIORS if not name.endswith("distances"))
 
 

@@ -26,7 +26,7 @@ from signrep_core.model.vocabulary import END, PAD, START
 from signrep_core.model.weights import read_weights, write_weights
 
 FORMAT = "translator-1"  # of the safetensors file: names of the weights and of the configuration
-ADVICE: Final = "give a best.safetensors of `python -m signrep_core train translation`"
+ADVICE: Final = "give a best.safetensors of `signrep train translation`"
 VOCABULARY = "vocabulary"  # the tensor that holds the vocabulary's bytes
 
 

@@ -95,7 +95,7 @@ def _read_text(path: str | Path) -> str:
         data = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise SheetError(
-            f"{path}: no such sheet; make one with: python -m signrep_core sheet folder DIR --out {path}"
+            f"{path}: no such sheet; make one with: signrep sheet folder DIR --out {path}"
         ) from error
     except OSError as error:
         raise SheetError(f"{path}: the sheet cannot be read ({error.strerror}); give the path of a file") from error

@@ -47,12 +47,12 @@ def test_every_command_s_help_ends_with_examples_that_can_be_copied(command, cap
         main([*command, "--help"])
     assert stop.value.code == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("usage: python -m signrep_core")
+    assert shown.startswith("usage: signrep")
     examples = [line.split(": ")[-1].strip() for line in shown[shown.index("\nexample") :].splitlines()]
     examples = [example for example in examples if example and example != "examples:"]
     assert examples
     for example in examples:
-        words = shlex.split(example.removeprefix("python -m signrep_core ").split(" > ")[0])
+        words = shlex.split(example.removeprefix("signrep ").split(" > ")[0])
         assert words[: len(command)] == command
         if "--help" not in words:
             _parser().parse_args(words)

@@ -195,7 +195,7 @@ def test_a_missing_or_foreign_file_says_what_to_do(tmp_path: Path, model: ErrorM
     for spoil, message in (
         (
             {"skeleton_version": -1},
-            "expected skeleton_version 1, found -1; fit them anew: python -m signrep_core train",
+            "expected skeleton_version 1, found -1; fit them anew: signrep train",
         ),
         ({"hand": {}}, "expected the parameters of ErrorModel"),
     ):

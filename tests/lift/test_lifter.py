@@ -182,7 +182,7 @@ def test_a_file_that_is_no_lifter_is_refused(tmp_path: Path) -> None:
     from signrep_core.model.weights import write_weights
 
     (tmp_path / "text").write_text("no weights")
-    with pytest.raises(CheckpointError, match="train it again: python -m signrep_core train lifter"):
+    with pytest.raises(CheckpointError, match="train it again: signrep train lifter"):
         load_lifter(tmp_path / "text")
     write_weights(tmp_path / "other", {"a": torch.zeros(1)}, {"format": "signrep", "skeleton": "1"})
     with pytest.raises(CheckpointError, match="expected a lifter of format 'signrep-lifter-1' and skeleton 1, found"):

@@ -85,7 +85,7 @@ def test_bad_input_gives_finite_and_flagged_poses(solver: Solver, case: str, pos
 
 def test_weights_that_are_none_are_told(tmp_path) -> None:
     (tmp_path / "text").write_text("no weights")
-    with pytest.raises(CheckpointError, match="train it again: python -m signrep_core train lifter"):
+    with pytest.raises(CheckpointError, match="train it again: signrep train lifter"):
         open_solver("lifter_refined", str(tmp_path / "text"), 5)
 
 

@@ -142,7 +142,7 @@ def test_a_span_that_ends_before_it_starts_is_refused(sheet, start, end):
 
 
 def test_a_missing_sheet_says_how_to_make_one(tmp_path):
-    assert "python -m signrep_core sheet folder DIR --out" in refusal(tmp_path / "none.tsv")
+    assert "signrep sheet folder DIR --out" in refusal(tmp_path / "none.tsv")
     assert "cannot be read" in refusal(tmp_path)
 
 

@@ -9,7 +9,7 @@ from signrep_core.inspect.verify.corpus import verify
 from signrep_core.store.layout import find_results
 from signrep_core.store.records import SNAKEFILE, begin_command, begin_job, read_record, record_path
 
-COMMAND = "python -m signrep_core pretrain --out results/pretrain/mine"
+COMMAND = "signrep pretrain --out results/pretrain/mine"
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from tests.workflow.conftest import ROOT, SNAKEMAKE, Finished
 
 SMALLER = {
     "snakemake --cores 2 --config": ["--nolock", "--configfile", "tests/workflow/small.yaml"],
-    "signrep_core plan": ["--measured", "results/mine"],
-    "signrep_core synthesize": ["--signers", "1", "--glosses", "1", "--takes", "1", "--size", "64"],
-    "signrep_core overlay": ["--seconds", "0.4"],
+    "signrep plan": ["--measured", "results/mine"],
+    "signrep synthesize": ["--signers", "1", "--glosses", "1", "--takes", "1", "--size", "64"],
+    "signrep overlay": ["--seconds", "0.4"],
 }
 ELSEWHERE = ("make demo", "make test", "sheet SOURCE", "--forcerun")  # the last two: test_main, test_plan
 
@@ -31,7 +31,7 @@ def readme_commands() -> list[str]:
     text = (ROOT / "README.md").read_text()
     blocks = [line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     inline = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    inline = [code for code in inline if code.startswith(("python -m signrep_core ", ".venv/bin/", "snakemake"))]
+    inline = [code for code in inline if code.startswith(("signrep ", ".venv/bin/", "snakemake"))]
     commands = dict.fromkeys(command.split(" #")[0].strip() for command in (*blocks, *inline))
     return [command for command in commands if command and not any(part in command for part in ELSEWHERE)]
 
@@ -55,7 +55,7 @@ def to_run(command: str) -> list[str]:
     """The command's words, with this Python and this Snakemake, made smaller where it is long."""
     extra = [option for part, options in SMALLER.items() if part in command for option in options]
     words = shlex.split(command) + extra
-    programs = {"python": [sys.executable], "snakemake": [SNAKEMAKE]}
+    programs = {"signrep": [sys.executable, "-m", "signrep_core"], "snakemake": [SNAKEMAKE]}
     return [*programs[Path(words[0]).name], *words[1:]]
 
 

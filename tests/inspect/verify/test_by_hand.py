@@ -30,7 +30,7 @@ def test_pretrain_is_recorded_and_found_whole(scratch: Path, configfile: str) ->
     record = read_record(scratch / "pretrain/mine/best.safetensors")
     assert record is not None
     assert record.finished
-    assert record.command == " ".join(["python -m signrep_core", *arguments])
+    assert record.command == " ".join(["signrep", *arguments])
     assert [path for path, _ in record.inputs["index"]] == ["shards/index.parquet"]
     assert verify(scratch).problems == []
     assert main([*arguments[:-2]]) == 2  # other settings: refused
