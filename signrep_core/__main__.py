@@ -29,6 +29,7 @@ from signrep_core.commands import (
     verify,
 )
 from signrep_core.errors import SignRepError
+from signrep_core.extras import optional_packages
 
 COMMANDS = (
     doctor,
@@ -55,13 +56,14 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give the exit status: its own, or 2 after an error of SignRep's, told in one message."""
+    """Run one command and return its exit status; after a SignRepError print its message and return 2."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(words)
     options.command = shlex.join(["signrep", *words])
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        return options.run(options) or 0
+        with optional_packages():
+            return options.run(options) or 0
     except SignRepError as error:
         print(f"signrep: {error}", file=sys.stderr)
         return 2

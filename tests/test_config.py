@@ -92,5 +92,6 @@ def test_the_conda_environment_has_the_pinned_versions():
     *_, pip = yaml.safe_load((ROOT / "envs/signrep.yaml").read_text())["dependencies"]
     assert set(pip["pip"]) <= pins
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = {re.match(r"[\w.-]+", requirement)[0] for requirement in project["dependencies"]}
+    extras = [project["optional-dependencies"][name] for name in ("pose", "workflow", "report")]
+    needed = {re.match(r"[\w.-]+", requirement)[0] for requirement in sum(extras, project["dependencies"])}
     assert {pin.split("==")[0] for pin in pip["pip"]} == needed

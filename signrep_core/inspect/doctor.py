@@ -1,6 +1,6 @@
 """Can this machine run everything? Each check tries the thing itself and says what to do where it fails."""
 
-import importlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
+
+from signrep_core.extras import EXTRA_OF
 
 PACKAGES: Final = ("torch", "timm", "mediapipe", "cv2", "av", "pyarrow", "pandas", "snakemake", "kornia")
 _DISTRIBUTIONS: Final = {"cv2": "opencv-contrib-python"}
@@ -58,6 +60,8 @@ def _python() -> Check:
 
 
 def _package(name: str) -> Check:
+    if name in EXTRA_OF and importlib.util.find_spec(name) is None:
+        return Check("note", "not installed", f"for work that needs it: pip install 'signrep[{EXTRA_OF[name]}]'")
     importlib.import_module(name)
     return Check("ok", metadata.version(_DISTRIBUTIONS.get(name, name)))
 
@@ -90,6 +94,10 @@ def _decoders() -> Check:
 def _pose_models() -> Check:
     from signrep_core.pose.shard import describe_backend
 
+    if importlib.util.find_spec("mediapipe") is None:
+        return Check(
+            "note", "none without mediapipe", f"to detect poses: pip install 'signrep[{EXTRA_OF['mediapipe']}]'"
+        )
     backend = describe_backend("mediapipe")
     digests = [digest for digest in backend["model_sha256"].split(",") if digest]
     if not digests:

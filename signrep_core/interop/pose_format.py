@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from signrep_core.body.landmarks import Detections, assemble_landmarks
 from signrep_core.errors import SignRepError, TableError
+from signrep_core.extras import optional_packages
 from signrep_core.skeleton import (
     BODY_EDGES,
     BODY_JOINTS,
@@ -193,12 +194,10 @@ def _component(path: Path, pose: Any, name: str) -> tuple[NDArray[np.float32], N
 
 def _library() -> Any:
     """pose-format's classes, imported when they are wanted: it is an extra."""
-    try:
+    with optional_packages():
         import pose_format
         from pose_format.numpy import NumPyPoseBody
         from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
-    except ImportError as error:
-        raise SignRepError(f"pose-format is not installed ({error}); pip install 'signrep[interop]'") from error
     from types import SimpleNamespace
 
     return SimpleNamespace(

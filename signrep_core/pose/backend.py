@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.errors import SignRepError
+from signrep_core.extras import optional_packages
 from signrep_core.skeleton import MEDIAPIPE_POSE, N_HAND_JOINTS, SIDES
 
 log = logging.getLogger(__name__)
@@ -247,16 +248,12 @@ def _keep(repeated: Any, wanted: Any) -> None:
 
 
 def import_mediapipe(name: str) -> Any:
-    """A module of MediaPipe, imported when it is needed."""
+    """Import a module of MediaPipe when it is needed."""
     import importlib
 
     os.environ.setdefault("GLOG_minloglevel", "2")
-    try:
+    with optional_packages():
         return importlib.import_module(name)
-    except ImportError as error:
-        raise SignRepError(
-            f"extract_pose needs mediapipe, which cannot be imported ({error}); pip install mediapipe==0.10.21"
-        ) from error
 
 
 @contextlib.contextmanager

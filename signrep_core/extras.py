@@ -1,0 +1,44 @@
+"""Optional packages: an error that names the extra to install where one is missing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from signrep_core.errors import SignRepError
+
+# Package, as imported -> extra of pyproject.toml that brings it.
+EXTRA_OF: Final = {
+    "flask": "report",
+    "jinja2": "report",
+    "markupsafe": "report",
+    "matplotlib": "report",
+    "mediapipe": "pose",
+    "pandas": "report",
+    "PIL": "report",
+    "pose_format": "interop",
+    "snakemake": "workflow",
+    "webdataset": "interop",
+    "werkzeug": "report",
+}
+
+
+@contextmanager
+def optional_packages() -> Iterator[None]:
+    """Turn the import error of a missing optional package into an error that says how to install it.
+
+    Raises:
+        SignRepError: a package of EXTRA_OF is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in EXTRA_OF:
+            raise
+        raise missing_package(package) from error
+
+
+def missing_package(package: str) -> SignRepError:
+    """The error for a package of EXTRA_OF that is not installed."""
+    extra = EXTRA_OF[package]
+    return SignRepError(f"{package} is not installed; it needs the extra [{extra}]: pip install 'signrep[{extra}]'")
