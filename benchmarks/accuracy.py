@@ -32,8 +32,8 @@ def measure(plan: list[Performance], folder: Path) -> tuple[Accuracy, tuple[np.n
     """Run the stages over rendered performances; also gives the corpus's median bones."""
     render_videos(plan, folder / "videos", processes=PROCESSES)
     write_truth(plan, folder / "truth.parquet")
-    account = probe_shard(sheet_rows(plan, folder / "videos"), target_fps=25.0, threads=PROCESSES)
-    extract_shard(account, folder / "pose.parquet", min_shoulder_px=24, threads=PROCESSES)
+    videos = probe_shard(sheet_rows(plan, folder / "videos"), target_fps=25.0, threads=PROCESSES)
+    extract_shard(videos, folder / "pose.parquet", min_shoulder_px=24, threads=PROCESSES)
     histogram, settings, solutions = BoneHistogram(), Angles(), {}
     solve = open_solver(settings.solver, settings.lifter, settings.max_gap)
     for video_id, video in read_videos(folder / "pose.parquet", POSE):

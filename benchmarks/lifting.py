@@ -254,8 +254,8 @@ def clips() -> Iterator[Video]:
     """The real clips of signers."""
     paths = {path.stem: path for path in sorted(CLIPS.glob("asl_*.mkv"))}
     sheet = [Row(name, str(path), "clips", "test", name, name[-1]) for name, path in paths.items()]
-    account = probe_shard(sheet, target_fps=25.0, threads=1)
-    sizes = dict(zip(account["video_id"], zip(account["width"], account["height"], strict=True), strict=True))
+    videos = probe_shard(sheet, target_fps=25.0, threads=1)
+    sizes = dict(zip(videos["video_id"], zip(videos["width"], videos["height"], strict=True), strict=True))
     for name, pose in _poses(sheet, FOLDER / "clips.parquet").items():
         width, height = sizes[name]
         yield Video(name, paths[name], {**pose, "width": int(width), "height": int(height)})

@@ -51,7 +51,7 @@ def build_shard(folder: Path, n_videos: int) -> ShardReader:
     join_pieces([(minute, PIECE)] * n_videos, folder / "crops.mp4", SETTINGS)
     names = [f"video{i:04d}" for i in range(n_videos)]
     _write_targets(folder, names, rng)
-    paths = {name: folder / f"{name}.parquet" for name in ("account", "crops", "angles", "keypoints", "activity")}
+    paths = {name: folder / f"{name}.parquet" for name in ("videos", "crops", "angles", "keypoints", "activity")}
     out = folder / "shards"
     pack_shard(
         "00000", **paths, crops_mp4=folder / "crops.mp4", out_mp4=out / "00000.mp4", out_frames=out / "00000.parquet",
@@ -185,8 +185,8 @@ def _write_targets(folder: Path, names: list[str], rng: np.random.Generator) -> 
             }
             for name in names:
                 writer.write(minute | {"video_id": [name] * PIECE})
-    account = _columns(VIDEOS, len(names), rng) | {"video_id": names, "status": ["ok"] * len(names)}
-    write_table(folder / "account.parquet", VIDEOS, account)
+    videos = _columns(VIDEOS, len(names), rng) | {"video_id": names, "status": ["ok"] * len(names)}
+    write_table(folder / "videos.parquet", VIDEOS, videos)
     crops = _columns(CROPS, len(names), rng) | {"video_id": names, "sequence": np.arange(len(names))}
     write_table(
         folder / "crops.parquet",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from signrep_core.sources.overlap import find_overlap
 from signrep_core.sources.sheet import Row, cut_shards, read_sheet, shard_digest, write_sheet
-from signrep_core.store.video_status import new_account
+from signrep_core.store.video_status import new_video_status
 
 N_VIDEOS = 39_000
 N_EVALUATION_IDS = 10_000
@@ -23,7 +23,7 @@ def rows() -> list[tuple[str, str]]:
         Row(video, f"videos/{place % 100:02d}/A title of a usual length [{video}].mp4", "yt", "train", "", "ase", "s")
         for place, video in enumerate(ids)
     ]
-    account = new_account(corpus)
+    videos = new_video_status(corpus)
     known = {"WLASL": {video: {"00335"} for video in dice.sample(ids, N_EVALUATION_IDS)}}
     with tempfile.TemporaryDirectory() as folder:
         sheet = Path(folder, "videos.tsv")
@@ -31,7 +31,7 @@ def rows() -> list[tuple[str, str]]:
         return [
             (f"read and check a sheet of {N_VIDEOS:,} rows", _best(lambda: read_sheet(sheet))),
             ("cut it into shards and digest each", _best(lambda: [shard_digest(s) for _, s in cut_shards(corpus)])),
-            (f"look up its names among {N_EVALUATION_IDS:,} YouTube ids", _best(lambda: find_overlap(account, known))),
+            (f"look up its names among {N_EVALUATION_IDS:,} YouTube ids", _best(lambda: find_overlap(videos, known))),
         ]
 
 

@@ -17,7 +17,7 @@ rule solve_angles:
     input:
         unpack(own_lifter),
         pose="<results>/pose/{shard}.parquet",
-        account="<results>/accounts/extract_pose/{shard}.parquet",
+        videos="<results>/video_status/extract_pose/{shard}.parquet",
     output:
         angles="<results>/angles/{shard}.parquet",
         bones="<results>/bones/{shard}.json",

@@ -37,7 +37,7 @@ rule evaluate_retrieval:
     input:
         features="<results>/features/<run>/{dataset}.parquet",
         index="<results>/shards/index.parquet",
-        accounts=all_shards("<results>/videos/{shard}.parquet"),
+        videos=all_shards("<results>/videos/{shard}.parquet"),
         baselines=expand(
             "<results>/features/{kind}/{{dataset}}.parquet",
             kind=CONFIG.retrieval.baselines,

@@ -1,22 +1,22 @@
 """Landmarks: one signer followed through each video.
 
 REQUIRED INPUTS
-    accounts/deduplicate/{shard}.parquet and the videos it names
+    video_status/deduplicate/{shard}.parquet and the videos it names
 
 OUTPUTS
     pose/{shard}.parquet                   per frame: 61 landmarks, image points, confidences, presence
-    accounts/extract_pose/{shard}.parquet  the account, with videos without a usable signer rejected
+    video_status/extract_pose/{shard}.parquet  the video status table, with videos without a usable signer rejected
 """
 
 
 rule extract_pose:
     """Landmarks of every frame on the common timeline: the costliest stage."""
     input:
-        account="<results>/accounts/deduplicate/{shard}.parquet",
+        videos="<results>/video_status/deduplicate/{shard}.parquet",
         model=[] if CONFIG.pose.model == "mediapipe" else CONFIG.pose.model,
     output:
         pose="<results>/pose/{shard}.parquet",
-        account="<results>/accounts/extract_pose/{shard}.parquet",
+        videos="<results>/video_status/extract_pose/{shard}.parquet",
     log:
         "<logs>/extract_pose/{shard}.log",
     benchmark:

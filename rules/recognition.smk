@@ -49,7 +49,7 @@ rule evaluate_recognition:
         weights="<results>/recognition/{inputs}/{dataset}/best.safetensors",
         index="<results>/shards/index.parquet",
         info="<results>/shards/info.json",
-        accounts=all_shards("<results>/videos/{shard}.parquet"),
+        videos=all_shards("<results>/videos/{shard}.parquet"),
         baselines=recognition_baselines,
     output:
         metrics="<results>/recognition/{inputs}/{dataset}.json",

@@ -1,7 +1,7 @@
 """What a person looks at: what became of the videos, the counts of every shard, and the page that shows them.
 
 REQUIRED INPUTS
-    the tables of all shards, the accounts, the bones, the pretraining's metrics, the data sets' results
+    the tables of all shards, the video status tables, the bones, the pretraining's metrics, the data sets' results
 
 OUTPUTS
     statistics/{shard}.json   counts of the shard's joints, angles, activity and sequences
@@ -43,7 +43,7 @@ rule describe_shard:
 rule summarize:
     """Videos in, excluded, rejected by reason; sequences, frames, hours; pose frames per second."""
     input:
-        accounts=all_shards("<results>/videos/{shard}.parquet"),
+        videos=all_shards("<results>/videos/{shard}.parquet"),
         sequences=all_shards("<results>/sequences/{shard}.parquet"),
         statistics=all_shards("<results>/statistics/{shard}.json"),
     output:
@@ -67,13 +67,15 @@ rule report:
     input:
         statistics=all_shards("<results>/statistics/{shard}.json"),
         bones=all_shards("<results>/bones/{shard}.json"),
-        accounts=all_shards("<results>/videos/{shard}.parquet"),
+        videos=all_shards("<results>/videos/{shard}.parquet"),
         summary="<results>/summary.json",
         overlap="<results>/overlap.tsv",
         index="<results>/shards/index.parquet",
+        tables=FIRST_TABLES,
         training="<results>/pretrain/<run>/metrics.csv",
-        augmented="<results>/figures/augmented_<run>.png",
+        features=[path for path in DATASET_FILES if "/features/" in path],
         scores=SCORES,
+        figures=["<results>/figures/augmented_<run>.png", *DATASET_FIGURES],
     output:
         page=report(
             "<results>/report.html", caption=f"{CAPTIONS}/page.rst", category="Report"
@@ -145,15 +147,17 @@ rule report:
         mem_mb=4000,
         runtime=60,
     params:
+        results=CONFIG.results,
+        run=CONFIG.pretrain.run,
         rate=CONFIG.timeline.rate,
     script:
-        "../workflow_scripts/inspect/report.py"
+        "../workflow_scripts/report.py"
 
 
 rule write_card:
     """Write the dataset card."""
     input:
-        accounts=all_shards("<results>/videos/{shard}.parquet"),
+        videos=all_shards("<results>/videos/{shard}.parquet"),
         pose=all_shards("<results>/pose/{shard}.parquet"),
         overlap="<results>/overlap.tsv",
         index="<results>/shards/index.parquet",

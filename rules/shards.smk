@@ -5,7 +5,7 @@ REQUIRED INPUTS
 
 OUTPUTS
     crops/{shard}.parquet, crops/{shard}.mp4    sequences with a signer, 256×256
-    videos/{shard}.parquet                      the final account: every video ok, excluded or rejected
+    videos/{shard}.parquet                      the final table of videos: every video ok, excluded or rejected
     shards/{shard}.mp4, shards/{shard}.parquet  frames, packet index and targets, row by row
     shards/index.parquet, shards/info.json      one row per sequence; what a reader must know
 """
@@ -14,12 +14,12 @@ OUTPUTS
 rule crop_signers:
     """Cut each run of frames with a signer to one steady square of the upper torso."""
     input:
-        account="<results>/accounts/extract_pose/{shard}.parquet",
+        videos="<results>/video_status/extract_pose/{shard}.parquet",
         pose="<results>/pose/{shard}.parquet",
     output:
         crops="<results>/crops/{shard}.parquet",
         mp4="<results>/crops/{shard}.mp4",
-        account="<results>/videos/{shard}.parquet",
+        videos="<results>/videos/{shard}.parquet",
     log:
         "<logs>/crop_signers/{shard}.log",
     benchmark:
@@ -42,7 +42,7 @@ rule crop_signers:
 rule pack_shards:
     """Join frames, packet index and targets of a shard."""
     input:
-        account="<results>/videos/{shard}.parquet",
+        videos="<results>/videos/{shard}.parquet",
         crops="<results>/crops/{shard}.parquet",
         mp4="<results>/crops/{shard}.mp4",
         angles="<results>/angles/{shard}.parquet",

@@ -68,7 +68,7 @@ rule evaluate_translation:
         weights="<results>/translation/{inputs}/{dataset}/best.safetensors",
         features="<results>/features/{inputs}/{dataset}.parquet",
         index="<results>/shards/index.parquet",
-        accounts=all_shards("<results>/videos/{shard}.parquet"),
+        videos=all_shards("<results>/videos/{shard}.parquet"),
         baselines=baseline_scores,
     output:
         metrics="<results>/translation/{inputs}/{dataset}.json",

@@ -1,11 +1,11 @@
-"""The account of the videos: which are usable, which belong to evaluation data.
+"""The status of the videos: which are usable, which belong to evaluation data.
 
 REQUIRED INPUTS
     the sheet (config `sheet`); WLASL_v0.3.json for the audit (config `deduplicate.wlasl`), if given
 
 OUTPUTS
-    accounts/probe/{shard}.parquet         one row per video: size, rate, duration ..., or rejected with a reason
-    accounts/deduplicate/{shard}.parquet   the same with overlaps excluded
+    video_status/probe/{shard}.parquet         one row per video: size, rate, duration ..., or rejected with a reason
+    video_status/deduplicate/{shard}.parquet   the same with overlaps excluded
     overlap.tsv                            the leak audit over all shards
 """
 
@@ -16,7 +16,7 @@ rule probe:
         sheet=ancient(SHEET),
         rendered=rendered_videos,
     output:
-        account="<results>/accounts/probe/{shard}.parquet",
+        videos="<results>/video_status/probe/{shard}.parquet",
     log:
         "<logs>/probe/{shard}.log",
     benchmark:
@@ -39,10 +39,10 @@ rule probe:
 rule deduplicate:
     """Exclude videos of the pretraining splits that an evaluation data set holds too (A2)."""
     input:
-        account="<results>/accounts/probe/{shard}.parquet",
+        videos="<results>/video_status/probe/{shard}.parquet",
         wlasl=[CONFIG.deduplicate.wlasl] if CONFIG.deduplicate.wlasl else [],
     output:
-        account="<results>/accounts/deduplicate/{shard}.parquet",
+        videos="<results>/video_status/deduplicate/{shard}.parquet",
         overlap="<results>/overlap/{shard}.tsv",
     log:
         "<logs>/deduplicate/{shard}.log",

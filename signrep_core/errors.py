@@ -16,7 +16,7 @@ SignRepError
 A message says where, what was expected, what came, and what to do.
 """
 
-# Reason codes of the account (`videos/{shard}.parquet`), in the order in which a video meets them.
+# Reason codes of the video status table (`videos/{shard}.parquet`), in the order in which a video meets them.
 REASONS = {
     # rejected by probe
     "missing_file": "no file at the sheet's path",

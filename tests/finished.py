@@ -29,7 +29,7 @@ from signrep_core.store.layout import OUTPUTS, WHOLE
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.records import begin_job
 from signrep_core.store.tables import TableWriter, read_groups, read_table, write_table
-from signrep_core.store.video_status import settle
+from signrep_core.store.video_status import finalise
 from signrep_core.synthetic.corpus import plan_corpus, true_columns
 from signrep_core.video.crop import crop_shard
 from signrep_core.video.probe import probe_shard
@@ -83,7 +83,7 @@ class Builder:
                 lambda i, o, p: write_sheet(o["sheet"], self.rows))  # fmt: skip
         for shard, rows in self.shards.items():
             self.do("synthesize", shard, {}, {"truth": "synthetic/truth/{shard}.parquet"}, partial(self._truth, rows))
-            self._account(shard, rows)
+            self._videos(shard, rows)
             self._pose(shard, rows)
         self.do("median_bones", None, {"bones": [f"bones/{shard}.json" for shard in self.shards]},
                 {"bones": "bones.json"}, self._median_bones)  # fmt: skip
@@ -101,9 +101,9 @@ class Builder:
         self.do("summarize", None, each, {"text": "summary.txt", "json": "summary.json"}, self._summary)
         pages = {output.pattern: output.pattern for output in WHOLE if output.rule == "report"}
         weights = self.results / f"pretrain/{RUN}/best.safetensors"
-        self.do("write_card", None, {"accounts": each["videos"], "index": "shards/index.parquet"},
+        self.do("write_card", None, {"videos": each["videos"], "index": "shards/index.parquet"},
                 {"card": "README.md"},
-                lambda i, o, p: write_card(self.results, i["accounts"], o["card"], weights))  # fmt: skip
+                lambda i, o, p: write_card(self.results, i["videos"], o["card"], weights))  # fmt: skip
         self.do("report", None, {**each, "summary": "summary.json"}, pages, self._report)
         return self.results
 
@@ -112,32 +112,32 @@ class Builder:
             for row in rows:
                 writer.write(self.truth[row.video_id])
 
-    def _account(self, shard: str, rows: list[Row]) -> None:
-        account = probe_shard(rows, threads=1)
-        probed, deduplicated = "accounts/probe/{shard}.parquet", "accounts/deduplicate/{shard}.parquet"
-        self.do("probe", shard, {}, {"account": probed},
-                lambda i, o, p: write_table(o["account"], schemas.VIDEOS, account, p))  # fmt: skip
+    def _videos(self, shard: str, rows: list[Row]) -> None:
+        videos = probe_shard(rows, threads=1)
+        probed, deduplicated = "video_status/probe/{shard}.parquet", "video_status/deduplicate/{shard}.parquet"
+        self.do("probe", shard, {}, {"videos": probed},
+                lambda i, o, p: write_table(o["videos"], schemas.VIDEOS, videos, p))  # fmt: skip
 
         def deduplicate(i: Any, o: Any, p: Any) -> None:
             ended = {self.excluded: ("excluded", "overlap", "in a list")} if shard == "00001" else {}
-            write_table(o["account"], schemas.VIDEOS, settle(account, ended), p)
+            write_table(o["videos"], schemas.VIDEOS, finalise(videos, ended), p)
             write_overlap(o["overlap"], [])
 
-        self.do("deduplicate", shard, {"account": probed},
-                {"account": deduplicated, "overlap": "overlap/{shard}.tsv"}, deduplicate)  # fmt: skip
+        self.do("deduplicate", shard, {"videos": probed},
+                {"videos": deduplicated, "overlap": "overlap/{shard}.tsv"}, deduplicate)  # fmt: skip
 
     def _pose(self, shard: str, rows: list[Row]) -> None:
         def pose(i: Any, o: Any, p: Any) -> None:
-            account = read_table(i["account"], schemas.VIDEOS)
+            videos = read_table(i["videos"], schemas.VIDEOS)
             ended = {self.rejected: ("rejected", "no_signer", "nobody")} if shard == "00000" else {}
-            account = settle(account, ended)
+            videos = finalise(videos, ended)
             with TableWriter(
                 o["pose"], schemas.POSE, {**p, "backend": "mediapipe 0 holistic", "model_sha256": "of the truth"}
             ) as writer:
-                for video, status in zip(account["video_id"], account["status"], strict=True):
+                for video, status in zip(videos["video_id"], videos["status"], strict=True):
                     if status == "ok":
                         writer.write(self._pose_rows(video))
-            write_table(o["account"], schemas.VIDEOS, account, p)
+            write_table(o["videos"], schemas.VIDEOS, videos, p)
 
         def angles(i: Any, o: Any, p: Any) -> None:
             bones = BoneHistogram()
@@ -152,10 +152,10 @@ class Builder:
                     bones.add(group["landmarks"], group["confidence"])
             write_json(o["bones"], {**bones.to_dict(), "provenance": p})
 
-        posed, pose_table = "accounts/extract_pose/{shard}.parquet", "pose/{shard}.parquet"
-        self.do("extract_pose", shard, {"account": "accounts/deduplicate/{shard}.parquet"},
-                {"pose": pose_table, "account": posed}, pose)  # fmt: skip
-        self.do("solve_angles", shard, {"pose": pose_table, "account": posed},
+        posed, pose_table = "video_status/extract_pose/{shard}.parquet", "pose/{shard}.parquet"
+        self.do("extract_pose", shard, {"videos": "video_status/deduplicate/{shard}.parquet"},
+                {"pose": pose_table, "videos": posed}, pose)  # fmt: skip
+        self.do("solve_angles", shard, {"pose": pose_table, "videos": posed},
                 {"angles": "angles/{shard}.parquet", "bones": "bones/{shard}.json"}, angles)  # fmt: skip
 
     def _pose_rows(self, video: str) -> dict[str, Any]:
@@ -207,21 +207,21 @@ class Builder:
 
     def _shard(self, shard: str) -> None:
         def crop(i: Any, o: Any, p: Any) -> None:
-            account = read_table(i["account"], schemas.VIDEOS)
-            result = crop_shard(account, i["pose"], o["mp4"], preset="ultrafast")
+            videos = read_table(i["videos"], schemas.VIDEOS)
+            result = crop_shard(videos, i["pose"], o["mp4"], preset="ultrafast")
             write_table(o["crops"], schemas.CROPS, result.crops, {**p, "encoder": result.encoder})
-            write_table(o["account"], schemas.VIDEOS, settle(account, result.outcomes), p)
+            write_table(o["videos"], schemas.VIDEOS, finalise(videos, result.outcomes), p)
 
         def pack(i: Any, o: Any, p: Any) -> None:
             pack_shard(shard, **i, out_mp4=o["mp4"], out_frames=o["frames"], out_sequences=o["sequences"], provenance=p)
 
         self.do("crop_signers", shard,
-                {"account": "accounts/extract_pose/{shard}.parquet", "pose": "pose/{shard}.parquet"},
-                {"crops": "crops/{shard}.parquet", "mp4": "crops/{shard}.mp4", "account": "videos/{shard}.parquet"},
+                {"videos": "video_status/extract_pose/{shard}.parquet", "pose": "pose/{shard}.parquet"},
+                {"crops": "crops/{shard}.parquet", "mp4": "crops/{shard}.mp4", "videos": "videos/{shard}.parquet"},
                 crop)  # fmt: skip
         stages = {name: f"{name}/{{shard}}.parquet" for name in ("crops", "angles", "keypoints", "activity")}
         self.do("pack_shards", shard,
-                {"account": "videos/{shard}.parquet", "crops_mp4": "crops/{shard}.mp4", **stages},
+                {"videos": "videos/{shard}.parquet", "crops_mp4": "crops/{shard}.mp4", **stages},
                 {"mp4": "shards/{shard}.mp4", "frames": "shards/{shard}.parquet",
                  "sequences": "sequences/{shard}.parquet"}, pack)  # fmt: skip
 

@@ -1,19 +1,19 @@
-"""Cut each run of frames with a signer to one steady square of the upper torso; settle the final account."""
+"""Cut each run of frames with a signer to one crop box of the upper torso; finalise the video status."""
 
 import _job
 
-from signrep_core.store.resume import open_ledger
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import CROPS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
-from signrep_core.store.video_status import settle
+from signrep_core.store.video_status import finalise
 from signrep_core.video.crop import crop_shard
 
 provenance = _job.start(snakemake)
 params = snakemake.params
-account = read_table(snakemake.input.account, VIDEOS)
-with open_ledger(snakemake.output.mp4) as ledger:
+videos = read_table(snakemake.input.videos, VIDEOS)
+with open_resume_cache(snakemake.output.mp4) as cache:
     result = crop_shard(
-        account,
+        videos,
         snakemake.input.pose,
         snakemake.output.mp4,
         threads=snakemake.threads,
@@ -22,7 +22,7 @@ with open_ledger(snakemake.output.mp4) as ledger:
         crf=params.crf,
         preset=params.preset,
         max_gap=params.max_gap,
-        ledger=ledger,
+        cache=cache,
     )
     write_table(snakemake.output.crops, CROPS, result.crops, {**provenance, "encoder": result.encoder})
-    write_table(snakemake.output.account, VIDEOS, settle(account, result.outcomes), provenance)
+    write_table(snakemake.output.videos, VIDEOS, finalise(videos, result.outcomes), provenance)

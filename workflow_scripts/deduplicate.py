@@ -8,9 +8,9 @@ from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
 
 provenance = _job.start(snakemake)
-account = read_table(snakemake.input.account, VIDEOS)
+videos = read_table(snakemake.input.videos, VIDEOS)
 wlasl = snakemake.input.wlasl
 evaluation_ids = {"WLASL": wlasl_youtube_ids(read_wlasl(wlasl[0]))} if wlasl else {}
-overlaps = find_overlap(account, evaluation_ids)
+overlaps = find_overlap(videos, evaluation_ids)
 write_overlap(snakemake.output.overlap, overlaps)
-write_table(snakemake.output.account, VIDEOS, exclude(account, overlaps, snakemake.params.splits), provenance)
+write_table(snakemake.output.videos, VIDEOS, exclude(videos, overlaps, snakemake.params.splits), provenance)

@@ -10,7 +10,7 @@ from signrep_core.inspect.figures.strips import retrieval_strips
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table
-from signrep_core.store.video_status import lost_videos
+from signrep_core.store.video_status import count_lost_videos
 
 provenance = _job.start(snakemake)
 inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
@@ -27,6 +27,6 @@ result = compare_tables(
 )
 if result["note"]:
     logging.getLogger("retrieval").warning("%s", result["note"])
-lost = lost_videos(inputs.accounts, snakemake.wildcards.dataset, "gloss")
+lost = count_lost_videos(inputs.videos, snakemake.wildcards.dataset, "gloss")
 write_json(outputs.metrics, {**result, "lost": lost, "provenance": provenance})
 retrieval_strips(inputs.features, Path(inputs.index).parent, outputs.figure)

@@ -21,6 +21,6 @@ write_evaluation(
     metrics=outputs.metrics,
     translations=outputs.translations,
     baselines={Path(path).parent.name: path for path in inputs.baselines},
-    accounts=inputs.accounts,
+    videos=inputs.videos,
     provenance=provenance,
 )

@@ -8,7 +8,7 @@ provenance = _job.start(snakemake)
 inputs, outputs = snakemake.input, snakemake.output
 pack_shard(
     snakemake.wildcards.shard,
-    account=inputs.account,
+    videos=inputs.videos,
     crops=inputs.crops,
     crops_mp4=inputs.mp4,
     angles=inputs.angles,

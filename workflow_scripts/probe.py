@@ -10,5 +10,5 @@ from signrep_core.video.probe import probe_shard
 provenance = _job.start(snakemake)
 params = snakemake.params
 shards = dict(cut_shards(read_sheet(snakemake.input.sheet), params.videos_per_shard))
-account = probe_shard(shards[snakemake.wildcards.shard], target_fps=params.target_fps, threads=snakemake.threads)
-write_table(snakemake.output.account, VIDEOS, account, provenance)
+videos = probe_shard(shards[snakemake.wildcards.shard], target_fps=params.target_fps, threads=snakemake.threads)
+write_table(snakemake.output.videos, VIDEOS, videos, provenance)

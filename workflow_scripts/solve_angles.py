@@ -14,8 +14,8 @@ from signrep_core.store.schemas import ANGLES, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, read_table, read_videos
 
 provenance = _job.start(snakemake)
-account = read_table(snakemake.input.account, VIDEOS)
-splits = dict(zip(account["video_id"], account["split"], strict=True))
+videos = read_table(snakemake.input.videos, VIDEOS)
+splits = dict(zip(videos["video_id"], videos["split"], strict=True))
 solve = open_solver(
     snakemake.params.solver,
     snakemake.input.get("lifter") or snakemake.params.lifter,

@@ -10,6 +10,6 @@ from signrep_core.store.files import write_json, write_text
 provenance = _job.start(snakemake)
 inputs, params = snakemake.input, snakemake.params
 timings = sorted(Path(params.benchmarks, "extract_pose").glob("*.tsv"))
-figures = summarize(inputs.accounts, inputs.sequences, inputs.statistics, timings, target_fps=params.target_fps)
+figures = summarize(inputs.videos, inputs.sequences, inputs.statistics, timings, target_fps=params.target_fps)
 write_json(snakemake.output.json, {**figures, "provenance": provenance})
 write_text(snakemake.output.text, format_summary(figures))

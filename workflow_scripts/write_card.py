@@ -8,4 +8,4 @@ from signrep_core.inspect.report.card import write_card
 
 _job.start(snakemake)
 inputs, card = snakemake.input, Path(snakemake.output.card)
-write_card(card.parent, map(Path, inputs.accounts), card, Path(inputs.weights))
+write_card(card.parent, map(Path, inputs.videos), card, Path(inputs.weights))

@@ -25,7 +25,7 @@ from signrep_core.store.files import file_digest
 from signrep_core.store.parts import is_done, join_parts, parts_folder
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.tables import TableWriter
-from signrep_core.video.crop import cut_square
+from signrep_core.video.crop import cut_box
 from signrep_core.video.reader import Frame, read_frames
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def crop_frames(frames: Iterable[Frame], box: Box | None) -> Iterator[NDArray[np
                 f"the box {x0:g},{y0:g},{x1:g},{y1:g} lies outside the picture of {width}×{height} pixels"
             )
         side = max(x1 - x0, y1 - y0) if box else min(width, height)
-        yield cut_square(frame.rgb, (x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, SIZE)
+        yield cut_box(frame.rgb, (x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, SIZE)
 
 
 def cut_chunks(crops: Iterable[NDArray[np.uint8]]) -> Iterator[Chunk]:

@@ -35,7 +35,7 @@ from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import PREDICTIONS, TOP
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import write_table
-from signrep_core.store.video_status import lost_videos
+from signrep_core.store.video_status import count_lost_videos
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +190,6 @@ def evaluate_recognition(
     batch_size: int = 8,
     workers: int = 0,
     accelerator: str = "auto",
-    open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> tuple[Predictions, dict[str, Any]]:
     """Predictions for a data set's split, and their accuracies with protocol, counts and chance beside.
 
@@ -205,7 +204,7 @@ def evaluate_recognition(
     if UNTRAINED not in notes:
         model = load_recogniser(weights, Fabric(accelerator=accelerator, devices=1).device)
     glosses = model.glosses if model else ()
-    opener = partial(open_reader, Path(shards))
+    opener = partial(ShardReader, Path(shards))
     index = opener().index
     labelled = select_labelled(index, dataset, [split], glosses)
     if not len(labelled):
@@ -263,7 +262,7 @@ def write_evaluation(
     metrics: str | Path,
     predictions: str | Path,
     baselines: Mapping[str, str | Path] | None = None,
-    accounts: Sequence[str | Path] | None = None,
+    videos: Sequence[str | Path] | None = None,
     provenance: Mapping[str, str] | None = None,
     **options: Any,
 ) -> tuple[Predictions, dict[str, Any]]:
@@ -271,14 +270,14 @@ def write_evaluation(
 
     Args:
         baselines: metrics files of other recognisers on the same videos, by name, to stand beside.
-        accounts: of the shards, to count the data set's videos that never reached them (`lost`).
+        videos: of the shards, to count the data set's videos that never reached them (`lost`).
         provenance: what made them and from what (the digest of the configuration among it).
         options: of `evaluate_recognition`.
     """
     found, result = evaluate_recognition(weights, shards, **options)
     others = {name: json.loads(Path(path).read_text("utf-8"))["metrics"] for name, path in (baselines or {}).items()}
     result["baselines"] = {name: values for name, values in others.items() if values}
-    result["lost"] = None if accounts is None else lost_videos(accounts, options["dataset"], "gloss")
+    result["lost"] = None if videos is None else count_lost_videos(videos, options["dataset"], "gloss")
     result["provenance"] = dict(provenance or {})
     write_predictions(predictions, found, {"weights_sha256": result["digests"]["weights"], **result["provenance"]})
     write_json(metrics, result)

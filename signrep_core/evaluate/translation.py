@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU
 
-from signrep_core.config import digest
+from signrep_core.config import Tokenizer, digest
 from signrep_core.data.sentences import Sentences, evaluation_batches, select_sentences
 from signrep_core.errors import CheckpointError
 from signrep_core.model.translator import ADVICE, Translator
@@ -29,11 +29,10 @@ from signrep_core.store.feature_table import FeatureTable
 from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import TRANSLATIONS
 from signrep_core.store.tables import Columns, write_table
-from signrep_core.store.video_status import lost_videos
+from signrep_core.store.video_status import count_lost_videos
 
 log = logging.getLogger(__name__)
 
-Tokenizer = Literal["13a", "intl", "zh", "char", "none"]
 ORDERS: Final = (1, 2, 3, 4)
 BATCH: Final = 16  # sentences translated at once
 SHOWN: Final = 5  # translations in the log
@@ -176,17 +175,17 @@ def write_evaluation(
     metrics: str | Path,
     translations: str | Path,
     baselines: Mapping[str, str | Path] | None = None,
-    accounts: Sequence[str | Path] | None = None,
+    videos: Sequence[str | Path] | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a translator on the test split; write the metrics (JSON) and every translation (Parquet).
 
     Args:
         baselines: metrics files of translators of other inputs, whose metrics stand beside this one's.
-        accounts: of the shards, to count the data set's sentences that never reached them (`lost`).
+        videos: of the shards, to count the data set's sentences that never reached them (`lost`).
     """
     result, found = evaluate_translator(weights, features, index, dataset=dataset)
-    result["lost"] = None if accounts is None else lost_videos(accounts, dataset, "text")
+    result["lost"] = None if videos is None else count_lost_videos(videos, dataset, "text")
     others = {name: json.loads(Path(path).read_text("utf-8"))["metrics"] for name, path in (baselines or {}).items()}
     result["baselines"] |= {name: values for name, values in others.items() if values}
     origin = {"weights_sha256": result["digests"]["weights"], **(provenance or {})}

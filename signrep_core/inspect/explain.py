@@ -90,19 +90,19 @@ def _lineage(root: Path, record: Record, depth: int, seen: set[str]) -> Iterator
 
 
 def _videos(root: Path, record: Record) -> Iterator[str]:
-    """The videos of the shard, by the account that goes furthest."""
+    """The videos of the shard, by the video status table that goes furthest."""
     shard = record.wildcards.get("shard", "")
-    accounts = [output.path(shard=shard) for output in reversed(PER_SHARD) if output.schema is VIDEOS]
-    account = next((root / name for name in accounts if (root / name).is_file()), None) if shard else None
-    if account is None:
+    paths = [output.path(shard=shard) for output in reversed(PER_SHARD) if output.schema is VIDEOS]
+    path = next((root / name for name in paths if (root / name).is_file()), None) if shard else None
+    if path is None:
         return
-    rows = read_table(account, VIDEOS, ["video_id", "path", "sha256", "status"])
+    rows = read_table(path, VIDEOS, ["video_id", "path", "sha256", "status"])
     videos = [(v, p, s) for v, p, s, status in zip(*(rows[k] for k in ("video_id", "path", "sha256", "status")),
               strict=True) if status == "ok"]  # fmt: skip
     for video, path, sha256 in videos[:SHOWN]:
         yield f"{video}: {path} (SHA-256 {sha256[:16]})"
     if len(videos) > SHOWN:
-        yield f"and {len(videos) - SHOWN} more in {account.relative_to(root)}"
+        yield f"and {len(videos) - SHOWN} more in {path.relative_to(root)}"
 
 
 # ---------------------------------------------------------------- what a file says of itself

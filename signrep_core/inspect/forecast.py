@@ -73,9 +73,9 @@ def sample_videos(rows: Sequence[Row], seed: int = 0, threads: int = 1) -> Sampl
     if not rows:
         raise SignRepError("the sheet has no videos to forecast")
     n, total = min(len(rows), max(AT_LEAST, math.ceil(SHARE * len(rows)))), len(rows)
-    account = probe_shard(random.Random(seed).sample(list(rows), n), threads=threads)
-    usable = np.array([status == "ok" for status in account["status"]])
-    hours = np.where(usable, np.asarray(account["duration_s"], float), 0) / 3600
+    videos = probe_shard(random.Random(seed).sample(list(rows), n), threads=threads)
+    usable = np.array([status == "ok" for status in videos["status"]])
+    hours = np.where(usable, np.asarray(videos["duration_s"], float), 0) / 3600
     return Sample(total, n, _mean(usable.astype(float), total), _scaled(_mean(hours, total), total))
 
 
@@ -159,8 +159,8 @@ def _measure(results: Path, rule: str, hours: dict[str, float]) -> StageCost | N
     return StageCost(rule, _ratio(cpu, weight), _ratio(size, weight), float(np.mean(startup)), len(cpu))
 
 
-def _hours(account: Path) -> float:
-    rows = read_table(account, VIDEOS, ["status", "duration_s"])
+def _hours(videos: Path) -> float:
+    rows = read_table(videos, VIDEOS, ["status", "duration_s"])
     return sum(float(s) for s, status in zip(rows["duration_s"], rows["status"], strict=True) if status == "ok") / 3600
 
 

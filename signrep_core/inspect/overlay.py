@@ -35,8 +35,8 @@ from signrep_core.store.files import atomic_path
 from signrep_core.store.results import find_video, timeline_of
 from signrep_core.store.schemas import ACTIVITY, CROPS, KEYPOINTS, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, read_groups_of, read_table, read_videos, write_table
-from signrep_core.store.video_status import settle
-from signrep_core.video.crop import cut_square, plan_crops
+from signrep_core.store.video_status import finalise
+from signrep_core.video.crop import cut_box, plan_crops
 from signrep_core.video.probe import probe_shard
 from signrep_core.video.reader import read_frames
 
@@ -107,19 +107,19 @@ def write_overlay_of_file(
 def run_stages(video: str | Path, results: Path, min_shoulder_px: float, shard: str = "00000") -> None:
     """Make the tables of a results folder that holds one video, in one shard, posed with the video's own bones."""
     row = Row(Path(video).stem, str(video), Path(video).parent.name, "train")
-    account = probe_shard([row])
+    videos = probe_shard([row])
     pose = results / f"pose/{shard}.parquet"
     outcomes = {
-        outcome.video_id: outcome.settled
-        for outcome in extract_shard(account, pose, min_shoulder_px=min_shoulder_px)
-        if outcome.settled
+        outcome.video_id: outcome.final_status
+        for outcome in extract_shard(videos, pose, min_shoulder_px=min_shoulder_px)
+        if outcome.final_status
     }
-    account = settle(account, outcomes)
-    if account["status"][0] != "ok":
-        raise VideoError(account["reason"][0], f"{video}: {account['detail'][0]}")
-    write_table(results / f"videos/{shard}.parquet", VIDEOS, account)
+    videos = finalise(videos, outcomes)
+    if videos["status"][0] != "ok":
+        raise VideoError(videos["reason"][0], f"{video}: {videos['detail'][0]}")
+    write_table(results / f"videos/{shard}.parquet", VIDEOS, videos)
     angles, crop = Config().angles, Config().crop
-    crops = plan_crops(account, pose, margin=crop.margin, max_gap=angles.max_gap)
+    crops = plan_crops(videos, pose, margin=crop.margin, max_gap=angles.max_gap)
     write_table(results / f"crops/{shard}.parquet", CROPS, crops)
     detector = functools.partial(expected_error, errors=load_errors())
     solve = open_solver(angles.solver, angles.lifter, angles.max_gap, detector)
@@ -144,15 +144,15 @@ def write_sheet(results: str | Path, shard: str, out: str | Path, columns: int =
     """
     results = Path(results)
     crops = read_table(results / f"crops/{shard}.parquet", CROPS)
-    accounts = read_table(results / f"videos/{shard}.parquet", VIDEOS)
+    videos = read_table(results / f"videos/{shard}.parquet", VIDEOS)
     if not len(crops["video_id"]):
         raise TableError(f"{results}/crops/{shard}.parquet: holds no sequence, so there is nothing to show")
     cells = []
     for k, video_id in enumerate(crops["video_id"]):
-        place = accounts["video_id"].index(video_id)
+        place = videos["video_id"].index(video_id)
         middle = int(crops["start_frame"][k]) + int(crops["n_frames"][k]) // 2
         square = tuple(float(crops[name][k]) for name in ("x0", "y0", "side"))
-        cells.append((video_id, _crop_with_joints(results, shard, accounts, place, middle, square)))
+        cells.append((video_id, _crop_with_joints(results, shard, videos, place, middle, square)))
     with atomic_path(out) as partial:
         partial.write_bytes(to_jpeg(contact_sheet(cells, min(columns, len(cells)))))
     return len(cells)
@@ -281,18 +281,18 @@ def _activity(results: Path, shard: str, video_id: str) -> Timelines:
 
 
 def _crop_with_joints(
-    results: Path, shard: str, account: dict[str, Any], place: int, frame: int, square: Any, size: int = 256
+    results: Path, shard: str, videos: dict[str, Any], place: int, frame: int, square: Any, size: int = 256
 ) -> Picture:
     """A frame of a video cut to its square, with its joints; grey where the source cannot be read any more."""
     x0, y0, side = square
-    video_id = account["video_id"][place]
+    video_id = videos["video_id"][place]
     info = timeline_of(results, shard, video_id)
-    start, end = (_number(account[name][place]) for name in ("start", "end"))
-    frames = read_frames(account["path"][place], None if info["native"] else info["rate"], start, end)
+    start, end = (_number(videos[name][place]) for name in ("start", "end"))
+    frames = read_frames(videos["path"][place], None if info["native"] else info["rate"], start, end)
     picture = next((found.rgb for found in frames if found.index == frame), None)
     if picture is None:
         return np.full((size, size, 3), 128, np.uint8)
-    crop = cut_square(picture, x0, y0, side, size).copy()
+    crop = cut_box(picture, x0, y0, side, size).copy()
     for pose in read_groups_of(results / f"pose/{shard}.parquet", POSE, video_id, ["frame", "image_xy", "confidence"]):
         for k in np.flatnonzero(pose["frame"] == frame):
             draw_joints(crop, (pose["image_xy"][k] - [x0, y0]) * size / side, pose["confidence"][k])

@@ -1,6 +1,7 @@
 """Where a run stands: videos and hours by state and stage, what runs now, and the time left; nothing is run.
 
-Only accounts, benchmark files, records and folder listings are read, a shard at a time: seconds for 39,000 videos.
+Only tables of videos, benchmark files, records and folder listings are read, a shard at a time: seconds for 39,000
+videos.
 """
 
 import csv
@@ -23,7 +24,7 @@ from signrep_core.store.tables import read_table
 
 log = logging.getLogger(__name__)
 
-ACCOUNTS = tuple(output for output in reversed(PER_SHARD) if output.schema is VIDEOS)  # the furthest stage first
+VIDEO_TABLES = tuple(output for output in reversed(PER_SHARD) if output.schema is VIDEOS)  # the furthest stage first
 
 
 @dataclass
@@ -170,11 +171,11 @@ def _seen_shards(listed: set[str]) -> set[str]:
 
 def _count_videos(found: Status, results: Path, shard: str, planned: int, listed: set[str]) -> float | None:
     """Count a shard's videos by state; its hours of video that go on, None while it is not probed."""
-    account = next((output for output in ACCOUNTS if output.path(shard=shard) in listed), None)
-    if account is None:
+    table = next((output for output in VIDEO_TABLES if output.path(shard=shard) in listed), None)
+    if table is None:
         return None
-    rows = read_table(results / account.path(shard=shard), VIDEOS, ["status", "reason", "duration_s"])
-    final = account is ACCOUNTS[0]
+    rows = read_table(results / table.path(shard=shard), VIDEOS, ["status", "reason", "duration_s"])
+    final = table is VIDEO_TABLES[0]
     hours = 0.0
     for status_, reason, seconds in zip(rows["status"], rows["reason"], rows["duration_s"], strict=True):
         state = ("in the shards" if final else "on the way") if status_ == "ok" else status_
@@ -196,7 +197,7 @@ def _count_stage(
         return
     stage.done += 1
     stage.hours_done += hours
-    seconds = _benchmark(results / "benchmarks" / stage.rule / f"{shard}.tsv")
+    seconds = read_benchmark(results / "benchmarks" / stage.rule / f"{shard}.tsv")
     if seconds is not None:
         stage.timed_s += seconds
         stage.timed_hours += hours
@@ -211,8 +212,8 @@ def _record(results: Path, name: str) -> Record | None:
         return None
 
 
-def _benchmark(path: Path) -> float | None:
-    """The seconds of a job by Snakemake's benchmark file."""
+def read_benchmark(path: Path) -> float | None:
+    """Seconds of a job by Snakemake's benchmark file; None if no time can be read."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))

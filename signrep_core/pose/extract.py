@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from signrep_core.body.landmarks import Detections, assemble_landmarks
 from signrep_core.errors import VideoError
 from signrep_core.pose.backend import Backend, Detection
-from signrep_core.pose.people import SCAN_FPS, Cast, FaceDetector, find_people
-from signrep_core.pose.tracker import SHOULDERS, Follower, Sighting
+from signrep_core.pose.people import SCAN_FPS, FaceDetector, People, find_people
+from signrep_core.pose.tracker import SHOULDERS, Observation, Tracker
 from signrep_core.skeleton import BODY, N_HAND_JOINTS, SIDES
 from signrep_core.video.reader import Frame
 
@@ -25,7 +25,7 @@ MIN_RUN: Final = 8  # fewer frames in a row are a mistake of the detector, unles
 MIN_RUN_FACELESS: Final = 16  # ... and in a video without any face, where only the pose speaks for a person
 CHUNK: Final = 1500  # frames in memory at a time: one minute at 25 fps
 AHEAD: Final = 16  # frames decoded ahead of inference
-NOBODY: Final = Sighting(None, doubtful=False, on_face=False)
+NOBODY: Final = Observation(None, doubtful=False, on_face=False)
 
 T = TypeVar("T")
 
@@ -52,11 +52,11 @@ def extract_video(
     Raises:
         VideoError: at the end, when the rows are not to be used: too_few_frames, no_signer, signer_too_small.
     """
-    cast = find_people(ahead(open_frames(SCAN_FPS)), find_faces, lambda: on_frame(False))
+    people = find_people(ahead(open_frames(SCAN_FPS)), find_faces, lambda: on_frame(False))
     yield from extract_pose(
         ahead(open_frames(None)),
         backend,
-        cast,
+        people,
         min_shoulder_px=min_shoulder_px,
         min_frames=min_frames,
         on_frame=on_frame,
@@ -66,22 +66,22 @@ def extract_video(
 def extract_pose(
     frames: Iterable[Frame],
     backend: Backend,
-    cast: Cast,
+    people: People,
     *,
     min_shoulder_px: float,
     min_frames: int = MIN_FRAMES,
     on_frame: Callable[[bool], None] = lambda done: None,
 ) -> Iterator[Columns]:
     """Follow a cast's signer through the frames of a video; arguments, results and errors as `extract_video`."""
-    follower, tally = Follower(backend, cast), _Tally()
-    chunk = _Chunk(MIN_RUN if cast.signer else MIN_RUN_FACELESS)
+    tracker, tally = Tracker(backend, people), _Tally()
+    chunk = _Chunk(MIN_RUN if people.signer else MIN_RUN_FACELESS)
     for frame in frames:
-        if len(chunk.sightings) == CHUNK:
+        if len(chunk.observations) == CHUNK:
             yield tally.count(chunk.columns(goes_on=True))
             chunk = _Chunk(chunk.min_run, begins=False)
-        chunk.add(frame, NOBODY if frame.damaged else follower(frame.rgb, frame.time_s))
+        chunk.add(frame, NOBODY if frame.damaged else tracker(frame.rgb, frame.time_s))
         on_frame(True)
-    if chunk.sightings:
+    if chunk.observations:
         yield tally.count(chunk.columns(goes_on=False))
     tally.check(min_shoulder_px, min_frames)
 
@@ -125,31 +125,31 @@ class _Chunk:
         self.frames: list[int] = []
         self.times: list[float] = []
         self.damaged: list[bool] = []
-        self.sightings: list[Sighting] = []
+        self.observations: list[Observation] = []
 
-    def add(self, frame: Frame, sighting: Sighting) -> None:
+    def add(self, frame: Frame, observation: Observation) -> None:
         self._size = (frame.rgb.shape[0], frame.rgb.shape[1])
         self.frames.append(frame.index)
         self.times.append(frame.time_s)
         self.damaged.append(frame.damaged)
-        self.sightings.append(sighting)
+        self.observations.append(observation)
 
     def columns(self, goes_on: bool) -> Columns:
         """The chunk as columns of schemas.POSE; `goes_on`: more frames of the video follow."""
         present = keep_runs(
-            np.array([s.detection is not None for s in self.sightings]),
-            np.array([s.on_face for s in self.sightings]),
+            np.array([s.detection is not None for s in self.observations]),
+            np.array([s.on_face for s in self.observations]),
             self.min_run,
             open_ends=(not self._begins, goes_on),
         )
-        seen = [s.detection if here else None for s, here in zip(self.sightings, present, strict=True)]
+        seen = [s.detection if here else None for s, here in zip(self.observations, present, strict=True)]
         landmarks = assemble_landmarks(_stack(seen), self._size)
         return {
             "frame": np.array(self.frames, np.int32),
             "time_s": np.array(self.times, np.float64),
             "present": present,
             "damaged": np.array(self.damaged),
-            "doubtful": np.array([s.doubtful for s in self.sightings]) & present,
+            "doubtful": np.array([s.doubtful for s in self.observations]) & present,
             "landmarks": landmarks.xyz,
             "image_xy": landmarks.image_xy,
             "confidence": landmarks.confidence,

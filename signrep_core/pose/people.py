@@ -81,7 +81,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Cast:
+class People:
     """The people of a video: its signer (None where no face was found), the others, and how clear the choice was."""
 
     signer: Person | None
@@ -113,7 +113,7 @@ def open_face_detector() -> FaceDetector:
     return find
 
 
-def find_people(frames: Iterable[Frame], find_faces: FaceDetector, on_frame: Callable[[], None]) -> Cast:
+def find_people(frames: Iterable[Frame], find_faces: FaceDetector, on_frame: Callable[[], None]) -> People:
     """The people of a video from a sparse pass over its frames (about SCAN_FPS a second).
 
     Args:
@@ -129,14 +129,14 @@ def find_people(frames: Iterable[Frame], find_faces: FaceDetector, on_frame: Cal
     return choose_signer(people, size, scan.frames)
 
 
-def choose_signer(people: Sequence[Person], size: tuple[int, int], scanned: int) -> Cast:
+def choose_signer(people: Sequence[Person], size: tuple[int, int], scanned: int) -> People:
     """The person who most likely signs; `size` is the picture's (height, width), `scanned` the frames looked at."""
     if not people:
-        return Cast(None, (), doubtful=False)
+        return People(None, (), doubtful=False)
     scores = score_people(people, size, scanned)
     order = sorted(range(len(people)), key=lambda i: -scores[i])
     doubtful = len(people) > 1 and scores[order[1]] >= DOUBTFUL_SHARE * scores[order[0]]
-    return Cast(people[order[0]], tuple(people[i] for i in order[1:]), doubtful)
+    return People(people[order[0]], tuple(people[i] for i in order[1:]), doubtful)
 
 
 def score_people(people: Sequence[Person], size: tuple[int, int], scanned: int) -> list[float]:

@@ -1,7 +1,7 @@
 """Pose of a shard: its videos in parallel worker processes, their rows in one table in the sheet's order.
 
 A video that fails, or that takes its worker down with it, costs itself and nothing else. Finished videos wait as
-tables of their own in the job's ledger, so memory does not grow with the shard, and a killed job goes on.
+tables of their own in the job's resume cache, so memory does not grow with the shard, and a killed job goes on.
 """
 
 import logging
@@ -16,12 +16,13 @@ from typing import Any, Final
 import numpy as np
 
 from signrep_core.errors import SignRepError
+from signrep_core.extras import missing_package
 from signrep_core.progress import Progress
 from signrep_core.store.files import file_digest
-from signrep_core.store.resume import Ledger, open_ledger, work_key
+from signrep_core.store.resume import ResumeCache, open_resume_cache, work_key
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, TableWriter, read_groups
-from signrep_core.store.video_status import Outcome
+from signrep_core.store.video_status import FinalStatus
 from signrep_core.workers import Died, run_tasks
 
 log = logging.getLogger(__name__)
@@ -48,17 +49,17 @@ class PoseOutcome:
 
     @property
     def note(self) -> str:
-        """What the account is to say of a video that stays ok; mostly nothing."""
+        """What the video status table is to say of a video that stays ok; mostly nothing."""
         return f"{self.damaged} of {self.frames} frames are damaged" if self.damaged and not self.reason else ""
 
     @property
-    def settled(self) -> Outcome | None:
-        """What the account is to say of the video; None while it stays ok."""
-        return Outcome("rejected", self.reason, self.detail) if self.reason else None
+    def final_status(self) -> FinalStatus | None:
+        """What the video status table is to say of the video; None while it stays ok."""
+        return FinalStatus("rejected", self.reason, self.detail) if self.reason else None
 
 
 def extract_shard(
-    account: Columns,
+    videos: Columns,
     out_path: str | Path,
     *,
     model: str = "mediapipe",
@@ -66,44 +67,44 @@ def extract_shard(
     min_shoulder_px: float,
     threads: int = 1,
     provenance: Mapping[str, str] | None = None,
-    ledger: Ledger | None = None,
+    cache: ResumeCache | None = None,
     worker: Sequence[str] = WORKER,
 ) -> list[PoseOutcome]:
     """Extract the pose of a shard's videos (those with status ok) into one table of schemas.POSE.
 
     Args:
-        account: columns of schemas.VIDEOS.
+        videos: columns of schemas.VIDEOS.
         model: `mediapipe`, or the path of a holistic `.task` file.
         target_fps: rate of the common timeline; None for each video's own frames.
         min_shoulder_px: median width of the signer's shoulders in source pixels that is demanded.
         threads: worker processes, each with about one core's work.
-        ledger: keeps finished videos where a job is killed; None = one that ends with this call.
+        cache: keeps finished videos where a job is killed; None = one that ends with this call.
         worker: command of a worker process.
 
     Returns:
-        An outcome for each video worked on, in the account's order; rejected ones have no rows in the table.
+        An outcome for each video worked on, in the video status table's order; rejected ones have no rows in the table.
 
     Raises:
         SignRepError: no worker can be started (MediaPipe or the model cannot be used), or the disk is full.
     """
-    if ledger is None:
-        with open_ledger(out_path) as ledger:
+    if cache is None:
+        with open_resume_cache(out_path) as cache:
             return extract_shard(
-                account, out_path, model=model, target_fps=target_fps, min_shoulder_px=min_shoulder_px,
-                threads=threads, provenance=provenance, ledger=ledger, worker=worker,
+                videos, out_path, model=model, target_fps=target_fps, min_shoulder_px=min_shoulder_px,
+                threads=threads, provenance=provenance, cache=cache, worker=worker,
             )  # fmt: skip
     backend = describe_backend(model)
-    tasks, expected = _tasks(account, target_fps, min_shoulder_px, backend, ledger)
+    tasks, expected = _tasks(videos, target_fps, min_shoulder_px, backend, cache)
     outcomes: list[PoseOutcome] = []
     with (
         TableWriter(out_path, POSE, {**backend, **(provenance or {})}) as writer,
         Progress(f"extract_pose {Path(out_path).stem}", sum(expected)) as progress,
     ):
-        results = _outcomes(tasks, expected, ledger, [*worker, model], threads, progress)
+        results = _outcomes(tasks, expected, cache, [*worker, model], threads, progress)
         for task, outcome in zip(tasks, results, strict=True):
             outcomes.append(outcome)
             if not outcome.reason:
-                for group in read_groups(ledger.file(task["key"], "parquet"), POSE):
+                for group in read_groups(cache.file(task["key"], "parquet"), POSE):
                     writer.write(group)
             else:
                 log.info("%s: %s: %s", outcome.video_id, outcome.reason, outcome.detail)
@@ -119,7 +120,7 @@ def describe_backend(model: str) -> dict[str, str]:
     """
     spec = find_spec("mediapipe")
     if spec is None or spec.origin is None:
-        raise SignRepError("extract_pose needs mediapipe, which is not installed; pip install mediapipe==0.10.21")
+        raise missing_package("mediapipe")
     name = f"mediapipe {version('mediapipe')}"
     if model != "mediapipe":
         if not Path(model).is_file():
@@ -136,27 +137,27 @@ def describe_backend(model: str) -> dict[str, str]:
 
 
 def _tasks(
-    account: Columns, target_fps: float | None, min_shoulder_px: float, backend: Mapping[str, str], ledger: Ledger
+    videos: Columns, target_fps: float | None, min_shoulder_px: float, backend: Mapping[str, str], cache: ResumeCache
 ) -> tuple[list[dict[str, Any]], list[int]]:
     """A task for each video with status ok, and about how many frames it will have."""
     tasks, expected = [], []
-    for i, status in enumerate(account["status"]):
+    for i, status in enumerate(videos["status"]):
         if status != "ok":
             continue
-        start, end = (_number(account[name][i]) for name in ("start", "end"))
+        start, end = (_number(videos[name][i]) for name in ("start", "end"))
         task = {
-            "video_id": account["video_id"][i],
-            "path": str(account["path"][i]),
+            "video_id": videos["video_id"][i],
+            "path": str(videos["path"][i]),
             "start": start,
             "end": end,
-            "fps": float(account["fps"][i]),
+            "fps": float(videos["fps"][i]),
             "target_fps": target_fps,
             "min_shoulder_px": min_shoulder_px,
         }
-        key = work_key(task["path"], task, account["sha256"][i], POSE.version, backend)
-        tasks.append({**task, "key": key, "ledger": str(ledger.folder)})
-        seconds = float(account["duration_s"][i])
-        frames = int(account["n_frames"][i]) if target_fps is None else seconds * target_fps
+        key = work_key(task["path"], task, videos["sha256"][i], POSE.version, backend)
+        tasks.append({**task, "key": key, "cache": str(cache.folder)})
+        seconds = float(videos["duration_s"][i])
+        frames = int(videos["n_frames"][i]) if target_fps is None else seconds * target_fps
         expected.append(max(round(frames), 1) if np.isfinite(frames) else 1)
     return tasks, expected
 
@@ -168,13 +169,13 @@ def _number(value: Any) -> float | None:
 def _outcomes(
     tasks: Sequence[dict[str, Any]],
     expected: Sequence[int],
-    ledger: Ledger,
+    cache: ResumeCache,
     command: Sequence[str],
     threads: int,
     progress: Progress,
 ) -> Iterator[PoseOutcome]:
-    """Outcomes in the tasks' order: from the ledger, or of the workers, which enter theirs there."""
-    found = {i: entry for i, task in enumerate(tasks) if (entry := ledger.find(task["key"])) is not None}
+    """Outcomes in the tasks' order: from the resume cache, or of the workers, which enter theirs there."""
+    found = {i: entry for i, task in enumerate(tasks) if (entry := cache.find(task["key"])) is not None}
     left = [i for i in range(len(tasks)) if i not in found]
     if found:
         log.info("%d of %d videos were finished before", len(found), len(tasks))

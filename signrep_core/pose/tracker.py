@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.pose.backend import Backend, Detection
-from signrep_core.pose.people import Box, Cast
+from signrep_core.pose.people import Box, People
 from signrep_core.skeleton import BODY_JOINTS
 
 REACH: Final = (4.5, 3.5, 4.5, 7.0)  # left, up, right, down of the face: where arms reach, in face widths
@@ -32,7 +32,7 @@ Region = tuple[int, int, int, int]  # x0, y0, x1, y1
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Observation:
     """The signer in one frame: the detection (None where absent), and whether someone else may have been meant."""
 
     detection: Detection | None
@@ -40,35 +40,35 @@ class Sighting:
     on_face: bool  # the nose lies on a face that the scan saw
 
 
-class Follower:
+class Tracker:
     """Follows one video's signer; call it with the frames in order."""
 
-    def __init__(self, backend: Backend, cast: Cast) -> None:
-        self._backend, self._cast = backend, cast
+    def __init__(self, backend: Backend, people: People) -> None:
+        self._backend, self._people = backend, people
         self._regions: deque[tuple[float, Region]] = deque()
         self._region: Region = (0, 0, 0, 0)
         self._locked = False
         self._wait = 0
         backend.reset()
 
-    def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> Sighting:
+    def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> Observation:
         """The signer in a frame (H, W, 3)."""
         self._choose_region(rgb, time_s)
-        face = self._cast.signer.face_at(time_s) if self._cast.signer else None
-        others = [box for p in self._cast.others if (box := p.face_at(time_s)) is not None]
-        doubtful = self._cast.doubtful or (face is not None and any(_gap(face, box) < CROSSING for box in others))
+        face = self._people.signer.face_at(time_s) if self._people.signer else None
+        others = [box for p in self._people.others if (box := p.face_at(time_s)) is not None]
+        doubtful = self._people.doubtful or (face is not None and any(_gap(face, box) < CROSSING for box in others))
         if self._wait:
             self._wait -= 1
-            return Sighting(None, doubtful, on_face=False)
+            return Observation(None, doubtful, on_face=False)
         was_locked = self._locked
         detection = self._look(rgb, time_s, others, face)
         if detection is None and was_locked:  # lost, or strayed to someone else: look afresh in the same frame
             detection = self._look(rgb, time_s, others, face)
         if detection is None:
-            return Sighting(None, doubtful, on_face=False)
+            return Observation(None, doubtful, on_face=False)
         on_face = face is not None and _nose_gap(detection, face) <= NOSE_NEAR
         present = detection.visibility[list(SHOULDERS)].min() >= MIN_SHOULDERS
-        return Sighting(detection if present else None, doubtful, on_face)
+        return Observation(detection if present else None, doubtful, on_face)
 
     def _look(self, rgb: NDArray[np.uint8], time_s: float, others: list[Box], face: Box | None) -> Detection | None:
         """The signer's pose, and whether the backend is locked on; it is reset when it found someone else's."""
@@ -92,12 +92,12 @@ class Follower:
             return gap <= NOSE_NEAR and all(gap <= _nose_gap(detection, box) for box in others)
         if any(_nose_gap(detection, box) <= NOSE_NEAR for box in others):
             return False
-        return self._locked or not self._cast.others
+        return self._locked or not self._people.others
 
     def _choose_region(self, rgb: NDArray[np.uint8], time_s: float) -> None:
         """Move to the region of this time; the backend begins anew where it changes."""
         if not self._regions:
-            self._regions.extend(plan_regions(self._cast, (rgb.shape[0], rgb.shape[1])))
+            self._regions.extend(plan_regions(self._people, (rgb.shape[0], rgb.shape[1])))
             self._region = self._regions[0][1]
         while time_s >= self._regions[0][0]:
             self._regions.popleft()
@@ -107,13 +107,13 @@ class Follower:
             self._locked = False
 
 
-def plan_regions(cast: Cast, size: tuple[int, int]) -> list[tuple[float, Region]]:
+def plan_regions(people: People, size: tuple[int, int]) -> list[tuple[float, Region]]:
     """Steady regions that hold the signer's reach, each with the time at which it ends; the last one never ends."""
     height, width = size
-    if cast.signer is None:
+    if people.signer is None:
         return [(math.inf, (0, 0, width, height))]
     spans: list[tuple[float, NDArray[np.float64]]] = []  # begin, region
-    for time_s, box in zip(cast.signer.times, cast.signer.boxes, strict=True):
+    for time_s, box in zip(people.signer.times, people.signer.boxes, strict=True):
         need = reach(box)
         if spans:
             union = np.concatenate([np.minimum(spans[-1][1][:2], need[:2]), np.maximum(spans[-1][1][2:], need[2:])])

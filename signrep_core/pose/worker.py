@@ -12,7 +12,7 @@ from signrep_core.errors import SignRepError, VideoError
 from signrep_core.pose.backend import Backend, open_backend
 from signrep_core.pose.extract import extract_video
 from signrep_core.pose.people import FaceDetector, open_face_detector
-from signrep_core.store.resume import Ledger
+from signrep_core.store.resume import ResumeCache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
 from signrep_core.video.reader import Frame, read_frames
@@ -36,16 +36,16 @@ def prepare(model: str, send: Send) -> Work:
 def run_task(
     task: dict[str, Any], backend: Backend, find_faces: FaceDetector, send: Send
 ) -> tuple[dict[str, Any], bool]:
-    """Enter one video in the ledger; gives the outcome, and whether the backend may be used again."""
-    ledger = Ledger(Path(task["ledger"]))
-    rows = ledger.file(task["key"], "parquet")
+    """Enter one video in the resume cache; gives the outcome, and whether the backend may be used again."""
+    cache = ResumeCache(Path(task["cache"]))
+    rows = cache.file(task["key"], "parquet")
     try:
         outcome = write_video(task, rows, backend, find_faces, send)
-        ledger.record(task["key"], outcome, [rows])
+        cache.record(task["key"], outcome, [rows])
         return outcome, True
     except VideoError as error:
         outcome = {"reason": error.reason, "detail": error.detail}
-        ledger.record(task["key"], outcome)
+        cache.record(task["key"], outcome)
         return outcome, True
     except SignRepError:
         raise  # a full disk says nothing about this video

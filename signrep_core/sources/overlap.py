@@ -17,7 +17,7 @@ from signrep_core.errors import TableError
 from signrep_core.sources.youtube import possible_youtube_ids
 from signrep_core.store.files import write_text
 from signrep_core.store.tables import Columns
-from signrep_core.store.video_status import Outcome, settle
+from signrep_core.store.video_status import FinalStatus, finalise
 
 
 class Overlap(NamedTuple):
@@ -30,11 +30,11 @@ class Overlap(NamedTuple):
     rule: str  # video_id, filename or folder
 
 
-def find_overlap(account: Columns, evaluation_ids: Mapping[str, Mapping[str, Collection[str]]]) -> list[Overlap]:
-    """The overlaps of an account's videos, whatever their status and split, in the order of the account.
+def find_overlap(videos: Columns, evaluation_ids: Mapping[str, Mapping[str, Collection[str]]]) -> list[Overlap]:
+    """The overlaps of the videos of a table, whatever their status and split, in the order of the table.
 
     Args:
-        account: its columns `video_id`, `path` and `dataset` are read.
+        videos: its columns `video_id`, `path` and `dataset` are read.
         evaluation_ids: data set -> YouTube id -> the data set's own ids. Videos of the sheet that belong to the data
             set itself (its name, without regard to case) are no overlaps of it.
     """
@@ -44,7 +44,7 @@ def find_overlap(account: Columns, evaluation_ids: Mapping[str, Mapping[str, Col
             holders[youtube_id].append((dataset, matched))
     return [
         Overlap(video_id, youtube_id, holder, matched_id, rule)
-        for video_id, path, dataset in zip(account["video_id"], account["path"], account["dataset"], strict=True)
+        for video_id, path, dataset in zip(videos["video_id"], videos["path"], videos["dataset"], strict=True)
         for youtube_id, rule in _known_ids(video_id, path, holders.keys())
         for holder, matched in holders[youtube_id]
         if holder.casefold() != dataset.casefold()
@@ -52,19 +52,19 @@ def find_overlap(account: Columns, evaluation_ids: Mapping[str, Mapping[str, Col
     ]
 
 
-def exclude(account: Columns, overlaps: Iterable[Overlap], splits: Collection[str] = ("train",)) -> Columns:
-    """A copy of an account whose ok videos of the pretraining splits are excluded where they overlap.
+def exclude(videos: Columns, overlaps: Iterable[Overlap], splits: Collection[str] = ("train",)) -> Columns:
+    """A copy of a video status table whose ok videos of the pretraining splits are excluded where they overlap.
 
-    Overlaps of videos that the account does not hold are passed over.
+    Overlaps of videos that the video status table does not hold are passed over.
     """
     found: dict[str, list[Overlap]] = defaultdict(list)
     for overlap in overlaps:
         found[overlap.video_id].append(overlap)
-    rows = zip(account["video_id"], account["status"], account["split"], strict=True)
-    return settle(
-        account,
+    rows = zip(videos["video_id"], videos["status"], videos["split"], strict=True)
+    return finalise(
+        videos,
         {
-            video_id: Outcome("excluded", "overlap", _describe(found[video_id]))
+            video_id: FinalStatus("excluded", "overlap", _describe(found[video_id]))
             for video_id, status, split in rows
             if status == "ok" and split in splits and video_id in found
         },
@@ -111,7 +111,7 @@ def _known_ids(video_id: str, path: str, known: Collection[str]) -> Iterator[tup
 
 
 def _describe(overlaps: list[Overlap]) -> str:
-    """For the account: the YouTube videos and how much of the evaluation data comes from them."""
+    """For the video status table: the YouTube videos and how much of the evaluation data comes from them."""
     instances: dict[tuple[str, str], list[str]] = defaultdict(list)
     for overlap in overlaps:
         instances[overlap.youtube_id, overlap.matched_dataset].append(overlap.matched_id)

@@ -28,11 +28,11 @@ class Output:
 
 # Of every shard, in the order in which the stages make them.
 PER_SHARD = (
-    Output("accounts/probe/{shard}.parquet", "probe", schemas.VIDEOS),
-    Output("accounts/deduplicate/{shard}.parquet", "deduplicate", schemas.VIDEOS),
+    Output("video_status/probe/{shard}.parquet", "probe", schemas.VIDEOS),
+    Output("video_status/deduplicate/{shard}.parquet", "deduplicate", schemas.VIDEOS),
     Output("overlap/{shard}.tsv", "deduplicate"),
     Output("pose/{shard}.parquet", "extract_pose", schemas.POSE),
-    Output("accounts/extract_pose/{shard}.parquet", "extract_pose", schemas.VIDEOS),
+    Output("video_status/extract_pose/{shard}.parquet", "extract_pose", schemas.VIDEOS),
     Output("angles/{shard}.parquet", "solve_angles", schemas.ANGLES),
     Output("bones/{shard}.json", "solve_angles"),
     Output("keypoints/{shard}.parquet", "angles_to_keypoints", schemas.KEYPOINTS),

@@ -30,7 +30,7 @@ REDO = "rerun the stage crop_signers for this shard, and then pack_shards"
 def pack_shard(
     shard: str,
     *,
-    account: str | Path,
+    videos: str | Path,
     crops: str | Path,
     crops_mp4: str | Path,
     angles: str | Path,
@@ -45,7 +45,7 @@ def pack_shard(
     """Join a shard's MP4 with its tables; a video in memory at a time.
 
     Args:
-        account: the final VIDEOS table; its other arguments are the tables of the stages and the crops' MP4.
+        videos: the final VIDEOS table; its other arguments are the tables of the stages and the crops' MP4.
         out_mp4: a hard link to the crops' MP4 where the disk can, else a copy.
         out_frames, out_sequences: the FRAMES and SEQUENCES tables.
         target_fps: of the common timeline; None takes each video's own mean rate.
@@ -62,10 +62,10 @@ def pack_shard(
     _check_keyframes(shard, cuts, first_rows, packets)
     tables = {"angles": read_videos(angles, ANGLES), "keypoints": read_videos(keypoints, KEYPOINTS),
               "activity": read_videos(activity, ACTIVITY)}  # fmt: skip
-    with TableWriter(out_frames, FRAMES, provenance, ROWS_PER_GROUP, plain=True) as writer:
+    with TableWriter(out_frames, FRAMES, provenance, ROWS_PER_GROUP, uncompressed=True) as writer:
         for video, rows in _in_order(shard, cuts["video_id"], tables):
             writer.write(_frame_rows(shard, video, rows, cuts, first_rows, packets))
-    write_table(out_sequences, SEQUENCES, _sequence_rows(shard, account, cuts, first_rows, target_fps), provenance)
+    write_table(out_sequences, SEQUENCES, _sequence_rows(shard, videos, cuts, first_rows, target_fps), provenance)
     _link(Path(crops_mp4), Path(out_mp4))
     for path in (out_frames, out_sequences):
         os.utime(path)  # the link gave the crops' MP4 a new time, and tables older than it would be packed again
@@ -221,15 +221,15 @@ def _check_frames(shard: str, video: str, name: str, table: Columns, frames: Any
 
 
 def _sequence_rows(
-    shard: str, account: str | Path, cuts: Columns, first_rows: Any, target_fps: float | None
+    shard: str, videos_file: str | Path, cuts: Columns, first_rows: Any, target_fps: float | None
 ) -> Columns:
     """SEQUENCES rows of the shard."""
     of_sheet = [column.name for column in SHEET_COLUMNS]
-    videos = read_table(account, VIDEOS, ["video_id", "status", "fps", *of_sheet])
+    videos = read_table(videos_file, VIDEOS, ["video_id", "status", "fps", *of_sheet])
     place = {video: i for i, video in enumerate(videos["video_id"]) if videos["status"][i] == "ok"}
     lost = set(cuts["video_id"]) ^ set(place)
     if lost:
-        raise ShardError(f"shard {shard}: account and crops disagree on video {min(lost)!r}; {REDO}")
+        raise ShardError(f"shard {shard}: videos and crops disagree on video {min(lost)!r}; {REDO}")
     rows = [place[video] for video in cuts["video_id"]]
     return {
         "shard": [shard] * len(rows),

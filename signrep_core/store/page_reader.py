@@ -28,7 +28,7 @@ DATA_PAGE: Final = 0  # of the format's page types
 INT_FIELD: Final = 0x15  # the byte before each of a header's first four fields: the next one, a 32-bit number
 
 
-class Pages:
+class PageReader:
     """Where the pages of a plain table lie: some 70 bytes for each row group. No file stays open.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Finding a video in a results folder: which shard it is in, what the account says of it, how its timeline runs."""
+"""Find a video in a results folder: its shard, its row of the video status table, its timeline."""
 
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ from signrep_core.store.tables import read_groups_of, read_table
 
 
 def find_video(results: Path, video_id: str) -> tuple[str, dict[str, Any]]:
-    """The shard that a video is in and its row of the account, with `timeline_of` it.
+    """The shard that a video is in and its row of the video status table, with `timeline_of` it.
 
     Raises:
-        TableError: no account of the folder has the video.
+        TableError: no table of videos of the folder has the video.
     """
     paths = sorted((results / "videos").glob("*.parquet"))
     for path in paths:
         if video_id in (ids := read_table(path, VIDEOS, ["video_id"])["video_id"]):
-            account = read_table(path, VIDEOS)
-            row = {name: values[ids.index(video_id)] for name, values in account.items()}
+            videos = read_table(path, VIDEOS)
+            row = {name: values[ids.index(video_id)] for name, values in videos.items()}
             if row["status"] != "ok":
                 raise TableError(f"{video_id}: {row['status']} as {row['reason']} ({row['detail']}): it has no poses")
             return path.stem, row | timeline_of(results, path.stem, video_id)

@@ -1,6 +1,6 @@
 """What a job has finished of its shard, kept while it runs: a killed job goes on with the video it was killed in.
 
-The ledger is a hidden folder beside the job's output, never an output itself (Snakemake deletes those of a failed
+The resume cache is a hidden folder beside the job's output, never an output itself (Snakemake deletes those of a failed
 job), and it is removed when the job is done. An entry is a small JSON file, written when its other files are on the
 disk; its name is a digest of everything that the entry follows from, so that nothing stale is ever found.
 """
@@ -18,7 +18,7 @@ from signrep_core.config import digest
 from signrep_core.store.files import atomic_path, write_json
 
 
-class Ledger:
+class ResumeCache:
     """Entries of finished work in a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -42,12 +42,12 @@ class Ledger:
 
 
 @contextmanager
-def open_ledger(output: str | Path) -> Iterator[Ledger]:
-    """The ledger of the job that writes `output`; it is removed when the block ends without an error."""
-    folder = Path(output).with_name(f".{Path(output).stem}.ledger")
+def open_resume_cache(output: str | Path) -> Iterator[ResumeCache]:
+    """The resume cache of the job that writes `output`; it is removed when the block ends without an error."""
+    folder = Path(output).with_name(f".{Path(output).stem}.resume")
     with atomic_path(folder / "begun") as begun:  # says why, where the folder cannot be written to
         begun.touch()
-    yield Ledger(folder)
+    yield ResumeCache(folder)
     shutil.rmtree(folder)
 
 

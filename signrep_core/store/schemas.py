@@ -45,7 +45,7 @@ class Schema:
 
 FLOAT, INT, LONG, BOOL, TEXT = pa.float32(), pa.int32(), pa.int64(), pa.bool_(), pa.string()
 
-# What the sheet says of a video, as it travels to the account and to the shards' index.
+# What the sheet says of a video, as it travels to the video status table and to the shards' index.
 SHEET_COLUMNS = (
     Column("dataset", TEXT),
     Column("split", TEXT),
@@ -63,7 +63,7 @@ _ANGLES = (
 _KEYPOINTS = (Column("keypoints", FLOAT, (N_JOINTS, 3)), Column("confidence", FLOAT, (N_JOINTS,)))
 _ACTIVITY = (Column("right_active", BOOL, nullable=True), Column("left_active", BOOL, nullable=True))
 
-# The account of a shard: what became of every video of the sheet. probe writes the first, each later stage settles
+# The status of every video of a shard. probe writes the first table, each later stage finalises
 # more rows, and the last one is published as videos/{shard}.parquet.
 VIDEOS = Schema(
     "videos", 2, "probe",
@@ -103,7 +103,7 @@ POSE = Schema(
 )  # fmt: skip
 
 ANGLES = Schema(
-    "angles", 2, "solve_angles",
+    "angles", 3, "solve_angles",
     (
         *_FRAME_KEYS,
         *_ANGLES,
@@ -146,7 +146,7 @@ CROPS = Schema(
 
 # One row per frame of the shard's MP4, same order and count.
 FRAMES = Schema(
-    "frames", 3, "pack_shards",
+    "frames", 4, "pack_shards",
     (
         *_FRAME_KEYS,
         Column("sequence", INT),
@@ -213,7 +213,7 @@ TRANSLATIONS = Schema(
 # What the synthetic signer really did. `joints` are forward kinematics of the angles, in body axes; `camera_joints` are
 # those points in camera axes (x right, y down, z away), to compare landmarks with. Both have the neck at the origin.
 TRUTH = Schema(
-    "truth", 1, "synthesize",
+    "truth", 2, "synthesize",
     (
         *_FRAME_KEYS,
         *_ANGLES,

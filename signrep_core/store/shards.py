@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from signrep_core.errors import ShardError, TableError
 from signrep_core.skeleton import SKELETON_VERSION
-from signrep_core.store.page_reader import Pages
+from signrep_core.store.page_reader import PageReader
 from signrep_core.store.schemas import FRAMES, SEQUENCES
 from signrep_core.store.tables import Columns, read_table
 
@@ -140,7 +140,7 @@ class ShardReader:
         """Begin without open files or a decoder: those of another process must not be used."""
         self._pid = os.getpid()
         self._open: OrderedDict[str, _Shard] = OrderedDict()
-        self._pages: dict[tuple[str, int, int], Pages] = {}  # of all shards that were read from, open or not
+        self._pages: dict[tuple[str, int, int], PageReader] = {}  # of all shards that were read from, open or not
         self._last: tuple[_Shard, range, Columns] | None = None
         self._decoder: Any = None
         self._reformatter = VideoReformatter()
@@ -227,7 +227,7 @@ class ShardReader:
             stat = os.stat(frames)
             version = (name, stat.st_size, stat.st_mtime_ns)
             if version not in self._pages:
-                self._pages[version] = Pages(frames, FRAMES)
+                self._pages[version] = PageReader(frames, FRAMES)
             return _Shard(mp4, frames, self._pages[version])
         except (OSError, TableError) as error:
             raise self._broken(row, f"{error}; copy the whole folder of shards again") from error
@@ -252,7 +252,7 @@ def _unpadded(plane: Any) -> NDArray[np.uint8]:
 class _Shard:
     """A shard's two open files."""
 
-    def __init__(self, mp4: Path, frames: Path, pages: Pages) -> None:
+    def __init__(self, mp4: Path, frames: Path, pages: PageReader) -> None:
         self.pages = pages
         self._frames = os.open(frames, os.O_RDONLY)
         try:

@@ -40,10 +40,10 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         schema: Schema,
         provenance: Mapping[str, str] | None = None,
         rows_per_group: int = ROWS_PER_GROUP,
-        plain: bool = False,
+        uncompressed: bool = False,
     ) -> None:
         self._path, self._schema, self._provenance = path, schema, dict(provenance or {})
-        self._rows_per_group, self._plain = rows_per_group, plain
+        self._rows_per_group, self._uncompressed = rows_per_group, uncompressed
         self._stack = ExitStack()
 
     def __enter__(self) -> "TableWriter":
@@ -55,7 +55,7 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         self._writer = self._stack.enter_context(
             pq.ParquetWriter(
                 partial, arrow, compression=self._compression(), use_dictionary=text, write_statistics=keys,
-                write_page_checksum=True, data_page_size=BYTES_PER_GROUP if self._plain else None,
+                write_page_checksum=True, data_page_size=BYTES_PER_GROUP if self._uncompressed else None,
             )
         )  # fmt: skip
         return self
@@ -64,7 +64,7 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         """By column, under its name within the file."""
         return {
             f"{column.name}.list.element" if column.shape else column.name: (
-                "none" if self._plain and column.dtype != pa.string() else "zstd"
+                "none" if self._uncompressed and column.dtype != pa.string() else "zstd"
             )
             for column in self._schema.columns
         }

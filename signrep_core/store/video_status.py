@@ -1,6 +1,6 @@
-"""The account of a shard: what became of every video of the sheet, one row each (table `schemas.VIDEOS`).
+"""The video status of a shard: what became of every video of the sheet, one row each (table `schemas.VIDEOS`).
 
-probe opens it, each later stage settles the videos that end there, and none is ever dropped from it.
+probe opens it, each later stage finalises the videos that end there, and none is ever dropped from it.
 """
 
 from collections import Counter
@@ -15,11 +15,11 @@ from signrep_core.store.schemas import TEXT, VIDEOS, Column
 from signrep_core.store.tables import Columns, read_table
 
 OVERLONG_S: Final = 0.2  # a span that lacks no more is whole: spans are rounded, and a last frame has no end of its own
-SETTLED = ("excluded", "rejected")
-STATUSES = ("ok", *SETTLED)
+FINAL_STATUSES = ("excluded", "rejected")
+STATUSES = ("ok", *FINAL_STATUSES)
 
 
-class Outcome(NamedTuple):
+class FinalStatus(NamedTuple):
     """What became of a video that goes no further."""
 
     status: str  # excluded or rejected
@@ -27,87 +27,87 @@ class Outcome(NamedTuple):
     detail: str
 
 
-def new_account(rows: Iterable[Any]) -> Columns:
-    """The account of rows of the sheet (`sources.sheet.Row`): all ok, with zeros for what probe has to find out."""
+def new_video_status(rows: Iterable[Any]) -> Columns:
+    """Build the table of rows of the sheet (`sources.sheet.Row`): all ok, zeros in the columns that probe fills."""
     rows = list(rows)
-    account = {column.name: _new_column(column, rows) for column in VIDEOS.columns}
-    account["status"] = ["ok"] * len(rows)
-    return account
+    videos = {column.name: _new_column(column, rows) for column in VIDEOS.columns}
+    videos["status"] = ["ok"] * len(rows)
+    return videos
 
 
-def settle(account: Columns, outcomes: Mapping[str, tuple[str, str, str]]) -> Columns:
-    """A copy of an account with the outcome (status, reason, detail) of some of its ok videos.
+def finalise(videos: Columns, outcomes: Mapping[str, tuple[str, str, str]]) -> Columns:
+    """A copy of a video status table with the outcome (status, reason, detail) of some of its ok videos.
 
     Args:
-        outcomes: by video_id; statuses of SETTLED, reasons of `errors.REASONS`.
+        outcomes: by video_id; statuses of FINAL_STATUSES, reasons of `errors.REASONS`.
 
     Raises:
-        ValueError: a video that the account does not hold or that is settled already, or an unknown status or reason.
+        ValueError: a video that is not in the table or is final already, or an unknown status or reason.
     """
-    places = {video_id: place for place, video_id in enumerate(account["video_id"])}
-    settled = {name: list(account[name]) for name in ("status", "reason", "detail")}
+    places = {video_id: place for place, video_id in enumerate(videos["video_id"])}
+    final = {name: list(videos[name]) for name in ("status", "reason", "detail")}
     for video_id, (status, reason, detail) in outcomes.items():
         if video_id not in places:
-            raise ValueError(f"the account holds no video {video_id!r}, which was to be {status} as {reason}")
-        if status not in SETTLED:
-            raise ValueError(f"unknown status {status!r} of video {video_id!r}; expected one of {SETTLED}")
+            raise ValueError(f"the table holds no video {video_id!r}, which was to be {status} as {reason}")
+        if status not in FINAL_STATUSES:
+            raise ValueError(f"unknown status {status!r} of video {video_id!r}; expected one of {FINAL_STATUSES}")
         if reason not in REASONS:
             raise ValueError(f"unknown reason {reason!r} of video {video_id!r}; add it to signrep_core.errors.REASONS")
         place = places[video_id]
-        if account["status"][place] != "ok":
-            raise ValueError(f"video {video_id!r} is {account['status'][place]} already, as {account['reason'][place]}")
-        settled["status"][place], settled["reason"][place], settled["detail"][place] = status, reason, detail
-    return {**account, **settled}
+        if videos["status"][place] != "ok":
+            raise ValueError(f"video {video_id!r} is {videos['status'][place]} already, as {videos['reason'][place]}")
+        final["status"][place], final["reason"][place], final["detail"][place] = status, reason, detail
+    return {**videos, **final}
 
 
-def annotate(account: Columns, notes: Mapping[str, str]) -> Columns:
-    """A copy of an account with a note added to the details of some of its ok videos, by video_id."""
+def add_notes(videos: Columns, notes: Mapping[str, str]) -> Columns:
+    """A copy of a video status table with a note added to the details of some of its ok videos, by video_id."""
     details = [
         "; ".join(filter(None, (detail, notes.get(video_id)))) if status == "ok" else detail
-        for video_id, status, detail in zip(account["video_id"], account["status"], account["detail"], strict=True)
+        for video_id, status, detail in zip(videos["video_id"], videos["status"], videos["detail"], strict=True)
     ]
-    return {**account, "detail": details}
+    return {**videos, "detail": details}
 
 
-def overlong_spans(account: Columns) -> dict[str, float]:
+def overlong_spans(videos: Columns) -> dict[str, float]:
     """The ok videos whose span ends after the video does: by video_id the seconds that are not there.
 
     Args:
-        account: its columns `video_id`, `status`, `start`, `end` and `duration_s` (of what is there) are read.
+        videos: its columns `video_id`, `status`, `start`, `end` and `duration_s` (of what is there) are read.
     """
-    start, end = (np.ma.filled(np.ma.asarray(account[name], float), 0) for name in ("start", "end"))
-    lacking = end - start - np.asarray(account["duration_s"], float)
-    found = zip(account["video_id"], account["status"], lacking, strict=True)
+    start, end = (np.ma.filled(np.ma.asarray(videos[name], float), 0) for name in ("start", "end"))
+    lacking = end - start - np.asarray(videos["duration_s"], float)
+    found = zip(videos["video_id"], videos["status"], lacking, strict=True)
     return {video_id: float(seconds) for video_id, status, seconds in found if status == "ok" and seconds > OVERLONG_S}
 
 
-def lost_videos(accounts: Iterable[str | Path], dataset: str, needed: str) -> dict[str, dict[str, int]]:
+def count_lost_videos(videos: Iterable[str | Path], dataset: str, needed: str) -> dict[str, dict[str, int]]:
     """How many of a data set's videos never reached the shards: split -> reason -> videos, a shard in memory at a time.
 
     Args:
-        accounts: files of the final accounts.
+        videos: files of the final tables of videos.
         needed: `gloss` or `text`: only videos that have one count.
     """
     lost: dict[str, Counter[str]] = {}
-    for path in accounts:
-        account = read_table(path, VIDEOS, ("dataset", "split", "reason", needed))
-        rows = zip(account["dataset"], account["split"], account["reason"], account[needed], strict=True)
+    for path in videos:
+        table = read_table(path, VIDEOS, ("dataset", "split", "reason", needed))
+        rows = zip(table["dataset"], table["split"], table["reason"], table[needed], strict=True)
         for name, split, reason, label in rows:
             if name == dataset and reason and label:
                 lost.setdefault(split, Counter())[reason] += 1
     return {split: dict(reasons) for split, reasons in sorted(lost.items())}
 
 
-def summarise(accounts: Iterable[Columns | str | Path]) -> dict[tuple[str, str], int]:
-    """Count videos by (status, reason) over accounts or their files, a shard in memory at a time.
+def count_statuses(videos: Iterable[Columns | str | Path]) -> dict[tuple[str, str], int]:
+    """Count videos by (status, reason) over video status tables or their files, a shard in memory at a time.
 
     ("ok", "") is always there; the others only where videos have them, in the order of `errors.REASONS`.
     """
     counts: Counter[tuple[str, str]] = Counter()
-    for account in accounts:
-        if isinstance(account, str | Path):
-            account = read_table(account, VIDEOS, ("status", "reason"))
-        counts.update(zip(account["status"], account["reason"], strict=True))
+    for table in videos:
+        if isinstance(table, str | Path):
+            table = read_table(table, VIDEOS, ("status", "reason"))
+        counts.update(zip(table["status"], table["reason"], strict=True))
     order = ["", *REASONS]
     ended = sorted(
         (ending for ending in counts if ending != ("ok", "")),

@@ -1,7 +1,7 @@
 """Cropping a shard's signers: the pose table's runs of frames, each cut to one steady square, into one MP4.
 
 Every video is decoded once, streaming; `threads` videos at a time, each in a worker process (crop_worker.py) that feeds
-an FFmpeg process of its own. Finished pieces wait in the job's ledger.
+an FFmpeg process of its own. Finished pieces wait in the job's resume cache.
 Frame k of a crop is frame start + k of the common timeline: the same frames that the pose was taken from.
 """
 
@@ -21,11 +21,11 @@ from signrep_core.errors import ShardError, VideoError
 from signrep_core.progress import Progress
 from signrep_core.skeleton import MIN_CONFIDENCE
 from signrep_core.store.files import atomic_path
-from signrep_core.store.resume import Ledger, open_ledger, work_key
+from signrep_core.store.resume import ResumeCache, open_resume_cache, work_key
 from signrep_core.store.schemas import CROPS, POSE
 from signrep_core.store.tables import Columns, read_videos
-from signrep_core.store.video_status import Outcome
-from signrep_core.video.crop_boxes import signer_runs, torso_square
+from signrep_core.store.video_status import FinalStatus
+from signrep_core.video.crop_boxes import signer_runs, torso_box
 from signrep_core.video.encode import Encoder, EncoderSettings, join_pieces
 from signrep_core.video.reader import Frame, read_frames
 from signrep_core.workers import Died, run_tasks
@@ -52,12 +52,12 @@ class CropResult:
     """The shard's crops table, what became of the videos that gave no sequence, and the encoder's settings."""
 
     crops: Columns
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, FinalStatus]
     encoder: str
 
 
 def crop_shard(
-    account: Mapping[str, Any],
+    table: Mapping[str, Any],
     pose: str | Path,
     out_mp4: str | Path,
     *,
@@ -69,45 +69,45 @@ def crop_shard(
     target_fps: float | None = 25.0,
     min_frames: int = 16,
     max_gap: int = 5,
-    ledger: Ledger | None = None,
+    cache: ResumeCache | None = None,
     worker: Sequence[str] = WORKER,
 ) -> CropResult:
-    """Crop and encode the signers of a shard's videos that are still `ok`, in the account's order.
+    """Crop and encode the signers of a shard's videos that are still `ok`, in the video status table's order.
 
     Args:
-        account: columns of the VIDEOS table.
+        videos: columns of the VIDEOS table.
         pose: the shard's POSE table.
         out_mp4: the sequences one after the other; zero bytes if the shard has none.
         target_fps: of the common timeline; None (native frames) is encoded as 25.
-        ledger: keeps finished videos where a job is killed; None = one that ends with this call.
+        cache: keeps finished videos where a job is killed; None = one that ends with this call.
         worker: command of a worker process.
 
     Raises:
         SignRepError: encoding failed, or the pose table lacks an ok video. A video that cannot be cropped is in
             `outcomes` instead: no_signer, signer_too_brief, or what decoding it raised.
     """
-    if ledger is None:
-        with open_ledger(out_mp4) as ledger:
+    if cache is None:
+        with open_resume_cache(out_mp4) as cache:
             return crop_shard(
-                account, pose, out_mp4, threads=threads, size=size, margin=margin, crf=crf, preset=preset,
-                target_fps=target_fps, min_frames=min_frames, max_gap=max_gap, ledger=ledger, worker=worker,
+                table, pose, out_mp4, threads=threads, size=size, margin=margin, crf=crf, preset=preset,
+                target_fps=target_fps, min_frames=min_frames, max_gap=max_gap, cache=cache, worker=worker,
             )  # fmt: skip
     settings = EncoderSettings(size=size, fps=target_fps or 25.0, crf=crf, preset=preset)
-    videos = _ok_videos(account)
+    videos = _ok_videos(table)
     plans = _plan_cuts(videos, pose, margin, min_frames, max_gap)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, FinalStatus] = {}
     rows: list[tuple[str, Cut]] = []
     pieces: list[tuple[Path, int]] = []
     tasks = {
-        video: _task({"video_id": video, **videos[video], "target_fps": target_fps}, cuts, settings, ledger)
+        video: _task({"video_id": video, **videos[video], "target_fps": target_fps}, cuts, settings, cache)
         for video, cuts in plans.items()
         if not isinstance(cuts, VideoError)
     }
-    encoded = _encode_videos(tasks, ledger, threads, worker, Path(out_mp4).stem)
+    encoded = _encode_videos(tasks, cache, threads, worker, Path(out_mp4).stem)
     for video, cuts in plans.items():
         done = cuts if isinstance(cuts, VideoError) else next(encoded)
         if isinstance(done, VideoError):
-            outcomes[video] = Outcome("rejected", done.reason, done.detail)
+            outcomes[video] = FinalStatus("rejected", done.reason, done.detail)
             continue
         rows += [(video, cut) for cut in cuts]  # type: ignore[union-attr]
         pieces += [(path, cut.n_frames) for path, cut in zip(done, cuts, strict=True)]  # type: ignore[arg-type]
@@ -117,16 +117,16 @@ def crop_shard(
 
 
 def plan_crops(
-    account: Mapping[str, Any], pose: str | Path, *, margin: float = 0.1, min_frames: int = 16, max_gap: int = 5
+    videos: Mapping[str, Any], pose: str | Path, *, margin: float = 0.1, min_frames: int = 16, max_gap: int = 5
 ) -> Columns:
     """The CROPS table that `crop_shard` would give, without decoding anything; arguments as there."""
-    plans = _plan_cuts(_ok_videos(account), pose, margin, min_frames, max_gap)
+    plans = _plan_cuts(_ok_videos(videos), pose, margin, min_frames, max_gap)
     return _crops_columns(
         [(video, cut) for video, cuts in plans.items() if not isinstance(cuts, VideoError) for cut in cuts]
     )
 
 
-def cut_square(rgb: NDArray[np.uint8], x0: float, y0: float, side: float, size: int) -> NDArray[np.uint8]:
+def cut_box(rgb: NDArray[np.uint8], x0: float, y0: float, side: float, size: int) -> NDArray[np.uint8]:
     """The square of a frame, (H, W, 3) → (size, size, 3); black where it reaches outside."""
     left, top, width = round(x0), round(y0), max(round(side), 1)
     height_, width_ = rgb.shape[:2]
@@ -144,24 +144,24 @@ def cut_square(rgb: NDArray[np.uint8], x0: float, y0: float, side: float, size: 
 # ---------------------------------------------------------------- planning
 
 
-def _ok_videos(account: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What decoding needs of each ok video, by id, in the account's order."""
-    masks = {name: np.ma.getmaskarray(account[name]) for name in ("start", "end")}
+def _ok_videos(videos: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What decoding needs of each ok video, by id, in the video status table's order."""
+    masks = {name: np.ma.getmaskarray(videos[name]) for name in ("start", "end")}
     return {
         video: {
-            "path": account["path"][i],
-            "fps": float(account["fps"][i]),
-            **{name: None if mask[i] else float(account[name][i]) for name, mask in masks.items()},
+            "path": videos["path"][i],
+            "fps": float(videos["fps"][i]),
+            **{name: None if mask[i] else float(videos[name][i]) for name, mask in masks.items()},
         }
-        for i, video in enumerate(account["video_id"])
-        if account["status"][i] == "ok"
+        for i, video in enumerate(videos["video_id"])
+        if videos["status"][i] == "ok"
     }
 
 
 def _plan_cuts(
     videos: Mapping[str, Any], pose: str | Path, margin: float, min_frames: int, max_gap: int
 ) -> dict[str, list[Cut] | VideoError]:
-    """Each ok video's cuts, or why it has none, in the account's order; one video's pose in memory at a time."""
+    """Each ok video's cuts, or why it has none, in the table's order; one video's pose in memory at a time."""
     plans: dict[str, list[Cut] | VideoError] = {}
     columns = ["frame", "time_s", "present", "damaged", "image_xy", "confidence"]
     for video, rows in read_videos(pose, POSE, columns):
@@ -186,7 +186,7 @@ def _plan_video(video: str, rows: Columns, margin: float, min_frames: int, max_g
     cuts = []
     for start, n in signer_runs(present, min_frames, max_gap, rows["damaged"]):
         shown = slice(start, start + n)
-        x0, y0, side = torso_square(rows["image_xy"][shown], rows["confidence"][shown], margin)
+        x0, y0, side = torso_box(rows["image_xy"][shown], rows["confidence"][shown], margin)
         cuts.append(Cut(start, n, float(rows["time_s"][start]), x0, y0, side))
     if not cuts:
         longest = max(n for _, n in signer_runs(present, 1, max_gap, rows["damaged"]))
@@ -207,17 +207,19 @@ def _crops_columns(rows: list[tuple[str, Cut]]) -> Columns:
 # ---------------------------------------------------------------- encoding
 
 
-def _task(video: Mapping[str, Any], cuts: Sequence[Cut], settings: EncoderSettings, ledger: Ledger) -> dict[str, Any]:
+def _task(
+    video: Mapping[str, Any], cuts: Sequence[Cut], settings: EncoderSettings, cache: ResumeCache
+) -> dict[str, Any]:
     """What `encode_video` needs; of two rows with the same span of one file each has a key of its own."""
     task = {**video, "cuts": [asdict(cut) for cut in cuts], "settings": asdict(settings)}
-    return {**task, "key": work_key(video["path"], task, str(settings), CROPS.version), "ledger": str(ledger.folder)}
+    return {**task, "key": work_key(video["path"], task, str(settings), CROPS.version), "cache": str(cache.folder)}
 
 
 def _encode_videos(
-    tasks: Mapping[str, dict[str, Any]], ledger: Ledger, threads: int, worker: Sequence[str], shard: str
+    tasks: Mapping[str, dict[str, Any]], cache: ResumeCache, threads: int, worker: Sequence[str], shard: str
 ) -> Iterator[VideoError | list[Path]]:
-    """A video's pieces, or why it cannot be decoded, in the tasks' order: from the ledger, or of the workers."""
-    found = {video: entry for video, task in tasks.items() if (entry := ledger.find(task["key"])) is not None}
+    """A video's pieces, or why it cannot be decoded, in the tasks' order: from the resume cache, or of the workers."""
+    found = {video: entry for video, task in tasks.items() if (entry := cache.find(task["key"])) is not None}
     left = [video for video in tasks if video not in found]
     if found:
         log.info("%d of %d videos were finished before", len(found), len(tasks))
@@ -238,9 +240,9 @@ def _encode_videos(
 
 
 def piece_paths(task: Mapping[str, Any]) -> list[Path]:
-    """Where a task's pieces lie in the ledger, one for each cut."""
-    ledger = Ledger(Path(task["ledger"]))
-    return [ledger.file(task["key"], f"{i:05d}.mp4") for i in range(len(task["cuts"]))]
+    """Where a task's pieces lie in the resume cache, one for each cut."""
+    cache = ResumeCache(Path(task["cache"]))
+    return [cache.file(task["key"], f"{i:05d}.mp4") for i in range(len(task["cuts"]))]
 
 
 def encode_video(task: Mapping[str, Any], on_frame: Callable[[], None] = lambda: None) -> None:
@@ -272,7 +274,7 @@ def _encode_cut(
                     "undecodable", f"{path}: frame {cut.start} is at {frame.time_s} s, its pose at {cut.start_s} s"
                 )
             if repeated is None or repeated[0] is not frame.rgb:
-                repeated = frame.rgb, cut_square(frame.rgb, cut.x0, cut.y0, cut.side, settings.size)
+                repeated = frame.rgb, cut_box(frame.rgb, cut.x0, cut.y0, cut.side, settings.size)
             encoder.write(repeated[1])
             on_frame()
             if encoder.n_frames == cut.n_frames:

@@ -43,7 +43,7 @@ def signer_runs(
     return [(int(s), int(e - s)) for s, e in zip(starts, ends, strict=True) if e - s >= min_frames]
 
 
-def torso_square(image_xy: Any, confidence: Any, margin: float = 0.1) -> tuple[float, float, float]:
+def torso_box(image_xy: Any, confidence: Any, margin: float = 0.1) -> tuple[float, float, float]:
     """One square that holds head, chest and the reach of the hands in all frames of a run but outliers.
 
     Hands that hang below the hips do not draw the square down: signing happens above.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from signrep_core.errors import SignRepError, VideoError
-from signrep_core.store.resume import Ledger
+from signrep_core.store.resume import ResumeCache
 from signrep_core.video.crop import encode_video, piece_paths
 from signrep_core.workers import Reporter, Send, Work, serve
 
@@ -25,7 +25,7 @@ def prepare(send: Send) -> Work:
         except Exception as error:  # a broken file can break a decoder in any way, and must not cost the shard
             logging.getLogger(__name__).error("%s: %s", task["path"], traceback.format_exc())
             return {"reason": "undecodable", "detail": f"{type(error).__name__}: {error}"}
-        Ledger(Path(task["ledger"])).record(task["key"], outcome, files)
+        ResumeCache(Path(task["cache"])).record(task["key"], outcome, files)
         return outcome
 
     return work

@@ -1,4 +1,4 @@
-"""Look into the videos of a shard: the account that says what each holds, or why it cannot be used."""
+"""Look into the videos of a shard: the video status table that says what each holds, or why it cannot be used."""
 
 import logging
 import sys
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from signrep_core.store.tables import Columns
-from signrep_core.store.video_status import Outcome, annotate, new_account, overlong_spans, settle
+from signrep_core.store.video_status import FinalStatus, add_notes, finalise, new_video_status, overlong_spans
 from signrep_core.workers import Died, run_tasks
 
-# Columns of the account that a probe fills, under the names that VideoInfo has for them.
+# Columns of the video status table that a probe fills, under the names that VideoInfo has for them.
 PROBED = ("width", "height", "fps", "n_frames", "duration_s", "codec", "rotation", "vfr", "sha256")
 NAMED: Final = 5  # videos named in a message
 WORKER: Final = (sys.executable, "-m", "signrep_core.video.probe_worker")
@@ -37,12 +37,12 @@ def probe_shard(
         worker: command of a worker process.
 
     Returns:
-        the shard's account in the order of the rows; a video that cannot be used is rejected and the others go on. A
-        span that reaches beyond its video is what is there of it, with a note.
+        The table of videos in the order of the rows; an unusable video is rejected and the others go on. A span that
+        reaches beyond its video is cut at its end, with a note.
     """
     limits = {"target_fps": target_fps, "min_frames": min_frames}
     tasks = [{"path": row.path, "start": row.start, "end": row.end, "folder_fps": row.fps, **limits} for row in rows]
-    account, outcomes = new_account(rows), {}
+    videos, outcomes = new_video_status(rows), {}
     found = run_tasks(worker, tasks, threads=threads, stalled_s=limit_s)
     for place, (row, info) in enumerate(zip(rows, found, strict=True)):
         if isinstance(info, Died):
@@ -51,21 +51,21 @@ def probe_shard(
             outcomes[row.video_id] = _reject(row, **info)
         else:
             for name in PROBED:
-                account[name][place] = info[name]
-    return _note_spans(settle(account, outcomes))
+                videos[name][place] = info[name]
+    return _note_spans(finalise(videos, outcomes))
 
 
-def _note_spans(account: Columns) -> Columns:
+def _note_spans(videos: Columns) -> Columns:
     """Say which spans end after their video."""
-    overlong = overlong_spans(account)
+    overlong = overlong_spans(videos)
     if overlong:
         named = ", ".join(list(overlong)[:NAMED]) + (", ..." if len(overlong) > NAMED else "")
         _log.warning("%d spans end after their video, and are cut at its end: %s", len(overlong), named)
     notes = {video_id: f"the span ends {seconds:.1f} s after the video" for video_id, seconds in overlong.items()}
-    return annotate(account, notes)
+    return add_notes(videos, notes)
 
 
-def _reject(row: Any, reason: str, detail: str) -> Outcome:
+def _reject(row: Any, reason: str, detail: str) -> FinalStatus:
     detail = " ".join(detail.split())
     _log.info("%s: rejected, %s: %s", row.video_id, reason, detail)
-    return Outcome("rejected", reason, detail)
+    return FinalStatus("rejected", reason, detail)

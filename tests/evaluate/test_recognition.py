@@ -27,7 +27,7 @@ from signrep_core.sources.sheet import Row
 from signrep_core.store.files import file_digest
 from signrep_core.store.schemas import PREDICTIONS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
-from signrep_core.store.video_status import new_account, settle
+from signrep_core.store.video_status import finalise, new_video_status
 from signrep_core.train.loop import leave_untrained
 from signrep_core.train.recognition import COLUMNS, RecognitionSettings
 from tests.fake_reader import FakeReader
@@ -174,11 +174,11 @@ def test_an_empty_split_has_no_metrics_and_says_what_there_is(weights: Path, cap
 
 def test_labelled_videos_that_never_reached_the_shards_are_counted(weights: Path, tmp_path: Path) -> None:
     rows = [Row("gone", "/gone.mp4", "fake", "test", "gloss0"), Row("video04", "/4.mp4", "fake", "test", "gloss1")]
-    account = settle(new_account(rows), {"gone": ("rejected", "missing_file", "")})
-    write_table(tmp_path / "account.parquet", VIDEOS, account)
+    videos = finalise(new_video_status(rows), {"gone": ("rejected", "missing_file", "")})
+    write_table(tmp_path / "videos.parquet", VIDEOS, videos)
     _, result = write_evaluation(
         weights, Path(), metrics=tmp_path / "m.json", predictions=tmp_path / "p.parquet",
-        accounts=[tmp_path / "account.parquet"], dataset="fake", accelerator="cpu", open_reader=Test,
+        videos=[tmp_path / "videos.parquet"], dataset="fake", accelerator="cpu", open_reader=Test,
     )  # fmt: skip
     assert result["lost"] == {"test": {"missing_file": 1}}
 

@@ -189,8 +189,8 @@ def lost_videos(sheet: Path, results: Path) -> list[str]:
         rows = [row["video_id"] for row in csv.DictReader(file, delimiter="\t")]
     states: dict[str, list[str]] = {video: [] for video in rows}
     for path in sorted((results / "videos").glob("*.parquet")):
-        account: dict[str, Any] = read_table(path, VIDEOS, ["video_id", "status", "reason"])
-        for video, status, reason in zip(*account.values(), strict=True):
+        videos: dict[str, Any] = read_table(path, VIDEOS, ["video_id", "status", "reason"])
+        for video, status, reason in zip(*videos.values(), strict=True):
             known = reason == "" if status == "ok" else status in ("excluded", "rejected") and reason in REASONS
             states.setdefault(video, []).append(status if known else "?")
     packed = set(read_table(results / "shards/index.parquet", SEQUENCES, ["video_id"])["video_id"])

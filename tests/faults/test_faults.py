@@ -87,14 +87,14 @@ def test_a_killed_workflow_loses_nothing(site: Site) -> None:
 def test_half_a_file_and_a_lost_video_would_be_noticed(site: Site) -> None:
     """The harness itself: damage that is done on purpose is found."""
     (job,) = jobs_of(site, "deduplicate")
-    account = site.results / "videos/00000.parquet"
-    output, whole, published = job.outputs[0], job.outputs[0].read_bytes(), account.read_bytes()
+    videos = site.results / "videos/00000.parquet"
+    output, whole, published = job.outputs[0], job.outputs[0].read_bytes(), videos.read_bytes()
     output.write_bytes(whole[: len(whole) // 2])
-    assert harness.broken_outputs(site, job) == ["deduplicate: accounts/deduplicate/00000.parquet is half"]
+    assert harness.broken_outputs(site, job) == ["deduplicate: video_status/deduplicate/00000.parquet is half"]
     output.write_bytes(whole)
-    account.unlink()
+    videos.unlink()
     assert len(site.differences()) == 1 + 8, "the file, and eight videos without a state"
-    account.write_bytes(published)
+    videos.write_bytes(published)
     (site.results / "pose/.00000.partial.parquet").touch()
     assert site.differences() == ["pose/.00000.partial.parquet"]
     (site.results / "pose/.00000.partial.parquet").unlink()

@@ -20,7 +20,7 @@ from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.shards import read_info
 from signrep_core.store.tables import read_table, write_table
 from signrep_core.video.probe import probe_shard
-from tests.video.painted import account_of, write_video
+from tests.video.painted import videos_of, write_video
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "sheet": read_sheet,
@@ -60,7 +60,7 @@ def test_rubbish_is_read_or_refused(tmp_path: Path, reader: str, content: bytes)
 
 @few
 @given(content=rubbish)
-def test_what_is_read_of_a_sheet_fits_an_account(tmp_path: Path, content: bytes) -> None:
+def test_what_is_read_of_a_sheet_fits_a_video_status_table(tmp_path: Path, content: bytes) -> None:
     header = "\t".join(COLUMNS).encode() + b"\n"
     rows = read("sheet", tmp_path / "sheet.tsv", header + content)
     assert rows is None or all(isinstance(row, Row) and row.video_id and row.path for row in rows)
@@ -98,7 +98,7 @@ def test_a_json_file_of_another_shape_is_refused(tmp_path: Path, data: st.DataOb
 
 
 def test_a_damaged_table_is_refused_wherever_it_is_damaged(tmp_path: Path) -> None:
-    write_table(tmp_path / "a.parquet", VIDEOS, account_of({f"v{i}": tmp_path / f"{i}.mp4" for i in range(20)}))
+    write_table(tmp_path / "a.parquet", VIDEOS, videos_of({f"v{i}": tmp_path / f"{i}.mp4" for i in range(20)}))
     whole = (tmp_path / "a.parquet").read_bytes()
     chance, refused = random.Random(0), 0
     for _ in range(60):
@@ -128,8 +128,8 @@ def test_damaged_videos_end_as_rows_and_never_end_the_job(tmp_path: Path) -> Non
         path = tmp_path / f"{number}{source.suffix}"
         path.write_bytes(data[: chance.choice([len(data), chance.randrange(len(data))])])
         rows.append(Row(f"v{number}", str(path)))
-    account = probe_shard(rows, threads=2, limit_s=60)
-    assert account["video_id"] == [row.video_id for row in rows]
-    for status, reason in zip(account["status"], account["reason"], strict=True):
+    videos = probe_shard(rows, threads=2, limit_s=60)
+    assert videos["video_id"] == [row.video_id for row in rows]
+    for status, reason in zip(videos["status"], videos["reason"], strict=True):
         assert (status, reason) == ("ok", "") or (status == "rejected" and reason in REASONS)
-    assert {"ok", "rejected"} == set(account["status"])
+    assert {"ok", "rejected"} == set(videos["status"])

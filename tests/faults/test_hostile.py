@@ -49,12 +49,12 @@ def test_videos_of_any_name_go_through_sheet_probe_and_crops(tmp_path: Path, mon
     write_sheet("videos.tsv", list_folder(videos))
     rows = [row._replace(video_id=f"../../{row.video_id}") for row in read_sheet("videos.tsv")]
     before = files_below(tmp_path)
-    account = probe_shard(rows, threads=1)
-    assert len(rows) == len(NAMES) == account["status"].count("ok"), account["detail"]
+    probed = probe_shard(rows, threads=1)
+    assert len(rows) == len(NAMES) == probed["status"].count("ok"), probed["detail"]
     with TableWriter("-out/pose.parquet", POSE) as writer:
         for row in rows:
             writer.write(pose_of(row.video_id, [True] * 18, center=(32, 24), width=20))
-    result = crop_shard(account, "-out/pose.parquet", Path("-out/00000.mp4"), preset="ultrafast", size=32)
+    result = crop_shard(probed, "-out/pose.parquet", Path("-out/00000.mp4"), preset="ultrafast", size=32)
     assert result.crops["video_id"] == [row.video_id for row in rows]
     assert files_below(tmp_path) - before == {"-out", "-out/pose.parquet", "-out/00000.mp4"}
 
@@ -79,9 +79,9 @@ def test_formulas_in_a_sheet_are_text(tmp_path: Path) -> None:
     rows = [Row(text, str(tmp_path / "a.mp4"), "made", "train", text, text, text) for text in FORMULAS]
     write_sheet(tmp_path / "sheet.tsv", rows)
     assert [row.gloss for row in read_sheet(tmp_path / "sheet.tsv")] == FORMULAS
-    account = probe_shard(rows, threads=1)
-    write_table(tmp_path / "account.parquet", VIDEOS, account)
-    assert pq.read_table(tmp_path / "account.parquet")["video_id"].to_pylist() == FORMULAS
+    videos = probe_shard(rows, threads=1)
+    write_table(tmp_path / "videos.parquet", VIDEOS, videos)
+    assert pq.read_table(tmp_path / "videos.parquet")["video_id"].to_pylist() == FORMULAS
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def test_a_playlist_disguised_as_a_video_is_refused_and_touches_nothing(tmp_path
         rows += [
             Row(url, url) for url in (f"http://127.0.0.1:{port}/a.mp4", f"tcp://127.0.0.1:{port}", f"concat:{secret}")
         ]
-        account = probe_shard(rows, threads=1)
+        videos = probe_shard(rows, threads=1)
         with socket.create_connection(("127.0.0.1", port)):
             pass  # the listener does listen
         for _ in range(50):
@@ -146,8 +146,8 @@ def test_a_playlist_disguised_as_a_video_is_refused_and_touches_nothing(tmp_path
                 break
             threading.Event().wait(0.1)
         assert len(calls) == 1
-    assert set(account["status"]) == {"rejected"}
-    assert set(account["reason"]) == {"not_a_video", "missing_file"}
+    assert set(videos["status"]) == {"rejected"}
+    assert set(videos["reason"]) == {"not_a_video", "missing_file"}
 
 
 class Bomb:

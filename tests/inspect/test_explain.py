@@ -21,8 +21,8 @@ def test_a_table_tells_its_rule_inputs_versions_videos_and_command(finished: Pat
     assert f"--force {finished}/keypoints/00001.parquet" in said
     lines = [line.strip().split("  ")[0] for line in said.splitlines()]
     order = [lines.index(name) for name in ("angles/00001.parquet", "pose/00001.parquet",
-             "accounts/extract_pose/00001.parquet", "accounts/deduplicate/00001.parquet",
-             "accounts/probe/00001.parquet")]  # fmt: skip
+             "video_status/extract_pose/00001.parquet", "video_status/deduplicate/00001.parquet",
+             "video_status/probe/00001.parquet")]  # fmt: skip
     assert order[0] == min(order)
     assert ".mp4 (SHA-256 " in said
 

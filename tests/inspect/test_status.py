@@ -30,7 +30,7 @@ def test_the_configuration_is_that_of_the_records(scratch: Path, config: Config)
 def test_a_configuration_of_another_version_is_told_and_left_out(
     scratch: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for path in (scratch / "accounts/probe").glob("*.parquet"):
+    for path in (scratch / "video_status/probe").glob("*.parquet"):
         record = read_record(path)
         assert record is not None
         write_record(path, replace(record, config={"no_such_key": 1}))

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from signrep_core.pose.people import Box, Cast, Person, choose_signer, find_people
+from signrep_core.pose.people import Box, People, Person, choose_signer, find_people
 from signrep_core.video.reader import Frame
 
 SIZE = (360, 640)
@@ -26,7 +26,7 @@ def face(x: float, y: float = 100, width: float = 40) -> Box:
     return np.array([x, y, width], float)
 
 
-def cast_of(scenes: list[list[tuple[Box, tuple[int, int, int], int]]]) -> Cast:
+def people_of(scenes: list[list[tuple[Box, tuple[int, int, int], int]]]) -> People:
     """The cast of successive scenes, three a second."""
     frames = [Frame(i, i / 3, scene(*people)) for i, people in enumerate(scenes)]
     boxes = iter([np.array([person[0] for person in people]).reshape(-1, 3) for people in scenes])
@@ -34,48 +34,48 @@ def cast_of(scenes: list[list[tuple[Box, tuple[int, int, int], int]]]) -> Cast:
 
 
 def test_a_lone_person_is_the_signer_without_doubt() -> None:
-    cast = cast_of([[(face(300), RED, 0)]] * 6)
-    assert cast.signer is not None
-    assert (len(cast.signer.times), cast.others, cast.doubtful) == (6, (), False)
+    people = people_of([[(face(300), RED, 0)]] * 6)
+    assert people.signer is not None
+    assert (len(people.signer.times), people.others, people.doubtful) == (6, (), False)
 
 
 def test_nobody_is_nobody() -> None:
-    assert cast_of([[]] * 6) == Cast(None, (), doubtful=False)
+    assert people_of([[]] * 6) == People(None, (), doubtful=False)
 
 
 def test_of_two_equals_the_one_whose_hands_move_signs() -> None:
     still_left = [[(face(200), RED, 0), (face(440), BLUE, 60 * (i % 2))] for i in range(8)]
-    cast = cast_of(still_left)
-    assert cast.signer is not None
-    assert cast.signer.boxes[0][0] == 440
-    assert not cast.doubtful
+    people = people_of(still_left)
+    assert people.signer is not None
+    assert people.signer.boxes[0][0] == 440
+    assert not people.doubtful
 
 
 def test_of_two_movers_the_larger_signs() -> None:
-    cast = cast_of(
+    people = people_of(
         [[(face(200, width=20), RED, 30 * (i % 2)), (face(440, width=50), BLUE, 75 * (i % 2))] for i in range(8)]
     )
-    assert cast.signer is not None
-    assert cast.signer.boxes[0][2] == 50
+    assert people.signer is not None
+    assert people.signer.boxes[0][2] == 50
 
 
 def test_of_two_movers_of_a_size_the_central_one_signs() -> None:
-    cast = cast_of([[(face(60), RED, 60 * (i % 2)), (face(330), BLUE, 60 * (i % 2))] for i in range(8)])
-    assert cast.signer is not None
-    assert cast.signer.boxes[0][0] == 330
+    people = people_of([[(face(60), RED, 60 * (i % 2)), (face(330), BLUE, 60 * (i % 2))] for i in range(8)])
+    assert people.signer is not None
+    assert people.signer.boxes[0][0] == 330
 
 
 def test_two_alike_make_the_choice_doubtful() -> None:
-    cast = cast_of([[(face(200), RED, 60 * (i % 2)), (face(440), BLUE, 60 * (i % 2))] for i in range(8)])
-    assert cast.doubtful
+    people = people_of([[(face(200), RED, 60 * (i % 2)), (face(440), BLUE, 60 * (i % 2))] for i in range(8)])
+    assert people.doubtful
 
 
 def test_people_who_walk_past_each_other_keep_their_identity() -> None:
     steps = [(face(100 + 35 * i, 100), face(520 - 35 * i, 150)) for i in range(13)]
-    cast = cast_of([[(a, RED, 0), (b, BLUE, 60 * (i % 2))] for i, (a, b) in enumerate(steps)])
-    assert cast.signer is not None
-    assert len(cast.others) == 1
-    for person in (cast.signer, *cast.others):
+    people = people_of([[(a, RED, 0), (b, BLUE, 60 * (i % 2))] for i, (a, b) in enumerate(steps)])
+    assert people.signer is not None
+    assert len(people.others) == 1
+    for person in (people.signer, *people.others):
         moves = np.sign(np.diff([box[0] for box in person.boxes]))
         assert abs(moves.sum()) == 12, "each goes one way only"
 
@@ -83,25 +83,25 @@ def test_people_who_walk_past_each_other_keep_their_identity() -> None:
 def test_a_cut_that_swaps_the_places_does_not_swap_the_people() -> None:
     before = [[(face(200), RED, 60 * (i % 2)), (face(440), BLUE, 0)] for i in range(6)]
     after = [[(face(200), BLUE, 0), (face(440), RED, 60 * (i % 2))] for i in range(6)]
-    cast = cast_of(before + after)
-    assert cast.signer is not None
-    assert len(cast.others) == 1
-    assert [box[0] for box in cast.signer.boxes] == [200] * 6 + [440] * 6
+    people = people_of(before + after)
+    assert people.signer is not None
+    assert len(people.others) == 1
+    assert [box[0] for box in people.signer.boxes] == [200] * 6 + [440] * 6
 
 
 def test_someone_who_comes_back_is_the_same_person() -> None:
     here, away = [(face(300), RED, 0)], list[tuple[Box, tuple[int, int, int], int]]()
-    cast = cast_of([here] * 6 + [away] * 12 + [[(face(420), RED, 0)]] * 6)
-    assert cast.signer is not None
-    assert len(cast.signer.times) == 12
-    assert cast.others == ()
+    people = people_of([here] * 6 + [away] * 12 + [[(face(420), RED, 0)]] * 6)
+    assert people.signer is not None
+    assert len(people.signer.times) == 12
+    assert people.others == ()
 
 
 def test_a_face_seen_once_is_no_person() -> None:
-    cast = cast_of(
+    people = people_of(
         [[(face(300), RED, 0)]] * 5 + [[(face(300), RED, 0), (face(560), BLUE, 0)]] + [[(face(300), RED, 0)]] * 5
     )
-    assert cast.others == ()
+    assert people.others == ()
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_the_scan_of_a_crowd_grows_with_its_faces_and_not_with_its_pairs() -> No
         for i in range(20):
             person.see(i / 3, face(12 * k), 0.1 * (k == 7), np.eye(128)[k])
         people.append(person)
-    cast = choose_signer(people, SIZE, 20)
-    assert cast.signer is people[7]
-    assert len(cast.others) == 49
+    people = choose_signer(people, SIZE, 20)
+    assert people.signer is people[7]
+    assert len(people.others) == 49
 
 
 def test_parts_of_a_large_picture_cover_it() -> None:

@@ -8,15 +8,15 @@ import pytest
 
 from signrep_core.errors import SignRepError
 from signrep_core.pose.shard import PoseOutcome, describe_backend, extract_shard
-from signrep_core.store.resume import open_ledger
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, read_table, read_videos
 
 FAKE_WORKER = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 
 
-def account(*paths: str, **status: str) -> Columns:
-    """Accounts of videos that are fine, but for the status given by path."""
+def videos_of(*paths: str, **status: str) -> Columns:
+    """Status table of videos that are ok, except for the status given by path."""
     n = len(paths)
     return {
         "video_id": [f"id-{path}" for path in paths],
@@ -42,7 +42,7 @@ def extract(tmp_path: Path, videos: Columns, threads: int = 2, model: str = "med
 
 def test_rows_come_in_the_sheets_order_whichever_video_is_done_first(tmp_path: Path) -> None:
     names = ["slow-a", "b", "c", "slow-d", "e"]
-    outcomes = extract(tmp_path, account(*names))
+    outcomes = extract(tmp_path, videos_of(*names))
     assert [o.video_id for o in outcomes] == [f"id-{name}" for name in names]
     assert [(o.reason, o.frames, o.present) for o in outcomes] == [("", 20, 20)] * 5
     table = dict(read_videos(tmp_path / "00000.parquet", POSE))
@@ -53,7 +53,7 @@ def test_rows_come_in_the_sheets_order_whichever_video_is_done_first(tmp_path: P
 
 
 def test_what_befalls_one_video_costs_the_others_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    videos = account("a", "kill", "b", "raise", "damaged", "short", "c")
+    videos = videos_of("a", "kill", "b", "raise", "damaged", "short", "c")
     outcomes = {o.video_id: o for o in extract(tmp_path, videos)}
     assert {name: o.reason for name, o in outcomes.items()} == {
         "id-a": "",
@@ -76,12 +76,12 @@ def test_what_befalls_one_video_costs_the_others_nothing(tmp_path: Path, caplog:
 
 def test_a_killed_job_goes_on_with_the_video_it_was_killed_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     whole, out = tmp_path / "whole.parquet", tmp_path / "00000.parquet"
-    videos = account("a", "short", "b", "kill")
+    videos = videos_of("a", "short", "b", "kill")
 
     def job(path: Path, killed: bool = False) -> list[PoseOutcome]:
-        with open_ledger(path) as ledger:
+        with open_resume_cache(path) as cache:
             outcomes = extract_shard(
-                videos, path, target_fps=25, min_shoulder_px=24, threads=1, worker=FAKE_WORKER, ledger=ledger
+                videos, path, target_fps=25, min_shoulder_px=24, threads=1, worker=FAKE_WORKER, cache=cache
             )
             if killed:
                 path.unlink()  # as Snakemake does with the outputs of a failed job
@@ -99,8 +99,8 @@ def test_a_killed_job_goes_on_with_the_video_it_was_killed_in(tmp_path: Path, ca
 
 
 def test_damaged_frames_are_marked_counted_and_show_nobody(tmp_path: Path) -> None:
-    (outcome,) = extract(tmp_path, account("spoilt"))
-    assert (outcome.settled, outcome.note) == (None, "2 of 20 frames are damaged")
+    (outcome,) = extract(tmp_path, videos_of("spoilt"))
+    assert (outcome.final_status, outcome.note) == (None, "2 of 20 frames are damaged")
     pose = read_table(tmp_path / "00000.parquet", POSE)
     assert np.flatnonzero(pose["damaged"]).tolist() == [18, 19]
     assert np.flatnonzero(~pose["present"]).tolist() == [18, 19]
@@ -108,12 +108,12 @@ def test_damaged_frames_are_marked_counted_and_show_nobody(tmp_path: Path) -> No
 
 
 def test_rejected_and_excluded_videos_are_not_worked_on(tmp_path: Path) -> None:
-    outcomes = extract(tmp_path, account("kill", "a", "b", kill="rejected", b="excluded"), threads=1)
+    outcomes = extract(tmp_path, videos_of("kill", "a", "b", kill="rejected", b="excluded"), threads=1)
     assert [o.video_id for o in outcomes] == ["id-a"]
 
 
 def test_a_shard_without_a_usable_video_gives_an_empty_table(tmp_path: Path) -> None:
-    assert extract(tmp_path, account("kill", kill="rejected")) == []
+    assert extract(tmp_path, videos_of("kill", kill="rejected")) == []
     assert read_table(tmp_path / "00000.parquet", POSE)["video_id"] == []
 
 
@@ -123,13 +123,13 @@ def test_a_backend_that_cannot_start_fails_the_job_and_leaves_no_table(
 ) -> None:
     monkeypatch.setattr("signrep_core.pose.shard.describe_backend", lambda model: {})
     with pytest.raises(SignRepError, match=says):
-        extract(tmp_path, account("a", "b"), model=model)
+        extract(tmp_path, videos_of("a", "b"), model=model)
     assert not (tmp_path / "00000.parquet").exists()
 
 
 def test_a_video_without_a_signer_is_to_be_rejected_and_another_stays() -> None:
-    assert PoseOutcome("id-a", "", "").settled is None
-    assert PoseOutcome("id-b", "no_signer", "nobody").settled == ("rejected", "no_signer", "nobody")
+    assert PoseOutcome("id-a", "", "").final_status is None
+    assert PoseOutcome("id-b", "no_signer", "nobody").final_status == ("rejected", "no_signer", "nobody")
 
 
 def test_the_backend_is_described_by_version_and_models(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def test_a_span_of_a_video_with_an_odd_name_and_a_damaged_neighbour(clips: Path,
     shutil.copyfile(clips / "asl_yes_A.mkv", video)
     text = tmp_path / "text.mp4"
     text.write_text("no video")
-    account = {
+    videos = {
         "video_id": ["text", "手話"],
         "path": [str(text), str(video)],
         "start": np.ma.MaskedArray([0.0, 0.5], [True, False]),
@@ -28,9 +28,9 @@ def test_a_span_of_a_video_with_an_odd_name_and_a_damaged_neighbour(clips: Path,
         "duration_s": np.array([np.nan, 1.0]),
     }
     out = tmp_path / "00007.parquet"
-    damaged, good = extract_shard(account, out, target_fps=25, min_shoulder_px=24, threads=1, provenance={"rule": "x"})
+    damaged, good = extract_shard(videos, out, target_fps=25, min_shoulder_px=24, threads=1, provenance={"rule": "x"})
     assert damaged.reason == "not_a_video"
-    assert (good.settled, good.frames, good.present) == (None, 25, 25)
+    assert (good.final_status, good.frames, good.present) == (None, 25, 25)
     pose = read_table(out, POSE)
     assert set(pose["video_id"]) == {"手話"}
     np.testing.assert_allclose(pose["time_s"], np.arange(25) / 25, atol=1e-9)

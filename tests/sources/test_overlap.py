@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from signrep_core.errors import TableError
 from signrep_core.sources.overlap import Overlap, exclude, find_overlap, read_overlap, write_overlap
 from signrep_core.sources.sheet import Row
-from signrep_core.store.video_status import new_account, settle
+from signrep_core.store.video_status import finalise, new_video_status
 
 ONE, TWO = "dQw4w9WgXcQ", "-_bcdefghi8"
 EVALUATION = {"WLASL": {ONE: {"00336", "00335"}, TWO: {"00414"}}}
 
 
-def account(*rows: Row):
-    return new_account(rows)
+def videos_of(*rows: Row):
+    return new_video_status(rows)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def account(*rows: Row):
     ],
 )
 def test_the_id_is_found_wherever_it_stands(video_id, path, rule):
-    found = find_overlap(account(Row(video_id, path, "yt", "train")), EVALUATION)
+    found = find_overlap(videos_of(Row(video_id, path, "yt", "train")), EVALUATION)
     assert found == [
         Overlap(video_id, ONE, "WLASL", "00335", rule),
         Overlap(video_id, ONE, "WLASL", "00336", rule),
@@ -45,11 +45,11 @@ def test_the_id_is_found_wherever_it_stands(video_id, path, rule):
 
 @pytest.mark.parametrize("name", ["hello_world", "dQw4w9WgXcq", "dQw4w9 WgXcQ", "QcXgW9w4wQd", "dQw4w9WgXc"])
 def test_other_names_are_no_overlap(name):
-    assert find_overlap(account(Row(name, f"videos/{name}.mp4", "yt", "train")), EVALUATION) == []
+    assert find_overlap(videos_of(Row(name, f"videos/{name}.mp4", "yt", "train")), EVALUATION) == []
 
 
 def test_a_name_can_hold_two_ids_and_an_id_counts_once():
-    found = find_overlap(account(Row(ONE, f"{TWO}/{ONE}.mp4", "yt", "train")), EVALUATION)
+    found = find_overlap(videos_of(Row(ONE, f"{TWO}/{ONE}.mp4", "yt", "train")), EVALUATION)
     assert [(one.youtube_id, one.matched_id, one.rule) for one in found] == [
         (ONE, "00335", "video_id"), (ONE, "00336", "video_id"), (TWO, "00414", "folder"),
     ]  # fmt: skip
@@ -60,12 +60,12 @@ def test_a_name_can_hold_two_ids_and_an_id_counts_once():
 )
 def test_a_data_set_is_no_overlap_of_itself(dataset, others):
     evaluation = {"WLASL": {ONE: {"00335"}}, "MSASL": {ONE: {"7"}}}
-    found = find_overlap(account(Row(ONE, "1.mp4", dataset, "train")), evaluation)
+    found = find_overlap(videos_of(Row(ONE, "1.mp4", dataset, "train")), evaluation)
     assert [one.matched_dataset for one in found] == others
 
 
 def test_nothing_to_compare_with_is_no_overlap():
-    assert find_overlap(account(Row(ONE, "1.mp4", "yt", "train")), {}) == []
+    assert find_overlap(videos_of(Row(ONE, "1.mp4", "yt", "train")), {}) == []
 
 
 def test_overlaps_of_the_pretraining_splits_are_excluded_and_the_rest_stays():
@@ -75,7 +75,7 @@ def test_overlaps_of_the_pretraining_splits_are_excluded_and_the_rest_stays():
         Row("c", "c.mp4", "yt", "train"),
         Row("d", f"{TWO}.mp4", "yt", "train"),
     ]
-    before = settle(account(*rows), {"d": ("rejected", "not_a_video", "text")})
+    before = finalise(videos_of(*rows), {"d": ("rejected", "not_a_video", "text")})
     overlaps = find_overlap(before, EVALUATION)
     assert {overlap.video_id for overlap in overlaps} == {"a", "b", "d"}
     after = exclude(before, overlaps, ("train",))
@@ -87,12 +87,12 @@ def test_overlaps_of_the_pretraining_splits_are_excluded_and_the_rest_stays():
 
 def test_the_detail_of_a_video_with_many_instances_is_short():
     overlaps = [Overlap("a", ONE, "WLASL", f"{n:05d}", "filename") for n in range(40)]
-    after = exclude(account(Row("a", f"{ONE}.mp4", "yt", "train")), overlaps)
+    after = exclude(videos_of(Row("a", f"{ONE}.mp4", "yt", "train")), overlaps)
     assert after["detail"] == [f"YouTube {ONE} is in WLASL (00000, 00001, 00002 and 37 more)"]
 
 
 def test_overlaps_of_other_shards_are_passed_over():
-    before = account(Row("a", "a.mp4", "yt", "train"))
+    before = videos_of(Row("a", "a.mp4", "yt", "train"))
     assert exclude(before, [Overlap("z", ONE, "WLASL", "1", "filename")])["status"] == ["ok"]
 
 
@@ -112,7 +112,7 @@ def test_no_known_id_is_left_in_a_video_that_is_pretrained_on(data, ids):
         )
         for number, video in enumerate(data.draw(st.lists(st.sampled_from(ids), max_size=12)))
     ]
-    before = account(*rows)
+    before = videos_of(*rows)
     after = exclude(before, find_overlap(before, {"WLASL": {video: {"1"} for video in known}}), ("train",))
     for row, status in zip(rows, after["status"], strict=True):
         holds = any(video in row.video_id or video in row.path for video in known)

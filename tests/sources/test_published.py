@@ -126,9 +126,9 @@ def test_what_is_there_can_be_probed_and_what_is_missing_is_listed(
     sheet = tmp_path / "videos.tsv"
     assert main(["sheet", *map(str, publish(tmp_path / "published")), "--out", str(sheet)]) == 0
     assert said in capsys.readouterr().out
-    account = probe_shard(read_sheet(sheet))
-    assert account["status"] == ["ok"] * len(frames_of), account["detail"]
-    assert [round(seconds * 25) for seconds in account["duration_s"]] == frames_of
+    videos = probe_shard(read_sheet(sheet))
+    assert videos["status"] == ["ok"] * len(frames_of), videos["detail"]
+    assert [round(seconds * 25) for seconds in videos["duration_s"]] == frames_of
     missing = sheet.with_suffix(".missing.tsv")
     lines = list(csv.reader(missing.open(encoding="utf-8"), delimiter="\t"))[1:] if missing.exists() else []
     assert len(lines) == n_missing

@@ -8,7 +8,7 @@ from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, write_table
 from signrep_core.video.crop import CropResult, crop_shard
-from tests.video.painted import account_of, pose_of, targets_of, write_video
+from tests.video.painted import pose_of, targets_of, videos_of, write_video
 
 # video -> frames with a signer
 PRESENT = {
@@ -31,7 +31,7 @@ class Built:
         stages = ("crops", "angles", "keypoints", "activity")
         out = self.folder / "shards"
         return {name: self.folder / name / f"{shard}.parquet" for name in stages} | {
-            "account": self.folder / "videos" / f"{shard}.parquet",
+            "videos": self.folder / "videos" / f"{shard}.parquet",
             "crops_mp4": self.folder / "crops" / f"{shard}.mp4",
             "out_mp4": out / f"{shard}.mp4",
             "out_frames": out / f"{shard}.parquet",
@@ -46,7 +46,7 @@ def build_shard(folder: Path, present: dict[str, list[bool]], shard: str = "0000
         for name, shown in present.items()
         if not (folder / "sources").mkdir(parents=True, exist_ok=True)
     }
-    account: dict[str, Any] = account_of(videos)
+    table: dict[str, Any] = videos_of(videos)
     with TableWriter(folder / "pose" / f"{shard}.parquet", POSE) as writer:
         for name, shown in present.items():
             writer.write(pose_of(name, shown))
@@ -56,10 +56,10 @@ def build_shard(folder: Path, present: dict[str, list[bool]], shard: str = "0000
                 writer.write(targets_of(name, len(shown))[schema.name])
     built = Built(
         folder,
-        crop_shard(account, folder / "pose" / f"{shard}.parquet", folder / "crops" / f"{shard}.mp4", threads=threads),
+        crop_shard(table, folder / "pose" / f"{shard}.parquet", folder / "crops" / f"{shard}.mp4", threads=threads),
     )
-    account["status"] = ["rejected" if name in built.crop.outcomes else "ok" for name in videos]
-    write_table(folder / "videos" / f"{shard}.parquet", VIDEOS, account)
+    table["status"] = ["rejected" if name in built.crop.outcomes else "ok" for name in videos]
+    write_table(folder / "videos" / f"{shard}.parquet", VIDEOS, table)
     write_table(folder / "crops" / f"{shard}.parquet", CROPS, built.crop.crops)
     return built
 

@@ -111,7 +111,7 @@ def put(name: str, row: int, value: Any) -> Callable[[dict[str, Any]], None]:
         ("crops", CROPS, put("n_frames", 0, 19), r"crops/00000.parquet has 43 frames, .*crops/00000.mp4 44"),
         ("crops", CROPS, put("start_frame", 1, 3), r"video 'b': angles has 24 frames, the crops go to 26"),
         ("crops", CROPS, put("n_frames", slice(None), [19, 25]), r"frame 19 of the MP4 is no keyframe"),
-        ("account", VIDEOS, put("status", 1, "rejected"), r"account and crops disagree on video 'b'"),
+        ("videos", VIDEOS, put("status", 1, "rejected"), r"videos and crops disagree on video 'b'"),
         ("keypoints", KEYPOINTS, put("time_s", 30, 9.0), r"'b': keypoints and angles disagree on the frames' times"),
         ("keypoints", KEYPOINTS, put("frame", 5, 4), r"video 'a': the frames of keypoints do not count from 0"),
         ("keypoints", KEYPOINTS, take(slice(20, None)), r"disagree on the next video: angles 'a', keypoints 'b'"),

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signrep_core.errors import TableError
-from signrep_core.store.page_reader import Pages
+from signrep_core.store.page_reader import PageReader
 from signrep_core.store.schemas import BOOL, FLOAT, INT, LONG, TEXT, Column, Schema
 from signrep_core.store.tables import TableWriter, read_table
 
@@ -49,8 +49,8 @@ def rows(n: int, known: Any, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def write(path: Path, videos: list[dict[str, Any]], rows_per_group: int = 8, plain: bool = True) -> Path:
-    with TableWriter(path, SCHEMA, rows_per_group=rows_per_group, plain=plain) as writer:
+def write(path: Path, videos: list[dict[str, Any]], rows_per_group: int = 8, uncompressed: bool = True) -> Path:
+    with TableWriter(path, SCHEMA, rows_per_group=rows_per_group, uncompressed=uncompressed) as writer:
         for video in videos:
             writer.write(video)
     return path
@@ -64,7 +64,7 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def read_rows(path: Path, begin: int, end: int, names: tuple[str, ...] = NUMBERS) -> dict[str, Any]:
-    pages = Pages(path, SCHEMA)
+    pages = PageReader(path, SCHEMA)
     groups, first = pages.groups(begin, end)
     with opened(path) as descriptor:
         columns = pages.read(descriptor, groups, names)
@@ -106,7 +106,7 @@ def test_long_groups_and_long_runs_are_one_page_too(tmp_path: Path) -> None:
 def test_a_changed_byte_is_never_read_as_a_value(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", [rows(16, [True, True, False])])
     expected = read_table(path, SCHEMA, NUMBERS)
-    pages, whole = Pages(path, SCHEMA), path.read_bytes()
+    pages, whole = PageReader(path, SCHEMA), path.read_bytes()
     end = whole.rindex(b"example")  # the footer begins before this
     refused: list[str] = []
     for place in range(4, end):
@@ -125,26 +125,26 @@ def test_a_changed_byte_is_never_read_as_a_value(tmp_path: Path) -> None:
 
 def test_a_file_that_lost_its_end_is_noticed(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", [rows(16, [True])])
-    pages = Pages(path, SCHEMA)
+    pages = PageReader(path, SCHEMA)
     os.truncate(path, 700)
     with opened(path) as descriptor, pytest.raises(TableError, match="is damaged"):
         pages.read(descriptor, range(2), NUMBERS)
 
 
 def test_a_table_written_otherwise_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.parquet", [rows(16, [True])], plain=False)
+    path = write(tmp_path / "a.parquet", [rows(16, [True])], uncompressed=False)
     with pytest.raises(TableError, match=r"a\.parquet: expected a table written plain.*forcerun make_example"):
-        Pages(path, SCHEMA)
+        PageReader(path, SCHEMA)
 
 
 def test_a_table_of_other_types_is_refused(tmp_path: Path) -> None:
     columns = [*SCHEMA.columns[:5], Column("points", pa.float64(), (2, 3)), *SCHEMA.columns[6:]]
     with TableWriter(
-        tmp_path / "a.parquet", Schema("example", 1, "make_example", tuple(columns)), plain=True
+        tmp_path / "a.parquet", Schema("example", 1, "make_example", tuple(columns)), uncompressed=True
     ) as writer:
         writer.write(rows(16, [True]))
     with pytest.raises(TableError, match="expected a table written plain, found another layout"):
-        Pages(tmp_path / "a.parquet", SCHEMA)
+        PageReader(tmp_path / "a.parquet", SCHEMA)
 
 
 def test_a_damaged_footer_is_refused_or_harmless(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_damaged_footer_is_refused_or_harmless(tmp_path: Path) -> None:
 
 
 def test_rows_beyond_the_table_are_refused(tmp_path: Path) -> None:
-    pages = Pages(write(tmp_path / "a.parquet", [rows(16, [True])]), SCHEMA)
+    pages = PageReader(write(tmp_path / "a.parquet", [rows(16, [True])]), SCHEMA)
     assert pages.groups(0, 16) == (range(2), 0)
     assert pages.groups(9, 10) == (range(1, 2), 8)
     with pytest.raises(TableError, match=r"expected rows 15\.\.17, it has 16"):
@@ -174,4 +174,4 @@ def test_rows_beyond_the_table_are_refused(tmp_path: Path) -> None:
 
 def test_an_empty_table_has_no_rows(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"expected rows 0\.\.1, it has 0"):
-        Pages(write(tmp_path / "a.parquet", []), SCHEMA).groups(0, 1)
+        PageReader(write(tmp_path / "a.parquet", []), SCHEMA).groups(0, 1)

@@ -1,28 +1,28 @@
-"""The ledger: finished work is found again, stale work never."""
+"""The resume cache: finished work is found again, stale work never."""
 
 from pathlib import Path
 
 import pytest
 
-from signrep_core.store.resume import open_ledger, work_key
+from signrep_core.store.resume import open_resume_cache, work_key
 
 
 def test_what_was_recorded_is_found_after_a_failure_and_gone_after_success(tmp_path: Path) -> None:
     output = tmp_path / "pose" / "00000.parquet"
 
     def fail() -> None:
-        with open_ledger(output) as ledger:
-            ledger.file("k1", "parquet").write_text("rows")
-            ledger.record("k1", {"frames": 3}, [ledger.file("k1", "parquet")])
-            ledger.record("k2", {"frames": 4}, [ledger.file("k2", "parquet")])
+        with open_resume_cache(output) as cache:
+            cache.file("k1", "parquet").write_text("rows")
+            cache.record("k1", {"frames": 3}, [cache.file("k1", "parquet")])
+            cache.record("k2", {"frames": 4}, [cache.file("k2", "parquet")])
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
-    with open_ledger(output) as ledger:
-        assert ledger.find("k1") == {"frames": 3}
-        assert ledger.find("k2") is None, "its file is missing"
-        assert ledger.find("k3") is None
+    with open_resume_cache(output) as cache:
+        assert cache.find("k1") == {"frames": 3}
+        assert cache.find("k2") is None, "its file is missing"
+        assert cache.find("k3") is None
     assert list(output.parent.iterdir()) == []
 
 

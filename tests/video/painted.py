@@ -71,7 +71,7 @@ def write_video(
     return path
 
 
-def account_of(videos: dict[str, Path], status: dict[str, str] | None = None) -> dict[str, Any]:
+def videos_of(videos: dict[str, Path], status: dict[str, str] | None = None) -> dict[str, Any]:
     """A VIDEOS table of videos that are all ok, or of the given status."""
     columns = _zeros(VIDEOS, len(videos))
     columns |= {"video_id": list(videos), "path": [str(path) for path in videos.values()]}

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from signrep_core.errors import ShardError, SignRepError
-from signrep_core.store.resume import open_ledger
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
-from signrep_core.store.video_status import settle
-from signrep_core.video.crop import CropResult, crop_shard, cut_square, plan_crops
+from signrep_core.store.video_status import finalise
+from signrep_core.video.crop import CropResult, crop_shard, cut_box, plan_crops
 from signrep_core.video.reader import read_frames
 from tests.store.built import Built
-from tests.video.painted import account_of, number_in, pose_of, write_video
+from tests.video.painted import number_in, pose_of, videos_of, write_video
 
 
 def write_pose(path: Path, *videos: dict) -> Path:
@@ -51,8 +51,8 @@ def test_a_sequence_holds_the_very_frames_of_its_run(packed: Built) -> None:
 
 
 def test_crops_can_be_planned_without_decoding(packed: Built) -> None:
-    account = account_of({name: Path("gone.mp4") for name in ("one run", "two runs", "nobody", "too brief")})
-    planned = plan_crops(account, packed.folder / "pose/00000.parquet")
+    videos = videos_of({name: Path("gone.mp4") for name in ("one run", "two runs", "nobody", "too brief")})
+    planned = plan_crops(videos, packed.folder / "pose/00000.parquet")
     assert planned["video_id"] == packed.crop.crops["video_id"]
     for name in ("sequence", "start_frame", "n_frames", "x0", "y0", "side"):
         np.testing.assert_array_equal(planned[name], packed.crop.crops[name])
@@ -66,15 +66,15 @@ def test_videos_without_a_sequence_say_why(packed: Built) -> None:
     }
     assert outcomes["nobody"].detail == "none of 40 frames shows a signer"
     assert outcomes["too brief"].detail == "the longest run has 15 frames, 16 are needed"
-    settled = settle(account_of({name: Path() for name in ("nobody", "too brief")}), outcomes)
-    assert settled["status"] == ["rejected", "rejected"]
+    final = finalise(videos_of({name: Path() for name in ("nobody", "too brief")}), outcomes)
+    assert final["status"] == ["rejected", "rejected"]
 
 
 def test_a_video_that_no_longer_decodes_costs_no_other(tmp_path: Path) -> None:
     videos = {name: write_video(tmp_path / f"{name}.mp4", range(20)) for name in "abc"}
     videos["b"].write_text("no longer a video")
     pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in videos))
-    result = crop_shard(account_of(videos), pose, tmp_path / "out.mp4", threads=2)
+    result = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4", threads=2)
     assert result.crops["video_id"] == ["a", "c"]
     assert result.outcomes["b"].reason == "not_a_video"
     assert len(decoded(tmp_path / "out.mp4")) == 40
@@ -83,7 +83,7 @@ def test_a_video_that_no_longer_decodes_costs_no_other(tmp_path: Path) -> None:
 def test_a_video_shorter_than_its_pose_is_rejected(tmp_path: Path) -> None:
     videos = {"a": write_video(tmp_path / "a.mp4", range(20))}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 24))
-    outcome = crop_shard(account_of(videos), pose, tmp_path / "out.mp4").outcomes["a"]
+    outcome = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4").outcomes["a"]
     assert outcome.reason == "undecodable"
     assert "its pose goes to frame 24, decoding ended at frame 20" in outcome.detail
 
@@ -91,14 +91,14 @@ def test_a_video_shorter_than_its_pose_is_rejected(tmp_path: Path) -> None:
 def test_frames_at_other_times_than_their_poses_are_rejected(tmp_path: Path) -> None:
     videos = {"a": write_video(tmp_path / "a.mp4", range(40))}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [False] * 8 + [True] * 20, fps=30))
-    outcome = crop_shard(account_of(videos), pose, tmp_path / "out.mp4").outcomes["a"]
+    outcome = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4").outcomes["a"]
     assert "frame 8 is at 0.32 s, its pose at 0.26" in outcome.detail
 
 
 def test_settled_videos_are_not_touched(tmp_path: Path) -> None:
     videos = {"a": write_video(tmp_path / "a.mp4", range(20)), "b": tmp_path / "missing.mp4"}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 20))
-    result = crop_shard(account_of(videos, {"b": "rejected"}), pose, tmp_path / "out.mp4")
+    result = crop_shard(videos_of(videos, {"b": "rejected"}), pose, tmp_path / "out.mp4")
     assert result.crops["video_id"] == ["a"]
     assert result.outcomes == {}
 
@@ -107,23 +107,23 @@ def test_a_missing_pose_names_the_stage_to_rerun(tmp_path: Path) -> None:
     videos = {name: write_video(tmp_path / f"{name}.mp4", range(20)) for name in "ab"}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 20))
     with pytest.raises(ShardError, match="1 are missing, the first 'b'; rerun the stage extract_pose"):
-        crop_shard(account_of(videos), pose, tmp_path / "out.mp4")
+        crop_shard(videos_of(videos), pose, tmp_path / "out.mp4")
 
 
 def test_a_span_is_cropped_from_its_start(tmp_path: Path) -> None:
-    account = account_of({"a": write_video(tmp_path / "a.mp4", range(100))})
-    account["start"], account["end"] = np.ma.MaskedArray([2.0], [False]), np.ma.MaskedArray([3.0], [False])
+    videos = videos_of({"a": write_video(tmp_path / "a.mp4", range(100))})
+    videos["start"], videos["end"] = np.ma.MaskedArray([2.0], [False]), np.ma.MaskedArray([3.0], [False])
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 25))
-    square = square_of(crop_shard(account, pose, tmp_path / "out.mp4"))
+    square = square_of(crop_shard(videos, pose, tmp_path / "out.mp4"))
     assert [number_in(frame, square) for frame in decoded(tmp_path / "out.mp4")] == list(range(50, 75))
 
 
 def test_rows_with_the_same_video_do_not_get_in_each_others_way(tmp_path: Path) -> None:
     rows = dict.fromkeys("abcd", write_video(tmp_path / "v.mp4", range(20)))
     pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in rows))
-    with open_ledger(tmp_path / "out.mp4") as ledger:
-        result = crop_shard(account_of(rows), pose, tmp_path / "out.mp4", threads=2, ledger=ledger)
-        assert len(list(ledger.folder.glob("*.json"))) == len(rows)
+    with open_resume_cache(tmp_path / "out.mp4") as cache:
+        result = crop_shard(videos_of(rows), pose, tmp_path / "out.mp4", threads=2, cache=cache)
+        assert len(list(cache.folder.glob("*.json"))) == len(rows)
     assert result.outcomes == {}
     assert result.crops["video_id"] == list(rows)
     assert len(decoded(tmp_path / "out.mp4")) == 80
@@ -133,29 +133,29 @@ def test_failing_and_finished_jobs_leave_no_pieces(tmp_path: Path, packed: Built
     assert not list((packed.folder / "crops").glob(".*"))
     with pytest.raises(SignRepError, match="nonsense"):
         crop_shard(
-            account_of({"a": write_video(tmp_path / "a.mp4", range(20))}),
+            videos_of({"a": write_video(tmp_path / "a.mp4", range(20))}),
             write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 20)),
             tmp_path / "out.mp4",
             preset="nonsense",
         )
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.ledger", "a.mp4", "pose.parquet"]
-    assert [path.name for path in (tmp_path / ".out.ledger").iterdir()] == ["begun"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.resume", "a.mp4", "pose.parquet"]
+    assert [path.name for path in (tmp_path / ".out.resume").iterdir()] == ["begun"]
 
 
 def test_a_killed_job_goes_on_with_what_it_had_finished(tmp_path: Path) -> None:
-    account = account_of({name: write_video(tmp_path / f"{name}.mp4", range(20)) for name in "ab"})
+    videos = videos_of({name: write_video(tmp_path / f"{name}.mp4", range(20)) for name in "ab"})
     pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in "ab"))
-    crop_shard(account, pose, tmp_path / "whole.mp4")
+    crop_shard(videos, pose, tmp_path / "whole.mp4")
 
     def killed() -> None:
-        with open_ledger(tmp_path / "out.mp4") as ledger:
-            crop_shard(account, pose, tmp_path / "out.mp4", ledger=ledger)
+        with open_resume_cache(tmp_path / "out.mp4") as cache:
+            crop_shard(videos, pose, tmp_path / "out.mp4", cache=cache)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         killed()
     (tmp_path / "out.mp4").unlink()  # as Snakemake does with the outputs of a failed job
-    crop_shard(account, pose, tmp_path / "out.mp4", worker=("no such program",))  # nothing is left for it to do
+    crop_shard(videos, pose, tmp_path / "out.mp4", worker=("no such program",))  # nothing is left for it to do
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
@@ -164,29 +164,29 @@ def test_a_killed_job_goes_on_with_what_it_had_finished(tmp_path: Path) -> None:
 
 def test_a_square_inside_the_frame_is_cut_exactly() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
-    assert np.array_equal(cut_square(picture, 20, 10, 256, 256), picture[10:266, 20:276])
+    assert np.array_equal(cut_box(picture, 20, 10, 256, 256), picture[10:266, 20:276])
 
 
 def test_outside_the_frame_it_is_black() -> None:
     picture = np.full((100, 100, 3), 200, np.uint8)
-    crop = cut_square(picture, -50, 50, 100, 100)
+    crop = cut_box(picture, -50, 50, 100, 100)
     assert crop[:50, 50:].min() == 200
     assert crop[50:].max() == crop[:, :50].max() == 0
-    assert cut_square(picture, 500, 500, 100, 100).max() == 0
+    assert cut_box(picture, 500, 500, 100, 100).max() == 0
 
 
 def test_large_squares_are_averaged_down() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
     means = picture.reshape(256, 2, 256, 2, 3).mean((1, 3))
-    assert np.abs(cut_square(picture, 0, 0, 512, 256) - means).max() <= 1
-    assert cut_square(cv2.resize(picture, (64, 64)), 0, 0, 64, 256).shape == (256, 256, 3)
+    assert np.abs(cut_box(picture, 0, 0, 512, 256) - means).max() <= 1
+    assert cut_box(cv2.resize(picture, (64, 64)), 0, 0, 64, 256).shape == (256, 256, 3)
 
 
 def test_a_real_clip_is_cropped_frame_by_frame(clips: Path, tmp_path: Path) -> None:
     path = clips / "asl_help_A.mkv"
     pose = write_pose(tmp_path / "pose.parquet", pose_of("help", [True] * 49, center=(320, 260), width=160))
-    result = crop_shard(account_of({"help": path}), pose, tmp_path / "out.mp4")
+    result = crop_shard(videos_of({"help": path}), pose, tmp_path / "out.mp4")
     square = square_of(result)
     for frame, crop in zip(read_frames(path), decoded(tmp_path / "out.mp4"), strict=True):
-        error = crop.astype(int) - cut_square(frame.rgb, *square, 256)
+        error = crop.astype(int) - cut_box(frame.rgb, *square, 256)
         assert 10 * np.log10(255**2 / (error**2).mean()) > 34  # dB

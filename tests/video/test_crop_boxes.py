@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signrep_core.video.crop_boxes import signer_runs, torso_square
+from signrep_core.video.crop_boxes import signer_runs, torso_box
 
 
 def person(n: int = 40, x: float = 320.0, y: float = 200.0, shoulders: float = 100.0) -> tuple[np.ndarray, np.ndarray]:
@@ -74,12 +74,12 @@ def test_runs_begin_and_end_with_the_signer_and_do_not_meet(present: list[bool],
 def test_the_square_by_hand() -> None:
     """Head top 50 + 45 above the shoulders, chest and elbows 100 below: 195 high and centred; margin 0."""
     xy, confidence = person()
-    assert torso_square(xy, confidence, margin=0) == (222, 105, 195)
+    assert torso_box(xy, confidence, margin=0) == (222, 105, 195)
 
 
 def test_the_margin_widens_the_square_about_its_middle() -> None:
     xy, confidence = person()
-    x0, y0, side = torso_square(xy, confidence, margin=0.2)
+    x0, y0, side = torso_box(xy, confidence, margin=0.2)
     assert side == 234
     assert (x0 + side / 2, y0 + side / 2) == pytest.approx((320, 202.5), abs=1)
 
@@ -87,59 +87,59 @@ def test_the_margin_widens_the_square_about_its_middle() -> None:
 def test_the_reach_of_the_hands_is_inside() -> None:
     xy, confidence = person()
     xy[10:20, 19:40] = (180, 300)  # right hand far to the side for ten frames
-    square = torso_square(xy, confidence)
+    square = torso_box(xy, confidence)
     assert inside(xy, square).all()
 
 
 def test_a_single_wrong_detection_does_not_matter() -> None:
     xy, confidence = person()
-    plain = torso_square(xy, confidence)
+    plain = torso_box(xy, confidence)
     xy[7] += 200
     xy[20, 40:61] = (320, 20)
     xy[21, 19:40] = (5000, 5000)  # beyond any arm
-    assert torso_square(xy, confidence) == plain
+    assert torso_box(xy, confidence) == plain
 
 
 def test_joints_that_are_not_seen_do_not_count() -> None:
     xy, confidence = person()
-    plain = torso_square(xy, confidence)
+    plain = torso_box(xy, confidence)
     xy[:, 40:61] = np.nan
     xy[:, 20] = (0, 0)
     confidence[:, 20] = 0.4
     confidence[:, 40:61] = 0
-    assert torso_square(xy, confidence) == plain
+    assert torso_box(xy, confidence) == plain
 
 
 def test_a_person_who_walks_stays_inside() -> None:
     xy, confidence = person(n=200)
     xy[..., 0] += np.linspace(-200, 200, 200)[:, None]
-    square = torso_square(xy, confidence)
+    square = torso_box(xy, confidence)
     assert inside(xy, square).all(1).mean() > 0.99
 
 
 def test_a_person_seen_from_the_side_is_as_large() -> None:
     xy, confidence = person()
     xy[:, 8:19, 1] = 200 - 67  # the nose at its height above the shoulders
-    front = torso_square(xy, confidence)
+    front = torso_box(xy, confidence)
     xy[:, (0, 3), 0] = 318, 322
-    assert torso_square(xy, confidence)[2] == pytest.approx(front[2], rel=0.05)
+    assert torso_box(xy, confidence)[2] == pytest.approx(front[2], rel=0.05)
 
 
 def test_without_both_shoulders_all_that_is_seen_is_inside() -> None:
     xy, confidence = person()
     confidence[:, 0] = 0
-    square = torso_square(xy, confidence)
+    square = torso_box(xy, confidence)
     assert inside(xy[:, 3:], square).all()
 
 
 def test_nothing_seen_is_an_error() -> None:
     with pytest.raises(ValueError, match="no joint is seen"):
-        torso_square(np.full((20, 61, 2), np.nan), np.zeros((20, 61)))
+        torso_box(np.full((20, 61, 2), np.nan), np.zeros((20, 61)))
 
 
 @given(st.floats(20, 400), st.floats(-300, 900), st.floats(-300, 900), st.floats(0, 0.5))
 def test_the_square_follows_the_person_in_place_and_size(size: float, x: float, y: float, margin: float) -> None:
-    x0, y0, side = torso_square(*person(x=x, y=y, shoulders=size), margin=margin)
+    x0, y0, side = torso_box(*person(x=x, y=y, shoulders=size), margin=margin)
     assert side == pytest.approx(1.95 * size * (1 + margin), abs=1.01)
     assert x0 + side / 2 == pytest.approx(x, abs=1)
     assert y0 + side / 2 == pytest.approx(y + 0.025 * size, abs=1)
@@ -148,5 +148,5 @@ def test_the_square_follows_the_person_in_place_and_size(size: float, x: float, 
 def test_a_hand_that_hangs_below_the_hips_does_not_draw_the_square_down() -> None:
     xy, confidence = person()
     xy[:, 19:40] = (270, 450)  # shoulders at y = 200, 100 wide: the hips are at 340
-    _, y0, side = torso_square(xy, confidence, margin=0)
+    _, y0, side = torso_box(xy, confidence, margin=0)
     assert (y0, side) == (105, 235)  # from the crown to the hips

@@ -16,15 +16,15 @@ from tests.video.painted import write_video
 
 
 def probe(folder: Path, *paths: str, threads: int = 1, **options: float) -> Columns:
-    """The account of videos that a fake worker looks into."""
+    """The video status of videos that a fake worker looks into."""
     worker = (sys.executable, str(Path(__file__).with_name("fake_probe_worker.py")), str(folder))
     rows = [Row(path, path, "yt", "train", start=1.0, end=3.0, fps=30.0) for path in paths]
     return probe_shard(rows, threads=threads, worker=worker, **options)  # type: ignore[arg-type]
 
 
 def test_what_a_video_holds_stands_in_its_row(tmp_path):
-    write_table(tmp_path / "account.parquet", VIDEOS, probe(tmp_path, "a.mp4"))
-    back = {name: values[0] for name, values in read_table(tmp_path / "account.parquet", VIDEOS).items()}
+    write_table(tmp_path / "videos.parquet", VIDEOS, probe(tmp_path, "a.mp4"))
+    back = {name: values[0] for name, values in read_table(tmp_path / "videos.parquet", VIDEOS).items()}
     assert (back["status"], back["reason"], back["detail"]) == ("ok", "", "")
     assert (back["width"], back["height"], back["n_frames"], back["codec"], back["rotation"]) == (
         640, 480, 77, "h264", 90,
@@ -36,27 +36,27 @@ def test_what_a_video_holds_stands_in_its_row(tmp_path):
 
 
 def test_a_video_that_cannot_be_used_is_rejected_and_the_others_go_on(tmp_path, caplog):
-    account = probe(tmp_path, "a", "empty", "bug", "bloats", "b", threads=2)
-    assert account["video_id"] == ["a", "empty", "bug", "bloats", "b"]
-    assert account["status"] == ["ok", "rejected", "rejected", "rejected", "ok"]
-    assert account["reason"] == ["", "empty_file", "undecodable", "too_large", ""]
-    assert account["detail"][1:3] == ["empty: zero bytes", "RuntimeError: decoder fell over"]
-    assert account["width"].tolist() == [640, 0, 0, 0, 640]
+    videos = probe(tmp_path, "a", "empty", "bug", "bloats", "b", threads=2)
+    assert videos["video_id"] == ["a", "empty", "bug", "bloats", "b"]
+    assert videos["status"] == ["ok", "rejected", "rejected", "rejected", "ok"]
+    assert videos["reason"] == ["", "empty_file", "undecodable", "too_large", ""]
+    assert videos["detail"][1:3] == ["empty: zero bytes", "RuntimeError: decoder fell over"]
+    assert videos["width"].tolist() == [640, 0, 0, 0, 640]
     assert "Traceback" in caplog.text
 
 
 def test_a_video_that_crashes_the_decoder_costs_itself(tmp_path):
-    account = probe(tmp_path, "a", "crashes", "b")
-    assert account["status"] == ["ok", "rejected", "ok"]
-    assert account["reason"][1] == "undecodable"
-    assert account["detail"][1] == "crashes: the probing process died of SIGSEGV in this video"
+    videos = probe(tmp_path, "a", "crashes", "b")
+    assert videos["status"] == ["ok", "rejected", "ok"]
+    assert videos["reason"][1] == "undecodable"
+    assert videos["detail"][1] == "crashes: the probing process died of SIGSEGV in this video"
 
 
 def test_a_video_that_hangs_the_decoder_costs_itself_within_the_limit(tmp_path):
     began = time.monotonic()
-    account = probe(tmp_path, "a", "hangs", "b", limit_s=3)
-    assert account["status"] == ["ok", "rejected", "ok"]
-    assert "died of SIGKILL" in account["detail"][1]
+    videos = probe(tmp_path, "a", "hangs", "b", limit_s=3)
+    assert videos["status"] == ["ok", "rejected", "ok"]
+    assert "died of SIGKILL" in videos["detail"][1]
     assert time.monotonic() - began < 40
 
 
@@ -65,32 +65,32 @@ def test_a_process_killed_from_outside_costs_no_video(tmp_path):
 
 
 def test_videos_are_probed_side_by_side_in_the_order_of_the_rows(tmp_path):
-    account = probe(tmp_path, "waits c", "waits a", "waits b", threads=3)
-    assert account["video_id"] == ["waits c", "waits a", "waits b"]
-    assert account["status"] == ["ok"] * 3
+    videos = probe(tmp_path, "waits c", "waits a", "waits b", threads=3)
+    assert videos["video_id"] == ["waits c", "waits a", "waits b"]
+    assert videos["status"] == ["ok"] * 3
 
 
 def test_a_span_beyond_its_video_is_cut_and_said_and_one_after_it_rejected(tmp_path, caplog):
     path = str(write_video(tmp_path / "v.mp4", range(50)))  # two seconds
     spans = {"whole": (0.5, 2.0), "beyond": (0.5, 60.0), "after": (50.0, 60.0), "open": (0.5, None)}
-    account = probe_shard([Row(name, path, start=start, end=end) for name, (start, end) in spans.items()])
-    assert account["status"] == ["ok", "ok", "rejected", "ok"]
-    assert account["reason"][2] == "empty_span"
-    assert account["detail"] == ["", "the span ends 58.0 s after the video", account["detail"][2], ""]
-    assert account["duration_s"].tolist() == pytest.approx([1.5, 1.5, 0, 1.5], abs=0.03)
+    videos = probe_shard([Row(name, path, start=start, end=end) for name, (start, end) in spans.items()])
+    assert videos["status"] == ["ok", "ok", "rejected", "ok"]
+    assert videos["reason"][2] == "empty_span"
+    assert videos["detail"] == ["", "the span ends 58.0 s after the video", videos["detail"][2], ""]
+    assert videos["duration_s"].tolist() == pytest.approx([1.5, 1.5, 0, 1.5], abs=0.03)
     assert "1 spans end after their video, and are cut at its end: beyond" in caplog.text
 
 
 def test_the_real_clips_are_what_their_manifest_says(clips):
     with open(clips / "MANIFEST.csv", encoding="utf-8", newline="") as file:
         manifest = {line["file"]: line for line in csv.DictReader(file)}
-    account = probe_shard(list_folder(clips), threads=2)
-    assert len(account["video_id"]) == len(manifest) == 18
-    assert set(account["status"]) == {"ok"}
-    for place, path in enumerate(account["path"]):
+    videos = probe_shard(list_folder(clips), threads=2)
+    assert len(videos["video_id"]) == len(manifest) == 18
+    assert set(videos["status"]) == {"ok"}
+    for place, path in enumerate(videos["path"]):
         known = manifest[path.rsplit("/", 1)[1]]
-        assert account["sha256"][place] == known["sha256"]
-        assert (account["width"][place], account["height"][place]) == (int(known["width"]), int(known["height"]))
-        assert account["n_frames"][place] == int(known["n_frames"])
-        assert account["codec"][place] == known["codec"]
-        assert account["fps"][place] == pytest.approx(float(known["fps"]), rel=0.02)
+        assert videos["sha256"][place] == known["sha256"]
+        assert (videos["width"][place], videos["height"][place]) == (int(known["width"]), int(known["height"]))
+        assert videos["n_frames"][place] == int(known["n_frames"])
+        assert videos["codec"][place] == known["codec"]
+        assert videos["fps"][place] == pytest.approx(float(known["fps"]), rel=0.02)

@@ -85,19 +85,19 @@ def run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 @pytest.fixture(scope="module")
-def account(run: Finished) -> pd.DataFrame:
+def videos(run: Finished) -> pd.DataFrame:
     return pd.read_parquet(run.results / "videos/00000.parquet").set_index("video_id")
 
 
 @pytest.mark.parametrize("case", EXPECTED)
-def test_each_video_has_its_status_and_reason(account, case):
-    row = account.loc[case]
+def test_each_video_has_its_status_and_reason(videos, case):
+    row = videos.loc[case]
     assert (row.status, row.reason) == EXPECTED[case], row.detail
     assert (row.status == "ok") == (row.detail == ""), row.detail
 
 
-def test_every_row_of_the_sheet_is_accounted_for(account):
-    assert list(account.index) == [*EXPECTED, *LOST]
+def test_every_row_of_the_sheet_is_accounted_for(videos):
+    assert list(videos.index) == [*EXPECTED, *LOST]
 
 
 def test_only_good_videos_are_in_the_shard(run: Finished):
@@ -122,8 +122,8 @@ def test_the_timeline_does_not_depend_on_the_file_s_rate(run: Finished):
     assert np.allclose(pose.time_s, pose.frame / 25, atol=1e-6)
 
 
-def test_a_rotated_video_is_upright(run: Finished, account):
-    assert tuple(account.loc["rotated", ["width", "height"]]) == (640, 480)
+def test_a_rotated_video_is_upright(run: Finished, videos):
+    assert tuple(videos.loc["rotated", ["width", "height"]]) == (640, 480)
     pose = pd.read_parquet(run.results / "pose/00000.parquet", columns=["video_id", "image_xy", "present"])
     nose = {case: np.stack(rows[rows.present].image_xy)[:, 16:18].mean(0) for case, rows in pose.groupby("video_id")}
     assert np.abs(nose["rotated"] - nose["good"]).max() < 10

@@ -20,12 +20,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 def test_every_rendered_signer_is_in_the_shards(demo: Finished):
-    account = pd.read_parquet(demo.results / "videos/00000.parquet")
-    assert len(account) == 9
-    assert (account.status == "ok").all()
-    assert sorted(account.split.unique()) == ["test", "train", "val"]
+    videos = pd.read_parquet(demo.results / "videos/00000.parquet")
+    assert len(videos) == 9
+    assert (videos.status == "ok").all()
+    assert sorted(videos.split.unique()) == ["test", "train", "val"]
     sequences = pd.read_parquet(demo.results / "shards/index.parquet")
-    assert list(sequences.video_id) == list(account.video_id)
+    assert list(sequences.video_id) == list(videos.video_id)
 
 
 def test_the_truth_has_the_frames_that_pose_saw(demo: Finished):
@@ -73,8 +73,8 @@ def test_signs_of_an_unseen_signer_are_recognised_beside_chance_and_keypoints(de
         assert 0 <= results[name]["metrics"]["top1_instance"] <= 100
     assert results["test"]["baselines"]["keypoints"] == results["keypoints"]["metrics"]
     table = pd.read_parquet(demo.results / "recognition/test/synthetic.parquet")
-    account = pd.read_parquet(demo.results / "videos/00000.parquet")
-    tested = account[(account.split == "test") & (account.dataset == "synthetic")]
+    videos = pd.read_parquet(demo.results / "videos/00000.parquet")
+    tested = videos[(videos.split == "test") & (videos.dataset == "synthetic")]
     assert dict(zip(table.video_id, table.gloss, strict=True)) == dict(zip(tested.video_id, tested.gloss, strict=True))
     assert (demo.results / "figures/confusion_test_synthetic.png").stat().st_size > 0
     assert "recognition of synthetic (chance, keypoints): top1_instance" in demo.output

@@ -12,12 +12,12 @@ from tests.workflow.conftest import Finished
 
 
 def test_fifteen_signers_are_in_the_shards_and_the_car_park_is_rejected(clips_run: Finished):
-    account = pd.read_parquet(clips_run.results / "videos/00000.parquet").set_index("video_id")
-    assert len(account) == 18
-    signers = [video for video in account.index if video.startswith("asl_")]
+    videos = pd.read_parquet(clips_run.results / "videos/00000.parquet").set_index("video_id")
+    assert len(videos) == 18
+    signers = [video for video in videos.index if video.startswith("asl_")]
     assert len(signers) == 15
-    assert (account.loc[signers, "status"] == "ok").all()
-    assert account.loc["robust_no_person_cars", ["status", "reason"]].tolist() == ["rejected", "no_signer"]
+    assert (videos.loc[signers, "status"] == "ok").all()
+    assert videos.loc["robust_no_person_cars", ["status", "reason"]].tolist() == ["rejected", "no_signer"]
     sequences = pd.read_parquet(clips_run.results / "shards/index.parquet")
     assert set(signers) <= set(sequences.video_id)
 

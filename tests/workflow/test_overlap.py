@@ -28,9 +28,9 @@ def test_an_overlap_is_excluded_from_pretraining_and_audited(tmp_path):
     config = [f"sheet={tmp_path / 'videos.tsv'}", f"results={results}", f"deduplicate={{wlasl: {tmp_path}/wlasl.json}}"]
     done = snakemake(results / "overlap.tsv", "--config", *config)
     assert done.returncode == 0, done.stdout
-    account = pd.read_parquet(results / "accounts/deduplicate/00000.parquet").set_index("video_id")
-    assert account.status.to_dict() == {"dQw4w9WgXcQ": "excluded", "other": "ok", "held out [dQw4w9WgXcQ]": "ok"}
-    assert account.loc["dQw4w9WgXcQ", "reason"] == "overlap"
+    videos = pd.read_parquet(results / "video_status/deduplicate/00000.parquet").set_index("video_id")
+    assert videos.status.to_dict() == {"dQw4w9WgXcQ": "excluded", "other": "ok", "held out [dQw4w9WgXcQ]": "ok"}
+    assert videos.loc["dQw4w9WgXcQ", "reason"] == "overlap"
     audit = pd.read_csv(results / "overlap.tsv", sep="\t", dtype=str)
     assert list(audit.video_id) == ["dQw4w9WgXcQ", "held out [dQw4w9WgXcQ]"]
     assert set(audit.matched_id) == {"69241"}

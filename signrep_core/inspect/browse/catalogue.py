@@ -1,4 +1,4 @@
-"""What the browser shows of a results folder: the videos' accounts, and the data of one sequence.
+"""What the browser shows of a results folder: the videos' video status tables, and the data of one sequence.
 
 Legend: T frames of a sequence, J = 61 joints.
 """
@@ -20,12 +20,12 @@ _COLUMNS: Final = ("video_id", "path", *FILTERS, "text", "detail", "duration_s",
 
 
 class Catalogue:
-    """A results folder; what is read once is read again when the folder's accounts or shards have changed."""
+    """A results folder; what is read once is read again when the folder's tables of videos or shards have changed."""
 
     def __init__(self, results: str | Path) -> None:
         """
         Raises:
-            TableError: the folder holds no account of videos.
+            TableError: the folder holds no table of videos.
         """
         self.results = Path(results)
         self._seen: Any = None
@@ -33,7 +33,7 @@ class Catalogue:
         self.videos()
 
     def videos(self) -> pd.DataFrame:
-        """Every video of the sheet: its account and its shard, a row each, in the sheet's order."""
+        """Every video of the sheet: its status and its shard, a row each, in the sheet's order."""
         paths = sorted((self.results / "videos").glob("*.parquet"))
         if not paths:
             raise TableError(f"{self.results}: holds no videos/*.parquet; run the workflow first")
@@ -57,7 +57,7 @@ class Catalogue:
         return videos[keep]
 
     def video(self, video_id: str) -> dict[str, Any] | None:
-        """The account of one video, or None."""
+        """The video status of one video, or None."""
         rows = self.videos()
         rows = rows[rows["video_id"] == video_id]
         return rows.iloc[0].to_dict() if len(rows) else None

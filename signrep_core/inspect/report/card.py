@@ -20,7 +20,7 @@ from signrep_core.store.files import write_text
 from signrep_core.store.schemas import FRAMES, SEQUENCES, Schema
 from signrep_core.store.shards import read_info
 from signrep_core.store.tables import read_groups
-from signrep_core.store.video_status import summarise
+from signrep_core.store.video_status import count_statuses
 
 # The hub's classes of size, by the number of sequences.
 SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -35,17 +35,17 @@ class Part(NamedTuple):
     language: str
 
 
-def write_card(results: str | Path, accounts: Iterable[Path], out: str | Path, weights: Path | None = None) -> None:
+def write_card(results: str | Path, videos: Iterable[Path], out: str | Path, weights: Path | None = None) -> None:
     """Write the card of a run.
 
     Args:
         results: with `shards/`, `overlap.tsv` and a pose table.
-        accounts: `videos/*.parquet`.
+        videos: `videos/*.parquet`.
         weights: of the model trained on the shards, if there is one.
     """
     results = Path(results)
     counts = count_parts(results / "shards/index.parquet")
-    endings = summarise(accounts)
+    endings = count_statuses(videos)
     info = read_info(results / "shards/info.json")
     text = "\n\n".join(
         [
@@ -150,7 +150,7 @@ def _files(encoder: str) -> str:
         + "\n"
         f"- `shards/{{shard}}.parquet`: a row per frame of the MP4: {_columns(FRAMES)}\n"
         f"- `shards/index.parquet`: a row per sequence: {_columns(SEQUENCES)}\n"
-        "- `.records/`: of every file its SHA-256, what made it and from what; `python -m signrep_core verify` reads "
+        "- `.records/`: of every file its SHA-256, what made it and from what; `signrep verify` reads "
         "them\n\n"
         "There is no audio: tables hold numbers and the sheet's texts, and an MP4 has one video stream (`verify` "
         "checks it)."
@@ -185,7 +185,7 @@ def _privacy() -> str:
     return (
         "## Privacy\n\n"
         "Sign language shows faces: the pictures identify people, and joints over time may. `signer` is what the sheet "
-        "names them. `videos/` and `accounts/` hold the paths of the source files; they are not needed to train, so "
+        "names them. `videos/` and `video_status/` hold the paths of the source files; training does not need them, so "
         "leave them out of what you publish."
     )
 

@@ -1,10 +1,10 @@
 """What the report shows, gathered from a results folder item by item; a stage that has not run leaves its items out.
 
-Every pass over the corpus is a pass over small things: accounts, counts per shard, benchmark files.
+Every pass over the corpus is a pass over small things: video status tables, counts per shard, benchmark files.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -13,20 +13,21 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from matplotlib.figure import Figure
 
 from signrep_core.body.bones import BoneHistogram
 from signrep_core.config import Config, changed_values
 from signrep_core.errors import REASONS
-from signrep_core.inspect.report import charts, pictures, theme
+from signrep_core.inspect.report import charts, pictures
+from signrep_core.inspect.report.files import ReportFiles
 from signrep_core.inspect.report.statistics import merge_statistics
 from signrep_core.inspect.report.units import time_unit
 from signrep_core.skeleton import SIDES
 from signrep_core.store.files import read_json
-from signrep_core.store.layout import PER_SHARD
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import read_table
-from signrep_core.store.video_status import summarise
+from signrep_core.store.video_status import count_statuses
 
 CAPTIONS: Final = Path(__file__).with_name("captions")
 RECORDED: Final = {"backend": "detector", "model_sha256": "its models, SHA-256", "encoder": "encoder"}  # by tables
@@ -88,7 +89,7 @@ def caption(name: str) -> str:
 
 
 def drawing(name: str, svg: str) -> Item:
-    """A drawing with its caption."""
+    """A chart with its caption; `svg` is an `<svg>` element."""
     return Item("drawing", DRAWINGS[name], caption(name), _ALT[name], svg=svg)
 
 
@@ -100,28 +101,26 @@ def photo(title: str, name: str, alt: str, jpeg: bytes) -> Item:
 # ---------------------------------------------------------------- drawings
 
 
-def draw_all(results: Path, rate: float | None) -> dict[str, str]:
-    """Every drawing of DRAWINGS whose stage has run, by name, as SVG that takes its colours from the page."""
-    figures: dict[str, Any] = {}
+def draw_all(files: ReportFiles, rate: float | None) -> dict[str, Figure]:
+    """Draw every chart of DRAWINGS whose stage has run; by name."""
+    figures: dict[str, Figure] = {}
     shown = rate or 25.0
-    if statistics := sorted((results / "statistics").glob("*.json")):
-        whole = merge_statistics(statistics)
+    if files.statistics:
+        whole = merge_statistics(files.statistics)
         figures["detection"] = charts.draw_detection(whole)
         figures["angles"] = charts.draw_angles(whole)
         figures["lengths"] = charts.draw_lengths(whole, shown)
-    if bones := sorted((results / "bones").glob("*.json")):
-        parts = (read_json(path, BoneHistogram.from_dict, "solve_angles") for path in bones)
+    if files.bones:
+        parts = (read_json(path, BoneHistogram.from_dict, "solve_angles") for path in files.bones)
         figures["bones"] = charts.draw_bones(reduce(BoneHistogram.merge, parts))
-    if timelines := _timelines(results / "shards"):
+    if files.index and (timelines := _timelines(files.index.parent)):
         figures["activity"] = charts.draw_activity(timelines, shown)
-    for path in sorted(results.glob("pretrain/*/metrics.csv"))[:1]:
-        metrics = pd.read_csv(path)
-        if len(metrics):
-            figures["training"] = charts.draw_training(metrics)
-    stages = stage_times(results / "benchmarks")
+    if files.training and len(metrics := pd.read_csv(files.training)):
+        figures["training"] = charts.draw_training(metrics)
+    stages = stage_times(files.results / "benchmarks")
     if len(stages):
         figures["timing"] = charts.draw_timing(stages)
-    return {name: theme.to_svg(figure, name) for name, figure in figures.items()}
+    return figures
 
 
 def stage_times(benchmarks: Path) -> pd.DataFrame:
@@ -137,8 +136,6 @@ def stage_times(benchmarks: Path) -> pd.DataFrame:
 
 def _timelines(shards: Path) -> dict[str, Any]:
     """The activity of the first sequence of the first videos."""
-    if not (shards / "index.parquet").exists():
-        return {}
     reader = ShardReader(shards)
     found: dict[str, Any] = {}
     for row, video_id in enumerate(reader.index["video_id"]):
@@ -154,24 +151,24 @@ def _timelines(shards: Path) -> dict[str, Any]:
 # ---------------------------------------------------------------- tables and pictures
 
 
-def endings(accounts: Iterable[Path]) -> Item:
+def endings(videos: Iterable[Path]) -> Item:
     """What became of the videos, by reason."""
     rows = tuple(
         (status, reason or "–", REASONS.get(reason, "in the shards"), f"{n:,}")
-        for (status, reason), n in summarise(accounts).items()
+        for (status, reason), n in count_statuses(videos).items()
     )
     return Item("table", "What became of the videos", "Every video of the sheet ends in exactly one row.",
                 columns=("state", "reason", "meaning", "videos"), rows=rows, numbers=1)  # fmt: skip
 
 
-def corpus(accounts: Iterable[Path]) -> Item:
+def corpus(video_tables: Iterable[Path]) -> Item:
     """Videos and hours by data set, split and language."""
     videos: Counter[tuple[str, str, str]] = Counter()
     hours: defaultdict[tuple[str, str, str], float] = defaultdict(float)
-    for path in accounts:
-        account = read_table(path, VIDEOS, ["dataset", "split", "language", "status", "duration_s"])
-        keys = zip(account["dataset"], account["split"], account["language"], strict=True)
-        for key, status, duration in zip(keys, account["status"], account["duration_s"], strict=True):
+    for path in video_tables:
+        table = read_table(path, VIDEOS, ["dataset", "split", "language", "status", "duration_s"])
+        keys = zip(table["dataset"], table["split"], table["language"], strict=True)
+        for key, status, duration in zip(keys, table["status"], table["duration_s"], strict=True):
             if status == "ok":
                 videos[key] += 1
                 hours[key] += float(duration) / 3600
@@ -213,9 +210,9 @@ def overlap(path: Path, config: Config | None) -> Item:
     return Item("table", "Overlap with evaluation data", note, columns=columns, rows=shown)
 
 
-def rejects(accounts: Iterable[Path]) -> list[Item]:
+def rejects(videos: Iterable[Path]) -> list[Item]:
     """Example frames of rejected videos, if there are any."""
-    found = pictures.rejected_examples(accounts)
+    found = pictures.rejected_examples(videos)
     examples = tuple(
         {
             "video_id": example.video_id, "reason": example.reason, "detail": example.detail,
@@ -226,10 +223,10 @@ def rejects(accounts: Iterable[Path]) -> list[Item]:
     return [Item("examples", "Rejected videos", caption("rejects"), examples=examples)] if examples else []
 
 
-def scores(results: Path) -> Iterator[Item]:
+def scores(paths: Sequence[Path]) -> Iterator[Item]:
     """The metrics of retrieval, recognition and translation, beside chance and every baseline that stands there."""
     for task, rule in SCORED.items():
-        for path in sorted((results / task).glob("*/*.json")):
+        for path in (path for path in paths if path.parts[-3] == task):
             found, name = read_json(path, dict, rule), f"{task.capitalize()} of {path.stem}: {path.parent.name}"
             if not found.get("metrics"):
                 yield Item("table", name, f"Nothing to measure here: {found['note'] or 'no labelled query'}.")
@@ -244,26 +241,22 @@ def scores(results: Path) -> Iterator[Item]:
             yield Item("table", name, _said(found), columns=columns, rows=rows, numbers=len(columns) - 1)
 
 
-def provenance(results: Path, config: Config | None) -> list[Item]:
-    """What the tables were made by, with which models, settings and versions; `config` is the run's, if recorded."""
-    tables = {}
-    for output in PER_SHARD:
-        path = next(iter(sorted(results.glob(output.path(shard="*")))), None) if output.schema else None
-        if path is not None:
-            tables[str(Path(output.pattern).parent)] = _metadata(path)
+def provenance(files: ReportFiles, config: Config | None) -> list[Item]:
+    """Rules, models, settings and versions that the tables were made with; `config` is the run's, None if unknown."""
+    tables = {path.relative_to(files.results).parent.as_posix(): _metadata(path) for path in files.tables}
     keys = ("rule", "params", "inputs", "code")
     made = [(name, *(found.get(key, "–") for key in keys)) for name, found in tables.items()]
     used = [
         (f"{name}: {RECORDED[key]}", found[key]) for name, found in tables.items() for key in RECORDED if key in found
     ]
-    for path in sorted(results.glob("features/*/*.parquet")):
+    for path in files.features:
         if digest := _metadata(path).get("weights_sha256"):
             used.append((f"features/{path.parent.name}/{path.stem}: weights, SHA-256", digest))
     changed = tuple(_flat(changed_values(config)).items()) if config is not None else ()
     recorded = next((found["versions"].split() for found in tables.values() if "versions" in found), [])
     versions = tuple(zip(recorded[::2], recorded[1::2], strict=True))
     note = (
-        "Digests, from the first shard's tables; `python -m signrep_core explain FILE` tells more of any file, and the "
+        "Digests, from the first shard's tables; `signrep explain FILE` tells more of any file, and the "
         "command that makes it again."
     )
     found = [

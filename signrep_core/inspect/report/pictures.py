@@ -32,7 +32,7 @@ _CAPTION_PX: Final = 30
 
 @dataclass(frozen=True)
 class Example:
-    """A rejected video: what the account says of it, and a frame (H, W, 3) if one can be decoded."""
+    """A rejected video: what the video status table says of it, and a frame (H, W, 3) if one can be decoded."""
 
     video_id: str
     reason: str
@@ -62,13 +62,13 @@ def contact_sheet(crops: Sequence[tuple[str, NDArray[np.uint8]]], columns: int =
     return np.concatenate(rows, 0)
 
 
-def rejected_examples(accounts: Iterable[str | Path], per_reason: int = 2) -> list[Example]:
-    """The first videos rejected for each reason, those with a picture first; a shard's account in memory at a time."""
+def rejected_examples(videos: Iterable[str | Path], per_reason: int = 2) -> list[Example]:
+    """The first videos rejected for each reason, those with a picture first; one shard's table in memory at a time."""
     taken: dict[str, list[Example]] = defaultdict(list)
-    for path in accounts:
-        account = read_table(path, VIDEOS, ["video_id", "path", "status", "reason", "detail", "duration_s", "start"])
-        for k in np.flatnonzero(np.array(account["status"], dtype=object) == "rejected"):
-            row = {name: values[k] for name, values in account.items()}
+    for path in videos:
+        table = read_table(path, VIDEOS, ["video_id", "path", "status", "reason", "detail", "duration_s", "start"])
+        for k in np.flatnonzero(np.array(table["status"], dtype=object) == "rejected"):
+            row = {name: values[k] for name, values in table.items()}
             if len(taken[row["reason"]]) < per_reason:
                 picture = _middle_frame(row) if row["reason"] in PICTURED else None
                 taken[row["reason"]].append(Example(row["video_id"], row["reason"], row["detail"], picture))
@@ -94,7 +94,7 @@ def data_uri(jpeg: bytes) -> str:
 
 
 def _middle_frame(row: dict[str, Any]) -> NDArray[np.uint8] | None:
-    """A frame from the middle of a video's account, or of its beginning, or None."""
+    """A frame from the middle of a video, or of its beginning, or None."""
     start = 0.0 if np.ma.is_masked(row["start"]) else float(row["start"])
     for moment in (start + float(row["duration_s"]) / 2, start):
         frames: Iterator[Any] = read_frames(row["path"], start=moment or None, threads=1)

@@ -5,21 +5,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from signrep_core.errors import REASONS
 from signrep_core.inspect.report.statistics import merge_statistics
 from signrep_core.inspect.report.units import time_unit
 from signrep_core.skeleton import HANDS
 from signrep_core.store.schemas import SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_table
-from signrep_core.store.video_status import overlong_spans, summarise
+from signrep_core.store.video_status import count_statuses, overlong_spans
 
 POSED = ("", "no_signer", "signer_too_small", "signer_too_brief")  # reasons of videos that extract_pose looked through
 
 
 def summarize(
-    accounts: Sequence[str],
+    video_tables: Sequence[str],
     sequences: Sequence[str],
     statistics: Sequence[str],
     pose_benchmarks: Iterable[Path],
@@ -28,22 +26,22 @@ def summarize(
     """Counts over all shards, a shard at a time.
 
     Args:
-        accounts, sequences: paths of `videos/` and `sequences/` tables.
+        video status tables, sequences: paths of `videos/` and `sequences/` tables.
         statistics: paths of `statistics/*.json`.
         pose_benchmarks: Snakemake's benchmark files of extract_pose (seconds and CPU seconds per job).
         target_fps: of the common timeline; None = native frames.
     """
-    endings = summarise(accounts)
+    endings = count_statuses(video_tables)
     videos: Counter[str] = Counter()
     for (status, _), count in endings.items():
         videos[status] += count
     posed = 0.0
     cut_spans = 0
-    for path in accounts:
-        account = read_table(path, VIDEOS, ["video_id", "status", "reason", "start", "end", "duration_s", "n_frames"])
-        cut_spans += len(overlong_spans(account))
-        frames = account["n_frames"] if target_fps is None else account["duration_s"] * target_fps
-        posed += sum(n for n, reason in zip(frames, account["reason"], strict=True) if reason in POSED)
+    for path in video_tables:
+        table = read_table(path, VIDEOS, ["video_id", "status", "reason", "start", "end", "duration_s", "n_frames"])
+        cut_spans += len(overlong_spans(table))
+        frames = table["n_frames"] if target_fps is None else table["duration_s"] * target_fps
+        posed += sum(n for n, reason in zip(frames, table["reason"], strict=True) if reason in POSED)
     n_sequences = n_frames = 0
     hours = 0.0
     for path in sequences:
@@ -131,6 +129,8 @@ def _lost(result: dict[str, Any]) -> str:
 
 def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:
     """Frames that were looked through, per second of the jobs and per second of their processors."""
+    import pandas as pd  # an extra: only this table needs it
+
     timings = [pd.read_csv(path, sep="\t", na_values="-").iloc[-1].fillna(0) for path in benchmarks]
     wall = sum(float(timing["s"]) for timing in timings)
     cpu = sum(float(timing["cpu_time"]) for timing in timings)

@@ -30,7 +30,7 @@ from signrep_core.store.records import read_record
 from signrep_core.store.schemas import SEQUENCES, features_schema
 from signrep_core.store.shards import read_info
 from signrep_core.store.tables import open_table, read_groups, read_table
-from signrep_core.store.video_status import summarise
+from signrep_core.store.video_status import count_statuses
 
 FILES_PER_TASK: Final = 64  # of those that belong to no shard
 
@@ -138,17 +138,17 @@ class _Corpus:
     def __init__(self, results: Results) -> None:
         self.results = results
         self._shard_of: dict[str, str] = {}  # 39,000 ids, not their states
-        self._accounts = 0  # that were read
+        self._videos = 0  # that were read
         self._twice: list[Problem] = []
 
     def add(self, checked: CheckedShard) -> None:
         """Count a shard's videos."""
-        self._accounts += bool(checked.videos)
+        self._videos += bool(checked.videos)
         for video in checked.videos:
             if video in self._shard_of:
                 expected, found = f"{video!r} in one shard", f"also in {self._shard_of[video]}"
-                self._twice.append(Problem(checked.account, "a video in two shards", expected, found, "probe"))
-            self._shard_of[video] = checked.account
+                self._twice.append(Problem(checked.videos, "a video in two shards", expected, found, "probe"))
+            self._shard_of[video] = checked.videos
 
     def check(self, whole: list[str], shards: list[str], broken: set[str]) -> Iterator[Problem]:
         """The comparisons over the files that are whole."""
@@ -249,14 +249,14 @@ class _Corpus:
             yield _problem(name, "not the shards' overlaps", f"{len(expected)} rows", f"{len(found)} rows or others")
 
     def _summary(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """The summary counts what the accounts say."""
+        """The summary counts what the video status tables say."""
         parts = [f"videos/{shard}.parquet" for shard in shards]
         if not all(part in there for part in parts):
             return
-        expected = {reason: n for (_, reason), n in summarise(map(self.results.path, parts)).items() if reason}
+        expected = {reason: n for (_, reason), n in count_statuses(map(self.results.path, parts)).items() if reason}
         found = json.loads(self.results.path(name).read_bytes())["reasons"]
         if expected != found:
-            yield _problem(name, "not the accounts' counts", f"{expected}", f"{found}")
+            yield _problem(name, "not the video status tables' counts", f"{expected}", f"{found}")
 
     def _features(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
         """Made with the weights that lie there, of videos of the index, all numbers finite."""
@@ -264,10 +264,10 @@ class _Corpus:
         schema = pq.read_schema(path)
         table = features_schema(schema.field("features").type.list_size)
         yield from self._origin(name, f"pretrain/{run}/{WEIGHTS}", there)
-        known = set(self._shard_of) if self._accounts == len(shards) else set()
+        known = set(self._shard_of) if self._videos == len(shards) else set()
         for group in read_groups(path, table):
             if known and (strange := set(group["video_id"]) - known):
-                yield _problem(name, "of an unknown video", "videos of the accounts", f"{min(strange)!r}")
+                yield _problem(name, "of an unknown video", "videos of the video status tables", f"{min(strange)!r}")
                 return
             if not np.isfinite(group["features"]).all():
                 yield _problem(name, "features that are no numbers", "finite", "NaN or infinite")
@@ -286,9 +286,9 @@ class _Corpus:
                 return
         if twice := len(rows["video_id"]) - len(set(rows["video_id"])):
             yield _problem(name, "a video twice", "a row per video", f"{twice} too many")
-        known = set(self._shard_of) if self._accounts == len(shards) else set()
+        known = set(self._shard_of) if self._videos == len(shards) else set()
         if known and (strange := set(rows["video_id"]) - known):
-            yield _problem(name, "of an unknown video", "videos of the accounts", f"{min(strange)!r}")
+            yield _problem(name, "of an unknown video", "videos of the video status tables", f"{min(strange)!r}")
 
     def _origin(self, name: str, weights: str, there: set[str]) -> Iterator[Problem]:
         """A table names the weights that it was made with, and they are those that lie there."""

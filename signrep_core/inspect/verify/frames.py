@@ -90,9 +90,9 @@ def check_frames(
     if videos is not None and seen.order != list(videos):
         lost, new = [v for v in videos if v not in seen.order], [v for v in seen.order if v not in set(videos)]
         found = f"without {lost[:3]}, with {new[:3]}" if lost or new else "another order"
-        expected = f"the {len(videos)} videos that are still ok, in the account's order"
+        expected = f"the {len(videos)} videos that are still ok, in the video status table's order"
         yield Problem(
-            file_name(reference), "its videos are not the account's", expected, found, TABLES[reference].stage
+            file_name(reference), "its videos are not those of videos/", expected, found, TABLES[reference].stage
         )
 
 

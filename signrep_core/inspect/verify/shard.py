@@ -26,7 +26,7 @@ from signrep_core.store.shards import GOP
 from signrep_core.store.tables import Columns, arrow_schema, open_table, read_groups, read_table
 from signrep_core.store.video_status import STATUSES
 
-ACCOUNTS: Final = tuple(output.pattern for output in PER_SHARD if output.schema is VIDEOS)  # in the order of the stages
+VIDEO_TABLES: Final = tuple(output.pattern for output in PER_SHARD if output.schema is VIDEOS)  # in stage order
 SIDE: Final = 256
 Bones = tuple[Any, Any]
 SLICE_NAL: Final = (1, 5)  # H.264: a slice of another picture, of an IDR picture
@@ -40,7 +40,7 @@ class CheckedShard:
     files: int = 0
     bytes: int = 0
     pending: dict[str, str] = field(default_factory=dict)  # files to come -> UNDER_WAY or STOPPED
-    account: str = ""  # file that the videos stand in
+    videos_file: str = ""  # file that the videos stand in
     videos: list[str] = field(default_factory=list)
 
 
@@ -65,7 +65,7 @@ def check_shard(results: Results, shard: str, names: list[str], bones: Bones | N
             whole[found[0].pattern] = results.path(name)
     agreement = _Agreement(results, shard, whole, bones)
     problems += agreement.check()
-    return CheckedShard(problems, len(names), size, pending, ACCOUNTS[-1].format(shard=shard), agreement.videos)
+    return CheckedShard(problems, len(names), size, pending, VIDEO_TABLES[-1].format(shard=shard), agreement.videos)
 
 
 class _Agreement:
@@ -81,7 +81,7 @@ class _Agreement:
         for problem in problems:
             self.whole.pop(problem.file.replace(self.shard, "{shard}"), None)
         yield from problems
-        for comparison in (self._accounts, self._frames, self._crops, self._packets, self._targets, self._sequences):
+        for comparison in (self._videos, self._frames, self._crops, self._packets, self._targets, self._sequences):
             try:
                 yield from comparison()
             except (SignRepError, av.FFmpegError, pa.ArrowException, ValueError, KeyError, IndexError) as error:
@@ -110,28 +110,28 @@ class _Agreement:
             except SignRepError as error:
                 yield self._problem(output.pattern, "another table", f"a {output.schema.name} table", str(error))
 
-    def _accounts(self) -> Iterator[Problem]:
+    def _videos(self) -> Iterator[Problem]:
         """One state per video, and none that is taken back by a later stage."""
         before: dict[str, tuple[str, str]] | None = None
-        for pattern in ACCOUNTS:
+        for pattern in VIDEO_TABLES:
             path = self._path(pattern)
             if path is None:
                 continue
-            account = read_table(path, VIDEOS, ["video_id", "status", "reason"])
-            states = dict(zip(account["video_id"], zip(account["status"], account["reason"], strict=True), strict=True))
-            if len(states) != len(account["video_id"]):
-                yield self._problem(pattern, "a video twice", "a row per video", f"{len(account['video_id'])} rows")
+            videos = read_table(path, VIDEOS, ["video_id", "status", "reason"])
+            states = dict(zip(videos["video_id"], zip(videos["status"], videos["reason"], strict=True), strict=True))
+            if len(states) != len(videos["video_id"]):
+                yield self._problem(pattern, "a video twice", "a row per video", f"{len(videos['video_id'])} rows")
             for video, (status, reason) in states.items():
                 if status not in STATUSES or (reason not in REASONS if status != "ok" else reason):
                     found = f"{status!r}, {reason!r} for {video!r}"
-                    yield self._problem(pattern, "a state that there is not", "ok, or settled with a reason", found)
+                    yield self._problem(pattern, "a state that there is not", "ok, or final with a reason", found)
             if before is not None:
-                yield from self._settled(pattern, before, states)
+                yield from self._final_statuses(pattern, before, states)
             before = states
-        if self._path(ACCOUNTS[-1]) is not None and before is not None:
+        if self._path(VIDEO_TABLES[-1]) is not None and before is not None:
             self.videos = list(before)
 
-    def _settled(self, pattern: str, before: Mapping[str, Any], states: Mapping[str, Any]) -> Iterator[Problem]:
+    def _final_statuses(self, pattern: str, before: Mapping[str, Any], states: Mapping[str, Any]) -> Iterator[Problem]:
         if list(before) != list(states):
             expected, found = f"the {len(before)} videos of the stage before", f"{len(states)} or others"
             yield self._problem(pattern, "videos lost or added", expected, found)
@@ -153,16 +153,16 @@ class _Agreement:
             if n != counts[first]:
                 pattern = f"{name}/{{shard}}.parquet"
                 yield self._problem(pattern, "another number of rows", f"{counts[first]} as in {first}", f"{n}")
-        posed = self._path("accounts/extract_pose/{shard}.parquet")
+        posed = self._path("video_status/extract_pose/{shard}.parquet")
         videos = None
         if posed is not None and "pose" in paths:
-            account = read_table(posed, VIDEOS, ["video_id", "status"])
-            videos = [v for v, status in zip(account["video_id"], account["status"], strict=True) if status == "ok"]
+            states = read_table(posed, VIDEOS, ["video_id", "status"])
+            videos = [v for v, status in zip(states["video_id"], states["status"], strict=True) if status == "ok"]
         yield from check_frames(paths, lambda name: f"{name}/{self.shard}.parquet", videos, self.bones)
 
     def _crops(self) -> Iterator[Problem]:
         """Sequences of the videos that ended ok, within their frames."""
-        crops, account = self._path("crops/{shard}.parquet"), self._path("videos/{shard}.parquet")
+        crops, videos = self._path("crops/{shard}.parquet"), self._path("videos/{shard}.parquet")
         if crops is None:
             return
         pattern = "crops/{shard}.parquet"
@@ -172,8 +172,8 @@ class _Agreement:
         if (short := np.flatnonzero(cuts["n_frames"] < WINDOW)).size:
             found = f"{cuts['n_frames'][short[0]]} in sequence {short[0]}"
             yield self._problem(pattern, "a sequence too short", f"at least {WINDOW} frames", found)
-        if account is not None:
-            states = read_table(account, VIDEOS, ["video_id", "status"])
+        if videos is not None:
+            states = read_table(videos, VIDEOS, ["video_id", "status"])
             ok = [v for v, status in zip(states["video_id"], states["status"], strict=True) if status == "ok"]
             if list(dict.fromkeys(cuts["video_id"])) != ok:
                 differ = sorted(set(ok) ^ set(cuts["video_id"]))
@@ -253,26 +253,26 @@ class _Agreement:
             yield self._problem(pattern, "keyframes elsewhere", f"one every {GOP} frames of a sequence", "others")
 
     def _sequences(self) -> Iterator[Problem]:
-        """The sequences are those of the crops, with what the account says of their videos."""
+        """The sequences are those of the crops, with what the video status table says of their videos."""
         ours, crops, videos = (self._path(f"{stage}/{{shard}}.parquet") for stage in ("sequences", "crops", "videos"))
         if ours is None or crops is None or videos is None:
             return
         of_sheet = [column.name for column in SHEET_COLUMNS]
         sequences, cuts = read_table(ours, SEQUENCES), read_table(crops, CROPS)
-        account = read_table(videos, VIDEOS, ["video_id", *of_sheet])
-        place = {video: k for k, video in enumerate(account["video_id"])}
+        states = read_table(videos, VIDEOS, ["video_id", *of_sheet])
+        place = {video: k for k, video in enumerate(states["video_id"])}
         expected = {
             "shard": [self.shard] * len(cuts["sequence"]),
             "video_id": cuts["video_id"],
             "sequence": cuts["sequence"],
             "n_frames": cuts["n_frames"],
             "first_row": np.cumsum(cuts["n_frames"], dtype=np.int64) - cuts["n_frames"],
-            **{name: [account[name][place[video]] for video in cuts["video_id"]] for name in of_sheet},
+            **{name: [states[name][place[video]] for video in cuts["video_id"]] for name in of_sheet},
         }
         for column, values in expected.items():
             if not _same(values, sequences[column]):
                 pattern = "sequences/{shard}.parquet"
-                yield self._problem(pattern, f"another {column}", "that of crops and account", "others")
+                yield self._problem(pattern, f"another {column}", "that of crops and videos", "others")
 
 
 def _kept(slices: dict[str, Columns], wanted: Mapping[str, list[tuple[int, int]]]) -> Columns:

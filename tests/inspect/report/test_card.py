@@ -28,7 +28,7 @@ def test_the_front_matter_names_sizes_languages_and_files(finished: Path) -> Non
         assert list(finished.glob(config["data_files"])), config
 
 
-def test_the_counts_are_those_of_the_index_and_the_accounts(finished: Path) -> None:
+def test_the_counts_are_those_of_the_index_and_the_tables_of_videos(finished: Path) -> None:
     _, text = card_of(finished)
     assert "4 videos give 4 sequences with a signer, 128 frames" in text
     assert "| rejected | no_signer | 1 | no person was found in any frame |" in text

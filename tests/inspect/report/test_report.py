@@ -9,6 +9,7 @@ from PIL import Image
 
 from signrep_core.config import Config
 from signrep_core.errors import TableError
+from signrep_core.inspect.report.files import ReportFiles, find_files
 from signrep_core.inspect.report.items import (
     DRAWINGS,
     FIGURES,
@@ -27,34 +28,34 @@ from signrep_core.store.files import write_json
 from signrep_core.store.layout import PAGES
 from signrep_core.store.schemas import POSE, VIDEOS
 from signrep_core.store.tables import write_table
-from signrep_core.store.video_status import new_account, settle
+from signrep_core.store.video_status import finalise, new_video_status
 from tests.video.painted import write_video
 
 
 @pytest.fixture
 def results(tmp_path):
-    """An account of three videos, one of them rejected though it can be shown, one hostile."""
+    """A table of three videos, one of them rejected though it can be shown, one hostile."""
     write_video(tmp_path / "small.mp4", range(20))
     rows = [Row(video, str(tmp_path / f"{video}.mp4"), "d & <b>", "train") for video in ("good", "small", "bad")]
-    account = new_account(rows)
-    account["duration_s"][:] = 0.8
+    videos = new_video_status(rows)
+    videos["duration_s"][:] = 0.8
     outcomes = {
         "small": ("rejected", "signer_too_small", "shoulders <i>10</i> px apart"),
         "bad": ("rejected", "undecodable", "broken"),
     }
-    write_table(tmp_path / "results/videos/00000.parquet", VIDEOS, settle(account, outcomes))
+    write_table(tmp_path / "results/videos/00000.parquet", VIDEOS, finalise(videos, outcomes))
     return tmp_path / "results"
 
 
 def test_a_run_that_has_just_begun_has_a_page(results):
-    write_report(results, results / "report.html")
+    write_report(find_files(results, "demo"), results / "report.html")
     page = (results / "report.html").read_text()
     assert "signer_too_small" in page
     assert 'id="training"' not in page
 
 
 def test_names_of_the_user_s_are_no_markup(results):
-    write_report(results, results / "report.html")
+    write_report(find_files(results, "demo"), results / "report.html")
     page = (results / "report.html").read_text()
     assert "<i>10</i>" not in page
     assert "&lt;i&gt;10" in page
@@ -70,7 +71,7 @@ def test_frames_are_shown_of_videos_that_were_decoded_before(results):
 
 def test_a_folder_without_a_run_is_an_error(tmp_path):
     with pytest.raises(TableError, match="nothing to report; run the workflow first"):
-        write_report(tmp_path, tmp_path / "report.html")
+        find_files(tmp_path, "demo")
 
 
 def test_scores_stand_beside_chance_and_baselines(tmp_path):
@@ -79,7 +80,7 @@ def test_scores_stand_beside_chance_and_baselines(tmp_path):
     path = tmp_path / "retrieval/demo/mine.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(found))
-    (item,) = scores(tmp_path)
+    (item,) = scores([tmp_path / "retrieval/demo/mine.json"])
     assert item.columns == ("", "demo", "chance", "raw keypoints")
     assert item.rows == (("R@1", "40.0", "20.0", "55.0"),)
     assert item.caption == "In percent; gallery train; query videos 10"
@@ -98,7 +99,7 @@ def test_times_are_summed_by_stage(tmp_path):
 
 def test_scores_that_could_not_be_measured_say_so(tmp_path):
     write_json(tmp_path / "retrieval/demo/mine.json", {"metrics": None, "note": "no labelled query"})
-    (item,) = scores(tmp_path)
+    (item,) = scores([tmp_path / "retrieval/demo/mine.json"])
     assert item.title == "Retrieval of mine: demo"
     assert "Nothing to measure here" in item.caption
 
@@ -123,7 +124,8 @@ def test_provenance_names_models_settings_and_the_run_s_own_versions(tmp_path):
     origin = {"rule": "extract_pose", "params": "ab12", "versions": "signrep 9.9 torch 1.2+cpu", "backend": "eyes 3"}
     empty = {column.name: np.empty((0, *column.shape)) for column in POSE.columns}
     write_table(tmp_path / "pose/00000.parquet", POSE, empty, origin)
-    made, used, settings, versions = provenance(tmp_path, Config(seed=7, pretrain={"iterations": 5}))
+    files = ReportFiles(tmp_path, "demo", [], tables=[tmp_path / "pose/00000.parquet"])
+    made, used, settings, versions = provenance(files, Config(seed=7, pretrain={"iterations": 5}))
     assert made.rows == (("pose", "extract_pose", "ab12", "–", "–"),)
     assert used.rows == (("pose: detector", "eyes 3"),)
     assert settings.rows == (("seed", "7"), ("pretrain.iterations", "5"))
@@ -131,7 +133,7 @@ def test_provenance_names_models_settings_and_the_run_s_own_versions(tmp_path):
 
 
 def test_sections_with_tables_are_pages_of_their_own(results):
-    write_report(results, results / "report.html")
+    write_report(find_files(results, "demo"), results / "report.html")
     pages = {path.stem: path.read_text() for path in (results / "report").iterdir()}
     assert set(pages) == set(PAGES)
     assert "signer_too_small" in pages["videos"]
@@ -140,7 +142,7 @@ def test_sections_with_tables_are_pages_of_their_own(results):
 
 
 def test_numbers_stand_at_the_right_and_words_at_the_left(results):
-    write_report(results, results / "report.html")
+    write_report(find_files(results, "demo"), results / "report.html")
     row = re.search(r"<tr><td>d &amp; &lt;b&gt;</td>.*?</tr>", (results / "report.html").read_text()).group(0)
     assert re.findall(r'<td( class="n")?>', row) == ["", "", "", ' class="n"', ' class="n"']
 
@@ -167,11 +169,11 @@ def test_every_drawing_has_a_caption():
     ],
 )
 def test_figures_of_other_stages_stand_in_their_section_with_caption_and_words(results, name, section, title, seen):
-    write_report(results, results / "report.html")
+    write_report(find_files(results, "demo"), results / "report.html")
     assert title not in (results / "report.html").read_text()
     (results / "figures").mkdir(exist_ok=True)
     Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save(results / f"figures/{name}.png")
-    write_report(results, results / "report.html")
+    write_report(find_files(results, "demo"), results / "report.html")
     page = (results / "report.html").read_text()
     part = page[page.index(f'id="{section}"') :]
     assert title in part

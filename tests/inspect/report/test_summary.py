@@ -15,20 +15,20 @@ from signrep_core.sources.sheet import Row
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import SEQUENCES, SHEET_COLUMNS, VIDEOS
 from signrep_core.store.tables import write_table
-from signrep_core.store.video_status import new_account, settle
+from signrep_core.store.video_status import finalise, new_video_status
 
 
 @pytest.fixture
 def figures(tmp_path):
-    account = new_account([Row(video, f"{video}.mp4", "d", "train") for video in "abcd"])
-    account["duration_s"][:] = 10
-    account["end"][0] = 60.0  # a's span
+    videos = new_video_status([Row(video, f"{video}.mp4", "d", "train") for video in "abcd"])
+    videos["duration_s"][:] = 10
+    videos["end"][0] = 60.0  # a's span
     outcomes = {
         "b": ("rejected", "no_signer", "nobody"),
         "c": ("rejected", "missing_file", "gone"),
         "d": ("excluded", "overlap", "in WLASL"),
     }
-    write_table(tmp_path / "videos.parquet", VIDEOS, settle(account, outcomes))
+    write_table(tmp_path / "videos.parquet", VIDEOS, finalise(videos, outcomes))
     texts = {name: ["x"] for name in ("shard", "video_id", *(c.name for c in SHEET_COLUMNS))}
     numbers = {"sequence": [0], "first_row": [0], "n_frames": [90_000], "fps": [25.0]}
     write_table(tmp_path / "sequences.parquet", SEQUENCES, {**texts, **{k: np.array(v) for k, v in numbers.items()}})

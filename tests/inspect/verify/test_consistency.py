@@ -56,7 +56,7 @@ def drop_last(columns: dict[str, Any]) -> dict[str, Any]:
         ("sequences/00000.parquet", add("first_row", 1, 1), "another first_row"),
         ("shards/index.parquet", put("split", "val", 0), "not the shards' sequences"),
         ("videos/00000.parquet", put("reason", "no_signer", 0), "a state that there is not"),
-        ("accounts/extract_pose/00001.parquet", put("detail", "changed", 0), None),
+        ("video_status/extract_pose/00001.parquet", put("detail", "changed", 0), None),
     ],
 )  # fmt: skip
 def test_a_disagreement_is_told_of_the_file_that_is_wrong(
@@ -83,7 +83,7 @@ def test_a_settled_video_stays_settled(scratch: Path) -> None:
 
 def test_a_video_lies_in_one_shard_only(scratch: Path) -> None:
     source = "{stage}/00000.parquet"
-    for stage in ("accounts/probe", "accounts/deduplicate", "accounts/extract_pose", "videos"):
+    for stage in ("video_status/probe", "video_status/deduplicate", "video_status/extract_pose", "videos"):
         first, second = scratch / source.format(stage=stage), scratch / f"{stage}/00001.parquet"
         shutil.copyfile(first, second)
         record_again(second)
@@ -97,7 +97,7 @@ def test_a_video_lies_in_one_shard_only(scratch: Path) -> None:
         ("bones.json", {"body_offsets": [0.3] * 16}, "not the median of the shards' bones"),
         ("shards/info.json", {"counts": {"shards": 2, "sequences": 5, "frames": 1}}, "other counts than the index"),
         ("shards/info.json", {"version": 99}, "cannot be read"),
-        ("summary.json", {"reasons": {}}, "not the accounts' counts"),
+        ("summary.json", {"reasons": {}}, "not the video status tables' counts"),
     ],
 )
 def test_figures_over_all_shards_are_counted_again(scratch: Path, name: str, values: Any, what: str) -> None:
