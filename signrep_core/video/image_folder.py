@@ -21,7 +21,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PIXELS = 7680 * 4320  # of a picture, here and in a video: 8K
 
 
-class PictureFolder:
+class ImageFolder:
     """A folder of pictures, read as `video.reader` reads a file; a picture is decoded only when it is painted.
 
     Args:

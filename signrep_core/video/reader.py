@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from signrep_core.errors import VideoError
 from signrep_core.store.files import file_digest
 from signrep_core.video.damage import Damage, Lost
-from signrep_core.video.image_folder import MAX_PIXELS, PictureFolder
+from signrep_core.video.image_folder import MAX_PIXELS, ImageFolder
 from signrep_core.video.timeline import Clock, Intervals, Timed, exact_span, on_timeline
 
 log = logging.getLogger(__name__)
@@ -325,10 +325,10 @@ class _Source:
 
 
 @contextmanager
-def _open_video(path: str | Path, threads: int, folder_fps: float | None) -> Iterator[_Source | PictureFolder]:
+def _open_video(path: str | Path, threads: int, folder_fps: float | None) -> Iterator[_Source | ImageFolder]:
     """Open a video file or a folder of pictures, or say with a reason code why it is none."""
     if Path(path).is_dir():
-        yield PictureFolder(path, folder_fps)
+        yield ImageFolder(path, folder_fps)
         return
     _check_file(Path(path))
     try:
