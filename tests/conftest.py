@@ -5,17 +5,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import build_once
 from tests.store.built import Built, build_results
 
-CLIPS = Path(__file__).parents[2] / "shared" / "clips"
+CLIPS = Path(__file__).parent / "data" / "clips"
+ALL_CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 
 
 @pytest.fixture(scope="session")
 def clips() -> Path:
-    """The folder of real licensed clips beside the repository; they are not part of it."""
-    if not CLIPS.is_dir():
-        pytest.skip(f"the real clips are not at {CLIPS} (they are shared beside the repository, not in it)")
+    """The folder of real clips: three signers, and a car park without people."""
     return CLIPS
+
+
+@pytest.fixture(scope="session")
+def all_clips() -> Path:
+    """The folder of all eighteen real clips, beside the repository."""
+    if not ALL_CLIPS.is_dir():
+        pytest.skip(f"the eighteen clips are not at {ALL_CLIPS}: four of them are in {CLIPS}")
+    return ALL_CLIPS
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +31,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small finished results folder; not to be changed."""
     from tests.finished import Builder
 
-    return Builder(tmp_path_factory.mktemp("finished")).build()
+    return build_once(tmp_path_factory, "finished", lambda folder: Builder(folder).build())
 
 
 @pytest.fixture
@@ -35,4 +43,4 @@ def scratch(finished: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Shard 00000 with three sequences, and shard 00001 in which nobody is seen; packed and indexed."""
-    return build_results(tmp_path_factory.mktemp("packed"))
+    return build_once(tmp_path_factory, "packed", build_results)

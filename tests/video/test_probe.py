@@ -1,8 +1,8 @@
 """Probing a shard: every video becomes a row, whatever happens to the others."""
 
 import csv
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,15 +15,23 @@ from signrep_core.video.probe import probe_shard
 from tests.video.painted import write_video
 
 
-def probe(folder: Path, *paths: str, threads: int = 1, **options: float) -> Columns:
-    """The video status of videos that a fake worker looks into."""
-    worker = (sys.executable, str(Path(__file__).with_name("fake_probe_worker.py")), str(folder))
-    rows = [Row(path, path, "yt", "train", start=1.0, end=3.0, fps=30.0) for path in paths]
-    return probe_shard(rows, threads=threads, worker=worker, **options)  # type: ignore[arg-type]
+Probe = Callable[..., Columns]
 
 
-def test_what_a_video_holds_stands_in_its_row(tmp_path):
-    write_table(tmp_path / "videos.parquet", VIDEOS, probe(tmp_path, "a.mp4"))
+@pytest.fixture
+def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
+    """Make the table of videos that a fake worker probes."""
+
+    def probe(*paths: str, threads: int = 1) -> Columns:
+        rows = [Row(path, path, "yt", "train", start=1.0, end=3.0, fps=30.0) for path in paths]
+        return probe_shard(rows, threads=threads)
+
+    monkeypatch.setattr("signrep_core.video.probe.WORKER", ("tests.video.fake_worker:prepare", str(tmp_path)))
+    return probe
+
+
+def test_what_a_video_holds_stands_in_its_row(tmp_path, probe):
+    write_table(tmp_path / "videos.parquet", VIDEOS, probe("a.mp4"))
     back = {name: values[0] for name, values in read_table(tmp_path / "videos.parquet", VIDEOS).items()}
     assert (back["status"], back["reason"], back["detail"]) == ("ok", "", "")
     assert (back["width"], back["height"], back["n_frames"], back["codec"], back["rotation"]) == (
@@ -35,8 +43,8 @@ def test_what_a_video_holds_stands_in_its_row(tmp_path):
     assert back["sha256"] == "ab" * 32
 
 
-def test_a_video_that_cannot_be_used_is_rejected_and_the_others_go_on(tmp_path, caplog):
-    videos = probe(tmp_path, "a", "empty", "bug", "bloats", "b", threads=2)
+def test_a_video_that_cannot_be_used_is_rejected_and_the_others_go_on(probe, caplog):
+    videos = probe("a", "empty", "bug", "bloats", "b", threads=2)
     assert videos["video_id"] == ["a", "empty", "bug", "bloats", "b"]
     assert videos["status"] == ["ok", "rejected", "rejected", "rejected", "ok"]
     assert videos["reason"] == ["", "empty_file", "undecodable", "too_large", ""]
@@ -45,27 +53,28 @@ def test_a_video_that_cannot_be_used_is_rejected_and_the_others_go_on(tmp_path, 
     assert "Traceback" in caplog.text
 
 
-def test_a_video_that_crashes_the_decoder_costs_itself(tmp_path):
-    videos = probe(tmp_path, "a", "crashes", "b")
+def test_a_video_that_crashes_the_decoder_costs_itself(probe):
+    videos = probe("a", "crashes", "b")
     assert videos["status"] == ["ok", "rejected", "ok"]
     assert videos["reason"][1] == "undecodable"
-    assert videos["detail"][1] == "crashes: the probing process died of SIGSEGV in this video"
+    assert videos["detail"][1] == "crashes: its worker process died of SIGSEGV"
 
 
-def test_a_video_that_hangs_the_decoder_costs_itself_within_the_limit(tmp_path):
+def test_a_video_that_hangs_the_decoder_costs_itself_within_the_limit(probe, monkeypatch):
+    monkeypatch.setattr("signrep_core.video.probe.LIMIT_S", 3)
     began = time.monotonic()
-    videos = probe(tmp_path, "a", "hangs", "b", limit_s=3)
+    videos = probe("a", "hangs", "b")
     assert videos["status"] == ["ok", "rejected", "ok"]
     assert "died of SIGKILL" in videos["detail"][1]
     assert time.monotonic() - began < 40
 
 
-def test_a_process_killed_from_outside_costs_no_video(tmp_path):
-    assert probe(tmp_path, "a", "killed", "b")["status"] == ["ok"] * 3
+def test_a_process_killed_from_outside_costs_no_video(probe):
+    assert probe("a", "killed", "b")["status"] == ["ok"] * 3
 
 
-def test_videos_are_probed_side_by_side_in_the_order_of_the_rows(tmp_path):
-    videos = probe(tmp_path, "waits c", "waits a", "waits b", threads=3)
+def test_videos_are_probed_side_by_side_in_the_order_of_the_rows(probe):
+    videos = probe("waits c", "waits a", "waits b", threads=3)
     assert videos["video_id"] == ["waits c", "waits a", "waits b"]
     assert videos["status"] == ["ok"] * 3
 
@@ -81,11 +90,13 @@ def test_a_span_beyond_its_video_is_cut_and_said_and_one_after_it_rejected(tmp_p
     assert "1 spans end after their video, and are cut at its end: beyond" in caplog.text
 
 
-def test_the_real_clips_are_what_their_manifest_says(clips):
+@pytest.mark.parametrize(("folder", "n_clips"), [("clips", 4), ("all_clips", 18)])
+def test_the_real_clips_are_what_their_manifest_says(folder, n_clips, request):
+    clips = request.getfixturevalue(folder)
     with open(clips / "MANIFEST.csv", encoding="utf-8", newline="") as file:
         manifest = {line["file"]: line for line in csv.DictReader(file)}
     videos = probe_shard(list_folder(clips), threads=2)
-    assert len(videos["video_id"]) == len(manifest) == 18
+    assert len(videos["video_id"]) == len(manifest) == n_clips
     assert set(videos["status"]) == {"ok"}
     for place, path in enumerate(videos["path"]):
         known = manifest[path.rsplit("/", 1)[1]]

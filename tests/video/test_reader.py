@@ -476,19 +476,23 @@ def test_an_abandoned_reader_closes_its_file(forty: Path) -> None:
     assert open_files() == 0
 
 
-def test_the_real_clips_are_read_whole(clips: Path) -> None:
-    expected = {
-        "asl_book_C.mkv": 91,
-        "asl_brother_A.mkv": 55,
-        "robust_two_people_walking.gif": 73,
-        "robust_no_person_cars.mp4": 754,
-    }
+def check_timeline(clips: Path, expected: dict[str, int]) -> None:
+    """Each clip's frames on the common timeline, by its header and read."""
     for name, n_frames in expected.items():
         info = probe_video(clips / name)
         assert info.timeline_frames == n_frames, name
         assert abs(info.duration_s * 25 - n_frames) < 1, name
-    assert probe_video(clips / "asl_brother_A.mkv").vfr  # a dropped frame
-    assert len(list(read_frames(clips / "asl_brother_A.mkv"))) == 55
+        assert len(list(read_frames(clips / name))) == n_frames, name
+
+
+def test_the_real_clips_are_read_whole(clips: Path) -> None:
+    check_timeline(clips, {"asl_milk_B.mkv": 43, "asl_walk_C.mkv": 75, "robust_no_person_cars.mp4": 76})
+
+
+def test_the_eighteen_clips_are_read_whole(all_clips: Path) -> None:
+    check_timeline(all_clips, {"asl_book_C.mkv": 91, "asl_brother_A.mkv": 55, "robust_two_people_walking.gif": 73,
+                               "robust_no_person_cars.mp4": 754})  # fmt: skip
+    assert probe_video(all_clips / "asl_brother_A.mkv").vfr  # a dropped frame
 
 
 def test_paint_and_read_agree() -> None:

@@ -1,0 +1,32 @@
+"""What importing loads: no room loads MediaPipe or Snakemake, and arrays, pixels and tables load no PyTorch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+import signrep_core
+for prefix in sys.argv[2].split(","):
+    package = importlib.import_module(prefix)
+    for module in pkgutil.walk_packages(package.__path__, prefix + "."):
+        importlib.import_module(module.name)
+sys.exit(", ".join(name for name in sys.argv[1].split(",") if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("rooms", "forbidden"),
+    [
+        (["signrep_core"], ["mediapipe", "snakemake"]),
+        ([f"signrep_core.{room}" for room in ("body", "video", "store", "sources")], ["torch", "mediapipe"]),
+    ],
+    ids=["the whole core", "the rooms without PyTorch"],
+)
+def test_importing_loads_no_heavy_package_that_is_not_asked_for(rooms, forbidden):
+    command = [sys.executable, "-c", IMPORT_ALL, ",".join(forbidden), ",".join(rooms)]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
