@@ -1,4 +1,4 @@
-"""Runs of the real workflow that several tests look at."""
+"""Runs of the real workflow that several tests look at, each built once: tests of one run share a process."""
 
 import re
 import shutil
@@ -50,7 +50,7 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def clips_run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The main job on the 18 real clips."""
+    """The main job on the real clips."""
     folder = tmp_path_factory.mktemp("clips")
     run = Finished(write_sheet(clips, folder / "videos.tsv"), folder / "results")
     done = snakemake(*run.config)

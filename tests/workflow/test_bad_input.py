@@ -13,6 +13,8 @@ import pytest
 from signrep_core.inspect.verify.corpus import verify
 from tests.workflow.conftest import Finished, snakemake
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad input")]
+
 EXPECTED = {  # video -> (status, reason); frames that a good one has at 25 per second are checked below
     "good": ("ok", ""),
     "missing": ("rejected", "missing_file"),

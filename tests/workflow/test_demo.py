@@ -7,6 +7,8 @@ import pytest
 
 from tests.workflow.conftest import Finished, planned_rules, snakemake
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Finished:

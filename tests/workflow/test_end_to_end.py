@@ -1,6 +1,7 @@
 """The main job on real clips, as a user sees it: what lies in the results folder afterwards."""
 
 import json
+from pathlib import Path
 
 import av
 import numpy as np
@@ -8,18 +9,34 @@ import pandas as pd
 import pytest
 
 from signrep_core.inspect.verify.corpus import verify
-from tests.workflow.conftest import Finished
+from tests.workflow.conftest import Finished, snakemake, write_sheet
+
+pytestmark = pytest.mark.xdist_group("clips")
 
 
-def test_fifteen_signers_are_in_the_shards_and_the_car_park_is_rejected(clips_run: Finished):
-    videos = pd.read_parquet(clips_run.results / "videos/00000.parquet").set_index("video_id")
-    assert len(videos) == 18
+def check_shards(results: Path, n_videos: int, n_signers: int) -> None:
+    """All signers are in the shards; the car park is rejected."""
+    videos = pd.read_parquet(results / "videos/00000.parquet").set_index("video_id")
+    assert len(videos) == n_videos
     signers = [video for video in videos.index if video.startswith("asl_")]
-    assert len(signers) == 15
+    assert len(signers) == n_signers
     assert (videos.loc[signers, "status"] == "ok").all()
     assert videos.loc["robust_no_person_cars", ["status", "reason"]].tolist() == ["rejected", "no_signer"]
-    sequences = pd.read_parquet(clips_run.results / "shards/index.parquet")
+    sequences = pd.read_parquet(results / "shards/index.parquet")
     assert set(signers) <= set(sequences.video_id)
+
+
+def test_three_signers_are_in_the_shards_and_the_car_park_is_rejected(clips_run: Finished):
+    check_shards(clips_run.results, 4, 3)
+
+
+@pytest.mark.slow
+def test_fifteen_signers_are_in_the_shards_and_the_car_park_is_rejected(all_clips: Path, tmp_path: Path):
+    results = tmp_path / "results"
+    sheet = write_sheet(all_clips, tmp_path / "videos.tsv")
+    done = snakemake(results / "shards/index.parquet", "--config", f"sheet={sheet}", f"results={results}")
+    assert done.returncode == 0, done.stdout[-8000:]
+    check_shards(results, 18, 15)
 
 
 def test_frames_rows_and_index_agree(clips_run: Finished):
