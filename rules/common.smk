@@ -174,6 +174,14 @@ DATASET_FILES = (
     ]
 )
 SCORES = [path for path in DATASET_FILES if path.endswith(".json")]
+DATASET_FIGURES = [path for path in DATASET_FILES if path.endswith(".png")]
+# The first shard's tables, of which the report shows the metadata.
+FIRST_TABLES = [
+    f"<results>/{output.path(shard=min(SHARDS))}"
+    for output in layout.PER_SHARD
+    if output.schema
+    and (output.rule != layout.OPTIONAL_RULE or CONFIG.priors.write_distances)
+]
 
 
 def show_summary():

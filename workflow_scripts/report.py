@@ -1,11 +1,15 @@
-"""Write the page on the run, with its drawings."""
+"""Write the report page of the run, with its charts."""
 
 from pathlib import Path
 
 import _job
 
+from signrep_core.inspect.report.files import ReportFiles
 from signrep_core.inspect.report.report import write_report
 
 _job.start(snakemake)
-page = Path(snakemake.output.page)
-write_report(page.parent, page, rate=snakemake.params.rate)
+inputs = {
+    name: Path(value) if isinstance(value, str) else list(map(Path, value)) for name, value in snakemake.input.items()
+}
+files = ReportFiles(Path(snakemake.params.results), snakemake.params.run, **inputs)
+write_report(files, snakemake.output.page, rate=snakemake.params.rate)

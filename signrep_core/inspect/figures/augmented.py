@@ -1,6 +1,5 @@
 """Windows as they are stored, beside what training sees of them (method section 4)."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from signrep_core.data.augment import Draws, augment, draw_augmentations, prepare, to_pixels
-from signrep_core.data.windows import WINDOW, WindowPairs, WindowReader
+from signrep_core.data.windows import WINDOW, WindowPairs
 from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
 
@@ -26,10 +25,9 @@ def augmented_windows(
     size: int = 224,
     n: int = 8,
     seed: int = 0,
-    open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> None:
     """Draw the first n windows of a training, as stored at the left and as the model sees them at the right."""
-    dataset = WindowPairs(partial(open_reader, Path(shards)), None, seed)
+    dataset = WindowPairs(partial(ShardReader, Path(shards)), None, seed)
     draws = draw_augmentations(n, torch.Generator().manual_seed(seed))
     figure = Figure(figsize=(12, 1.9 * n), layout="constrained")
     FigureCanvasAgg(figure)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from signrep_core.data.windows import WINDOW, WindowReader
 from signrep_core.errors import ShardError, VideoError
-from signrep_core.evaluate.nearest import Found, Window, nearest_windows, pick_references
+from signrep_core.evaluate.nearest import SearchResult, Window, nearest_windows, pick_references
 from signrep_core.evaluate.raw_video import Box, plain_window
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.store.files import atomic_path
@@ -51,7 +51,6 @@ def retrieval_strips(
     *,
     n_references: int = 3,
     n_nearest: int = 3,
-    open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> list[list[Window]]:
     """Draw reference strips, each above its nearest strips of other videos; needs no gloss.
 
@@ -65,7 +64,7 @@ def retrieval_strips(
         log.warning("%s: holds no window, nothing to draw", features)
     found = nearest_windows(read_features(features), references, vectors, n_nearest)
     groups = [[reference, *nearest] for reference, nearest in zip(references, found, strict=True)]
-    reader = open_reader(Path(shards))
+    reader = ShardReader(Path(shards))
     glosses = dict(zip(reader.index["video_id"], reader.index["gloss"], strict=True))
     strips = []
     for reference, *nearest in groups:
@@ -78,7 +77,7 @@ def retrieval_strips(
 
 def search_strips(
     video: str,
-    found: Found,
+    found: SearchResult,
     glosses: Mapping[str, str],
     frames_of: Callable[[Window], NDArray[np.uint8]] | None,
     out: str | Path,

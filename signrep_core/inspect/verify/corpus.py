@@ -147,8 +147,8 @@ class _Corpus:
         for video in checked.videos:
             if video in self._shard_of:
                 expected, found = f"{video!r} in one shard", f"also in {self._shard_of[video]}"
-                self._twice.append(Problem(checked.videos, "a video in two shards", expected, found, "probe"))
-            self._shard_of[video] = checked.videos
+                self._twice.append(Problem(checked.videos_file, "a video in two shards", expected, found, "probe"))
+            self._shard_of[video] = checked.videos_file
 
     def check(self, whole: list[str], shards: list[str], broken: set[str]) -> Iterator[Problem]:
         """The comparisons over the files that are whole."""

@@ -18,7 +18,7 @@ STALE = "older than what it is made from"  # whole, but to be made again
 IGNORED, TRAINING = ("logs", "benchmarks"), ("last", "tensorboard")
 
 
-class Found(NamedTuple):
+class ResultFiles(NamedTuple):
     """The files of a results folder."""
 
     outputs: list[str]  # to be checked: recorded, or such as the workflow makes
@@ -39,9 +39,9 @@ class Checked(NamedTuple):
         return not self.pending and all(problem.what == STALE for problem in self.problems)
 
 
-def find_files(results: Results) -> Found:
+def find_files(results: Results) -> ResultFiles:
     """List a results folder, stage folders behind symbolic links included."""
-    found = Found([], [], [])
+    found = ResultFiles([], [], [])
     for folder, names in _walk(results.root, set()):
         recorded = {path.name.removesuffix(".json") for path in (folder / FOLDER).glob("*.json")}
         for name in sorted(recorded | names):

@@ -1,12 +1,15 @@
 """The page, from a folder in which only a part of the stages has run."""
 
+import dataclasses
 import json
 import re
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from signrep_core.__main__ import main
 from signrep_core.config import Config
 from signrep_core.errors import TableError
 from signrep_core.inspect.report.files import ReportFiles, find_files
@@ -24,11 +27,13 @@ from signrep_core.inspect.report.pictures import contact_sheet, fit, rejected_ex
 from signrep_core.inspect.report.report import write_report
 from signrep_core.inspect.report.statistics import Statistics
 from signrep_core.sources.sheet import Row
-from signrep_core.store.files import write_json
+from signrep_core.store.files import write_json, write_text
 from signrep_core.store.layout import PAGES
 from signrep_core.store.schemas import POSE, VIDEOS
 from signrep_core.store.tables import write_table
 from signrep_core.store.video_status import finalise, new_video_status
+from tests.finished import RUN
+from tests.inspect.pages import open_page
 from tests.video.painted import write_video
 
 
@@ -171,6 +176,8 @@ def test_every_drawing_has_a_caption():
 def test_figures_of_other_stages_stand_in_their_section_with_caption_and_words(results, name, section, title, seen):
     write_report(find_files(results, "demo"), results / "report.html")
     assert title not in (results / "report.html").read_text()
+    for task in ("retrieval", "recognition"):
+        write_json(results / f"{task}/demo/mine.json", {"metrics": None, "note": "no labelled query"})
     (results / "figures").mkdir(exist_ok=True)
     Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save(results / f"figures/{name}.png")
     write_report(find_files(results, "demo"), results / "report.html")
@@ -179,6 +186,62 @@ def test_figures_of_other_stages_stand_in_their_section_with_caption_and_words(r
     assert title in part
     assert seen in re.search(r'<img[^>]*alt="([^"]*)"', part[part.index(title) :]).group(1)
     assert caption(name.split("_")[0])[:30] in part
+
+
+def test_the_files_of_a_run_are_not_those_of_another(scratch):
+    for path in ("pretrain/a_other/metrics.csv", "figures/augmented_a_other.png", "retrieval/a_other/made.json",
+                 "features/a_other/made.parquet", f"figures/retrieval_{RUN}_b_made.png"):  # fmt: skip
+        (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / path).write_text("step,loss\n1,2.0\n")
+    files = find_files(scratch, RUN)
+    assert files.training == scratch / f"pretrain/{RUN}/metrics.csv"
+    assert {path.name for path in files.figures} == {
+        f"augmented_{RUN}.png", f"retrieval_{RUN}_made.png", f"confusion_{RUN}_made.png",
+    }  # fmt: skip
+    assert {path.parent.name for path in (*files.scores, *files.features)} == {RUN}
+
+
+def test_the_training_section_shows_the_run_that_is_asked_for(scratch, capsys):
+    for name, metric in (("a_other", "of_the_other"), ("asked", "of_the_asked")):
+        write_text(scratch / f"pretrain/{name}/metrics.csv", f"step,loss,{metric}\n1,2.0,1.0\n2,1.5,1.0\n")
+    assert main(["report", str(scratch), "--run", "asked", "--out", str(scratch / "page.html")]) == 0
+    page = (scratch / "page.html").read_text()
+    assert "of the asked" in page
+    assert "of the other" not in page
+    assert "Run &#39;asked&#39;" in page
+
+
+def test_the_report_s_run_is_the_configured_one_by_default(scratch):
+    write_text(scratch / "pretrain/a_other/metrics.csv", "step,loss,of_the_other\n1,2.0,1.0\n")
+    write_text(scratch / f"pretrain/{RUN}/metrics.csv", "step,loss,of_the_configured\n1,2.0,1.0\n")
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(scratch / f"figures/augmented_{RUN}.png")
+    assert main(["report", str(scratch)]) == 0
+    page = (scratch / "report.html").read_text()
+    assert "of the configured" in page
+    assert "of the other" not in page
+
+
+def test_the_head_says_how_a_run_departs_from_the_paper(results):
+    text = "small settings: 4 of 500,000 steps; the paper's: --configfile configs/paper.yaml"
+    for departures, shown in (({"departures": text}, True), ({"departures": ""}, False), ({}, False)):
+        write_json(results / "summary.json", {"videos": 3, **departures})
+        write_report(find_files(results, "demo"), results / "report.html")
+        head = (results / "report.html").read_text().split("<main>")[0]
+        assert ('class="departures">small settings' in head) == shown
+        assert ('class="departures"' in head) == shown
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_is_readable_in_both_modes(finished, tmp_path, theme):
+    files = dataclasses.replace(find_files(finished, RUN), figures=[])
+    write_report(files, tmp_path / "report.html")
+    with open_page((tmp_path / "report.html").as_uri(), theme=theme) as (page, said, _):
+        charts = page.locator("figure svg")
+        assert charts.count() == len(DRAWINGS)
+        pixels = cv2.imdecode(np.frombuffer(charts.first.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
+        paper, ink = int(np.median(pixels)), int(pixels.min() if theme == "light" else pixels.max())
+        assert (paper > 240 and ink < 60) if theme == "light" else (paper < 40 and ink > 180)
+        assert said == []
 
 
 def test_a_contact_sheet_holds_every_crop():

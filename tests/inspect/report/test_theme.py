@@ -1,8 +1,8 @@
-"""Drawings follow the reader's theme."""
+"""Charts as SVG, and their colours in light and dark mode."""
 
 from xml.etree import ElementTree
 
-from signrep_core.inspect.report.theme import COLOURS, FIRST, new_figure, page_colours, standalone, themed, to_svg
+from signrep_core.inspect.report.theme import COLOURS, FIRST, new_figure, page_colours, themed, to_svg
 
 
 @themed
@@ -13,26 +13,24 @@ def draw():
     return figure
 
 
-def test_colours_are_the_page_s():
-    svg = to_svg(draw(), "x")
-    assert "var(--first)" in svg
-    assert "#0101" not in svg
-    assert all(f"--{role}:" in page_colours() for role in COLOURS)
-
-
-def test_a_drawing_is_sound_xml_and_the_same_each_time():
+def test_a_chart_is_valid_xml_and_the_same_each_time():
     svg = to_svg(draw(), "x")
     assert svg == to_svg(draw(), "x")
     ElementTree.fromstring(svg)
     assert "a &lt; b" in svg
+    assert FIRST in svg
 
 
-def test_two_drawings_share_no_id():
+def test_two_charts_of_a_page_share_no_id():
     ids = [{e.get("id") for e in ElementTree.fromstring(to_svg(draw(), name)).iter("{*}clipPath")} for name in "ab"]
     assert not ids[0] & ids[1]
 
 
-def test_a_file_of_its_own_brings_both_themes():
-    alone = standalone(to_svg(draw(), "x"))
-    ElementTree.fromstring(alone)
-    assert "prefers-color-scheme: dark" in alone
+def test_a_chart_in_a_file_has_a_background_of_its_own():
+    assert "#ffffff" in to_svg(draw(), "x", background="white")
+    assert "#ffffff" not in to_svg(draw(), "x")
+
+
+def test_pages_have_every_colour_for_light_and_for_dark_mode():
+    light, dark = page_colours().split("@media (prefers-color-scheme: dark)")
+    assert all(f"--{role}: {pair[0]}" in light and f"--{role}: {pair[1]}" in dark for role, pair in COLOURS.items())
