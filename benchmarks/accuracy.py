@@ -8,7 +8,7 @@ import numpy as np
 from signrep_core.body.bones import BoneHistogram
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.body.priors import activity
-from signrep_core.config import Angles
+from signrep_core.config import Angles, Config, Pose
 from signrep_core.lift.solver import open_solver
 from signrep_core.pose.shard import extract_shard
 from signrep_core.store.schemas import ACTIVITY, ANGLES, POSE
@@ -33,7 +33,7 @@ def measure(plan: list[Performance], folder: Path) -> tuple[Accuracy, tuple[np.n
     render_videos(plan, folder / "videos", processes=PROCESSES)
     write_truth(plan, folder / "truth.parquet")
     videos = probe_shard(sheet_rows(plan, folder / "videos"), target_fps=25.0, threads=PROCESSES)
-    extract_shard(videos, folder / "pose.parquet", min_shoulder_px=24, threads=PROCESSES)
+    extract_shard(videos, folder / "pose.parquet", Config(pose=Pose(min_shoulder_px=24)), threads=PROCESSES)
     histogram, settings, solutions = BoneHistogram(), Angles(), {}
     solve = open_solver(settings.solver, settings.lifter, settings.max_gap)
     for video_id, video in read_videos(folder / "pose.parquet", POSE):

@@ -1,29 +1,29 @@
-"""The pose lifter beside the closed form, and refined: on rendered signers it never saw, across gaps, on real clips.
+"""The pose lifter compared with the closed form: on rendered signers it never saw, across gaps, on real clips.
 
 Videos are rendered once into FOLDER (a quarter of an hour on one core) and kept. Detections are MediaPipe's own, but
-for the rows of another error model. `python -m benchmarks.lifting` draws the pictures in docs/images, and `python -m
-benchmarks.lifting calibration` makes the tables that `train calibration` reads.
+for the rows of another error model. `python -m benchmarks._lifting_pictures` draws the pictures in docs/images, and
+`python -m benchmarks.lifting` makes the tables that `train calibration` reads.
 """
 
 import dataclasses
 import functools
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from signrep_core.body.fit_hand import hand_lengths
 from signrep_core.body.forward import forward_kinematics
 from signrep_core.body.inverse import Solution, solve_angles
+from signrep_core.body.landmarks import SCALE_JOINTS, SCALE_WINDOW
 from signrep_core.body.priors import activity
-from signrep_core.body.refine import place_neck
-from signrep_core.lift.detector_errors import corrupt, expected_error, load_errors, picture_scale
+from signrep_core.config import Config, Pose
+from signrep_core.lift.detector_errors import corrupt, load_errors, picture_scale
 from signrep_core.lift.lift_video import LiftedVideo, lift, solve_by_lifter
 from signrep_core.lift.lifter import load_lifter
-from signrep_core.lift.refine import refine_solution
 from signrep_core.pose.shard import extract_shard
 from signrep_core.skeleton import (
     BODY_LIMITS,
@@ -88,15 +88,7 @@ def lifted(pose: Columns) -> Solution:
     return solve_by_lifter(_lifter(), pose["image_xy"], pose["confidence"])
 
 
-def refined(pose: Columns) -> Solution:
-    """The lifter, refined."""
-    errors = functools.partial(expected_error, errors=load_errors())
-    return refine_solution(lifted_video(pose), lifted(pose), pose["image_xy"], pose["confidence"], errors)
-
-
-SOLVERS: dict[str, Callable[[Columns], Solution]] = {
-    "closed form": closed_form, "lifter": lifted, "lifter, refined": refined,
-}  # fmt: skip
+SOLVERS: dict[str, Callable[[Columns], Solution]] = {"closed form": closed_form, "lifter": lifted}
 
 
 @functools.cache
@@ -106,7 +98,7 @@ def _lifter() -> Any:
 
 # ---------------------------------------------------------------- the table
 def rows() -> list[tuple[str, str]]:
-    """(what, the figures of the three solvers): a row for each measure."""
+    """(what, the figures of the two solvers): a row for each measure."""
     table: list[tuple[str, str]] = [("solvers", " / ".join(SOLVERS))]
     for name in ("unseen", "wide", "low", "turned", "child", "long"):
         videos = list(rendered(name))
@@ -204,6 +196,35 @@ def reprojection(joints: np.ndarray, pose: Columns) -> np.ndarray:
     return 100 * (off / shoulders)[seen]
 
 
+def place_neck(joints: np.ndarray, sight: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(T, 3) the neck's position in camera axes, metres.
+
+    Trunk and head determine its distance, smoothed by a running median over some seconds, and then its direction.
+
+    Args:
+        joints: (T, 61, 3) the posed skeleton, neck at the origin.
+        sight: (T, 61, 2) x / z and y / z of the lines of sight to the joints.
+        weight: (T, 61), 0 where missing.
+    """
+    trunk = list(SCALE_JOINTS)
+    place, lines, w = joints[:, trunk], sight[:, trunk], weight[:, trunk, None]
+    w = w / np.maximum(w.sum(1, keepdims=True), 1e-9)
+    across = place[..., :2] - lines * place[..., 2:]  # = lines · distance - neck's x, y
+    lines_off, across_off = (values - (w * values).sum(1, keepdims=True) for values in (lines, across))
+    square = (w * lines_off**2).sum((1, 2))
+    good = (weight[:, trunk] > 0).sum(1) >= 3
+    distance = np.full(len(joints), np.nan)
+    distance[good] = (w * lines_off * across_off).sum((1, 2))[good] / np.maximum(square[good], 1e-12)
+    good &= np.isfinite(distance) & (distance > 0.3)
+    if not good.any():
+        return np.tile([0.0, 0.0, 2.0], (len(joints), 1))
+    times, known = np.arange(len(joints)), np.flatnonzero(good)
+    smooth = np.interp(times, known, median_filter(distance[good], SCALE_WINDOW, mode="reflect"))
+    xy = (w * (lines * smooth[:, None, None] - across)).sum(1)
+    xy = np.stack([np.interp(times, known, xy[good, axis]) for axis in range(2)], -1)
+    return np.concatenate([xy, smooth[:, None]], 1)
+
+
 def tremor(joints: np.ndarray, pose: Columns) -> np.ndarray:
     """Acceleration (mm per frame²) of a hand's joints where it hardly moves in the picture."""
     found = []
@@ -263,7 +284,7 @@ def clips() -> Iterator[Video]:
 
 def _poses(sheet: list[Row], path: Path) -> dict[str, Columns]:
     if not path.exists():
-        extract_shard(probe_shard(sheet, target_fps=25.0, threads=1), path, min_shoulder_px=24, threads=1)
+        extract_shard(probe_shard(sheet, threads=1), path, Config(pose=Pose(min_shoulder_px=24)))
     return dict(read_videos(path, POSE))
 
 
@@ -349,9 +370,4 @@ def _with_errors(video: Video, amplitude: float) -> Video:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["calibration"]:
-        calibration_tables()
-    else:
-        from benchmarks import _lifting_pictures
-
-        _lifting_pictures.draw()
+    calibration_tables()

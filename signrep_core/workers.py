@@ -1,9 +1,12 @@
-"""Child processes that do one task after another, so that a task that crashes, hangs or bloats costs itself alone.
+"""Worker processes that do one task after another: a task that crashes, hangs or takes too much memory fails alone.
 
-A plain child process and not `multiprocessing`: spawning would run the caller's main script (a Snakemake script) anew
-in every child, and forking is unsafe beside the threads of decoders and MediaPipe. One JSON value a line: tasks go to
-the child's standard input; `ready`, `frames` (how many were done), `log`, and `done` or `fatal` come from its standard
-output. A child ends when its input does, so none outlives a killed parent for longer than a task.
+The parent starts `python -m signrep_core.workers MODULE:FUNCTION [ARGUMENTS]`. The child imports the function, which
+prepares and returns the work: a function of one task. Messages are JSON, one value a line: tasks go to the child's
+standard input; `ready`, `frames` (how many more are done), `log`, and `done` or `fatal` come from its standard output.
+A child ends when its input ends, so it outlives a killed parent by one task at most.
+
+`multiprocessing` is not used: spawning would run the caller's main script (a Snakemake script) again in every child,
+and forking is unsafe while decoders and MediaPipe have threads.
 """
 
 import json
@@ -14,9 +17,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Timer
@@ -24,10 +29,11 @@ from typing import Any, Final
 
 from signrep_core.errors import SignRepError
 
-STALLED_S: Final = 600.0  # a child that says nothing for so long is ended
-MEMORY_LIMIT: Final = 4 << 30  # bytes of data that a child may hold: a file that demands more costs itself
-TRIES: Final = 2  # of a task that a process died in: an innocent one may have been killed by hand, or for memory
+STALLED_S: Final = 600.0  # a child that sends no message for so long is killed
+MEMORY_LIMIT: Final = 4 << 30  # bytes of data that a child which decodes a user's file may hold
+TRIES: Final = 2  # of a task that a process died in: the process may have been killed by hand, or for memory
 REPORT_S: Final = 0.5  # between two messages on progress
+ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 Task = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], None]
@@ -36,7 +42,7 @@ Work = Callable[[dict[str, Any]], Any]
 
 @dataclass(frozen=True)
 class Died:
-    """The result of a task that every process given it died in."""
+    """Result of a task in which every process died that tried it."""
 
     how: str
 
@@ -45,68 +51,84 @@ class Died:
 
 
 def run_tasks(
-    command: Sequence[str],
+    worker: Sequence[str],
     tasks: Sequence[Task],
     *,
     threads: int,
     order: Sequence[int] | None = None,
     on_frames: Callable[[int, int], None] = lambda task, frames: None,
     stalled_s: float = STALLED_S,
-) -> Iterator[Any]:
-    """Do tasks in `threads` children of a command that `serve`s.
+) -> Generator[Any, None, None]:
+    """Do tasks in `threads` child processes.
 
     Args:
+        worker: `MODULE:FUNCTION` and its arguments. The function is called once in each child with a function that
+            sends messages, and the arguments; it returns the function that does one task.
         tasks: values for JSON.
-        order: numbers of the tasks in the order of beginning; the longest first, so that none is left over at the end.
-        on_frames: called with a task's number and how many frames more of it are done, from several threads.
+        order: numbers of the tasks in the order in which they begin; by default that of `tasks`.
+        on_frames: called with a task's number and how many more of its frames are done, from several threads.
+        stalled_s: seconds without a message after which a child is killed.
 
     Yields:
-        What `serve`'s work returned for each task, in the order of `tasks`, or `Died`.
+        The result of each task, in the order of `tasks`; `Died` where its process died `TRIES` times.
 
     Raises:
-        SignRepError: a child cannot be started, or met an error that is not its task's (a full disk).
+        SignRepError: a child cannot be started, or raised a SignRepError (a full disk).
     """
-    count = max(min(threads, len(tasks)), 1)
-    workers = [_Worker(command, stalled_s) for _ in range(count)]
-    idle: SimpleQueue[_Worker] = SimpleQueue()
-    for worker in workers:
-        idle.put(worker)
+    pool = _Pool(worker, max(min(threads, len(tasks)), 1), stalled_s)
+    try:
+        results = {i: pool.submit(tasks[i], partial(on_frames, i)) for i in order or range(len(tasks))}
+        for i in range(len(tasks)):
+            yield results.pop(i).result()
+    finally:
+        pool.close()
 
-    def run(number: int) -> Any:
-        worker = idle.get()
+
+class _Pool:
+    """Child processes, and a thread for each that gives it tasks."""
+
+    def __init__(self, worker: Sequence[str], count: int, stalled_s: float) -> None:
+        self._children = [_Child(worker, stalled_s) for _ in range(count)]
+        self._threads = ThreadPoolExecutor(count)
+        self._idle: SimpleQueue[_Child] = SimpleQueue()
+        for child in self._children:
+            self._idle.put(child)
+
+    def submit(self, task: Task, on_frames: Callable[[int], None]) -> "Future[Any]":
+        """Queue a task for the next idle child."""
+        return self._threads.submit(self._run, task, on_frames)
+
+    def _run(self, task: Task, on_frames: Callable[[int], None]) -> Any:
+        child = self._idle.get()
         try:
             for _ in range(TRIES):
-                result = worker.run(tasks[number], lambda frames: on_frames(number, frames))
+                result = child.run(task, on_frames)
                 if not isinstance(result, Died):
                     break
             return result
         finally:
-            idle.put(worker)
+            self._idle.put(child)
 
-    pool = ThreadPoolExecutor(count)
-    try:
-        futures: dict[int, Future[Any]] = {i: pool.submit(run, i) for i in order or range(len(tasks))}
-        for i in range(len(tasks)):
-            yield futures.pop(i).result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.end()
-        pool.shutdown()
+    def close(self) -> None:
+        """Drop queued tasks and kill the children, whatever they are doing."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for child in self._children:
+            child.kill()
+        self._threads.shutdown()
 
 
-class _Worker:
-    """A child, started when it is needed and again after it died."""
+class _Child:
+    """A child process, started when it is needed and again after it died."""
 
-    def __init__(self, command: Sequence[str], stalled_s: float) -> None:
-        self._command, self._stalled_s = command, stalled_s
+    def __init__(self, worker: Sequence[str], stalled_s: float) -> None:
+        self._worker, self._stalled_s = worker, stalled_s
         self._process: subprocess.Popen[str] | None = None
-        self._ended = False
+        self._closed = False
 
     def run(self, task: Task, on_frames: Callable[[int], None]) -> Any:
-        """Do a task; `Died` if the child dies of it."""
-        if self._ended:
-            raise SignRepError("the tasks were given up")
+        """Do a task; `Died` if the child dies while it does."""
+        if self._closed:
+            raise SignRepError("the tasks were cancelled")
         if self._process is None:
             self._start()
         assert self._process is not None
@@ -115,36 +137,37 @@ class _Worker:
             self._process.stdin.write(json.dumps(task) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # the messages end at once
+            pass  # there will be no messages either
         for message in self._messages():
             on_frames(message.get("frames", 0))
             if "done" in message:
                 return message["done"]
-        return Died(self._bury())
+        return Died(self._reap())
 
-    def end(self) -> None:
-        """End the child, whatever it is doing."""
-        self._ended = True
+    def kill(self) -> None:
+        """Kill the child for good."""
+        self._closed = True
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def _start(self) -> None:
-        package_root = str(Path(__file__).parents[1])
-        path = os.pathsep.join([package_root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "GLOG_minloglevel": "2"}
+        # The child finds modules where the parent does, and `-P` keeps those of the working directory out.
+        path = os.pathsep.join(os.path.abspath(entry) for entry in [str(Path(__file__).parents[1]), *sys.path])
+        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": path, "GLOG_minloglevel": "2"}
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment
-        )
+            [sys.executable, "-P", "-m", "signrep_core.workers", *self._worker],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment,
+        )  # fmt: skip
         for message in self._messages():
             if "ready" in message:
                 return
         raise SignRepError(
-            f"a process of {' '.join(self._command[1:])} {self._bury()} before its first task; its messages are above"
+            f"a worker process {self._worker[0]} {self._reap()} before its first task; its messages are above"
         )
 
     def _messages(self) -> Iterator[dict[str, Any]]:
-        """Messages until the process ends; log records go to the log, a process that stalls is ended."""
+        """Messages until the process ends. Log records go to the log; a process that stalls is killed."""
         process = self._process
         assert process is not None
         assert process.stdout is not None
@@ -164,8 +187,8 @@ class _Worker:
                 logging.getLogger(name).log(level, "%s", text)
             yield message
 
-    def _bury(self) -> str:
-        """Forget the dead process; says how it died."""
+    def _reap(self) -> str:
+        """Forget the dead process; say how it died."""
         assert self._process is not None
         self._process.kill()
         code = self._process.wait()
@@ -176,19 +199,14 @@ class _Worker:
 # ---------------------------------------------------------------- the child
 
 
-def serve(prepare: Callable[[Send], Work]) -> None:
-    """Do the parent's tasks until there are no more.
-
-    Args:
-        prepare: makes the function that does one task and returns a value for JSON. A SignRepError out of either is
-            not the task's: the parent raises it, and the job fails.
-    """
+def main(worker: str, *arguments: str) -> None:
+    """Do the parent's tasks until its messages end; a SignRepError is sent to the parent, which raises it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its children
     send = _take_stdout()
     logging.basicConfig(level=logging.INFO, handlers=[_LogToParent(send)], force=True)
-    _limit_memory()
+    module, function = worker.split(":")
     try:
-        work = prepare(send)
+        work: Work = getattr(import_module(module), function)(send, *arguments)
         send({"ready": True})
         for line in sys.stdin:
             send({"done": work(json.loads(line))})
@@ -196,21 +214,28 @@ def serve(prepare: Callable[[Send], Work]) -> None:
         send({"fatal": str(error)})
 
 
+def limit_memory() -> None:
+    """Limit this process to MEMORY_LIMIT: a file that demands more then fails alone, by a MemoryError."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
 class Reporter:
-    """Counts frames and sends the count now and then; a frame that is not counted only shows that there is life."""
+    """Counts frames and sends the count now and then; a frame that does not count only shows that work goes on."""
 
     def __init__(self, send: Send) -> None:
-        self._send, self._frames, self._said = send, 0, time.monotonic()
+        self._send, self._frames, self._sent = send, 0, time.monotonic()
 
     def __call__(self, counts: bool = True) -> None:
         self._frames += counts
-        if time.monotonic() - self._said >= REPORT_S:
+        if time.monotonic() - self._sent >= REPORT_S:
             self._send({"frames": self._frames})
-            self._frames, self._said = 0, time.monotonic()
+            self._frames, self._sent = 0, time.monotonic()
 
 
 class _LogToParent(logging.Handler):
-    """Hands log records to the parent, which knows where they belong."""
+    """Sends log records to the parent, which knows where to write them."""
 
     def __init__(self, send: Send) -> None:
         super().__init__()
@@ -221,7 +246,7 @@ class _LogToParent(logging.Handler):
 
 
 def _take_stdout() -> Send:
-    """Keep standard output for messages: whatever else prints there goes to standard error."""
+    """Reserve standard output for messages: everything else that is printed goes to standard error."""
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -229,13 +254,11 @@ def _take_stdout() -> Send:
         try:
             pipe.write(json.dumps(message) + "\n")
             pipe.flush()
-        except BrokenPipeError:  # the parent was killed: nobody waits for the rest
+        except BrokenPipeError:  # the parent was killed
             os._exit(1)
 
     return send
 
 
-def _limit_memory() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from signrep_core.body.bones import BoneHistogram, median_offsets
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.body.priors import activity, distances
-from signrep_core.config import load_config
+from signrep_core.config import Config, Crop, load_config
 from signrep_core.inspect.report.card import write_card
 from signrep_core.inspect.report.statistics import describe_shard
 from signrep_core.inspect.report.summary import format_summary, summarize
@@ -208,9 +208,9 @@ class Builder:
     def _shard(self, shard: str) -> None:
         def crop(i: Any, o: Any, p: Any) -> None:
             videos = read_table(i["videos"], schemas.VIDEOS)
-            result = crop_shard(videos, i["pose"], o["mp4"], preset="ultrafast")
+            result = crop_shard(videos, i["pose"], o["mp4"], Config(crop=Crop(preset="ultrafast")))
             write_table(o["crops"], schemas.CROPS, result.crops, {**p, "encoder": result.encoder})
-            write_table(o["videos"], schemas.VIDEOS, finalise(videos, result.outcomes), p)
+            write_table(o["videos"], schemas.VIDEOS, finalise(videos, result.rejected), p)
 
         def pack(i: Any, o: Any, p: Any) -> None:
             pack_shard(shard, **i, out_mp4=o["mp4"], out_frames=o["frames"], out_sequences=o["sequences"], provenance=p)

@@ -4,7 +4,6 @@ Legend: n windows, T = 16 frames, S pixels of the model's picture, D features.
 """
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,17 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from signrep_core.config import digest
 from signrep_core.data.augment import prepare
 from signrep_core.data.windows import WINDOW, WindowReader
 from signrep_core.errors import ShardError, TrainingError, VideoError
 from signrep_core.model.signrep import SignRep
 from signrep_core.progress import Progress
 from signrep_core.store.files import file_digest
-from signrep_core.store.parts import is_done, join_parts, parts_folder
+from signrep_core.store.resume import open_resume_cache, work_key
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.shards import ShardReader
-from signrep_core.store.tables import TableWriter
+from signrep_core.store.tables import TableWriter, join_tables
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +68,11 @@ def extract_features(
     accelerator: str = "auto",
     empty_ok: bool = False,
     provenance: Mapping[str, str] | None = None,
-    open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> int:
     """Write the features of a data set's videos as a Parquet table (`store.schemas.features_schema`).
 
-    A shard at a time, each a table of its own below `.{name}.parts` beside the output until all are done: a killed run
-    goes on with the first unfinished shard.
+    A shard at a time, each a table of its own in the job's resume cache until all are done: a killed run continues
+    with the first unfinished shard.
 
     Args:
         weights: a safetensors file of `SignRep`.
@@ -85,7 +82,6 @@ def extract_features(
         workers: loader processes.
         empty_ok: where there is no such video, write a table without rows (all of a sheet's were rejected, say).
         provenance: what the table's metadata are to say of its origin, besides the weights' digest.
-        open_reader: what reads the shards.
 
     Returns:
         Videos written; one of which nothing can be read is logged and left out.
@@ -96,26 +92,29 @@ def extract_features(
     """
     model = SignRep.load(weights, Fabric(accelerator=accelerator, devices=1).device)
     schema, out = features_schema(model.n_features), Path(out)
-    opener = partial(open_reader, Path(shards))
+    opener = partial(ShardReader, Path(shards))
     index = opener().index
     rows = select_rows(index, splits, dataset, empty_ok)
     about = {**(provenance or {}), "weights": Path(weights).name, "weights_sha256": file_digest(weights)}
-    parts = parts_folder(out)
-    done = []
-    with Progress(f"extract_features {dataset or ''}".strip(), _count_videos(index, rows), "videos") as progress:
+    tables, n_videos = [], 0
+    progress = Progress(f"extract_features {dataset or ''}".strip(), _count_videos(index, rows), "videos")
+    with open_resume_cache(out) as cache, progress:
         for shard, own in _by_shard(index, rows):
-            part = parts / f"{shard}.parquet"
-            origin = {**about, "rows": _describe_rows(index, own, Path(shards))}
-            if not is_done(part, origin):
-                with TableWriter(part, schema, origin) as writer:
+            key = work_key(Path(shards) / "info.json", about, _describe_rows(index, own))
+            table = cache.folder / f"{key}.parquet"
+            if (done := cache.find(key)) is None:
+                done = {"videos": 0}
+                with TableWriter(table, schema) as writer:
                     for video in video_features(model, opener, own, batch_size=batch_size, workers=workers):
                         writer.write(features_columns(video))
                         progress.advance()
+                        done["videos"] += 1
+                cache.record(key, done, [table.name])
             else:
-                progress.advance(_count_videos(index, own), note=f"shard {shard} was done already")
-            done.append(part)
-    n_videos = join_parts(done, out, schema, about)
-    shutil.rmtree(parts, ignore_errors=True)
+                progress.advance(_count_videos(index, own), note=f"shard {shard} was finished before")
+            tables.append(table)
+            n_videos += done["videos"]
+        join_tables(tables, out, schema, about)
     return n_videos
 
 
@@ -130,11 +129,9 @@ def _count_videos(index: Mapping[str, Any], rows: NDArray[np.int64]) -> int:
     return len({index["video_id"][row] for row in rows})
 
 
-def _describe_rows(index: Mapping[str, Any], rows: NDArray[np.int64], shards: Path) -> str:
-    """Digest of what a part is made of: its sequences, and when the shards were packed last."""
-    info = shards / "info.json"
-    packed = info.stat().st_mtime_ns if info.exists() else 0
-    return digest([packed, *({name: str(values[row]) for name, values in index.items()} for row in rows)])
+def _describe_rows(index: Mapping[str, Any], rows: NDArray[np.int64]) -> list[dict[str, str]]:
+    """The sequences that a shard's features are made of."""
+    return [{name: str(values[row]) for name, values in index.items()} for row in rows]
 
 
 def features_columns(video: VideoFeatures) -> dict[str, Any]:

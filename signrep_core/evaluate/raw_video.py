@@ -5,7 +5,6 @@ Legend: n windows, D features.
 
 import logging
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,16 +14,15 @@ import numpy as np
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
-from signrep_core.config import digest
 from signrep_core.data.windows import WINDOW
 from signrep_core.errors import ConfigError, VideoError
 from signrep_core.evaluate.features import CHUNK, STRIDE, Chunk, VideoFeatures, encode, features_columns, window_starts
 from signrep_core.model.signrep import SignRep
 from signrep_core.progress import Progress
 from signrep_core.store.files import file_digest
-from signrep_core.store.parts import is_done, join_parts, parts_folder
+from signrep_core.store.resume import open_resume_cache, work_key
 from signrep_core.store.schemas import features_schema
-from signrep_core.store.tables import TableWriter
+from signrep_core.store.tables import join_tables, write_table
 from signrep_core.video.crop import cut_box
 from signrep_core.video.reader import Frame, read_frames
 
@@ -61,35 +59,28 @@ def extract_plain(
         CheckpointError: the weights cannot be used.
     """
     model = SignRep.load(weights, Fabric(accelerator=accelerator, devices=1).device)
-    schema, parts = features_schema(model.n_features), parts_folder(out)
-    done: list[Path] = []
+    schema = features_schema(model.n_features)
+    tables: list[Path] = []
     failed: dict[str, str] = {}
     about = {"weights": Path(weights).name, "weights_sha256": file_digest(weights), "crop": str(box or "centre")}
     about |= provenance or {}
     wanted = dict.fromkeys(videos)
-    with Progress("features", len(wanted), "videos") as progress:
+    with open_resume_cache(out) as cache, Progress("features", len(wanted), "videos") as progress:
         for video in wanted:
-            part = parts / f"{digest(video)}.parquet"
-            origin = {**about, "video": _describe_file(video, fps)}
+            key = work_key(os.path.abspath(video), fps, about)
+            table = cache.folder / f"{key}.parquet"
             try:
-                if not is_done(part, origin):
+                if cache.find(key) is None:
                     found = plain_features(model, video, box=box, fps=fps)
-                    with TableWriter(part, schema, origin) as writer:
-                        writer.write(features_columns(found))
-                done.append(part)
+                    write_table(table, schema, features_columns(found))
+                    cache.record(key, {}, [table.name])
+                tables.append(table)
             except (VideoError, ConfigError) as error:  # the latter: this picture has nothing of the box
                 log.warning("no features of %s: %s", video, error)
                 failed[video] = str(error)
             progress.advance()
-    join_parts(done, out, schema, about)
-    shutil.rmtree(parts, ignore_errors=True)
+        join_tables(tables, out, schema, about)
     return failed
-
-
-def _describe_file(video: str, fps: float | None) -> str:
-    """Digest of what a part is made of: the video's file as it is now, and its rate if it is a folder."""
-    status = os.stat(video) if os.path.exists(video) else None
-    return digest([os.path.abspath(video), status and (status.st_size, status.st_mtime_ns), fps])
 
 
 def plain_features(model: SignRep, video: str, *, box: Box | None = None, fps: float | None = None) -> VideoFeatures:

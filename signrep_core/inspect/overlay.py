@@ -7,7 +7,6 @@ over the video. Frame k of every part is frame k of the common timeline.
 Legend: T frames, J = 61 joints; pictures (H, W, 3) RGB.
 """
 
-import functools
 import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.body.priors import activity
-from signrep_core.config import Config
+from signrep_core.config import Config, Pose
 from signrep_core.errors import TableError, VideoError
 from signrep_core.inspect.report.pictures import contact_sheet, to_jpeg
-from signrep_core.lift.detector_errors import expected_error, load_errors
 from signrep_core.lift.solver import open_solver
 from signrep_core.pose.shard import extract_shard
 from signrep_core.progress import Progress
@@ -35,7 +33,7 @@ from signrep_core.store.files import atomic_path
 from signrep_core.store.results import find_video, timeline_of
 from signrep_core.store.schemas import ACTIVITY, CROPS, KEYPOINTS, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, read_groups_of, read_table, read_videos, write_table
-from signrep_core.store.video_status import finalise
+from signrep_core.store.video_status import finalise, video_task
 from signrep_core.video.crop import cut_box, plan_crops
 from signrep_core.video.probe import probe_shard
 from signrep_core.video.reader import read_frames
@@ -107,22 +105,21 @@ def write_overlay_of_file(
 def run_stages(video: str | Path, results: Path, min_shoulder_px: float, shard: str = "00000") -> None:
     """Make the tables of a results folder that holds one video, in one shard, posed with the video's own bones."""
     row = Row(Path(video).stem, str(video), Path(video).parent.name, "train")
+    config = Config(pose=Pose(min_shoulder_px=round(min_shoulder_px)))
     videos = probe_shard([row])
     pose = results / f"pose/{shard}.parquet"
     outcomes = {
         outcome.video_id: outcome.final_status
-        for outcome in extract_shard(videos, pose, min_shoulder_px=min_shoulder_px)
+        for outcome in extract_shard(videos, pose, config)
         if outcome.final_status
     }
     videos = finalise(videos, outcomes)
     if videos["status"][0] != "ok":
         raise VideoError(videos["reason"][0], f"{video}: {videos['detail'][0]}")
     write_table(results / f"videos/{shard}.parquet", VIDEOS, videos)
-    angles, crop = Config().angles, Config().crop
-    crops = plan_crops(videos, pose, margin=crop.margin, max_gap=angles.max_gap)
-    write_table(results / f"crops/{shard}.parquet", CROPS, crops)
-    detector = functools.partial(expected_error, errors=load_errors())
-    solve = open_solver(angles.solver, angles.lifter, angles.max_gap, detector)
+    write_table(results / f"crops/{shard}.parquet", CROPS, plan_crops(videos, pose, config))
+    angles = config.angles
+    solve = open_solver(angles.solver, angles.lifter, angles.max_gap)
     with (
         TableWriter(results / f"keypoints/{shard}.parquet", KEYPOINTS) as keypoints,
         TableWriter(results / f"activity/{shard}.parquet", ACTIVITY) as labels,
@@ -285,10 +282,11 @@ def _crop_with_joints(
 ) -> Picture:
     """A frame of a video cut to its square, with its joints; grey where the source cannot be read any more."""
     x0, y0, side = square
-    video_id = videos["video_id"][place]
+    video = video_task(videos, place)
+    video_id = video.video_id
     info = timeline_of(results, shard, video_id)
-    start, end = (_number(videos[name][place]) for name in ("start", "end"))
-    frames = read_frames(videos["path"][place], None if info["native"] else info["rate"], start, end)
+    rate = None if info["native"] else info["rate"]
+    frames = read_frames(video.path, rate, video.start, video.end, folder_fps=video.fps)
     picture = next((found.rgb for found in frames if found.index == frame), None)
     if picture is None:
         return np.full((size, size, 3), 128, np.uint8)

@@ -1,33 +1,37 @@
 """Pose of a shard: its videos in parallel worker processes, their rows in one table in the sheet's order.
 
-A video that fails, or that takes its worker down with it, costs itself and nothing else. Finished videos wait as
-tables of their own in the job's resume cache, so memory does not grow with the shard, and a killed job goes on.
+A video that fails, or that kills its worker, fails alone. Finished videos wait as tables of their own in the job's
+resume cache, so memory does not grow with the shard, and a killed job continues.
 """
 
 import logging
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
+from signrep_core.config import Config
 from signrep_core.errors import SignRepError
 from signrep_core.extras import missing_package
-from signrep_core.progress import Progress
+from signrep_core.pose.backend import Backend, open_backend
+from signrep_core.pose.extract import extract_video
+from signrep_core.pose.people import FaceDetector, open_face_detector
 from signrep_core.store.files import file_digest
-from signrep_core.store.resume import ResumeCache, open_resume_cache, work_key
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, TableWriter, read_groups
-from signrep_core.store.video_status import FinalStatus
-from signrep_core.workers import Died, run_tasks
+from signrep_core.store.video_status import FinalStatus, ok_videos
+from signrep_core.video.reader import Frame, read_frames
+from signrep_core.video.shard_tasks import Result, Stage, Task, do_video_task, make_task, run_video_tasks, task_files
+from signrep_core.workers import Reporter, Send, Work, limit_memory
 
 log = logging.getLogger(__name__)
 
-WORKER: Final = (sys.executable, "-m", "signrep_core.pose.worker")
+WORKER = ("signrep_core.pose.shard:prepare_pose",)  # and the model
+FAILED: Final = "pose_failed"  # reason of a video that breaks its worker
 _WHEEL_MODELS = (
     "pose_detection/pose_detection.tflite",
     "pose_landmark/pose_landmark_full.tflite",
@@ -37,78 +41,68 @@ _WHEEL_MODELS = (
 
 
 @dataclass(frozen=True)
-class PoseOutcome:
-    """What became of one video: `reason` is a key of errors.REASONS, empty where its rows were written."""
+class PoseResult:
+    """Result for one video: `reason` is a key of errors.REASONS, empty where its rows were written."""
 
     video_id: str
     reason: str
     detail: str
     frames: int = 0
     present: int = 0
-    damaged: int = 0  # frames that the file could not show
+    damaged: int = 0  # frames that cannot be decoded
 
     @property
     def note(self) -> str:
-        """What the video status table is to say of a video that stays ok; mostly nothing."""
+        """Detail of a video that stays ok; mostly empty."""
         return f"{self.damaged} of {self.frames} frames are damaged" if self.damaged and not self.reason else ""
 
     @property
     def final_status(self) -> FinalStatus | None:
-        """What the video status table is to say of the video; None while it stays ok."""
+        """Final status of the video; None while it stays ok."""
         return FinalStatus("rejected", self.reason, self.detail) if self.reason else None
 
 
 def extract_shard(
     videos: Columns,
     out_path: str | Path,
-    *,
-    model: str = "mediapipe",
-    target_fps: float | None = 25.0,
-    min_shoulder_px: float,
+    config: Config | None = None,
     threads: int = 1,
     provenance: Mapping[str, str] | None = None,
-    cache: ResumeCache | None = None,
-    worker: Sequence[str] = WORKER,
-) -> list[PoseOutcome]:
-    """Extract the pose of a shard's videos (those with status ok) into one table of schemas.POSE.
+) -> list[PoseResult]:
+    """Extract the pose of a shard's ok videos into one table of schemas.POSE.
 
     Args:
         videos: columns of schemas.VIDEOS.
-        model: `mediapipe`, or the path of a holistic `.task` file.
-        target_fps: rate of the common timeline; None for each video's own frames.
-        min_shoulder_px: median width of the signer's shoulders in source pixels that is demanded.
+        config: its sections `pose` and `timeline` are read; default: the defaults.
         threads: worker processes, each with about one core's work.
-        cache: keeps finished videos where a job is killed; None = one that ends with this call.
-        worker: command of a worker process.
 
     Returns:
-        An outcome for each video worked on, in the video status table's order; rejected ones have no rows in the table.
+        A result for each ok video, in the table's order; rejected ones have no rows in the table.
 
     Raises:
         SignRepError: no worker can be started (MediaPipe or the model cannot be used), or the disk is full.
     """
-    if cache is None:
-        with open_resume_cache(out_path) as cache:
-            return extract_shard(
-                videos, out_path, model=model, target_fps=target_fps, min_shoulder_px=min_shoulder_px,
-                threads=threads, provenance=provenance, cache=cache, worker=worker,
-            )  # fmt: skip
-    backend = describe_backend(model)
-    tasks, expected = _tasks(videos, target_fps, min_shoulder_px, backend, cache)
-    outcomes: list[PoseOutcome] = []
+    config = config or Config()
+    backend = describe_backend(config.pose.model)
+    settings = {"target_fps": config.timeline.rate, "min_shoulder_px": config.pose.min_shoulder_px}
+    found = ok_videos(videos)
+    frames = [video.frames_at(config.timeline.rate) for video in found]
+    stage = Stage("extract_pose", (*WORKER, config.pose.model), FAILED)
+    outcomes: list[PoseResult] = []
     with (
+        open_resume_cache(out_path) as cache,
         TableWriter(out_path, POSE, {**backend, **(provenance or {})}) as writer,
-        Progress(f"extract_pose {Path(out_path).stem}", sum(expected)) as progress,
     ):
-        results = _outcomes(tasks, expected, cache, [*worker, model], threads, progress)
-        for task, outcome in zip(tasks, results, strict=True):
-            outcomes.append(outcome)
-            if not outcome.reason:
-                for group in read_groups(cache.file(task["key"], "parquet"), POSE):
+        tasks = [make_task(video, settings, cache, ["parquet"], [POSE.version, backend]) for video in found]
+        with closing(run_video_tasks(stage, tasks, frames, threads, Path(out_path).stem)) as results:
+            for task, result in zip(tasks, results, strict=True):
+                outcomes.append(PoseResult(task["video_id"], **result))
+                if result["reason"]:
+                    log.info("%s: %s: %s", task["video_id"], result["reason"], result["detail"])
+                    continue
+                (rows,) = task_files(task)
+                for group in read_groups(rows, POSE):
                     writer.write(group)
-            else:
-                log.info("%s: %s: %s", outcome.video_id, outcome.reason, outcome.detail)
-            progress.advance(0, note=f"{len(outcomes)}/{len(tasks)} videos")
     return outcomes
 
 
@@ -133,65 +127,43 @@ def describe_backend(model: str) -> dict[str, str]:
     return {"backend": f"{name} holistic", "model_sha256": digests}
 
 
-# ---------------------------------------------------------------- tasks
+# ---------------------------------------------------------------- the worker
 
 
-def _tasks(
-    videos: Columns, target_fps: float | None, min_shoulder_px: float, backend: Mapping[str, str], cache: ResumeCache
-) -> tuple[list[dict[str, Any]], list[int]]:
-    """A task for each video with status ok, and about how many frames it will have."""
-    tasks, expected = [], []
-    for i, status in enumerate(videos["status"]):
-        if status != "ok":
-            continue
-        start, end = (_number(videos[name][i]) for name in ("start", "end"))
-        task = {
-            "video_id": videos["video_id"][i],
-            "path": str(videos["path"][i]),
-            "start": start,
-            "end": end,
-            "fps": float(videos["fps"][i]),
-            "target_fps": target_fps,
-            "min_shoulder_px": min_shoulder_px,
-        }
-        key = work_key(task["path"], task, videos["sha256"][i], POSE.version, backend)
-        tasks.append({**task, "key": key, "cache": str(cache.folder)})
-        seconds = float(videos["duration_s"][i])
-        frames = int(videos["n_frames"][i]) if target_fps is None else seconds * target_fps
-        expected.append(max(round(frames), 1) if np.isfinite(frames) else 1)
-    return tasks, expected
+def prepare_pose(send: Send, model: str) -> Work:
+    """Return the function of a worker process that extracts one video's pose.
+
+    The backend is opened again after an unexpected error.
+    """
+    limit_memory()
+    backend, find_faces = open_backend(model), open_face_detector()
+
+    def work(task: Task) -> Result:
+        nonlocal backend, find_faces
+        result, usable = do_video_task(task, lambda task: write_video(task, backend, find_faces, send), FAILED)
+        if not usable:
+            backend, find_faces = open_backend(model), open_face_detector()
+        return result
+
+    return work
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None or value is np.ma.masked else float(value)
+def write_video(task: Task, backend: Backend, find_faces: FaceDetector, send: Send) -> Result:
+    """Extract the pose of one video into a table of its own."""
 
+    def open_frames(fps: float | None) -> Iterable[Frame]:
+        """The task's span at a rate, or on its own timeline."""
+        rate = task["target_fps"] if fps is None else fps
+        return read_frames(task["path"], rate, task["start"], task["end"], threads=1, folder_fps=task["fps"])
 
-def _outcomes(
-    tasks: Sequence[dict[str, Any]],
-    expected: Sequence[int],
-    cache: ResumeCache,
-    command: Sequence[str],
-    threads: int,
-    progress: Progress,
-) -> Iterator[PoseOutcome]:
-    """Outcomes in the tasks' order: from the resume cache, or of the workers, which enter theirs there."""
-    found = {i: entry for i, task in enumerate(tasks) if (entry := cache.find(task["key"])) is not None}
-    left = [i for i in range(len(tasks)) if i not in found]
-    if found:
-        log.info("%d of %d videos were finished before", len(found), len(tasks))
-    counted = [0] * len(tasks)
-
-    def on_frames(number: int, frames: int) -> None:
-        counted[left[number]] += frames
-        progress.advance(frames)
-
-    longest_first = sorted(range(len(left)), key=lambda number: -expected[left[number]])
-    results = run_tasks(command, [tasks[i] for i in left], threads=threads, order=longest_first, on_frames=on_frames)
-    for i, task in enumerate(tasks):
-        done = found[i] if i in found else next(results)
-        if isinstance(done, Died):
-            done = {"reason": "pose_failed", "detail": f"the pose process {done.how} in this video"}
-        outcome = PoseOutcome(task["video_id"], **done)
-        progress.advance(max(outcome.frames - counted[i], 0))
-        progress.expect(max(outcome.frames, counted[i]) - expected[i])
-        yield outcome
+    frames = present = damaged = 0
+    (rows,) = task_files(task)
+    with TableWriter(rows, POSE) as writer:
+        for columns in extract_video(
+            open_frames, backend, find_faces, min_shoulder_px=task["min_shoulder_px"], on_frame=Reporter(send)
+        ):
+            frames += len(columns["frame"])
+            present += int(columns["present"].sum())
+            damaged += int(columns["damaged"].sum())
+            writer.write({"video_id": [task["video_id"]] * len(columns["frame"]), **columns})
+    return {"reason": "", "detail": "", "frames": frames, "present": present, "damaged": damaged}

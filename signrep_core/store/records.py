@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from signrep_core import __version__
-from signrep_core.config import Config, changed_values, digest
+from signrep_core.config import Config, changed_values, digest, workflow_config
 from signrep_core.errors import RecordError, SignRepError
 from signrep_core.store.files import file_digest, write_text
 from signrep_core.store.layout import find_output, find_results
@@ -284,7 +284,7 @@ def _versions() -> dict[str, str]:
 def _snakemake_command(config: Config, output: Path) -> str:
     """The call of Snakemake, from the folder that the job runs in, that makes an output again."""
     snakefile = [] if Path.cwd() == SNAKEFILE.parent else ["--snakefile", str(SNAKEFILE)]
-    values = {"results": config.results, **changed_values(config)}
+    values = {"results": config.results, **changed_values(config, workflow_config())}
     given = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
     command = ["snakemake", *snakefile, "--cores", str(os.cpu_count()), "--force", str(output), "--config", *given]
     return shlex.join(command)

@@ -5,7 +5,7 @@ A row group never holds two videos and at most ROWS_PER_GROUP rows, so that a st
 shard.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -89,6 +89,16 @@ def write_table(
         writer.write(columns)
 
 
+def join_tables(
+    parts: Iterable[str | Path], out: str | Path, schema: Schema, provenance: Mapping[str, str] | None = None
+) -> None:
+    """Write the rows of several tables as one, a row group in memory at a time."""
+    with TableWriter(out, schema, provenance) as writer:
+        for part in parts:
+            for group in read_groups(part, schema):
+                writer.write(group)
+
+
 def read_table(path: str | Path, schema: Schema, names: Sequence[str] | None = None) -> Columns:
     """Read a whole table, or the named columns of it."""
     with open_table(path, schema) as file, _damage(path, schema):
@@ -113,7 +123,9 @@ def read_groups_of(
         for group in range(file.num_row_groups):
             statistics = file.metadata.row_group(group).column(place).statistics
             if statistics is not None and statistics.has_min_max and statistics.min == video_id == statistics.max:
-                yield from_arrow(file.read_row_group(group, columns=_names(schema, names)), schema)
+                with _damage(path, schema):
+                    columns = from_arrow(file.read_row_group(group, columns=_names(schema, names)), schema)
+                yield columns
 
 
 def read_videos(path: str | Path, schema: Schema, names: Sequence[str] | None = None) -> Iterator[tuple[str, Columns]]:

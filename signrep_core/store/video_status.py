@@ -5,6 +5,7 @@ probe opens it, each later stage finalises the videos that end there, and none i
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +26,25 @@ class FinalStatus(NamedTuple):
     status: str  # excluded or rejected
     reason: str  # a key of errors.REASONS
     detail: str
+
+
+@dataclass(frozen=True)
+class VideoTask:
+    """A video to be decoded."""
+
+    video_id: str
+    path: str
+    start: float | None  # seconds; None = from the beginning
+    end: float | None  # seconds; None = to the end
+    fps: float  # of its own frames: the rate of an image folder
+    n_frames: int
+    duration_s: float
+    sha256: str
+
+    def frames_at(self, target_fps: float | None) -> float:
+        """About how many frames it has at a rate (None = its own), at least one."""
+        frames = self.n_frames if target_fps is None else self.duration_s * target_fps
+        return max(round(frames), 1) if np.isfinite(frames) else 1
 
 
 def new_video_status(rows: Iterable[Any]) -> Columns:
@@ -67,6 +87,25 @@ def add_notes(videos: Columns, notes: Mapping[str, str]) -> Columns:
         for video_id, status, detail in zip(videos["video_id"], videos["status"], videos["detail"], strict=True)
     ]
     return {**videos, "detail": details}
+
+
+def ok_videos(videos: Columns) -> list[VideoTask]:
+    """List the ok videos, in the order of the table."""
+    return [video_task(videos, row) for row, status in enumerate(videos["status"]) if status == "ok"]
+
+
+def video_task(videos: Columns, row: int) -> VideoTask:
+    """Read what is needed to decode the video of a row."""
+    return VideoTask(
+        video_id=videos["video_id"][row],
+        path=str(videos["path"][row]),
+        start=_optional(videos["start"][row]),
+        end=_optional(videos["end"][row]),
+        fps=float(videos["fps"][row]),
+        n_frames=int(videos["n_frames"][row]),
+        duration_s=float(videos["duration_s"][row]),
+        sha256=videos["sha256"][row],
+    )
 
 
 def overlong_spans(videos: Columns) -> dict[str, float]:
@@ -124,3 +163,7 @@ def _new_column(column: Column, rows: list[Any]) -> Any:
     if column.nullable:
         return np.ma.MaskedArray(np.array([value or 0 for value in values], dtype), [value is None for value in values])
     return np.array([value or 0 for value in values], dtype)
+
+
+def _optional(value: Any) -> float | None:
+    return None if value is None or value is np.ma.masked else float(value)

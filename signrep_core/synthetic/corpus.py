@@ -13,7 +13,9 @@ import hashlib
 import io
 import json
 import logging
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.config import Config
-from signrep_core.errors import ConfigError
+from signrep_core.errors import ConfigError, SignRepError
+from signrep_core.progress import Progress
 from signrep_core.skeleton import SIDES
 from signrep_core.sources.sheet import COLUMNS, Row, read_sheet
 from signrep_core.store.files import atomic_path, write_text
@@ -32,6 +35,7 @@ from signrep_core.store.tables import TableWriter
 from signrep_core.synthetic.perform import NO_GLOSS, Motion, perform
 from signrep_core.synthetic.signer import Scene, Signer, make_scene, make_signer, project
 from signrep_core.synthetic.signs import ORDER, make_sentence
+from signrep_core.workers import Died, Send, Work, run_tasks
 
 if TYPE_CHECKING:
     from signrep_core.synthetic.surface import Surface
@@ -43,6 +47,8 @@ SIGNS_PER_STREAM: Final = 10  # of a pretraining video
 CRF: Final = 18
 BATCH: Final = 32  # frames rendered at once on a device
 NOISE: Final = 1.5 / 255  # standard deviation of the sensor's noise
+WORKER: Final = ("signrep_core.synthetic.corpus:prepare_render",)
+STALLED_S: Final = 3600.0  # in which a video must be rendered
 _PEOPLE, _VIDEOS = 1, 2  # streams of randomness
 
 _log = logging.getLogger(__name__)
@@ -226,19 +232,42 @@ def render_videos(
     performances: Sequence[Performance], folder: str | Path, *, processes: int = 1, device: str | None = None
 ) -> None:
     """Render the videos that `folder` does not hold yet, `processes` at a time, with progress and ETA."""
-    from signrep_core.progress import Progress
-    from signrep_core.synthetic.farm import render_all
-
     folder = Path(folder)
     missing = [performance for performance in performances if not is_rendered(performance, folder)]
     if len(missing) < len(performances):
         _log.info("%s: %d of %d videos are there already", folder, len(performances) - len(missing), len(performances))
-    done = 0
+    tasks = [{"performance": to_json(one), "path": str(video_path(one, folder)), "device": device} for one in missing]
     with Progress("synthesize", sum(map(count_frames, missing))) as progress:
-        tasks = [(performance, video_path(performance, folder)) for performance in missing]
-        for frames in render_all(tasks, processes, device):
-            done += 1
-            progress.advance(frames, note=f"{done}/{len(missing)} videos")
+        results = run_tasks(
+            WORKER, tasks, threads=processes, on_frames=lambda _, frames: progress.advance(frames), stalled_s=STALLED_S
+        )
+        with closing(results):
+            for number, (task, result) in enumerate(zip(tasks, results, strict=True), 1):
+                if isinstance(result, Died):
+                    raise SignRepError(f"{task['path']}: the video could not be rendered: its process {result.how}")
+                progress.advance(0, note=f"{number}/{len(missing)} videos")
+
+
+def prepare_render(send: Send) -> Work:
+    """Return the function of a worker process that renders one video, in one thread.
+
+    Sums over several threads differ in their last bits, and equal performances shall give equal videos.
+    """
+    import cv2
+
+    cv2.setNumThreads(1)
+
+    def work(task: dict[str, Any]) -> None:
+        performance = from_json(task["performance"])
+        try:
+            send({"frames": render_video(performance, task["path"], task["device"])})
+        except Exception as error:
+            raise SignRepError(
+                f"{task['path']}: video {performance.video_id!r} could not be rendered: {type(error).__name__}: "
+                f"{error}\n{traceback.format_exc()}"
+            ) from error
+
+    return work
 
 
 def write_corpus_sheet(performances: Sequence[Performance], path: str | Path, folder: str | Path) -> None:

@@ -59,7 +59,7 @@ class Encoder(AbstractContextManager["Encoder"]):
     """Encodes frames one by one to a piece; the piece is whole when the block ends without an error."""
 
     def __init__(self, path: Path, settings: EncoderSettings) -> None:
-        self._path, self._settings = path, settings
+        self._path, self._settings, self.size = path, settings, settings.size
         self.n_frames = 0
 
     def __enter__(self) -> "Encoder":
@@ -75,7 +75,7 @@ class Encoder(AbstractContextManager["Encoder"]):
         Raises:
             ShardError: FFmpeg has ended.
         """
-        size = self._settings.size
+        size = self.size
         if frame.shape != (size, size, 3) or frame.dtype != np.uint8:
             raise ValueError(f"expected a uint8 frame {(size, size, 3)}, got {frame.dtype} {frame.shape}")
         assert self._process.stdin is not None

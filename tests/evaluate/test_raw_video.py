@@ -121,7 +121,7 @@ def test_a_killed_run_goes_on_with_the_first_unfinished_video(model: SignRep, tm
         assert not (tmp_path / "f.parquet").exists()
         assert extract(videos) == {}
         assert described == [videos[0], videos[1], videos[1], videos[2]]
-    assert not (tmp_path / ".f.parts").exists()
+    assert not (tmp_path / ".f.resume").exists()
     extract_plain(tmp_path / "w.safetensors", videos, tmp_path / "whole.parquet", accelerator="cpu")
     for one, other in zip(
         read_features(tmp_path / "f.parquet"), read_features(tmp_path / "whole.parquet"), strict=True

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from signrep_core.config import Config, Crop
 from signrep_core.errors import CheckpointError, SheetError, SignRepError, TableError
 from signrep_core.model.convert import convert_checkpoint
 from signrep_core.sources.folder import list_folder
@@ -54,7 +55,7 @@ def test_videos_of_any_name_go_through_sheet_probe_and_crops(tmp_path: Path, mon
     with TableWriter("-out/pose.parquet", POSE) as writer:
         for row in rows:
             writer.write(pose_of(row.video_id, [True] * 18, center=(32, 24), width=20))
-    result = crop_shard(probed, "-out/pose.parquet", Path("-out/00000.mp4"), preset="ultrafast", size=32)
+    result = crop_shard(probed, "-out/pose.parquet", Path("-out/00000.mp4"), Config(crop=Crop(preset="ultrafast")))
     assert result.crops["video_id"] == [row.video_id for row in rows]
     assert files_below(tmp_path) - before == {"-out", "-out/pose.parquet", "-out/00000.mp4"}
 

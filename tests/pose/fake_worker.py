@@ -1,19 +1,17 @@
-"""The pose worker with MediaPipe, video decoding and all replaced: what a video does is told by its path."""
+"""A worker of extract_pose with MediaPipe and video decoding replaced: the path says what happens in a video."""
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
 from signrep_core.errors import SignRepError, VideoError
-from signrep_core.pose import worker
+from signrep_core.pose import shard
 from signrep_core.pose.backend import Detection
 from signrep_core.video.reader import Frame
-from signrep_core.workers import serve
+from signrep_core.workers import Send, Work
 
 FRAMES = 20
 
@@ -62,7 +60,8 @@ def open_backend(model: str) -> StillSigner:
     return StillSigner()
 
 
-worker.open_backend = open_backend  # type: ignore[assignment]
-worker.open_face_detector = lambda: lambda *_: np.zeros((0, 3))  # type: ignore[assignment]
-worker.read_frames = read_frames  # type: ignore[assignment]
-serve(partial(worker.prepare, sys.argv[1]))
+def prepare(send: Send, model: str) -> Work:
+    shard.open_backend = open_backend  # type: ignore[assignment]
+    shard.open_face_detector = lambda: lambda *_: np.zeros((0, 3))  # type: ignore[assignment]
+    shard.read_frames = read_frames  # type: ignore[assignment]
+    return shard.prepare_pose(send, model)

@@ -1,18 +1,21 @@
 """A shard: order, outcomes, and one video's end that is nobody else's."""
 
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from signrep_core.config import Config, Pose
 from signrep_core.errors import SignRepError
-from signrep_core.pose.shard import PoseOutcome, describe_backend, extract_shard
-from signrep_core.store.resume import open_resume_cache
+from signrep_core.pose.shard import PoseResult, describe_backend, extract_shard
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, read_table, read_videos
 
-FAKE_WORKER = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
+
+@pytest.fixture(autouse=True)
+def fake_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signrep_core.pose.shard.WORKER", ("tests.pose.fake_worker:prepare",))
 
 
 def videos_of(*paths: str, **status: str) -> Columns:
@@ -33,11 +36,9 @@ def videos_of(*paths: str, **status: str) -> Columns:
     }
 
 
-def extract(tmp_path: Path, videos: Columns, threads: int = 2, model: str = "mediapipe") -> list[PoseOutcome]:
-    out = tmp_path / "00000.parquet"
-    return extract_shard(
-        videos, out, model=model, target_fps=25, min_shoulder_px=24, threads=threads, worker=FAKE_WORKER
-    )
+def extract(tmp_path: Path, videos: Columns, threads: int = 2, model: str = "mediapipe") -> list[PoseResult]:
+    config = Config(pose=Pose(model=model, min_shoulder_px=24))
+    return extract_shard(videos, tmp_path / "00000.parquet", config, threads=threads)
 
 
 def test_rows_come_in_the_sheets_order_whichever_video_is_done_first(tmp_path: Path) -> None:
@@ -74,23 +75,25 @@ def test_what_befalls_one_video_costs_the_others_nothing(tmp_path: Path, caplog:
     assert [path.name for path in tmp_path.iterdir()] == ["00000.parquet"], "nothing is left beside the table"
 
 
-def test_a_killed_job_goes_on_with_the_video_it_was_killed_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_killed_job_continues_with_the_video_it_was_killed_in(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, out = tmp_path / "whole.parquet", tmp_path / "00000.parquet"
     videos = videos_of("a", "short", "b", "kill")
 
-    def job(path: Path, killed: bool = False) -> list[PoseOutcome]:
-        with open_resume_cache(path) as cache:
-            outcomes = extract_shard(
-                videos, path, target_fps=25, min_shoulder_px=24, threads=1, worker=FAKE_WORKER, cache=cache
-            )
-            if killed:
-                path.unlink()  # as Snakemake does with the outputs of a failed job
-                raise KeyboardInterrupt
-            return outcomes
+    def job(path: Path) -> list[PoseResult]:
+        return extract_shard(videos, path, Config(pose=Pose(min_shoulder_px=24)))
+
+    def killed(*_: object) -> Iterator[Columns]:
+        if len(list((tmp_path / ".00000.resume").glob("*.json"))) == 3:
+            raise KeyboardInterrupt
+        return iter(())
 
     undisturbed = job(whole)
-    with pytest.raises(KeyboardInterrupt):
-        job(out, killed=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("signrep_core.pose.shard.read_groups", killed)
+        with pytest.raises(KeyboardInterrupt):
+            job(out)
     caplog.set_level("INFO")
     assert job(out) == undisturbed
     assert "3 of 4 videos were finished before" in caplog.text, "all but the one that failed"
@@ -128,8 +131,8 @@ def test_a_backend_that_cannot_start_fails_the_job_and_leaves_no_table(
 
 
 def test_a_video_without_a_signer_is_to_be_rejected_and_another_stays() -> None:
-    assert PoseOutcome("id-a", "", "").final_status is None
-    assert PoseOutcome("id-b", "no_signer", "nobody").final_status == ("rejected", "no_signer", "nobody")
+    assert PoseResult("id-a", "", "").final_status is None
+    assert PoseResult("id-b", "no_signer", "nobody").final_status == ("rejected", "no_signer", "nobody")
 
 
 def test_the_backend_is_described_by_version_and_models(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def build_shard(folder: Path, present: dict[str, list[bool]], shard: str = "0000
         folder,
         crop_shard(table, folder / "pose" / f"{shard}.parquet", folder / "crops" / f"{shard}.mp4", threads=threads),
     )
-    table["status"] = ["rejected" if name in built.crop.outcomes else "ok" for name in videos]
+    table["status"] = ["rejected" if name in built.crop.rejected else "ok" for name in videos]
     write_table(folder / "videos" / f"{shard}.parquet", VIDEOS, table)
     write_table(folder / "crops" / f"{shard}.parquet", CROPS, built.crop.crops)
     return built

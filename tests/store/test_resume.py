@@ -12,9 +12,9 @@ def test_what_was_recorded_is_found_after_a_failure_and_gone_after_success(tmp_p
 
     def fail() -> None:
         with open_resume_cache(output) as cache:
-            cache.file("k1", "parquet").write_text("rows")
-            cache.record("k1", {"frames": 3}, [cache.file("k1", "parquet")])
-            cache.record("k2", {"frames": 4}, [cache.file("k2", "parquet")])
+            (cache.folder / "k1.parquet").write_text("rows")
+            cache.record("k1", {"frames": 3}, ["k1.parquet"])
+            cache.record("k2", {"frames": 4}, ["k2.parquet"])
             raise KeyError
 
     with pytest.raises(KeyError):

@@ -1,5 +1,6 @@
 """Tables with a schema, written in pieces and read back as arrays."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from signrep_core.store.schemas import BOOL, FLOAT, INT, TEXT, Column, Schema
 from signrep_core.store.tables import (
     ROWS_PER_GROUP,
     TableWriter,
+    join_tables,
     open_table,
     read_groups,
+    read_groups_of,
     read_table,
     read_videos,
     write_table,
@@ -109,12 +112,21 @@ def test_a_video_in_two_places_is_refused(tmp_path: Path) -> None:
         list(read_videos(tmp_path / "a.parquet", SCHEMA))
 
 
-def test_a_flipped_bit_in_a_page_is_not_read_as_data(path: Path) -> None:
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: read_table(path, SCHEMA),
+        lambda path: list(read_groups(path, SCHEMA)),
+        lambda path: list(read_groups_of(path, SCHEMA, "b")),
+        lambda path: list(read_videos(path, SCHEMA)),
+    ],
+)
+def test_a_flipped_bit_in_a_page_is_an_error_of_every_reader(path: Path, read: Callable[[Path], Any]) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 1
     path.write_bytes(data)
     with pytest.raises(TableError, match=r"example\.parquet: cannot be read .*CRC.*--forcerun make_example"):
-        read_table(path, SCHEMA)
+        read(path)
 
 
 def test_pandas_reads_it_and_the_metadata_says_where_it_is_from(path: Path) -> None:
@@ -128,6 +140,15 @@ def test_pandas_reads_it_and_the_metadata_says_where_it_is_from(path: Path) -> N
         b"abc",
     ]
     assert metadata[b"tool"].endswith(b"make_example")
+
+
+def test_tables_are_joined_in_order(path: Path, tmp_path: Path) -> None:
+    write_table(tmp_path / "d.parquet", SCHEMA, rows("d", 2))
+    join_tables([tmp_path / "d.parquet", path], tmp_path / "all.parquet", SCHEMA, {"config": "xyz"})
+    assert [video for video, _ in read_videos(tmp_path / "all.parquet", SCHEMA)] == ["d", "a", "b", "c"]
+    assert pq.read_schema(tmp_path / "all.parquet").metadata[b"config"] == b"xyz"
+    join_tables([], tmp_path / "none.parquet", SCHEMA)
+    assert read_table(tmp_path / "none.parquet", SCHEMA)["video_id"] == []
 
 
 def test_a_table_without_rows_is_valid(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from signrep_core.errors import ConfigError, SignRepError
 from signrep_core.sources.sheet import read_sheet
 from signrep_core.store.schemas import TRUTH
 from signrep_core.store.tables import read_table, read_videos
-from signrep_core.synthetic import corpus, farm
+from signrep_core.synthetic import corpus
 from signrep_core.synthetic.corpus import (
     count_frames,
     is_rendered,
@@ -170,14 +170,11 @@ def test_several_processes_render_the_same_videos_as_one(tmp_path):
         assert np.abs(one.astype(int) - two).mean() < 0.5
 
 
-def test_a_video_that_cannot_be_rendered_in_a_process_is_named(tmp_path):
-    good, bad = plan_corpus(**SMALL)[:2]
-    tasks = [
-        (replace(good, glosses=("NOPE",)), tmp_path / "a.mp4"),
-        (replace(bad, glosses=("NOPE",)), tmp_path / "b.mp4"),
-    ]
+def test_a_video_that_cannot_be_rendered_in_a_process_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "count_frames", lambda performance: 1)
+    wrong = [replace(video, glosses=("NOPE",)) for video in plan_corpus(**SMALL)[:2]]
     with pytest.raises(SignRepError, match=r"s000-.*could not be rendered: KeyError"):
-        list(farm.render_all(tasks, 2))
+        render_videos(wrong, tmp_path, processes=2)
 
 
 def test_planning_does_not_load_torch_or_the_renderer():

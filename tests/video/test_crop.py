@@ -1,18 +1,20 @@
 """From poses to encoded sequences."""
 
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
 
+from signrep_core.config import Config, Crop
 from signrep_core.errors import ShardError, SignRepError
-from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
 from signrep_core.store.video_status import finalise
 from signrep_core.video.crop import CropResult, crop_shard, cut_box, plan_crops
+from signrep_core.video.encode import join_pieces
 from signrep_core.video.reader import read_frames
 from tests.store.built import Built
 from tests.video.painted import number_in, pose_of, videos_of, write_video
@@ -59,14 +61,14 @@ def test_crops_can_be_planned_without_decoding(packed: Built) -> None:
 
 
 def test_videos_without_a_sequence_say_why(packed: Built) -> None:
-    outcomes = packed.crop.outcomes
-    assert {video: outcome.reason for video, outcome in outcomes.items()} == {
+    rejected = packed.crop.rejected
+    assert {video: outcome.reason for video, outcome in rejected.items()} == {
         "nobody": "no_signer",
         "too brief": "signer_too_brief",
     }
-    assert outcomes["nobody"].detail == "none of 40 frames shows a signer"
-    assert outcomes["too brief"].detail == "the longest run has 15 frames, 16 are needed"
-    final = finalise(videos_of({name: Path() for name in ("nobody", "too brief")}), outcomes)
+    assert rejected["nobody"].detail == "none of 40 frames shows a signer"
+    assert rejected["too brief"].detail == "the longest run has 15 frames, 16 are needed"
+    final = finalise(videos_of({name: Path() for name in ("nobody", "too brief")}), rejected)
     assert final["status"] == ["rejected", "rejected"]
 
 
@@ -76,14 +78,14 @@ def test_a_video_that_no_longer_decodes_costs_no_other(tmp_path: Path) -> None:
     pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in videos))
     result = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4", threads=2)
     assert result.crops["video_id"] == ["a", "c"]
-    assert result.outcomes["b"].reason == "not_a_video"
+    assert result.rejected["b"].reason == "not_a_video"
     assert len(decoded(tmp_path / "out.mp4")) == 40
 
 
 def test_a_video_shorter_than_its_pose_is_rejected(tmp_path: Path) -> None:
     videos = {"a": write_video(tmp_path / "a.mp4", range(20))}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 24))
-    outcome = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4").outcomes["a"]
+    outcome = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4").rejected["a"]
     assert outcome.reason == "undecodable"
     assert "its pose goes to frame 24, decoding ended at frame 20" in outcome.detail
 
@@ -91,7 +93,7 @@ def test_a_video_shorter_than_its_pose_is_rejected(tmp_path: Path) -> None:
 def test_frames_at_other_times_than_their_poses_are_rejected(tmp_path: Path) -> None:
     videos = {"a": write_video(tmp_path / "a.mp4", range(40))}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [False] * 8 + [True] * 20, fps=30))
-    outcome = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4").outcomes["a"]
+    outcome = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4").rejected["a"]
     assert "frame 8 is at 0.32 s, its pose at 0.26" in outcome.detail
 
 
@@ -100,7 +102,7 @@ def test_settled_videos_are_not_touched(tmp_path: Path) -> None:
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 20))
     result = crop_shard(videos_of(videos, {"b": "rejected"}), pose, tmp_path / "out.mp4")
     assert result.crops["video_id"] == ["a"]
-    assert result.outcomes == {}
+    assert result.rejected == {}
 
 
 def test_a_missing_pose_names_the_stage_to_rerun(tmp_path: Path) -> None:
@@ -118,13 +120,19 @@ def test_a_span_is_cropped_from_its_start(tmp_path: Path) -> None:
     assert [number_in(frame, square) for frame in decoded(tmp_path / "out.mp4")] == list(range(50, 75))
 
 
-def test_rows_with_the_same_video_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+def test_rows_with_the_same_video_have_pieces_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = dict.fromkeys("abcd", write_video(tmp_path / "v.mp4", range(20)))
     pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in rows))
-    with open_resume_cache(tmp_path / "out.mp4") as cache:
-        result = crop_shard(videos_of(rows), pose, tmp_path / "out.mp4", threads=2, cache=cache)
-        assert len(list(cache.folder.glob("*.json"))) == len(rows)
-    assert result.outcomes == {}
+    joined: list[Path] = []
+
+    def join(pieces: list[tuple[Path, int]], *others: Any) -> None:
+        joined.extend(path for path, _ in pieces)
+        join_pieces(pieces, *others)
+
+    monkeypatch.setattr("signrep_core.video.crop.join_pieces", join)
+    result = crop_shard(videos_of(rows), pose, tmp_path / "out.mp4", threads=2)
+    assert len(set(joined)) == len(rows)
+    assert result.rejected == {}
     assert result.crops["video_id"] == list(rows)
     assert len(decoded(tmp_path / "out.mp4")) == 80
 
@@ -136,27 +144,29 @@ def test_failing_and_finished_jobs_leave_no_pieces(tmp_path: Path, packed: Built
             videos_of({"a": write_video(tmp_path / "a.mp4", range(20))}),
             write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 20)),
             tmp_path / "out.mp4",
-            preset="nonsense",
+            Config(crop=Crop(preset="nonsense")),
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.resume", "a.mp4", "pose.parquet"]
     assert [path.name for path in (tmp_path / ".out.resume").iterdir()] == ["begun"]
 
 
-def test_a_killed_job_goes_on_with_what_it_had_finished(tmp_path: Path) -> None:
+def test_a_killed_job_continues_with_what_it_had_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     videos = videos_of({name: write_video(tmp_path / f"{name}.mp4", range(20)) for name in "ab"})
     pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in "ab"))
     crop_shard(videos, pose, tmp_path / "whole.mp4")
 
-    def killed() -> None:
-        with open_resume_cache(tmp_path / "out.mp4") as cache:
-            crop_shard(videos, pose, tmp_path / "out.mp4", cache=cache)
-            raise KeyboardInterrupt
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        killed()
-    (tmp_path / "out.mp4").unlink()  # as Snakemake does with the outputs of a failed job
-    crop_shard(videos, pose, tmp_path / "out.mp4", worker=("no such program",))  # nothing is left for it to do
-    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("signrep_core.video.crop.join_pieces", killed)
+        with pytest.raises(KeyboardInterrupt):
+            crop_shard(videos, pose, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+    monkeypatch.setattr("signrep_core.video.crop.WORKER", ("no such module:function",))  # it has nothing left to do
+    crop_shard(videos, pose, tmp_path / "out.mp4")
+    frames, expected = decoded(tmp_path / "out.mp4"), decoded(tmp_path / "whole.mp4")
+    assert [number_in(frame) for frame in frames] == [number_in(frame) for frame in expected]
 
 
 # ---------------------------------------------------------------- cutting

@@ -103,7 +103,7 @@ def test_a_folder_is_cropped_frame_by_frame(tmp_path: Path) -> None:
     with TableWriter(tmp_path / "pose.parquet", POSE) as writer:
         writer.write(pose_of("v", [True] * 20))
     result = crop_shard(videos_of({"v": folder}), tmp_path / "pose.parquet", tmp_path / "out.mp4")
-    assert result.outcomes == {}
+    assert result.rejected == {}
     (x0,), (y0,), (side,) = (result.crops[name] for name in ("x0", "y0", "side"))
     crops = list(read_frames(tmp_path / "out.mp4"))
     assert [number_in(frame.rgb, (x0, y0, side)) for frame in crops] == list(range(20))

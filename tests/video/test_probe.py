@@ -14,7 +14,6 @@ from signrep_core.store.tables import Columns, read_table, write_table
 from signrep_core.video.probe import probe_shard
 from tests.video.painted import write_video
 
-
 Probe = Callable[..., Columns]
 
 

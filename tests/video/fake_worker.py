@@ -1,15 +1,14 @@
-"""The probe's worker with the look into a file replaced: what a video holds is told by its path."""
+"""A worker of probe with the reading of files replaced: the path says what a video holds."""
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
 from signrep_core.errors import VideoError
-from signrep_core.video import probe_worker
+from signrep_core.video import probe
 from signrep_core.video.reader import VideoInfo
-from signrep_core.workers import serve
+from signrep_core.workers import Send, Work
 
 INFO = VideoInfo(
     width=640, height=480, fps=29.97, n_frames=77, timeline_frames=64, duration_s=2.5, codec="h264", rotation=90,
@@ -39,6 +38,7 @@ def probe_video(path: str, **arguments: float | None) -> VideoInfo:
     return INFO
 
 
-os.chdir(sys.argv[1])
-probe_worker.probe_video = probe_video  # type: ignore[assignment]
-serve(probe_worker.prepare)
+def prepare(send: Send, folder: str) -> Work:
+    os.chdir(folder)
+    probe.probe_video = probe_video  # type: ignore[assignment]
+    return probe.prepare_probe(send)
