@@ -2,8 +2,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
+# A test process per core, with one thread each; tests of one workflow run share a process (`xdist_group`).
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup
 
-.PHONY: demo test check faults bench clean
+.DEFAULT_GOAL := .venv/installed
+.PHONY: help demo quick test check test-install faults bench clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"SignRep needs Python 3.11 or 3.12, found {v[0]}.{v[1]} at {sys.executable}: run make with PYTHON=/path/to/python3.11")'
@@ -11,13 +17,16 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: .venv/installed
+demo: .venv/installed  ## Run the whole workflow on rendered signers
 	$(BIN)/snakemake --cores $(CORES)
 
-test: .venv/installed check
-	$(BIN)/python -m pytest
+quick: check  ## Linters, types and the quick unit tests: at most 3 minutes on two cores
+	$(PYTEST) -q -m "not slow and not install" --ignore tests/workflow --ignore tests/faults
 
-check: .venv/installed
+test: check  ## Linters, types and all tests: at most 12 minutes on two cores
+	$(PYTEST)
+
+check: .venv/installed  ## Linters and types alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
@@ -25,11 +34,14 @@ check: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-faults: .venv/installed
+test-install: .venv/installed  ## Install the core's wheel alone into a fresh environment and train there (downloads)
+	$(BIN)/python -m pytest -m install tests/test_install.py
+
+faults: .venv/installed  ## Kill, starve and stop every stage, and write docs/reliability.md (an hour)
 	$(BIN)/python -m tests.faults --kills 100 --write docs/reliability.md
 
-bench: .venv/installed
+bench: .venv/installed  ## Measure speed, memory and accuracy
 	$(BIN)/python -m benchmarks
 
-clean:
+clean:  ## Remove the demo's results
 	rm -rf results .snakemake

@@ -23,8 +23,9 @@ from tests.faults.site import (
     Job,
     Site,
     broken_files,
+    different_files,
     environment,
-    fingerprint,
+    files_of,
     snakemake,
     snakemake_command,
 )
@@ -132,9 +133,9 @@ def broken_outputs(site: Site, job: Job) -> list[str]:
     root, whole = site.results, site.finished
     if not job.outputs[0].is_relative_to(root):
         root, whole = site.demo, site.rendered
-    found = fingerprint(root)
+    found = files_of(root)
     names = [str(output.relative_to(root)) for output in job.outputs]
-    half = [name for name in names if name in found and found[name] != whole[name]]
+    half = [name for name in names if name in found and different_files({name: found[name]}, {name: whole[name]})]
     for name in names:
         if (mark := LAST.get(Path(name).suffix)) and (root / name).exists():
             half += [name] * (not (root / name).read_text(encoding="utf-8").rstrip().endswith(mark))
@@ -283,8 +284,8 @@ def two_at_once(site: Site) -> Tally:
         tally.lost.append(f"the second run was not refused: {second.stdout[-500:]}")
     if first.wait() != 0:
         tally.lost.append("the first run failed")
-    made = fingerprint(results)
-    tally.lost += [name for name in made if made[name] != site.finished.get(name)]
+    made = files_of(results)
+    tally.lost += different_files(made, {name: site.finished[name] for name in made if name in site.finished})
     return tally
 
 

@@ -5,9 +5,9 @@ takes a few seconds.
 """
 
 import csv
-import hashlib
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +20,7 @@ from signrep_core.inspect.verify.corpus import verify
 from signrep_core.store.schemas import SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_table
 from signrep_core.synthetic.corpus import plan_corpus, render_videos
+from tests.faults.compare import same_content
 
 ROOT = Path(__file__).parents[2]
 SMALL = Path(__file__).with_name("small.yaml")
@@ -40,7 +41,6 @@ TIMED = (
     "summary.txt",
     "summary.json",
 )  # hold times that the engine measured: only a rerun of their job alone has the same
-MEASURED = ("clips_per_s", "data_wait")  # columns of metrics.csv
 SHARDS = ("shards/info.json", "overlap.tsv", "summary.txt", "distances/00000.parquet")  # all that needs no training
 
 
@@ -76,8 +76,8 @@ class Site:
 
     folder: Path
     jobs: list[Job] = field(default_factory=list)
-    finished: dict[str, str] = field(default_factory=dict)  # file -> digest of the undisturbed run
-    rendered: dict[str, str] = field(default_factory=dict)  # the same of the demo's own jobs
+    finished: dict[str, Path] = field(default_factory=dict)  # file -> a copy of the undisturbed run's
+    rendered: dict[str, Path] = field(default_factory=dict)  # the same of the demo's own jobs
 
     @property
     def results(self) -> Path:
@@ -92,11 +92,11 @@ class Site:
         return self.folder / "videos.tsv"
 
     def differences(self, results: Path | None = None, ignored: tuple[str, ...] = ()) -> list[str]:
-        """Files that are other than the undisturbed run's, missing or too many; and videos without one state."""
-        found = fingerprint(results or self.results)
-        names = {name for name in {*found, *self.finished} if name not in ignored}
-        different = [name for name in sorted(names) if found.get(name) != self.finished.get(name)]
-        if self.rendered != fingerprint(self.demo):
+        """Files that differ from the undisturbed run's, are missing or too many; and videos without one state."""
+        different = [
+            name for name in different_files(files_of(results or self.results), self.finished) if name not in ignored
+        ]
+        if different_files(files_of(self.demo), self.rendered):
             different.append("the rendered demo")
         return different + lost_videos(self.sheet, results or self.results)
 
@@ -106,14 +106,14 @@ def build(folder: Path) -> Site:
     site = Site(folder)
     if not (folder / "jobs.pickle").exists():
         _run_undisturbed(site)
-    site.finished = fingerprint(site.results)
+    site.finished = _copy(site.results, folder / "undisturbed/results")
     if problems := lost_videos(site.sheet, site.results):
         raise RuntimeError(f"the undisturbed run is broken: {problems}")
     jobs = [Job(**job) for job in pickle.loads((folder / "jobs.pickle").read_bytes())]
     for job in jobs:
         if job.outputs[0].is_relative_to(site.demo):
             measure(job)
-    site.rendered = fingerprint(site.demo)
+    site.rendered = _copy(site.demo, folder / "undisturbed/demo")
     site.jobs = [job for job in jobs if all(path.exists() for path in job.outputs)]
     return site
 
@@ -160,22 +160,30 @@ def measure(job: Job) -> None:
     job.seconds = time.monotonic() - began
 
 
-def fingerprint(results: Path) -> dict[str, str]:
-    """Digest of every file of a results folder but the volatile ones; of a CSV without its measured times."""
+def files_of(results: Path) -> dict[str, Path]:
+    """Every file of a results folder but the volatile ones, by its name in the folder."""
     found = {}
     for path in sorted(results.rglob("*")):
         name = str(path.relative_to(results))
         if path.is_file() and not name.startswith(VOLATILE) and not any(part in name for part in HIDDEN):
-            found[name] = hashlib.sha256(_content(path)).hexdigest()
+            found[name] = path
     return found
 
 
-def _content(path: Path) -> bytes:
-    if path.suffix != ".csv":
-        return path.read_bytes()
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return repr([{name: value for name, value in row.items() if name not in MEASURED} for row in rows]).encode()
+def different_files(found: dict[str, Path], expected: dict[str, Path]) -> list[str]:
+    """Names of files that differ, are missing or too many."""
+    return [
+        name
+        for name in sorted({*found, *expected})
+        if name not in found or name not in expected or not same_content(found[name], expected[name])
+    ]
+
+
+def _copy(results: Path, copy: Path) -> dict[str, Path]:
+    """Copy a finished folder, once, as what later runs are compared with."""
+    if not copy.exists():
+        shutil.copytree(results, copy)
+    return files_of(copy)
 
 
 def broken_files(results: Path) -> list[str]:

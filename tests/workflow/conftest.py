@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import build_once
+
 ROOT = Path(__file__).parents[2]
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 
@@ -48,15 +50,21 @@ class Finished:
         self.output = ""
 
 
-@pytest.fixture(scope="session")
-def clips_run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The main job on the real clips."""
-    folder = tmp_path_factory.mktemp("clips")
-    run = Finished(write_sheet(clips, folder / "videos.tsv"), folder / "results")
+def finish(sheet: Path, results: Path) -> Finished:
+    """Run the main job on a sheet."""
+    run = Finished(sheet, results)
     done = snakemake(*run.config)
     assert done.returncode == 0, done.stdout[-8000:]
     run.output = done.stdout
     return run
+
+
+@pytest.fixture(scope="session")
+def clips_run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The main job on the real clips."""
+    return build_once(
+        tmp_path_factory, "clips", lambda folder: finish(write_sheet(clips, folder / "videos.tsv"), folder / "results")
+    )
 
 
 @pytest.fixture

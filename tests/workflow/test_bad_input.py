@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from signrep_core.inspect.verify.corpus import verify
-from tests.workflow.conftest import Finished, snakemake
+from tests.workflow.conftest import Finished, finish
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad input")]
 
@@ -79,11 +79,7 @@ def run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     paths = {video: files["good"].name if video.endswith("_test") else f"{video}.mp4" for video in LOST}
     rows += "".join(f"{video}\t{paths[video]}\t{cells}\n" for video, cells in LOST.items())
     sheet.write_text("video_id\tpath\tdataset\tsplit\tgloss\ttext\n" + rows, encoding="utf-8")
-    run = Finished(sheet, folder / "results")
-    done = snakemake(*run.config)
-    assert done.returncode == 0, done.stdout[-8000:]
-    run.output = done.stdout
-    return run
+    return finish(sheet, folder / "results")
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +163,6 @@ def test_a_data_set_without_training_videos_has_no_numbers_and_the_others_go_on(
         assert not len(pd.read_parquet(run.results / answers))
 
 
-def test_verify_finds_nothing_amiss_with_what_was_lost(run: Finished):
+def test_verify_finds_no_problem_with_what_was_lost(run: Finished):
     report = verify(run.results)
     assert (report.problems, report.pending, report.unknown) == ([], {}, [])
