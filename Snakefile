@@ -11,7 +11,16 @@ OUTPUTS
 
 from snakemake.utils import min_version
 
+from signrep_core.inspect.console import show_stages
+
 min_version("9.27")
+
+if workflow.is_main_process:
+    show_stages(
+        workflow.logger_manager.logger,
+        workflow.output_settings,
+        lambda: f"{CONFIG.results}/benchmarks",
+    )
 
 
 configfile: workflow.source_path("config.yaml")

@@ -68,7 +68,7 @@ class Progress(AbstractContextManager["Progress"]):
     def line(self) -> str:
         """What a log line says: done, share, rate, time left, note."""
         share = f" of {self.total:.0f} ({min(self.done / self.total, 1):.0%})" if self.total else ""
-        left = f", {_clock((self.total - self.done) / self.rate)} left" if self.total > self.done > 0 else ""
+        left = f", {format_clock((self.total - self.done) / self.rate)} left" if self.total > self.done > 0 else ""
         note = f", {self.note}" if self.note else ""
         return f"{self.name}: {self.done:.0f}{share} {self.unit}, {self.rate:.1f} {self.unit}/s{left}{note}"
 
@@ -77,7 +77,7 @@ class Progress(AbstractContextManager["Progress"]):
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        took = _clock(time.monotonic() - self._began)
+        took = format_clock(time.monotonic() - self._began)
         end = f"done in {took}" if kind is None else f"stopped after {took}"
         self._log.info("%s; %s", self.line(), end)
 
@@ -92,7 +92,7 @@ def _open_bar() -> Any:
     return Bar(name, BarColumn(), share, rate, TimeRemainingColumn(), note, console=Console(stderr=True))
 
 
-def _clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """1:02:03, or 2:03 below an hour."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
