@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Help(argparse.HelpFormatter):
-    """Leaves examples as they are written, a command a line, so that they can be copied."""
+    """Keep the line breaks of examples, so that each command can be copied."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if text.startswith("example") else super()._fill_text(text, width, indent)
@@ -81,7 +81,7 @@ class Help(argparse.HelpFormatter):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="signrep",
-        description="What people call by hand. The stages themselves are run by snakemake: see README.md.",
+        description="SignRep's commands. Snakemake runs the stages of the workflow: see README.md.",
         epilog="examples:\n"
         "  signrep doctor\n"
         "  signrep sheet folder my_videos --out videos.tsv\n"
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 def walk(
     parser: argparse.ArgumentParser, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
-    """A parser and all below it, each with the words that lead to it."""
+    """Yield a parser and all parsers below it, each with the words that lead to it."""
     yield path, parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -1,4 +1,4 @@
-"""A disk that takes no more, for as long as a block runs: pytest's own output may go to a file too."""
+"""A full disk for as long as a `with` block runs; short, because pytest's own output may go to a file too."""
 
 import resource
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond `size` bytes."""
+    """Let no file of this process grow beyond `size` bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

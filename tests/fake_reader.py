@@ -1,8 +1,13 @@
-"""Shards in memory: a bright square whose path is the video's gloss, with targets that follow from the path."""
+"""Shards in memory: a bright square whose path is the video's gloss, with targets computed from the path."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
+import pytest
 
 from signrep_core.errors import ShardError
 from signrep_core.skeleton import N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
@@ -11,7 +16,7 @@ SIDE = 64  # pixels; the real ones have 256
 
 
 def planes_of(rgb: np.ndarray) -> np.ndarray:
-    """(n, H, W, 3) RGB → (n, 3H/2, W) as video stores it: BT.709, TV range, colour at half the size."""
+    """(n, H, W, 3) RGB → (n, 3H/2, W) planes as video stores them: BT.709, TV range, colour at half the size."""
     n, height, width = rgb.shape[:3]
     luma = rgb @ np.array([0.2126, 0.7152, 0.0722])
     blue, red = (rgb[..., 2] - luma) / 1.8556, (rgb[..., 0] - luma) / 1.5748
@@ -78,3 +83,12 @@ class FakeReader:
             "right_active": np.ma.array(np.ones(n_frames, bool), mask=np.zeros(n_frames, bool)),
             "left_active": np.ma.array(np.full(n_frames, row % 2 == 0), mask=np.zeros(n_frames, bool)),
         }
+
+
+@contextmanager
+def use_reader(reader: Any, *modules: ModuleType) -> Iterator[None]:
+    """Let modules open `reader` in the place of `ShardReader` while the block runs; processes they start do so too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in modules:
+            patch.setattr(module, "ShardReader", reader)
+        yield

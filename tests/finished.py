@@ -1,7 +1,7 @@
-"""A small finished results folder, without rendering: the pose is the synthetic signers' truth, the pictures are bars.
+"""A small finished results folder, without rendering: the pose is the synthetic signers' truth, the videos show bars.
 
-Everything between the pose and the shards is what the stages' scripts do, with their records; six videos in two
-shards, one of them rejected and one excluded.
+Everything between the pose and the shards is made as the stages' scripts make it, with their records: six videos in
+two shards, one of them rejected and one excluded.
 """
 
 import json
@@ -37,11 +37,11 @@ from tests.video.painted import write_video
 
 N_FRAMES = 32
 RUN = "test"
-FILES = sum(2 if "{shard}" in output.pattern else 1 for output in OUTPUTS)  # of every kind one, of every shard one
+FILES = sum(2 if "{shard}" in output.pattern else 1 for output in OUTPUTS)  # one of each kind, one of each shard
 
 
 class Builder:
-    """Does the jobs of a run one after the other."""
+    """Runs the jobs of a workflow one after the other."""
 
     def __init__(self, folder: Path) -> None:
         self.results = folder / "results"
@@ -231,16 +231,16 @@ class Builder:
                 )  # fmt: skip
 
     def _model(self) -> None:
-        """Weights, features and metrics, as made of nothing: what a training gives is no matter here."""
+        """Weights, features and metrics with random content."""
         index = "shards/index.parquet"
         weights, metrics = f"pretrain/{RUN}/best.safetensors", f"pretrain/{RUN}/metrics.csv"
         features = f"features/{RUN}/made.parquet"
         rng = np.random.default_rng(0)
 
         def train(i: Any, o: Any, p: Any) -> None:
-            with atomic_path(o["weights"]) as beside:
+            with atomic_path(o["weights"]) as partial_path:
                 about = {"format": "signrep-1", "notes": dict(p)}
-                save_file({"w": rng.normal(size=(100, 200))}, beside, {"signrep": json.dumps(about)})
+                save_file({"w": rng.normal(size=(100, 200))}, partial_path, {"signrep": json.dumps(about)})
             write_text(o["metrics"], "step,loss,clips_per_s\n2,1.5,10\n4,1.25,11\n")
 
         def extract(i: Any, o: Any, p: Any) -> None:
@@ -255,8 +255,8 @@ class Builder:
             result = {"metrics": dict.fromkeys(names, 50.0), "chance": dict.fromkeys(names, 50.0), "baselines": {}}
             write_json(o["metrics"], {**result, "counts": {"gallery_videos": 2, "query_videos": 2}, "provenance": p})
             if "figure" in o:
-                with atomic_path(o["figure"]) as beside:
-                    cv2.imwrite(str(beside), rng.integers(0, 255, (64, 64, 3), np.uint8))
+                with atomic_path(o["figure"]) as partial_path:
+                    cv2.imwrite(str(partial_path), rng.integers(0, 255, (64, 64, 3), np.uint8))
 
         def answer(schema: schemas.Schema, names: Sequence[str]) -> Any:
             def write(i: Any, o: Any, p: Any) -> None:

@@ -1,4 +1,4 @@
-"""The documentation does what it says: its commands are commands, its examples run."""
+"""The documentation is true: its commands parse, its links lead somewhere, its examples run."""
 
 import argparse
 import os
@@ -56,7 +56,7 @@ def test_every_link_leads_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_picture_is_shown_and_told_in_words():
+def test_every_picture_is_shown_and_described():
     shown = [
         ((page.parent / target).resolve(), words)
         for page in PAGES

@@ -36,7 +36,7 @@ def try_fault(name: str, site: Site, kills: int, seed: int, until: float) -> har
 
 
 def main() -> None:
-    """Try the faults, print each one's row when it is known; end with 1 if anything was lost."""
+    """Try the faults and print the row of each; exit with 1 if anything was lost."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--faults", nargs="+", choices=FAULTS, default=FAULTS, help="which, in turn (default: all)")
     parser.add_argument("--kills", type=int, default=100, help="kills over all stages (default: 100)")

@@ -1,8 +1,8 @@
-"""The faults: what is done to a job, and whether running it again loses anything.
+"""The faults: disturb a job, run it again, and count what was lost.
 
-Each fault gives a `Tally`: how often it was tried, and what was lost. Lost is: an output that is neither whole nor
-absent after the fault, or after the rerun a file that differs from the undisturbed run's, is missing or too many, a
-video without exactly one state, a process that outlives its job.
+Each fault gives a `Tally`. Lost is an output that is neither whole nor absent after the fault; after the rerun a file
+that differs from the undisturbed run's, is missing or unexpected; a video without exactly one state; a process that
+outlives its job.
 """
 
 import contextlib
@@ -32,15 +32,15 @@ from tests.faults.site import (
 
 CHAIN = 3  # kills of a job before it is run to its end
 LAST = {".html": "</html>", ".svg": "</svg>"}  # what a whole page or drawing ends with
-ORPHAN_S = 60.0  # a child of a killed job may finish what it is doing
-# What follows from the shards.
+ORPHAN_S = 60.0  # seconds in which a child of a killed job may finish its work
+# Names of files made from the shards.
 LATER = ("pretrain/", "features/", "retrieval/", "recognition/", "translation/", "figures/", "report", "README.md")
-TOLD = ("and run the same command again", "and run the stage again")  # how the log of a job without a disk ends
+ADVICE = ("and run the same command again", "and run the stage again")  # ends the log of a job without a disk
 
 
 @dataclass
 class Tally:
-    """A row of the table: a fault, how often it was tried, what it cost, and how that is shown."""
+    """A row of the table: a fault, how often it was tried, what was lost, and how the loss was checked."""
 
     fault: str
     shown: str
@@ -74,7 +74,7 @@ def kill_jobs(site: Site, jobs: list[Job], kills: int, number: int, seed: int, u
 
 
 def chains(jobs: list[Job], kills: int) -> list[tuple[Job, int]]:
-    """How often a job is killed before it is run to its end; every job once before any comes again."""
+    """How often each job is killed before it runs to its end; every job once before any job comes again."""
     left = shares(jobs, kills)
     made = []
     while any(left):
@@ -86,7 +86,7 @@ def chains(jobs: list[Job], kills: int) -> list[tuple[Job, int]]:
 
 
 def shares(jobs: list[Job], kills: int) -> list[int]:
-    """How often each job is killed: at least once, the quick ones more often."""
+    """How often each job is killed: at least once, quick jobs more often."""
     weights = [job.seconds**-0.5 for job in jobs]
     counts = [max(int(kills * weight / sum(weights)), 1) for weight in weights]
     quickest = sorted(range(len(jobs)), key=lambda i: jobs[i].seconds)
@@ -105,7 +105,7 @@ def quickest(jobs: list[Job]) -> list[Job]:
 
 
 def _killed(site: Site, job: Job, number: int, rng: random.Random) -> list[str]:
-    """Kill a job once; what it lost. A job that ends before its moment is begun again."""
+    """Kill a job once and return what was lost. A job that ends before the kill is started again."""
     while True:
         began, process = time.monotonic(), job.start()
         try:
@@ -121,7 +121,7 @@ def _killed(site: Site, job: Job, number: int, rng: random.Random) -> list[str]:
 
 
 def run_again(site: Site, job: Job) -> list[str]:
-    """Run a job to its end; what differs then from the undisturbed run."""
+    """Run a job to its end and return what differs from the undisturbed run."""
     process = job.start()
     if process.wait() != 0:
         return [f"{job.rule}: the rerun failed: {_last_lines(job)}"]
@@ -129,7 +129,7 @@ def run_again(site: Site, job: Job) -> list[str]:
 
 
 def broken_outputs(site: Site, job: Job) -> list[str]:
-    """Outputs that are there and not what the undisturbed run wrote; pages that tell times need only be whole."""
+    """Outputs that exist and differ from the undisturbed run's; pages that hold times need only be whole."""
     root, whole = site.results, site.finished
     if not job.outputs[0].is_relative_to(root):
         root, whole = site.demo, site.rendered
@@ -143,7 +143,7 @@ def broken_outputs(site: Site, job: Job) -> list[str]:
 
 
 def orphans(job: Job, group: int) -> list[str]:
-    """Processes of a job's group that go on long after it."""
+    """Processes of a job's group that still run long after it."""
     until = time.monotonic() + ORPHAN_S
     while time.monotonic() < until:
         try:
@@ -164,14 +164,14 @@ def full_disk_by_limit(site: Site, jobs: list[Job]) -> Tally:
             tally.tried += 1
             tally.lost += _starved(site, job, job.start(largest // 2))
             starved.add(job.rule)
-    tally.shown = _told(starved)
+    tally.shown = _failed(starved)
     return tally
 
 
 def full_disk_mounted(site: Site, jobs: list[Job]) -> Tally:
     """Put a tiny disk where each job writes."""
     alone = _alone(jobs)
-    tally = Tally("the disk that the stage writes to is full (tmpfs)", _told({job.rule for job in alone}))
+    tally = Tally("the disk that the stage writes to is full (tmpfs)", _failed({job.rule for job in alone}))
     for job in alone:
         with mounted(job.outputs[0].parent, "size=64k,nr_inodes=1"):  # room for no file
             tally.tried += 1
@@ -183,7 +183,7 @@ def full_disk_mounted(site: Site, jobs: list[Job]) -> Tally:
 def read_only(site: Site, jobs: list[Job]) -> Tally:
     """Put a read-only disk where each job writes."""
     alone = _alone(jobs)
-    tally = Tally("the folder that the stage writes to is read-only", _told({job.rule for job in alone}))
+    tally = Tally("the folder that the stage writes to is read-only", _failed({job.rule for job in alone}))
     for job in alone:
         with mounted(job.outputs[0].parent, "size=64k,ro"):
             tally.tried += 1
@@ -192,7 +192,7 @@ def read_only(site: Site, jobs: list[Job]) -> Tally:
     return tally
 
 
-def _told(rules: set[str]) -> str:
+def _failed(rules: set[str]) -> str:
     return f"{len(rules)} stages: the job fails and says so; as above"
 
 
@@ -202,13 +202,13 @@ def _alone(jobs: list[Job]) -> list[Job]:
 
 
 def _starved(site: Site, job: Job, process: "subprocess.Popen[bytes]", again: bool = True) -> list[str]:
-    """A job that cannot write: it must fail, say so in one line, and leave nothing half."""
+    """Check a job that cannot write: it must fail, say so in one line, and leave no partial output."""
     if process.wait() == 0:
-        return [f"{job.rule}: it did not notice"]
+        return [f"{job.rule}: it did not fail"]
     lost = broken_outputs(site, job)
     said = job.log.read_text(encoding="utf-8")
-    if "Traceback" in said or not any(words in said for words in TOLD):
-        lost.append(f"{job.rule}: it does not say what happened: {_last_lines(job)}")
+    if "Traceback" in said or not any(words in said for words in ADVICE):
+        lost.append(f"{job.rule}: the log does not say what happened: {_last_lines(job)}")
     if again:
         job.remove_outputs()
         lost += run_again(site, job)
@@ -264,13 +264,13 @@ def is_later(job: Job, site: Site) -> bool:
 
 
 def two_at_once(site: Site) -> Tally:
-    """Start the workflow twice in one folder: the second is refused, the first finishes as if nothing had been."""
+    """Start the workflow twice in one folder: the second is refused, the first finishes undisturbed."""
     tally = Tally(
         "two runs started at once in one folder", "the second is refused by Snakemake's lock; the first is whole"
     )
     results = site.folder / "twice"
     shutil.rmtree(results, ignore_errors=True)
-    target = str(results / "pose/00000.parquet")  # the first must not be done before the second comes to the lock
+    target = str(results / "pose/00000.parquet")  # the first must not finish before the second reaches the lock
     first = subprocess.Popen(
         snakemake_command(site, target, results=results), cwd=site.folder, env=environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

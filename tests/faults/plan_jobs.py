@@ -15,7 +15,7 @@ SMALL = Path(__file__).with_name("small.yaml")
 
 
 def main(folder: Path, sheet: str) -> None:
-    """The jobs on the sheet, and those that render the demo, each with what a script is given."""
+    """The jobs on the sheet, and those that render the demo, each with the object that its script gets."""
     pickled: list[dict[str, Any]] = []
     for config, rules in (
         ({"sheet": sheet, "results": str(folder / "results")}, None),
@@ -42,7 +42,7 @@ def _jobs(config: dict[str, Any]) -> list[Any]:
 
 
 def _pickled(job: Any, path: Path) -> dict[str, Any]:
-    """A job's own file, and what a `Job` needs."""
+    """Write a job's file and return the fields of its `Job`."""
     script = (ROOT / "rules" / job.rule.script).resolve()
     given = Snakemake(
         job.input, job.output, job.params, job.wildcards, job.threads, job.resources, job.log,

@@ -1,4 +1,4 @@
-"""A small corpus that has gone through the real workflow once, undisturbed, and the jobs that did it.
+"""A small corpus that has gone through the real workflow once, undisturbed, and the jobs of that run.
 
 Four spans of two rendered videos, and a text file that is no video: every stage has something to do, and every job
 takes a few seconds.
@@ -34,19 +34,19 @@ five\tsigners/{0}.mp4\tsaid\ttrain\t\t0.1\t0.9\tone and two
 six\tsigners/{1}.mp4\tsaid\tval\t\t0.1\t0.9\tone and one
 seven\tsigners/{1}.mp4\tsaid\ttest\t\t0.9\t1.7\ttwo and one
 """
-# What no run has twice the same: logs, measured times and what is drawn of them, states of trainings, records of jobs.
+# Different in every run: logs, measured times and their drawings, states of trainings, records of jobs.
 VOLATILE = ("logs/", "benchmarks/", "figures/timing", "figures/training", "report.html", "report/")
 HIDDEN = (".records/", "/last/", "/tensorboard/")  # within a name
 TIMED = (
     "summary.txt",
     "summary.json",
-)  # hold times that the engine measured: only a rerun of their job alone has the same
+)  # hold times that the engine measured: equal only when their job alone is rerun
 SHARDS = ("shards/info.json", "overlap.tsv", "summary.txt", "distances/00000.parquet")  # all that needs no training
 
 
 @dataclass
 class Job:
-    """One job of the workflow: how to run it, what it writes, and how long it takes undisturbed."""
+    """One job of the workflow: its script, inputs and outputs, and how long it takes undisturbed."""
 
     rule: str
     pickled: Path
@@ -56,7 +56,7 @@ class Job:
     seconds: float
 
     def start(self, largest_file: int | None = None) -> subprocess.Popen[bytes]:
-        """Begin the job in a process group of its own."""
+        """Start the job in a process group of its own."""
         limit = [] if largest_file is None else [str(largest_file)]
         return subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("run_job.py")), str(self.pickled), *limit],
@@ -65,7 +65,7 @@ class Job:
         )  # fmt: skip
 
     def remove_outputs(self) -> None:
-        """As Snakemake does with the outputs of a failed job."""
+        """Remove the outputs, as Snakemake does after a failed job."""
         for output in self.outputs:
             output.unlink(missing_ok=True)
 
@@ -102,7 +102,7 @@ class Site:
 
 
 def build(folder: Path) -> Site:
-    """Render the corpus and run the workflow on it; a folder in which that was done before is taken as it is."""
+    """Render the corpus and run the workflow on it; a folder with an earlier run is used as it is."""
     site = Site(folder)
     if not (folder / "jobs.pickle").exists():
         _run_undisturbed(site)
@@ -187,7 +187,7 @@ def _copy(results: Path, copy: Path) -> dict[str, Path]:
 
 
 def broken_files(results: Path) -> list[str]:
-    """What the command `verify` finds in the results of a whole workflow."""
+    """Problems that the command `verify` finds in the results of a whole workflow."""
     return [f"{problem.file}: {problem.what}" for problem in verify(results).problems]
 
 

@@ -1,4 +1,4 @@
-"""What counts as the same after a rerun."""
+"""Comparison of files after a rerun."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The faults in the size of a test: fixed seeds, each stage killed once (`make faults` does it in full)."""
+"""The faults on a small scale: fixed seeds, each stage killed once (`make faults` does it in full)."""
 
 import os
 import shlex
@@ -28,7 +28,7 @@ def jobs_of(site: Site, *rules: str) -> list[Job]:
     return [job for job in site.jobs if job.rule in rules]
 
 
-def test_the_command_that_explain_tells_makes_a_lost_file_again(site: Site) -> None:
+def test_the_command_that_explain_prints_makes_a_lost_file_again(site: Site) -> None:
     """Before any job is run alone: the record is then of the engine's run."""
     lost = site.results / "overlap.tsv"
     record = read_record(lost)

@@ -44,7 +44,7 @@ few = settings(
 
 
 def read(reader: str, path: Path, content: bytes) -> Any:
-    """What a reader makes of some bytes; None where it says what is wrong."""
+    """Read some bytes; None where the reader raises an error of SignRep."""
     path.write_bytes(content)
     with contextlib.suppress(SignRepError):
         return READERS[reader](path)

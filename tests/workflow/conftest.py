@@ -23,7 +23,7 @@ def snakemake(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def planned_rules(*arguments: str | Path) -> dict[str, int]:
-    """What a dry run would do: rule -> number of jobs, without the target rule."""
+    """The plan of a dry run: rule -> number of jobs, without the target rule."""
     run = snakemake("--dry-run", *arguments)
     assert run.returncode == 0, run.stdout
     stats = re.search(r"^job +count\n-[- ]+\n(.*?)^total", run.stdout, re.MULTILINE | re.DOTALL)

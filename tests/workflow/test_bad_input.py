@@ -94,7 +94,7 @@ def test_each_video_has_its_status_and_reason(videos, case):
     assert (row.status == "ok") == (row.detail == ""), row.detail
 
 
-def test_every_row_of_the_sheet_is_accounted_for(videos):
+def test_every_row_of_the_sheet_has_a_status(videos):
     assert list(videos.index) == [*EXPECTED, *LOST]
 
 
@@ -150,7 +150,7 @@ def test_a_data_set_without_training_videos_has_no_numbers_and_the_others_go_on(
         found = json.loads((run.results / f"{task}/{inputs}/{dataset}.json").read_text())
         assert (found["metrics"], found["chance"], found["baselines"]) == (None, None, {})
         assert found["lost"] == {"train": {"missing_file": 2}}
-        if inputs == "test":  # the run's end tells of the representation's
+        if inputs == "test":  # the run's last lines have the representation's results
             assert f"{task} of {dataset}: {found['note']}; videos lost before the shards: train 2" in run.output
         assert found["note"] in html.unescape((run.results / "report.html").read_text(encoding="utf-8"))
     signs = json.loads((run.results / "recognition/test/signs.json").read_text())

@@ -1,4 +1,4 @@
-"""What the workflow plans: before anything has run, and after something has changed."""
+"""The workflow's plan: before anything has run, and after something has changed."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ import pytest
 
 from tests.workflow.conftest import ROOT, SNAKEMAKE, Finished, planned_rules, snakemake
 
-CLIPS_RUN = pytest.mark.xdist_group("clips")  # beside the other tests of that run
+CLIPS_RUN = pytest.mark.xdist_group("clips")  # in the process of the other tests of that run
 PER_SHARD = {
     "probe", "deduplicate", "extract_pose", "solve_angles", "angles_to_keypoints", "distance_priors",
     "activity_labels", "crop_signers", "pack_shards",
@@ -64,19 +64,19 @@ def test_distances_can_be_left_out(tmp_path):
 
 
 @pytest.fixture
-def told_sheet(tmp_path) -> Path:
+def sheet_with_texts(tmp_path) -> Path:
     """A sheet of two data sets, one of which has texts."""
     sheet = tmp_path / "videos.tsv"
     rows = "".join(
         f"v{i}\t/nowhere/{i}.mp4\t{dataset}\ttrain\t{text}\n"
-        for i, (dataset, text) in enumerate([("told", "a b"), ("told", "c"), ("mine", ""), ("mine", "")])
+        for i, (dataset, text) in enumerate([("said", "a b"), ("said", "c"), ("mine", ""), ("mine", "")])
     )
     sheet.write_text("video_id\tpath\tdataset\tsplit\ttext\n" + rows)
     return sheet
 
 
-def test_data_sets_with_texts_are_translated_and_the_others_retrieved(tmp_path, told_sheet):
-    run = ["--config", f"sheet={told_sheet}", f"results={tmp_path / 'r'}"]
+def test_data_sets_with_texts_are_translated_and_the_others_retrieved(tmp_path, sheet_with_texts):
+    run = ["--config", f"sheet={sheet_with_texts}", f"results={tmp_path / 'r'}"]
     plan = planned_rules(*run)
     assert (plan["train_translation"], plan["evaluate_translation"]) == (2, 2)
     assert (plan["pool_keypoints"], plan["evaluate_retrieval"]) == (3, 1)
@@ -88,12 +88,12 @@ def test_data_sets_with_texts_are_translated_and_the_others_retrieved(tmp_path, 
     assert plan["evaluate_retrieval"] == 2
 
 
-def test_a_data_set_without_texts_cannot_be_translated(tmp_path, told_sheet):
+def test_a_data_set_without_texts_cannot_be_translated(tmp_path, sheet_with_texts):
     run = snakemake(
-        "--dry-run", "--config", f"sheet={told_sheet}", f"results={tmp_path}", "translation={datasets: [mine]}"
+        "--dry-run", "--config", f"sheet={sheet_with_texts}", f"results={tmp_path}", "translation={datasets: [mine]}"
     )
     assert run.returncode != 0
-    assert "has the data set 'mine', the split 'train' and a text; data sets that can be translated: told" in run.stdout
+    assert "has the data set 'mine', the split 'train' and a text; data sets that can be translated: said" in run.stdout
 
 
 def test_the_workflow_runs_from_another_folder(tmp_path):
@@ -201,10 +201,10 @@ def test_what_a_sheet_costs_is_seen_from_a_sample_of_it(clips, tmp_path):
     rows = "".join(f"{name}\t{clips / name}\tmine\ttrain\n" for name in names)
     sheet.write_text("video_id\tpath\tdataset\tsplit\n" + rows)
     command = [sys.executable, "-m", "signrep_core", "plan", str(sheet), "--cores", "64"]
-    told = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
-    assert told.returncode == 0, told.stderr
-    assert "running the stages on 5 s of 2 videos" in told.stderr
-    assert "2 videos, 2 of them looked at: 100 ± 0 % usable" in told.stdout
+    planned = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    assert planned.returncode == 0, planned.stderr
+    assert "running the stages on 5 s of 2 videos" in planned.stderr
+    assert "2 videos, 2 of them looked at: 100 ± 0 % usable" in planned.stdout
     for stage in ("extract_pose", "solve_angles", "crop_signers", "pack_shards"):
-        assert re.search(rf"^ *{stage} +[\d.]*[1-9]", told.stdout, re.MULTILINE), told.stdout
-    assert "on 64 cores: " in told.stdout
+        assert re.search(rf"^ *{stage} +[\d.]*[1-9]", planned.stdout, re.MULTILINE), planned.stdout
+    assert "on 64 cores: " in planned.stdout

@@ -1,7 +1,7 @@
 """Every command of the README runs, on the finished run of the real clips.
 
-`make demo` and `make test` are test_demo's business and this suite's; commands whose work would take minutes are made
-smaller by the options in SMALLER.
+`make demo` and `make test` are left out: test_demo and this suite do their work. The options in
+SMALLER shorten commands that would take minutes.
 """
 
 import os
@@ -40,7 +40,7 @@ def readme_commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(clips_run: Finished, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project as a newcomer has it: videos of one's own beside it, and what the run has written."""
+    """The project as a new user has it: own videos in its folder, and the results of a run."""
     folder = tmp_path_factory.mktemp("newcomer")
     for path in ROOT.iterdir():
         if path.name not in ("results", ".snakemake", ".git"):
