@@ -191,3 +191,7 @@ def _write(figure: Figure, path: Path) -> None:
     FigureCanvasAgg(figure)
     with atomic_path(path) as partial:
         figure.savefig(partial, format="png", dpi=110)
+
+
+if __name__ == "__main__":
+    draw()

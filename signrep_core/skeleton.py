@@ -11,7 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-SKELETON_VERSION: Final = 1  # raise it when a joint, an angle or a bone changes its place or meaning
+SKELETON_VERSION: Final = 2  # raise it when a joint, an angle or a bone changes its place or meaning
 
 Side = Literal["right", "left"]
 SIDES: Final[tuple[Side, Side]] = ("right", "left")  # the order of everything that comes per hand

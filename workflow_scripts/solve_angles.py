@@ -1,13 +1,11 @@
 """Joint angles of every frame, and the histogram of its bone lengths."""
 
-import functools
 import logging
 
 import _job
 
 from signrep_core.body.bones import BoneHistogram
 from signrep_core.body.kinematics import Quality
-from signrep_core.lift.detector_errors import expected_error, load_errors
 from signrep_core.lift.solver import open_solver
 from signrep_core.store.files import write_json
 from signrep_core.store.schemas import ANGLES, POSE, VIDEOS
@@ -16,12 +14,8 @@ from signrep_core.store.tables import TableWriter, read_table, read_videos
 provenance = _job.start(snakemake)
 videos = read_table(snakemake.input.videos, VIDEOS)
 splits = dict(zip(videos["video_id"], videos["split"], strict=True))
-solve = open_solver(
-    snakemake.params.solver,
-    snakemake.input.get("lifter") or snakemake.params.lifter,
-    snakemake.params.max_gap,
-    functools.partial(expected_error, errors=load_errors()),
-)
+weights = snakemake.input.get("lifter") or snakemake.params.lifter
+solve = open_solver(snakemake.params.solver, weights, snakemake.params.max_gap)
 bones, quality = BoneHistogram(), Quality()
 with TableWriter(snakemake.output.angles, ANGLES, provenance) as writer:
     for video_id, pose in read_videos(

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.body.chain import LEAST_NOISE, Bounds, Limb, chain, fit_limb, pose_limb
-from signrep_core.body.forward import FINGER_BONES, hand_base
+from signrep_core.body.forward import FINGER_BONES, wrist_angles
 from signrep_core.body.rotations import (
     Axes,
     Floats,
@@ -32,9 +32,8 @@ from signrep_core.body.rotations import (
     unit,
     weighed,
     whole_turns_off,
-    xyz_angles,
 )
-from signrep_core.skeleton import HAND_ANGLES, HAND_LIMITS, N_HAND_ANGLES, OBSERVED_HAND_RANGES, Side
+from signrep_core.skeleton import HAND_ANGLES, HAND_LIMITS, N_HAND_ANGLES, N_WRIST_ANGLES, OBSERVED_HAND_RANGES, Side
 
 HAND_REST: Final[Floats] = OBSERVED_HAND_RANGES.mean(1)  # the middle of what real signers do
 
@@ -84,8 +83,8 @@ def hand_lengths(offsets: Floats) -> Floats:
     return offsets * np.r_[1.0, np.full(len(offsets) - 1, offsets[0])]
 
 
-def fit_hand(side: Side, hand: Floats, offsets: Floats, noise: float) -> tuple[Floats, Floats]:
-    """Finger angles and the palm's orientation in every frame.
+def fit_hand(side: Side, hand: Floats, offsets: Floats, noise: float) -> Floats:
+    """Hand angles of every frame, at rest where a joint of the palm is missing.
 
     Args:
         side: whose mirror image to take.
@@ -94,12 +93,9 @@ def fit_hand(side: Side, hand: Floats, offsets: Floats, noise: float) -> tuple[F
         noise: how much the landmarks scatter, metres.
 
     Returns:
-        Angles (T, 41) radians, of which the wrist's are 0 (see `wrist_angles`).
-        The palm's frame (T, 3, 3), its columns x, y, z in the second axis, of the right or mirrored left hand; NaN
-        where a joint of the palm is missing.
+        (T, 41) radians.
     """
     angles = np.tile(HAND_REST, (len(hand), 1))
-    palms = np.full((len(hand), 3, 3), np.nan)
     mirror = np.array([1.0 if side == "right" else -1.0, 1, 1])
     relative = (hand - hand[:, :1]) * mirror
     bones = hand_lengths(offsets)[list(FINGER_BONES.values())]  # (5, 4)
@@ -108,21 +104,12 @@ def fit_hand(side: Side, hand: Floats, offsets: Floats, noise: float) -> tuple[F
         stretch = frames[start : start + _STRETCH]
         joints = np.ascontiguousarray(relative[stretch].transpose(1, 2, 0))  # (21, 3, n)
         palm, metacarpals = _fit_palm(joints[MCPS], bones[1:, 0], noise)
-        palms[stretch] = np.stack(palm).transpose(2, 0, 1)
+        angles[stretch, :N_WRIST_ANGLES] = wrist_angles("right", np.stack(palm).transpose(2, 1, 0))
         angles[stretch, 3:13] = _fit_thumb(palm, joints[THUMB_JOINTS], bones[0], noise).T
         fingers = joints[FINGER_JOINTS].reshape(4, 4, 3, -1).transpose(1, 2, 0, 3)  # (joint, 3, F, n)
         fitted = _fit_fingers(palm, metacarpals, fingers, bones[1:], noise)  # (7, F, n)
         angles[stretch, 13:] = fitted.transpose(2, 1, 0).reshape(len(stretch), -1)
-    return angles, palms
-
-
-def wrist_angles(side: Side, palms: Floats, forearm: Axes) -> Floats:
-    """(T, 3) wrist angles that turn a forearm's frame (columns (T, 3)) into the palm's (T, 3, 3) of `fit_hand`."""
-    if side == "left":
-        flip = np.array([-1.0, 1, 1])
-        forearm = (-forearm[0] * flip, forearm[1] * flip, forearm[2] * flip)
-    base = [axis.T for axis in hand_base("right", (forearm[0], forearm[1], forearm[2]))]
-    return xyz_angles([local(base, axis) for axis in palms.transpose(1, 2, 0)]).T
+    return angles
 
 
 def _fit_palm(mcps: Floats, bones: Floats, noise: float) -> tuple[Axes, Floats]:

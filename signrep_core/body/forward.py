@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from signrep_core.body.arrays import Array, namespace
+from signrep_core.body.rotations import xyz_angles
 from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, N_WRIST_ANGLES, SIDES, Side
 
 Frame = tuple[Array, Array, Array]  # the columns of a rotation matrix, each (..., 3)
@@ -41,22 +42,33 @@ def forward_kinematics(
         (..., 61, 3) joints in metres, neck at the origin.
     """
     xp = namespace(body_angles)
-    joints, forearms = pose_body(body_angles, body_offsets)
+    joints = pose_body(body_angles, body_offsets)
     for side, angles in zip(SIDES, (right_angles, left_angles), strict=True):
-        palm = turns(hand_base(side, forearms[side]), "xyz", angles[..., :N_WRIST_ANGLES], hand_signs(side))
+        palm = palm_frame(side, angles[..., :N_WRIST_ANGLES])
         joints += pose_hand(side, palm, angles[..., N_WRIST_ANGLES:], hand_offsets, joints[ARMS[side][2]])
     return xp.stack(xp.broadcast_tensors(*joints) if xp is not np else np.broadcast_arrays(*joints), -2)
 
 
-def hand_base(side: Side, forearm: Frame) -> Frame:
-    """The frame that a hand's wrist angles turn, from its forearm's: W = Eᵀ·K, the transpose as measured.
+def palm_frame(side: Side, wrist: Array) -> Frame:
+    """The palm's axes in the root frame from its wrist angles (..., 3): K · Rx Ry Rz, without the forearm.
 
-    W·v is row-wise in E, so its columns are E's rows in the order that K picks.
+    z points along the index metacarpal, y out of the palm, x to the little finger (right hand) or the thumb (left).
     """
-    x, y, z = forearm
-    xp = namespace(x)
-    row0, row1, row2 = (xp.stack((x[..., i], y[..., i], z[..., i]), -1) for i in range(3))
-    return (row2, row0, row1) if side == "right" else (-row2, -row0, row1)
+    x, y, z = root_frame(wrist)
+    base = (z, x, y) if side == "right" else (-z, -x, y)  # the columns of K
+    return turns(base, "xyz", wrist, hand_signs(side))
+
+
+def wrist_angles(side: Side, palm: Array) -> Array:
+    """Wrist angles (..., 3) of a palm's frame, the inverse of `palm_frame`; y lies within ±90°.
+
+    palm: (..., 3, 3), its columns the palm's axes in the root frame.
+    """
+    xp = namespace(palm)
+    x, y, z = (palm[..., row, :] for row in range(3))
+    rows = (z, x, y) if side == "right" else (-z, -x, y)  # Kᵀ · palm
+    angles = xyz_angles([xp.stack([row[..., axis] for row in rows], 0) for axis in range(3)])
+    return xp.stack([sign * angle for sign, angle in zip(hand_signs(side), angles, strict=True)], -1)
 
 
 def turn(frame: Frame, axis: str, angle: Array) -> Frame:
@@ -97,16 +109,14 @@ def root_frame(like: Array) -> Frame:
     return eye[0], eye[1], eye[2]
 
 
-def pose_body(angles: Array, offsets: Array) -> tuple[list[Array], dict[Side, Frame]]:
-    """Joints 0..18, each (..., 3), and the forearms' frames; angles (..., 22), offsets (..., 16)."""
+def pose_body(angles: Array, offsets: Array) -> list[Array]:
+    """The body's joints, each (..., 3), from angles (..., 22) and offsets (..., 16)."""
     upper_arm = offsets[..., :1]
     lengths = [upper_arm] + [upper_arm * offsets[..., i : i + 1] for i in range(1, 16)]
     joints: list[Array] = [None] * 19
-    forearms: dict[Side, Frame] = {}
     for side, outward in zip(SIDES, (-1, 1), strict=True):
         shoulder, elbow, wrist = ARMS[side]
         clavicle, upper, fore = arm_frames(side, angles)
-        forearms[side] = fore
         joints[shoulder] = lengths[1] * (outward * clavicle[0])
         joints[elbow] = joints[shoulder] + lengths[0] * upper[1]
         joints[wrist] = joints[elbow] + lengths[2] * fore[1]
@@ -135,7 +145,7 @@ def pose_body(angles: Array, offsets: Array) -> tuple[list[Array], dict[Side, Fr
         (18, -mouth[0], mouth[1], mouth[2]),
     ):
         joints[joint] = nose + x * head[0] + y * head[1] + z * head[2]
-    return joints, forearms
+    return joints
 
 
 def pose_hand(side: Side, palm: Frame, angles: Array, offsets: Array, wrist: Array) -> list[Array]:

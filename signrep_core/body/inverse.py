@@ -20,8 +20,8 @@ from scipy.ndimage import median_filter
 
 from signrep_core.body.bones import frame_offsets, measure_bones, scatter, seen_joints, video_offsets
 from signrep_core.body.fit_body import BODY_REST, fit_body
-from signrep_core.body.fit_hand import HAND_REST, fit_hand, hand_scale, wrist_angles
-from signrep_core.body.forward import arm_frames, forward_kinematics
+from signrep_core.body.fit_hand import HAND_REST, fit_hand, hand_scale
+from signrep_core.body.forward import forward_kinematics
 from signrep_core.body.priors import angle_validity
 from signrep_core.skeleton import (
     ARMS,
@@ -29,7 +29,6 @@ from signrep_core.skeleton import (
     HANDS,
     MIN_CONFIDENCE,
     N_BODY_OFFSETS,
-    N_WRIST_ANGLES,
     RESERVED_ANGLES,
     SIDES,
 )
@@ -38,7 +37,6 @@ Floats = NDArray[np.float64]
 
 PERIODIC: Final = [HAND_ANGLES.index(name) for name in ("wrist_x", "wrist_z")]  # turn all the way round
 MIN_FRAMES: Final = 8  # a shorter video shows little of what its bones are, and of what moves
-_WRIST = slice(0, N_WRIST_ANGLES)
 _TABLE = (
     "body_angles", "right_angles", "left_angles", "body_offsets", "hand_offsets", "confidence", "residual_m",
     "interpolated", "flag",
@@ -150,11 +148,8 @@ def solve_angles(
         own = lengths[:, N_BODY_OFFSETS:, k]
         scales.append(hand_scale(own, hand_bones))
         size = scales[-1][:, None]
-        angles, palms = fit_hand(side, joints[:, HANDS[side]] / size[..., None], hand_bones, scatter(own / size))
-        angles[:, _WRIST] = wrist_angles(side, palms, arm_frames(side, body)[2])
-        known = valid.copy()
-        known[:, _WRIST] = np.isfinite(palms[:, :1, 0])  # with a filled forearm, too, the palm is where it was seen
-        hands.append(fill_gaps(angles, known, max_gap, HAND_REST, PERIODIC))
+        angles = fit_hand(side, joints[:, HANDS[side]] / size[..., None], hand_bones, scatter(own / size))
+        hands.append(fill_gaps(angles, valid, max_gap, HAND_REST, PERIODIC))
     right, left = (joints[:, ARMS[side][0], 0] for side in SIDES)
     flag = flag_frames(confidence, left - right)
     return Solution(

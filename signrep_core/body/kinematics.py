@@ -3,7 +3,16 @@
 The published names; `forward`, `inverse` and `quality` hold them.
 """
 
-from signrep_core.body.forward import Frame, forward_kinematics, hand_base, hand_signs, root_frame, turn, turns
+from signrep_core.body.forward import (
+    Frame,
+    forward_kinematics,
+    hand_signs,
+    palm_frame,
+    root_frame,
+    turn,
+    turns,
+    wrist_angles,
+)
 from signrep_core.body.inverse import Solution, solve_angles
 from signrep_core.body.quality import Quality
 
@@ -12,10 +21,11 @@ __all__ = [
     "Quality",
     "Solution",
     "forward_kinematics",
-    "hand_base",
     "hand_signs",
+    "palm_frame",
     "root_frame",
     "solve_angles",
     "turn",
     "turns",
+    "wrist_angles",
 ]

@@ -173,6 +173,6 @@ def _hand_angle_joints(angle: str, side: Side) -> set[int]:
     start, finger = HANDS[side].start, angle.partition("_")[0]
     palm = {start + k for k, joint in enumerate(HAND_JOINTS) if joint == "wrist" or joint.endswith("_mcp")}
     palm -= {start + HAND_JOINTS.index("thumb_mcp")}
-    if finger == "wrist":  # relative to the forearm
-        return palm | set(ARMS[side])
+    if finger == "wrist":
+        return palm
     return palm | {start + k for k, joint in enumerate(HAND_JOINTS) if joint.startswith(finger)}

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.body.arrays import Array, namespace
+
 Floats = NDArray[np.float64]
 Axes = Sequence[Floats]  # the columns of a rotation matrix: x, y, z, each (3, n)
 
@@ -37,24 +39,26 @@ def local(frame: Axes, a: Floats) -> Floats:
     return np.stack([dot(axis, a) for axis in frame])
 
 
-def turned_back(axis: str, angle: Floats, a: Floats) -> Floats:
+def turned_back(axis: str, angle: Array, a: Array) -> Array:
     """R_axis(angle)ᵀ · a."""
-    c, s = np.cos(angle), np.sin(angle)
+    xp = namespace(angle)
+    c, s = xp.cos(angle), xp.sin(angle)
     x, y, z = a
     if axis == "x":
-        return np.stack((x, c * y + s * z, c * z - s * y))
+        return xp.stack((x, c * y + s * z, c * z - s * y))
     if axis == "y":
-        return np.stack((c * x - s * z, y, s * x + c * z))
-    return np.stack((c * x + s * y, c * y - s * x, z))
+        return xp.stack((c * x - s * z, y, s * x + c * z))
+    return xp.stack((c * x + s * y, c * y - s * x, z))
 
 
-def xyz_angles(frame: Axes) -> Floats:
-    """(3, n) angles of a frame Rx Ry Rz, y within ±90°; where y is ±90° exactly, x is 0."""
+def xyz_angles(frame: Sequence[Array]) -> Array:
+    """(3, n) angles of a frame Rx Ry Rz, y within ±90°; where y is ±90° exactly, x is 0. numpy or torch."""
     x, y, z = frame
-    a = np.arctan2(-z[1], z[2])
-    b = np.arctan2(z[0], np.hypot(z[1], z[2]))
-    c = np.arctan2(turned_back("x", a, x)[1], turned_back("x", a, y)[1])
-    return np.stack((a, b, c))
+    xp = namespace(x)
+    a = xp.arctan2(-z[1], z[2])
+    b = xp.arctan2(z[0], xp.hypot(z[1], z[2]))
+    c = xp.arctan2(turned_back("x", a, x)[1], turned_back("x", a, y)[1])
+    return xp.stack((a, b, c))
 
 
 def zxy_angles(frame: Axes) -> Floats:

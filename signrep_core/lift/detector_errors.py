@@ -194,33 +194,10 @@ def corrupt(
     return xy, depth, confidence
 
 
-def expected_error(joints: Floats, scale: Floats, errors: ErrorModel) -> Floats:
-    """Where the detector is expected to see joints, from where they are: (T, 61, 2) in the picture's unit.
-
-    Args:
-        joints: (T, 61, 3) metres, camera axes, neck at the origin.
-        scale: (T,) units of the picture per metre at the neck.
-    """
-    joints = np.asarray(joints, np.float32)
-    shift = np.zeros((*joints.shape[:2], 2), np.float32)
-    error = _explained(errors.body, _body_features(joints)).reshape(len(joints), -1, 3)
-    shift[:, BODY] = error[..., :2] * (_body_size(joints) * scale)[:, None, None]
-    for side in SIDES:
-        error = _explained(errors.hand, _hand_features(joints, side)).reshape(len(joints), -1, 3)
-        size = _hand_size(joints[:, HANDS[side]])
-        shift[:, HANDS[side]] = error[..., :2] * _MIRROR[side][:2] * (size * scale)[:, None, None]
-    return shift
-
-
-def _explained(part: PartErrors, features: Floats) -> Floats:
-    """(..., D) what the pose explains of a part's errors; features (..., F)."""
-    return np.clip(features @ part.pose, part.reach[0], part.reach[1])
-
-
 def _draw(part: PartErrors, features: Floats, conditions: Floats, steps: Floats, rng: np.random.Generator) -> Floats:
     """(B, T, D) errors of a part in its size; features (B, T, F), conditions (B, T, C), steps (B, T) moved."""
     lead = features.shape[:2]
-    error = _explained(part, features)
+    error = np.clip(features @ part.pose, part.reach[0], part.reach[1])
     error += (_normal(rng, (lead[0], len(part.offset))) @ part.offset)[:, None]
     correlation = np.exp(-part.decay[0] - part.decay[1] * steps[..., None])
     jitter = _autoregressive(_normal(rng, (*lead, len(part.jitter))), correlation)

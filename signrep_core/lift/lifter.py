@@ -10,7 +10,7 @@ side (head, spine, camera, bones) is the mean of both views.
 
 Every angle is within its limits by construction: a bounded function of the network's output. A palm's orientation is
 predicted as seen by the camera (the first two columns of its frame, made orthonormal), and the wrist's angles follow
-from it and the forearm in closed form, where x and z are free and y cannot leave ±90°.
+from it in closed form, with x and z free and y within ±90°.
 
 Legend: B windows (or 1 video), T frames, J = 61 joints, S = 2 sides, W width of the network; angles in radians.
 """
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from signrep_core.body.fit_body import BODY_REST
 from signrep_core.body.fit_hand import HAND_REST
-from signrep_core.body.forward import arm_frames, forward_kinematics, hand_base, hand_signs, turns
+from signrep_core.body.forward import forward_kinematics, wrist_angles
 from signrep_core.errors import CheckpointError
 from signrep_core.lift import LIFTER_WEIGHTS
 from signrep_core.model.weights import read_weights, write_weights
@@ -47,7 +47,6 @@ from signrep_core.skeleton import (
     N_HAND_OFFSETS,
     N_JOINTS,
     N_WRIST_ANGLES,
-    SIDES,
     SKELETON_VERSION,
 )
 
@@ -115,11 +114,8 @@ class Lifted:
 
     def hand_angles(self) -> tuple[Tensor, Tensor]:
         """Right and left, (B, T, 41): the palms as wrist angles, and the fingers."""
-        both = []
-        for k, side in enumerate(SIDES):
-            body = self.body_angles if side == "right" else mirror_body(self.body_angles)
-            both.append(torch.cat((wrist_angles(body, self.palms[..., k, :, :]), self.fingers[..., k, :]), -1))
-        return both[0], both[1]
+        hands = torch.cat((wrist_angles("right", self.palms), self.fingers), -1)
+        return hands[..., 0, :], hands[..., 1, :]
 
     def joints(self) -> Tensor:
         """(B, T, 61, 3) metres, by forward kinematics."""
@@ -287,23 +283,6 @@ def orthonormal(raw: Tensor) -> Tensor:
     x = nn.functional.normalize(first, dim=-1, eps=1e-6)
     y = nn.functional.normalize(second - (x * second).sum(-1, keepdim=True) * x, dim=-1, eps=1e-6)
     return torch.stack((x, y, torch.linalg.cross(x, y, dim=-1)), -1)
-
-
-def wrist_angles(body_angles: Tensor, palm: Tensor) -> Tensor:
-    """(..., 3) the right wrist's angles that turn its forearm's frame into a palm's (..., 3, 3)."""
-    base = hand_base("right", arm_frames("right", body_angles)[2])
-    turn = torch.stack([torch.stack([(axis * palm[..., j]).sum(-1) for j in range(3)], -1) for axis in base], -2)
-    x = torch.atan2(-turn[..., 1, 2], turn[..., 2, 2])
-    y = torch.atan2(turn[..., 0, 2], torch.hypot(turn[..., 1, 2], turn[..., 2, 2]))
-    c, s = torch.cos(x), torch.sin(x)
-    z = torch.atan2(c * turn[..., 1, 0] + s * turn[..., 2, 0], c * turn[..., 1, 1] + s * turn[..., 2, 1])
-    return torch.stack((x, y, z), -1)
-
-
-def palm_frames(body_angles: Tensor, wrists: Tensor) -> Tensor:
-    """(..., 3, 3) the right palm's frame from the body angles (..., 22) and its wrist angles (..., 3)."""
-    base = hand_base("right", arm_frames("right", body_angles)[2])
-    return torch.stack(turns(base, "xyz", wrists, hand_signs("right")), -1)
 
 
 def _rest() -> Tensor:

@@ -9,7 +9,7 @@ Legend: B windows, T frames, J = 61 joints, S = 2 sides (the left one mirrored, 
 import hashlib
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,11 +20,11 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from signrep_core.body.forward import pose_body, pose_hand
+from signrep_core.body.forward import palm_frame, pose_body, pose_hand
 from signrep_core.config import digest
 from signrep_core.errors import CheckpointError
 from signrep_core.lift.detector_errors import ErrorModel, load_errors
-from signrep_core.lift.lifter import Lifted, Lifter, LifterConfig, load_lifter, mirror_body, palm_frames, project
+from signrep_core.lift.lifter import Lifted, Lifter, LifterConfig, load_lifter, project
 from signrep_core.lift.normalise import window_frame
 from signrep_core.lift.simulated_detections import draw_sightings, draw_views
 from signrep_core.lift.training_poses import Bank, Variety, draw_poses
@@ -38,7 +38,7 @@ from signrep_core.skeleton import (
     N_WRIST_ANGLES,
     SIDES,
 )
-from signrep_core.train.loop import Run, Score, TrainResult, as_numbers, launch, plain, train, update
+from signrep_core.train.loop import Devices, Run, RunSetup, Score, TrainResult, as_numbers, launch, train, update
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, set_learning_rate
 
 log = logging.getLogger(__name__)
@@ -157,15 +157,13 @@ def train_lifter(
         TrainingError: a loss is not finite, or `out` holds a run with other settings.
         CheckpointError: `initial` is not a lifter's weights, or of another configuration.
     """
-    job = partial(
-        _train, folder=Path(out) / "last", settings=settings, make_bank=make_bank, initial=initial, workers=workers
-    )
-    return launch(job, accelerator, 1, 1, "32-true")
+    job = partial(_train, out=Path(out), settings=settings, make_bank=make_bank, initial=initial, workers=workers)
+    return launch(job, Devices(accelerator, precision="32-true"))
 
 
 def _train(
     fabric: Fabric,
-    folder: Path,
+    out: Path,
     settings: LifterSettings,
     make_bank: Callable[[int, int], Bank],
     initial: Path | None,
@@ -180,10 +178,11 @@ def _train(
     run = LifterRun(
         kind="train_lifter",
         fabric=fabric,
+        setup=RunSetup(out, settings.seed),
         settings=settings,
-        identity=plain(settings) | {"initial": _digest(initial), "errors": digest(errors.to_dict())},
+        values=asdict(settings),
+        data={"initial": _digest(initial), "errors": digest(errors.to_dict())},
         iterations=settings.steps,
-        folder=folder,
         columns=["step", "learning_rate", "loss", *(term.name for term in fields(Weights) if term.name != "unseen"),
                  "grad_norm", *FIGURES, "selection", "clips_per_s", "data_wait", "broken"],
         selection="negative loss on performances of other people",
@@ -281,15 +280,14 @@ def draw_batch(bank: Bank, errors: ErrorModel, settings: LifterSettings, step: i
     def tensor(values: Any) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32))
 
-    body, hands = tensor(poses.body), tensor(np.moveaxis(poses.hands, 0, 2))
-    both = torch.stack((body, mirror_body(body)), 2)
+    hands = tensor(np.moveaxis(poses.hands, 0, 2))
     return Batch(
         xy=tensor(np.nan_to_num(frame.apply(seen.image_xy))),
         confidence=tensor(seen.confidence),
         true_xy=tensor(frame.apply(views.image_xy)),
         joints=tensor(poses.joints),
-        body_angles=body,
-        palms=palm_frames(both, hands[..., :N_WRIST_ANGLES]),
+        body_angles=tensor(poses.body),
+        palms=torch.stack(palm_frame("right", hands[..., :N_WRIST_ANGLES]), -1),
         fingers=hands[..., N_WRIST_ANGLES:],
         bones=tensor(np.concatenate([poses.body_offsets, poses.hand_offsets], -1))[:, None],
     )
@@ -297,7 +295,7 @@ def draw_batch(bank: Bank, errors: ErrorModel, settings: LifterSettings, step: i
 
 def posed(lifted: Lifted) -> tuple[Tensor, Tensor]:
     """Body joints (B, T, 19, 3), and hands from their wrist (B, T, S, 21, 3), the left one mirrored."""
-    body = torch.stack(pose_body(lifted.body_angles, lifted.body_offsets)[0], -2)
+    body = torch.stack(pose_body(lifted.body_angles, lifted.body_offsets), -2)
     x, y, z = lifted.palms.unbind(-1)
     origin = torch.zeros_like(x)
     hands = pose_hand("right", (x, y, z), lifted.fingers, lifted.hand_offsets[..., None, :], origin)

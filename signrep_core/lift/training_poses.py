@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.forward import Frame, arm_frames, hand_base, hand_signs, turns
+from signrep_core.body.forward import Frame, arm_frames, palm_frame, turns, wrist_angles
 from signrep_core.body.kinematics import forward_kinematics
-from signrep_core.body.rotations import xyz_angles, zxy_angles
+from signrep_core.body.rotations import zxy_angles
 from signrep_core.skeleton import (
     BODY_ANGLES,
     BODY_LIMITS,
@@ -153,27 +153,16 @@ def turn_about_neck(body: Floats, palms: Floats, view: Floats) -> tuple[Floats, 
         columns = _ARM[side]
         turned[..., columns[:2]] = np.stack((z_angle, y_angle), -1)
         turned[..., columns[2:5]] = shoulder
-        forearm = np.stack(fore, -1)
-        palm = forearm @ palms[k]
-        wrists.append(_wrist(side, fore, palm))
+        wrists.append(wrist_angles(side, np.stack(fore, -1) @ palms[k]))
     lowest, highest = BODY_LIMITS.T
     middle = (lowest + highest) / 2
     turned -= 2 * np.pi * np.round((turned - middle) / (2 * np.pi))
     return np.clip(turned, lowest, highest), np.stack(wrists)
 
 
-def _wrist(side: Side, forearm: Frame, palm: Floats) -> Floats:
-    """(..., 3) wrist angles of a palm frame (..., 3, 3) whose columns are its axes."""
-    base = hand_base(side, forearm)
-    local = [_local(base, palm[..., j]) for j in range(3)]
-    angles = xyz_angles([np.moveaxis(axis, -1, 0) for axis in local])
-    return np.moveaxis(angles, 0, -1) * hand_signs(side)
-
-
 def _palm_in_forearm(side: Side, body: Floats, wrist: Floats) -> Floats:
     forearm = arm_frames(side, body)[2]
-    palm = turns(hand_base(side, forearm), "xyz", wrist, hand_signs(side))
-    return np.swapaxes(np.stack(forearm, -1), -1, -2) @ np.stack(palm, -1)
+    return np.swapaxes(np.stack(forearm, -1), -1, -2) @ np.stack(palm_frame(side, wrist), -1)
 
 
 def _identity(like: Floats) -> Frame:

@@ -14,17 +14,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.kinematics import forward_kinematics
-from signrep_core.skeleton import HANDS, N_BODY_ANGLES, N_HAND_ANGLES, SIDES, Side
+from signrep_core.body.kinematics import forward_kinematics, palm_frame, wrist_angles
+from signrep_core.skeleton import HANDS, N_BODY_ANGLES, N_HAND_ANGLES, N_WRIST_ANGLES, SIDES, Side
 from signrep_core.synthetic.anatomy import trunk_section
 from signrep_core.synthetic.signer import UPPER_ARM, Floats, Signer
 from signrep_core.synthetic.signs import BY_GLOSS, FINGER_AXIS, MOVES, PLACES, Place, Sign, direction, shape_angles
 
 _STYLE, _TAKE = 14, 15  # streams of randomness
-_K: Final = {
-    "right": np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]),
-    "left": np.array([[0.0, -1, 0], [0, 0, 1], [-1, 0, 0]]),
-}
 _PARTS: Final = {
     "index": ((8,), 0.007), "middle": ((12,), 0.007), "thumb": ((4,), 0.008), "tips": ((8, 12), 0.006),
     "palm": ((0, 5, 9, 17), 0.016), "pinky": ((0, 17), 0.010),
@@ -409,7 +405,7 @@ class _Solver:
         rest = np.zeros((len(fingers), N_BODY_ANGLES))
         joints = forward_kinematics(rest, hand, hand, self.signer.body_offsets, self.signer.hand_offsets)
         own = joints[:, HANDS[side]]
-        return (own - own[:, :1]) @ _K[side]
+        return (own - own[:, :1]) @ np.stack(palm_frame(side, np.zeros(N_WRIST_ANGLES)), -1)
 
     def on_other(self, other: _HandPlan, window: slice, place: str, side: Side) -> Floats:
         """(T', 3) a place on the passive hand."""
@@ -460,8 +456,7 @@ class _Solver:
         for side in SIDES:
             self._store_arm(side, arms[side])
             palms[side] = _limit_bend(plans[side].palm, arms[side].forearm[..., 1])
-            wrist_angles = _wrist_angles(side, arms[side].forearm, palms[side])
-            angles.append(np.concatenate([wrist_angles, plans[side].fingers], 1))
+            angles.append(np.concatenate([wrist_angles(side, palms[side]), plans[side].fingers], 1))
         return angles[0], angles[1]
 
     def _reach(self, side: Side, wrist: Floats, palm: Floats) -> "_Arm":
@@ -579,17 +574,6 @@ def _limit_bend(palm: Floats, forearm: Floats) -> Floats:
     excess = np.clip(np.arccos(cosine) - MOST_BEND, 0, None)
     axis = _unit(np.cross(fingers, forearm))
     return _rotation(axis * excess[:, None]) @ palm
-
-
-def _wrist_angles(side: Side, forearm: Floats, palm: Floats) -> Floats:
-    """(T, 3) the wrist angles that give the palm its frame: W = Eᵀ·K (see kinematics.hand_base)."""
-    base = np.einsum("tji,jk->tik", forearm, _K[side])
-    turn = np.einsum("tji,tjk->tik", base, palm)
-    sign = 1.0 if side == "right" else -1.0
-    y = np.arcsin(np.clip(turn[:, 0, 2], -1, 1))
-    x = np.arctan2(-turn[:, 1, 2], turn[:, 2, 2])
-    z = np.arctan2(-turn[:, 0, 1], turn[:, 0, 0])
-    return np.stack([x, sign * y, sign * z], -1)
 
 
 def _push_apart(right: Floats, left: Floats) -> Floats:

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.kinematics import forward_kinematics, hand_base, hand_signs, root_frame, turn, turns
-from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, HANDS, SIDES, Side
+from signrep_core.body.kinematics import forward_kinematics, hand_signs, palm_frame, root_frame, turn, turns
+from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, HANDS, N_WRIST_ANGLES, SIDES, Side
 from signrep_core.synthetic.arrays import Array, cross, like, namespace, unit
 from signrep_core.synthetic.signer import UPPER_ARM, Floats, Signer
 
@@ -171,7 +171,7 @@ def _arm_frames(side: Side, body: Array, hand: Array, collar: Array) -> list[tup
     upper = turns(clavicle, "zxy", body[..., start + 2 : start + 5])
     fore = turn(upper, "x", body[..., start + 5])
     signs = hand_signs(side)
-    palm = turns(hand_base(side, fore), "xyz", hand[..., :3], signs)
+    palm = palm_frame(side, hand[..., :N_WRIST_ANGLES])
     frames = [(collar, -outward * clavicle[1]), (upper[1], upper[0])]
     # The forearm's turn, from the elbow's hinge to the width of the wrist (thumb up = a quarter turn).
     width = -outward * palm[0]

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signrep_core import skeleton
-from signrep_core.body.kinematics import forward_kinematics
+from signrep_core.body.kinematics import forward_kinematics, palm_frame, wrist_angles
 from tests.body.poses import BONES, mirror_angles, mirror_joints, observed_angles, pose, random_angles
 
-VECTORS = Path(__file__).parents[3] / "shared" / "reference" / "forward_kinematics_vectors.npz"
+VECTORS = Path(__file__).parents[1] / "data" / "forward_kinematics_vectors.npz"
 INPUTS = ("body_angles", "right_angles", "left_angles", "body_offsets", "hand_offsets")
 
 # Bones that are easy to reckon with: an upper arm of 1 m, and each ratio its own.
@@ -32,8 +32,6 @@ def zero_pose(**degrees: float) -> np.ndarray:
 
 
 def test_reference_vectors_are_reproduced() -> None:
-    if not VECTORS.is_file():
-        pytest.skip(f"the reference vectors are not at {VECTORS} (they are shared beside the repository, not in it)")
     vectors = np.load(VECTORS)
     joints = forward_kinematics(*(vectors[name] for name in INPUTS))
     np.testing.assert_allclose(joints, vectors["joints"], atol=1e-6)
@@ -80,14 +78,33 @@ def test_rest_pose_hangs_straight(joint: str, expected: tuple[float, float, floa
         ({"l_index_mcp_x": -90}, "left_hand_index_tip", (0.4, 1.9, 0)),
         ({"r_index_mcp_y": 90}, "right_hand_index_tip", (-0.5, 1.9, 0.1)),
         ({"l_index_mcp_y": 90}, "left_hand_index_tip", (0.5, 1.9, 0.1)),
-        # The hand hangs in the TRANSPOSE of the forearm's turn: with the forearm at the camera the fingers point away.
-        ({"right_elbow_x": -90}, "right_hand_index_mcp", (-0.5, 1, -0.7)),
+        # The palm keeps its orientation in the root frame while the forearm points at the camera.
+        ({"right_elbow_x": -90}, "right_hand_index_mcp", (-0.5, 1.1, -0.8)),
+        ({"right_elbow_x": -90, "r_wrist_y": 90}, "right_hand_index_mcp", (-0.5, 1, -0.7)),
+        ({"left_elbow_x": -90, "l_wrist_y": 90}, "left_hand_index_mcp", (0.5, 1, -0.7)),
+        ({"r_wrist_x": 90}, "right_hand_index_mcp", (-0.6, 1.8, 0)),
+        ({"l_wrist_x": 90}, "left_hand_index_mcp", (0.6, 1.8, 0)),
     ],
 )
 def test_one_turned_angle_moves_what_hangs_on_it(
     turned: dict[str, float], joint: str, expected: tuple[float, float, float]
 ) -> None:
     np.testing.assert_allclose(zero_pose(**turned)[skeleton.JOINTS.index(joint)], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", skeleton.SIDES)
+def test_wrist_angles_are_the_inverse_of_the_palm_frame(side: skeleton.Side) -> None:
+    angles = np.random.default_rng(0).uniform((-3, -1.5, -3), (3, 1.5, 3), (50, 3))
+    palm = np.stack(palm_frame(side, angles), -1)
+    np.testing.assert_allclose(wrist_angles(side, palm), angles, atol=1e-9)
+    np.testing.assert_allclose(wrist_angles(side, torch.from_numpy(palm)).numpy(), angles, atol=1e-9)
+
+
+def test_palms_of_mirrored_hands_are_mirror_images() -> None:
+    angles = np.random.default_rng(0).uniform((-3, -1.5, -3), (3, 1.5, 3), (50, 3))
+    right, left = (np.stack(palm_frame(side, angles), -1) for side in skeleton.SIDES)
+    mirror = np.diag((-1.0, 1, 1))
+    np.testing.assert_allclose(mirror @ right @ mirror, left, atol=1e-12)
 
 
 def test_numpy_and_torch_agree() -> None:

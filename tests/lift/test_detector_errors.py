@@ -14,7 +14,6 @@ from signrep_core.lift.detector_errors import (
     Pairs,
     PartErrors,
     corrupt,
-    expected_error,
     fit_errors,
     load_errors,
     picture_scale,
@@ -195,7 +194,7 @@ def test_a_missing_or_foreign_file_says_what_to_do(tmp_path: Path, model: ErrorM
     for spoil, message in (
         (
             {"skeleton_version": -1},
-            "expected skeleton_version 1, found -1; fit them anew: signrep train",
+            "expected skeleton_version 2, found -1; fit them anew: signrep train",
         ),
         ({"hand": {}}, "expected the parameters of ErrorModel"),
     ):
@@ -231,17 +230,3 @@ def test_tables_of_truth_and_pose_become_pairs(tmp_path: Path) -> None:
     write_truth(plan[:1], tmp_path / "truth.parquet")
     with pytest.raises(SignRepError, match=r"pose\.parquet has no video of .*truth\.parquet; give the pose"):
         read_pairs(tmp_path / "truth.parquet", tmp_path / "pose.parquet", (320, 320))
-
-
-def test_the_expected_error_is_the_mean_of_those_drawn(poses: tuple[np.ndarray, np.ndarray], model: ErrorModel) -> None:
-    joints, places = poses
-    found = dataclasses.replace(model, missing=np.float32([-99, *np.zeros(len(CONDITIONS))]), other=np.float32((0, 0)))
-    still = np.repeat(joints[:1, :1], 400, axis=0)
-    xy, _, _ = corrupt(
-        np.repeat(places[:1, :1], 400, axis=0), still, np.full(400, SCALE), np.random.default_rng(6), found
-    )
-    expected = expected_error(joints[0, :1], np.array([SCALE]), found)
-    drawn_mean = (xy - places[0, 0]).mean(0)
-    # a mean of 400 scatters by a twentieth of one draw's spread
-    np.testing.assert_allclose(expected, drawn_mean, atol=5 * np.std(xy - places[0, 0], axis=0).max() / 20)
-    assert np.abs(expected).max() > 0.5
