@@ -1,5 +1,7 @@
 """Overlays and contact sheets of painted videos, whose frames carry their number."""
 
+import shutil
+
 import av
 import cv2
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from signrep_core.__main__ import main
 from signrep_core.errors import TableError
 from signrep_core.inspect.overlay import HEIGHT, PANEL, TIMELINE, draw_joints, draw_skeleton, write_overlay, write_sheet
+from tests.inspect.damaged import flip_page_byte
 from tests.video.painted import number_in
 
 
@@ -42,6 +45,16 @@ def test_a_video_without_poses_says_why(packed, tmp_path):
     with pytest.raises(TableError, match=r"none of its 2 shards holds a video 'nosuch'; give an id of the sheet"):
         write_overlay(packed.folder, "nosuch", tmp_path / "o.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_page_is_one_message(packed, tmp_path, capsys):
+    results = shutil.copytree(packed.folder, tmp_path / "results")
+    flip_page_byte(results / "pose/00000.parquet", "image_xy")
+    out = tmp_path / "o.mp4"
+    assert main(["overlay", "one run", "--results", str(results), "--out", str(out)]) == 2
+    assert "pose/00000.parquet" in (said := capsys.readouterr().err)
+    assert "snakemake --forcerun extract_pose" in said
+    assert not out.exists()
 
 
 def test_joints_that_were_not_detected_are_not_drawn():

@@ -1,1 +1,1 @@
-"""The corpus in a browser, on this machine alone: its videos listed and filtered, each played with what was found."""
+"""Browse a corpus: a local web page that lists and filters its videos and plays each with joints and plots."""

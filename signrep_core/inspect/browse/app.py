@@ -1,6 +1,7 @@
-"""The pages: a list of videos with filters, and a page per video. Nothing but what they show is served."""
+"""The pages of the browser: a list of videos with filters, and a page per video. Only their contents are served."""
 
 import io
+import logging
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -15,6 +16,8 @@ from signrep_core.inspect.report.theme import page_colours
 from signrep_core.inspect.report.units import time_unit
 from signrep_core.skeleton import BODY_EDGES, HAND_EDGES, SIDES
 
+log = logging.getLogger(__name__)
+
 PAGE_SIZE: Final = 60
 HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 _POLICY: Final = (
@@ -23,10 +26,10 @@ _POLICY: Final = (
 
 
 def make_app(results: str | Path) -> Flask:
-    """The application on one results folder.
+    """Create the application for one results folder.
 
-    A request that names another host than this machine is refused, so that no page of the web reaches it by a name of
-    its own that points here.
+    Requests for a host other than this machine are refused, so that no web page can reach the application through a
+    host name that resolves to this machine (DNS rebinding).
 
     Raises:
         TableError: nothing has run in that folder.
@@ -40,7 +43,7 @@ def make_app(results: str | Path) -> Flask:
 
 
 def _guard(app: Flask) -> None:
-    """Refuse other hosts, forbid scripts from elsewhere, and show errors of ours as a page."""
+    """Refuse other hosts, forbid foreign scripts, and show every SignRepError as a page."""
 
     @app.before_request
     def only_this_machine() -> None:
@@ -55,12 +58,13 @@ def _guard(app: Flask) -> None:
         return response
 
     @app.errorhandler(SignRepError)
-    def say(error: SignRepError) -> tuple[str, int]:
+    def show_error(error: SignRepError) -> tuple[str, int]:
+        log.error("%s", error)
         return render_template("error.html", message=str(error)), 500
 
 
 def _add_pages(app: Flask, catalogue: Catalogue) -> None:
-    """The list of videos, a video's page, and what both need."""
+    """Add the list of videos, the page of a video, and the files that both need."""
 
     @app.get("/colours.css")
     def colours() -> Response:
@@ -83,7 +87,7 @@ def _add_pages(app: Flask, catalogue: Catalogue) -> None:
 
 
 def _add_sequences(app: Flask, catalogue: Catalogue, lock: Lock) -> None:
-    """A sequence as a video, a small picture, or data; a shard reader serves one thread at a time."""
+    """Add each sequence as a video, a thumbnail, and data; the lock guards the shard reader."""
 
     @app.get("/sequence/<int:row>.<kind>")
     def sequence(row: int, kind: str) -> Any:
@@ -100,7 +104,7 @@ def _add_sequences(app: Flask, catalogue: Catalogue, lock: Lock) -> None:
 
 
 def _list_videos(catalogue: Catalogue) -> str:
-    """One page of the videos that the address's filters leave."""
+    """Render one page of the videos that match the filters in the URL."""
     chosen = {name: request.args[name] for name in FILTERS if request.args.get(name)}
     words, page = request.args.get("words", ""), max(request.args.get("page", 1, int), 1)
     found = catalogue.find(chosen, words)
@@ -119,9 +123,9 @@ def _list_videos(catalogue: Catalogue) -> str:
 
 
 def _length(hours: float) -> str:
-    """So many hours in the unit to tell them in."""
-    unit, of_an_hour = time_unit(hours)
-    return f"{of_an_hour * hours:,.1f} {unit}"
+    """A time in a readable unit."""
+    unit, per_hour = time_unit(hours)
+    return f"{per_hour * hours:,.1f} {unit}"
 
 
 def _video_ids(catalogue: Catalogue) -> list[str]:

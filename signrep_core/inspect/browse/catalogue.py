@@ -1,4 +1,4 @@
-"""What the browser shows of a results folder: the videos' video status tables, and the data of one sequence.
+"""Data of a results folder for the browser: the table of videos, and the data of one sequence.
 
 Legend: T frames of a sequence, J = 61 joints.
 """
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from signrep_core.errors import TableError
-from signrep_core.skeleton import MIN_CONFIDENCE, SIDES
+from signrep_core.skeleton import HANDS, MIN_CONFIDENCE, SIDES
 from signrep_core.store.schemas import CROPS, POSE, VIDEOS
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import read_groups_of, read_table
@@ -20,7 +20,7 @@ _COLUMNS: Final = ("video_id", "path", *FILTERS, "text", "detail", "duration_s",
 
 
 class Catalogue:
-    """A results folder; what is read once is read again when the folder's tables of videos or shards have changed."""
+    """A results folder; its tables and shards are read once, and again after they have changed."""
 
     def __init__(self, results: str | Path) -> None:
         """
@@ -33,7 +33,7 @@ class Catalogue:
         self.videos()
 
     def videos(self) -> pd.DataFrame:
-        """Every video of the sheet: its status and its shard, a row each, in the sheet's order."""
+        """Every video of the sheet with its status and shard, one row each, in the order of the sheet."""
         paths = sorted((self.results / "videos").glob("*.parquet"))
         if not paths:
             raise TableError(f"{self.results}: holds no videos/*.parquet; run the workflow first")
@@ -44,7 +44,7 @@ class Catalogue:
         return self._seen[1]
 
     def find(self, filters: dict[str, str], words: str = "") -> pd.DataFrame:
-        """The videos whose columns have these values, and whose id or text holds these words."""
+        """The videos whose columns have these values and whose id or text contains all of these words."""
         videos = self.videos()
         keep = np.ones(len(videos), bool)
         for name, value in filters.items():
@@ -57,13 +57,13 @@ class Catalogue:
         return videos[keep]
 
     def video(self, video_id: str) -> dict[str, Any] | None:
-        """The video status of one video, or None."""
+        """The row of one video; None if there is none."""
         rows = self.videos()
         rows = rows[rows["video_id"] == video_id]
         return rows.iloc[0].to_dict() if len(rows) else None
 
     def reader(self) -> ShardReader | None:
-        """The packed shards, once they are there. Not for several threads at once."""
+        """The packed shards; None before they exist. Not thread-safe."""
         index = self.results / "shards/index.parquet"
         if not index.exists():
             return None
@@ -73,23 +73,24 @@ class Catalogue:
         return self._index[1]
 
     def sequences(self, video_id: str) -> list[int]:
-        """Rows of the shards' index that are this video's."""
+        """Rows of this video in the index of the shards."""
         reader = self.reader()
         return [] if reader is None else [row for row, name in enumerate(reader.index["video_id"]) if name == video_id]
 
 
 def sequence_data(results: Path, reader: ShardReader, row: int) -> dict[str, Any]:
-    """A sequence for the page's script: joints in crop pixels, keypoints in millimetres, confidence and activity.
+    """Data of a sequence for the script of the page: joints, keypoints, confidence and activity.
 
     Returns:
-        `n_frames`, `fps`, `xy` (T, J, 2), null where not detected, `keypoints` (T, J, 3), `confidence` (T, 2) of the
-        hands, `active` {side: (T,)}, null where no full window starts, as JSON values.
+        JSON values: `n_frames`, `fps`; `xy` (T, J, 2), pixels of the crop, null where a joint was not detected;
+        `keypoints` (T, J, 3), millimetres; `confidence` (T, 2) of the hands; `active` {side: (T,)}, null where no full
+        window starts.
     """
     n_frames = int(reader.index["n_frames"][row])
     targets = reader.read_targets(row, 0, n_frames)
     shard, video_id = str(reader.index["shard"][row]), str(reader.index["video_id"][row])
     confidence = targets["confidence"]
-    hands = np.stack([confidence[:, joint] for joint in (19, 40)], 1)
+    hands = np.stack([confidence[:, HANDS[side].start] for side in SIDES], 1)
     return {
         "n_frames": n_frames,
         "fps": float(reader.index["fps"][row]),
@@ -101,7 +102,7 @@ def sequence_data(results: Path, reader: ShardReader, row: int) -> dict[str, Any
 
 
 def _in_crop(results: Path, shard: str, video_id: str, sequence: int, size: int) -> list[Any]:
-    """The detected joints of a sequence's frames in pixels of its crop, None for those that were not seen."""
+    """Joints of a sequence's frames in pixels of its crop; None for a joint that was not detected."""
     crops = read_table(results / f"crops/{shard}.parquet", CROPS)
     k = crops["sequence"].tolist().index(sequence)
     first, n_frames = int(crops["start_frame"][k]), int(crops["n_frames"][k])

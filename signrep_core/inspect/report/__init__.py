@@ -1,1 +1,1 @@
-"""The page that shows what a run did: counted shard by shard, drawn, and put together as one file of HTML."""
+"""The report page of a run: statistics of each shard, charts, and one self-contained HTML file."""

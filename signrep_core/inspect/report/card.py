@@ -1,6 +1,6 @@
-"""The dataset card: what a results folder holds, from what, under which licences; a README with front matter.
+"""The dataset card: contents, sources and licences of a results folder, as a README with front matter.
 
-The front matter is the one that dataset hubs read; everything below it is counted from the tables.
+Dataset hubs read the front matter; all figures below it are counted from the tables.
 """
 
 import json
@@ -22,7 +22,7 @@ from signrep_core.store.shards import read_info
 from signrep_core.store.tables import read_groups
 from signrep_core.store.video_status import count_statuses
 
-# The hub's classes of size, by the number of sequences.
+# The hub's size categories by number of sequences.
 SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 MEDIAPIPE: Final = "MediaPipe Holistic's models, Apache-2.0"
 
@@ -36,23 +36,23 @@ class Part(NamedTuple):
 
 
 def write_card(results: str | Path, videos: Iterable[Path], out: str | Path, weights: Path | None = None) -> None:
-    """Write the card of a run.
+    """Write the dataset card of a run.
 
     Args:
-        results: with `shards/`, `overlap.tsv` and a pose table.
+        results: results folder with `shards/`, `overlap.tsv` and a pose table.
         videos: `videos/*.parquet`.
         weights: of the model trained on the shards, if there is one.
     """
     results = Path(results)
     counts = count_parts(results / "shards/index.parquet")
-    endings = count_statuses(videos)
+    statuses = count_statuses(videos)
     info = read_info(results / "shards/info.json")
     text = "\n\n".join(
         [
             _front_matter(counts),
             _opening(counts),
             _parts_table(counts),
-            _endings_table(endings, len(read_overlap(results / "overlap.tsv"))),
+            _status_table(statuses, len(read_overlap(results / "overlap.tsv"))),
             _files(info.encoder),
             _licences(_backend(results), weights),
             _privacy(),
@@ -62,7 +62,7 @@ def write_card(results: str | Path, videos: Iterable[Path], out: str | Path, wei
 
 
 def count_parts(index: Path) -> dict[Part, dict[str, Any]]:
-    """Videos, sequences, frames, hours, glosses and signers of each part, a row group in memory at a time."""
+    """Count videos, sequences, frames, hours, glosses and signers of each part, one row group in memory at a time."""
     counts: dict[Part, dict[str, Any]] = defaultdict(
         lambda: {"sequences": 0, "frames": 0, "hours": 0.0, "videos": set(), "glosses": set(), "signers": set()}
     )
@@ -78,7 +78,7 @@ def count_parts(index: Path) -> dict[Part, dict[str, Any]]:
 
 
 def licence_of(weights: Path) -> str:
-    """The licence that weights carry in their notes; empty if they say none."""
+    """The licence in the notes of a weights file; empty if there is none."""
     try:
         return read_notes(weights).get("licence", "")
     except CheckpointError:
@@ -115,8 +115,8 @@ def _opening(counts: Mapping[Part, Mapping[str, Any]]) -> str:
     sequences, frames = (sum(part[name] for part in counts.values()) for name in ("sequences", "frames"))
     return (
         "# Sign-language sequences with poses\n\n"
-        f"{videos:,} videos give {sequences:,} sequences with a signer, {frames:,} frames, {hours:,.2f} hours. Each "
-        "frame is a 256×256 picture of the signer's upper body with 104 joint angles, 61 joints and the activity of "
+        f"{sequences:,} sequences with a signer from {videos:,} videos: {frames:,} frames, {hours:,.2f} hours. Each "
+        "frame is a 256×256 image of the signer's upper body with 104 joint angles, 61 joints and the activity of "
         f"both hands. Made by SignRep {__version__}."
     )
 
@@ -127,41 +127,44 @@ def _parts_table(counts: Mapping[Part, Mapping[str, Any]]) -> str:
          f"{found['hours']:,.2f}"]
         for part, found in counts.items()
     ]  # fmt: skip
-    heads = ["data set", "split", "language", "videos", "signers named", "glosses", "sequences", "hours"]
+    heads = ["data set", "split", "language", "videos", "named signers", "glosses", "sequences", "hours"]
     return "## Contents\n\n" + _table(heads, rows)
 
 
-def _endings_table(endings: Mapping[tuple[str, str], int], n_overlaps: int) -> str:
-    rows = [[status, reason, f"{n:,}", REASONS.get(reason, "in the shards")] for (status, reason), n in endings.items()]
-    excluded = sum(n for (status, _), n in endings.items() if status == "excluded")
+def _status_table(statuses: Mapping[tuple[str, str], int], n_overlaps: int) -> str:
+    rows = [
+        [status, reason, f"{n:,}", REASONS.get(reason, "in the shards")] for (status, reason), n in statuses.items()
+    ]
+    excluded = sum(n for (status, _), n in statuses.items() if status == "excluded")
     audit = (
         f"Overlap audit: {n_overlaps:,} pairs of a video and an instance of an evaluation data set were found "
-        f"(`overlap.tsv`); {excluded:,} videos were excluded from the pretraining splits for it. Without a list of "
-        "evaluation data in the configuration (`deduplicate`) nothing was compared."
+        f"(`overlap.tsv`); {excluded:,} videos were therefore excluded from the pretraining splits. Without a list of "
+        "evaluation data in the configuration (`deduplicate`) nothing is compared."
     )
-    return "## What became of the videos\n\n" + _table(["state", "reason", "videos", "meaning"], rows) + f"\n\n{audit}"
+    return (
+        "## Final status of the videos\n\n" + _table(["status", "reason", "videos", "meaning"], rows) + f"\n\n{audit}"
+    )
 
 
 def _files(encoder: str) -> str:
     return (
-        "## What the files hold\n\n"
-        "- `shards/{shard}.mp4`: the pictures of all sequences of a shard, one after the other"
+        "## Files\n\n"
+        "- `shards/{shard}.mp4`: the frames of all sequences of a shard, one after the other"
         + (f" ({encoder})" if encoder else "")
         + "\n"
         f"- `shards/{{shard}}.parquet`: a row per frame of the MP4: {_columns(FRAMES)}\n"
         f"- `shards/index.parquet`: a row per sequence: {_columns(SEQUENCES)}\n"
-        "- `.records/`: of every file its SHA-256, what made it and from what; `signrep verify` reads "
-        "them\n\n"
-        "There is no audio: tables hold numbers and the sheet's texts, and an MP4 has one video stream (`verify` "
-        "checks it)."
+        "- `.records/`: SHA-256 and origin of every file, which `signrep verify` checks\n\n"
+        "There is no audio: the tables hold numbers and the texts of the sheet, and each MP4 has a single video stream "
+        "(`signrep verify` checks this)."
     )
 
 
 def _licences(backend: str, weights: Path | None) -> str:
     lines = [
-        "- **Pictures, angles and joints** derive from the source videos and are under their licences: ask the data "
-        "sets named above before passing them on.",
-        f"- **Landmarks** were found by {backend or 'an unknown detector'}: "
+        "- **Frames, angles and joints** are derived from the source videos and fall under their licences: ask the "
+        "data sets named above before you pass them on.",
+        f"- **Landmarks** were detected with {backend or 'an unknown detector'}: "
         + (MEDIAPIPE if "holistic" in backend and ".task" not in backend else "see the licence of that model")
         + ".",
     ]
@@ -171,22 +174,22 @@ def _licences(backend: str, weights: Path | None) -> str:
 
 
 def _of_weights(weights: Path) -> str:
-    """From which weights a model was trained, and what that means for its licence."""
+    """Initial weights of a trained model and their licence, as a sentence."""
     settings = json.loads(read_notes(weights).get("settings", "{}"))
     initial = settings.get("initial_weights")
     if not initial:
-        return "was trained from scratch on these shards: no weights of others are in it."
+        return "was trained from scratch on these shards: it contains no third-party weights."
     licence = licence_of(Path(initial)) if Path(initial).is_file() else ""
-    told = licence or "not recorded; find it out before you pass the model on"
-    return f"was trained from `{Path(initial).name}`, whose licence is: {told}."
+    known = licence or "not recorded; find it out before you pass the model on"
+    return f"was trained from `{Path(initial).name}`, whose licence is: {known}."
 
 
 def _privacy() -> str:
     return (
         "## Privacy\n\n"
-        "Sign language shows faces: the pictures identify people, and joints over time may. `signer` is what the sheet "
-        "names them. `videos/` and `video_status/` hold the paths of the source files; training does not need them, so "
-        "leave them out of what you publish."
+        "Sign-language videos show faces: the frames identify people, and joint trajectories may. `signer` is the name "
+        "in the sheet. `videos/` and `video_status/` hold the paths of the source files; training does not need "
+        "them, so do not publish them."
     )
 
 
@@ -207,7 +210,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _backend(results: Path) -> str:
-    """The detectors that the pose tables name."""
+    """Names of the detectors in the metadata of the pose tables."""
     return " and ".join(sorted(Counter(_backends(results))))
 
 

@@ -1,4 +1,4 @@
-"""The report's drawings: from counts and tables to figures; nothing here reads a file.
+"""The report's charts, drawn from counts and tables; no function here reads a file.
 
 Legend: J = 61 joints, A = 22 + 41 + 41 angles.
 """
@@ -36,32 +36,34 @@ from signrep_core.skeleton import (
     SIDES,
 )
 
-WIDTH = 7.0  # inches of a drawing that takes the page's width
-# Beginnings of the names of training's figures that are no terms of the loss, by what they tell.
-_TOLD = {
+WIDTH = 7.0  # inches, of a chart as wide as the page
+# Groups of training metrics that are not terms of the loss: prefixes of their names.
+_GROUPS = {
     "Collapse indicators": ("std_z", "effective_rank", "variance", "covariance"),
     "Style discriminator": ("discriminator", "adversarial"),
     "Validation": ("selection", "retrieval"),
-    "The run": ("learning_rate", "grad_norm", "clips_per_s", "data_wait", "broken"),
+    "Run": ("learning_rate", "grad_norm", "clips_per_s", "data_wait", "broken"),
 }
-_SIDE_LOOK = {"right": (FIRST, "o", -0.18), "left": (SECOND, "s", 0.18)}  # colour, marker, offset of its row
+Look = tuple[str, str, float]  # colour, marker, offset from the middle of its row
+_BODY_LOOK: Look = (THIRD, "D", 0.0)
+_SIDE_LOOK: Mapping[str, Look] = {"right": (FIRST, "o", -0.18), "left": (SECOND, "s", 0.18)}
 
 
 @themed
 def draw_detection(statistics: Statistics) -> Figure:
-    """Share of the frames with a signer in which each joint was detected, and its confidence there."""
+    """Draw for each joint the share of frames with a signer in which it was detected, and its median confidence."""
     figure, axes = new_figure(WIDTH, 6.2, 1, 2, width_ratios=(1, 1))
+    body, hands = axes[0]
     share = 100 * statistics.seen / max(int(statistics.present), 1)
     median = np.array([100 * quantile(counts, CONFIDENCE_EDGES, 0.5) for counts in statistics.confidence], float)
-    _rows(axes[0, 0], BODY_JOINTS)
-    _dots(axes[0, 0], share[BODY], median[BODY], THIRD, "D", 0.0)
-    axes[0, 0].set_title("body")
-    _rows(axes[0, 1], HAND_JOINTS)
+    _rows(body, BODY_JOINTS)
+    _dots(body, share[BODY], median[BODY], _BODY_LOOK)
+    body.set_title("body")
+    _rows(hands, HAND_JOINTS)
     for side in SIDES:
-        colour, marker, offset = _SIDE_LOOK[side]
-        _dots(axes[0, 1], share[HANDS[side]], median[HANDS[side]], colour, marker, offset, side)
-    axes[0, 1].set_title("hands")
-    _legend(axes[0, 1], 2)
+        _dots(hands, share[HANDS[side]], median[HANDS[side]], _SIDE_LOOK[side], side)
+    hands.set_title("hands")
+    _legend(hands, 2)
     for ax in axes[0]:
         ax.set(xlim=(-2, 102), xlabel="percent")
     return figure
@@ -69,7 +71,7 @@ def draw_detection(statistics: Statistics) -> Figure:
 
 @themed
 def draw_bones(histogram: BoneHistogram) -> Figure:
-    """Every bone's lengths, with the median that the standard skeleton takes."""
+    """Draw a histogram of each bone's lengths and its median, the length in the standard skeleton."""
     columns = 6
     figure, axes = new_figure(WIDTH, 8.4, -(-len(BONES) // columns), columns)
     medians = histogram.median_lengths()
@@ -80,7 +82,7 @@ def draw_bones(histogram: BoneHistogram) -> Figure:
         ax.set_yticks([])
         ax.tick_params(labelsize=7, length=2)
         if not counts.size:
-            ax.text(0.5, 0.4, "never seen", transform=ax.transAxes, ha="center", color=MUTED, fontsize=7.5)
+            ax.text(0.5, 0.4, "not measured", transform=ax.transAxes, ha="center", color=MUTED, fontsize=7.5)
             ax.set_xticks([])
             continue
         ax.stairs(counts, 1000 * edges, fill=True, color=SHADE)
@@ -92,20 +94,19 @@ def draw_bones(histogram: BoneHistogram) -> Figure:
 
 @themed
 def draw_angles(statistics: Statistics) -> Figure:
-    """The middle 98 % and 50 % of every angle, against the limits that inverse kinematics keeps."""
+    """Draw the middle 98 % and 50 % of each angle's values and the limits of inverse kinematics."""
     figure, axes = new_figure(WIDTH, 9.0, 1, 2)
     body = [k for k in range(len(BODY_ANGLES)) if k not in RESERVED_ANGLES]
     _rows(axes[0, 0], [BODY_ANGLES[k] for k in body])
     for row, k in enumerate(body):
-        _range(axes[0, 0], row, statistics.angles[k], BODY_LIMITS[k], THIRD, 0.0)
+        _range(axes[0, 0], row, statistics.angles[k], BODY_LIMITS[k], _BODY_LOOK)
     axes[0, 0].set_title("body")
     _rows(axes[0, 1], HAND_ANGLES)
     for side in SIDES:
-        colour, _, offset = _SIDE_LOOK[side]
         for row, name in enumerate(HAND_ANGLES):
             counts = statistics.angles[ANGLE_NAMES.index(f"{side}_{name}", len(BODY_ANGLES))]
-            _range(axes[0, 1], row, counts, HAND_LIMITS[row] if side == "right" else None, colour, offset)
-        axes[0, 1].plot([], [], color=colour, linewidth=3, label=side)
+            _range(axes[0, 1], row, counts, HAND_LIMITS[row] if side == "right" else None, _SIDE_LOOK[side])
+        axes[0, 1].plot([], [], color=_SIDE_LOOK[side][0], linewidth=3, label=side)
     axes[0, 1].set_title("hands")
     _legend(axes[0, 1], 2)
     axes[0, 1].tick_params(axis="y", labelsize=6.5)
@@ -116,7 +117,7 @@ def draw_angles(statistics: Statistics) -> Figure:
 
 @themed
 def draw_lengths(statistics: Statistics, rate: float) -> Figure:
-    """How many sequences have which length."""
+    """Draw the number of sequences by length."""
     figure, axes = new_figure(WIDTH, 2.4)
     seconds = [short(edge / rate) for edge in LENGTH_EDGES[:-1]]
     names = [*(f"{low}–{high}" for low, high in pairwise(seconds)), f"> {seconds[-1]}"]
@@ -130,7 +131,7 @@ def draw_lengths(statistics: Statistics, rate: float) -> Figure:
 
 @themed
 def draw_activity(timelines: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]], rate: float) -> Figure:
-    """When each hand is active: per sequence the windows (n,) of the right and of the left hand, by their start."""
+    """Draw when each hand is active: per sequence, activity (n,) of the right and the left hand by window start."""
     figure, axes = new_figure(WIDTH, 0.8 + 0.42 * len(timelines))
     ax = axes[0, 0]
     _rows(ax, [name if len(name) <= 24 else f"{name[:10]}…{name[-13:]}" for name in timelines], as_written=True)
@@ -148,7 +149,7 @@ def draw_activity(timelines: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.bo
 
 @themed
 def draw_training(metrics: pd.DataFrame) -> Figure:
-    """Every figure that training reports, over its steps, each on a scale of its own, those of a kind together."""
+    """Draw each metric of a training over its steps, in groups; every panel has its own scale."""
     columns = 4
     groups = _training_groups([name for name in metrics.columns if metrics[name].notna().any()])
     heights = [0.4 + 1.3 * -(-len(names) // columns) for names in groups.values()]
@@ -172,16 +173,16 @@ def draw_training(metrics: pd.DataFrame) -> Figure:
 
 @themed
 def draw_timing(stages: pd.DataFrame) -> Figure:
-    """Processor time by stage; columns `stage`, `jobs`, `cpu_h`."""
+    """Draw the processor time of each stage; columns `stage`, `jobs`, `cpu_h`."""
     figure, axes = new_figure(WIDTH, 0.6 + 0.28 * len(stages))
     ax = axes[0, 0]
     _rows(ax, list(stages["stage"]))
     unit, scale = time_unit(stages["cpu_h"].max())
     bars = ax.barh(np.arange(len(stages)), scale * stages["cpu_h"], color=FIRST, height=0.6)
-    told = [
+    labels = [
         f"{short(scale * row.cpu_h)} in {row.jobs:,} job{'s' if row.jobs > 1 else ''}" for row in stages.itertuples()
     ]
-    ax.bar_label(bars, told, color=INK, fontsize=8.5, padding=3)
+    ax.bar_label(bars, labels, color=INK, fontsize=8.5, padding=3)
     ax.set_xlabel(f"core-{unit}")
     ax.margins(x=0.2)
     ax.grid(visible=False)
@@ -189,12 +190,12 @@ def draw_timing(stages: pd.DataFrame) -> Figure:
 
 
 def _legend(ax: Any, columns: int) -> None:
-    """Above the axes, at the right."""
+    """Add a legend above the axes, on the right."""
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, borderaxespad=0.2)
 
 
 def _rows(ax: Any, names: Sequence[str], as_written: bool = False) -> None:
-    """One named row each, from the top down."""
+    """Give the y axis one named row each, from top to bottom."""
     ax.set_yticks(np.arange(len(names)), names if as_written else [name.replace("_", " ") for name in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0, labelsize=8)
@@ -202,24 +203,19 @@ def _rows(ax: Any, names: Sequence[str], as_written: bool = False) -> None:
 
 
 def _dots(
-    ax: Any,
-    share: NDArray[np.floating],
-    median: NDArray[np.floating],
-    colour: str,
-    marker: str,
-    offset: float,
-    label: str | None = None,
+    ax: Any, share: NDArray[np.floating], median: NDArray[np.floating], look: Look, label: str | None = None
 ) -> None:
+    """Draw a filled mark at each row's share and a hollow one at its median."""
+    colour, marker, offset = look
     rows = np.arange(len(share)) + offset
     ax.hlines(rows, 0, share, color=colour, linewidth=1, alpha=0.45)
     ax.plot(share, rows, marker, color=colour, markersize=4.5, label=label)
     ax.plot(median, rows, marker, color=colour, markersize=4.5, markerfacecolor="none")
 
 
-def _range(
-    ax: Any, row: int, counts: NDArray[np.int64], limits: NDArray[np.floating] | None, colour: str, offset: float
-) -> None:
-    """A thin line over the middle 98 %, a thick one over the middle half, ticks at the limits."""
+def _range(ax: Any, row: int, counts: NDArray[np.int64], limits: NDArray[np.floating] | None, look: Look) -> None:
+    """Draw a thin line over the middle 98 %, a thick one over the middle half, and ticks at the limits."""
+    colour, _, offset = look
     if limits is not None:
         ax.plot(np.degrees(limits), [row, row], "|", color=MUTED, markersize=7)
     if counts.sum():
@@ -229,16 +225,16 @@ def _range(
 
 
 def _runs(active: NDArray[np.bool_], rate: float) -> list[tuple[float, float]]:
-    """(start, duration) in seconds of the runs of True."""
+    """Start and duration in seconds of each run of True."""
     changes = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
     return [(begin / rate, (end - begin) / rate) for begin, end in changes.reshape(-1, 2)]
 
 
 def _training_groups(names: Sequence[str]) -> dict[str, list[str]]:
-    """The columns of a training's metrics by what they tell; what is not in _TOLD is a loss."""
-    groups: dict[str, list[str]] = {"Loss, whole and by term": []}
-    for title, members in _TOLD.items():
+    """Columns of a training's metrics by group; those outside _GROUPS are losses."""
+    groups: dict[str, list[str]] = {"Loss: total and terms": []}
+    for title, members in _GROUPS.items():
         groups[title] = [name for name in names if name.startswith(members)]
     taken = {"step", "epoch", *(name for found in groups.values() for name in found)}
-    groups["Loss, whole and by term"] = sorted((name for name in names if name not in taken), key=lambda n: n != "loss")
+    groups["Loss: total and terms"] = sorted((name for name in names if name not in taken), key=lambda n: n != "loss")
     return {title: found for title, found in groups.items() if found}

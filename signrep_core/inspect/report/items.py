@@ -1,6 +1,6 @@
-"""What the report shows, gathered from a results folder item by item; a stage that has not run leaves its items out.
+"""Items of the report page: charts, images and tables; a stage that has not run has no item.
 
-Every pass over the corpus is a pass over small things: video status tables, counts per shard, benchmark files.
+Only small files are read for the whole corpus: tables of videos, counts per shard, benchmark files.
 """
 
 from collections import Counter, defaultdict
@@ -30,37 +30,38 @@ from signrep_core.store.tables import read_table
 from signrep_core.store.video_status import count_statuses
 
 CAPTIONS: Final = Path(__file__).with_name("captions")
-RECORDED: Final = {"backend": "detector", "model_sha256": "its models, SHA-256", "encoder": "encoder"}  # by tables
+# Keys of a table's metadata and their names on the page.
+RECORDED: Final = {"backend": "detector", "model_sha256": "models, SHA-256", "encoder": "encoder"}
 DRAWINGS: Final = {
-    "detection": "Detection and confidence by joint",
+    "detection": "Detection and confidence of each joint",
     "bones": "Bone lengths",
-    "angles": "Angles against their limits",
-    "lengths": "Lengths of sequences",
-    "activity": "Activity in time",
+    "angles": "Joint angles and their limits",
+    "lengths": "Sequence lengths",
+    "activity": "Activity over time",
     "training": "Training curves",
-    "timing": "Time by stage",
+    "timing": "Processor time by stage",
 }
 _ALT: Final = {
-    "detection": "A row per joint with marks at the share of frames in which it was found and at its median confidence",
-    "bones": "A small histogram per bone with a line at its median, which is written below it",
+    "detection": "A row per joint with marks at the share of frames with a detection and at its median confidence",
+    "bones": "A small histogram per bone with a line at its median and the median's value below it",
     "angles": "A row per joint angle with a bar over its usual range and ticks at its limits",
-    "lengths": "Bars: number of sequences by length in seconds",
+    "lengths": "Bar chart: number of sequences by length in seconds",
     "activity": "Two bars per sequence, coloured where the right or the left hand is active",
-    "training": "A small line chart per figure that training reports, over the steps",
-    "timing": "A bar per stage: processor time",
+    "training": "A small line chart per training metric, over the steps",
+    "timing": "Bar chart: processor time of each stage",
 }
-FIGURES: Final = {  # that other stages draw: title and alternative text
-    "augmented": ("Augmented windows", "Rows of frames: a window as it is stored, beside it as training sees it"),
+FIGURES: Final = {  # drawn by other stages: title and alternative text
+    "augmented": ("Augmented windows", "Rows of frames: a window as it is stored, and next to it as training sees it"),
     "retrieval": ("Nearest neighbours", "Rows of frames: a reference window above its nearest windows"),
-    "confusion": ("Which gloss is taken for which", "A matrix of counts: a row per gloss, a column per answer"),
+    "confusion": ("Confusion matrix", "A matrix of counts: a row per true gloss, a column per predicted gloss"),
 }
 SCORED: Final = {task: f"evaluate_{task}" for task in ("retrieval", "recognition", "translation")}
-_TIMELINES = 10  # sequences whose activity is drawn
+_TIMELINES = 10  # sequences in the chart of activity
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing on the page; which fields are filled depends on `kind`: drawing, photo, examples or table."""
+    """One element of the page; `kind` (drawing, photo, examples or table) decides which fields are filled."""
 
     kind: str
     title: str
@@ -68,7 +69,7 @@ class Item:
     alt: str = ""
     svg: str = ""
     src: str = ""
-    numbers: int = 0  # of a table's columns, the last ones
+    numbers: int = 0  # so many of the last columns of a table hold numbers
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     examples: tuple[Any, ...] = ()
@@ -76,7 +77,7 @@ class Item:
 
 @dataclass
 class Section:
-    """A heading and what stands below it."""
+    """A heading and the items below it."""
 
     name: str
     title: str
@@ -84,7 +85,7 @@ class Section:
 
 
 def caption(name: str) -> str:
-    """What an item shows and how to read it: the same text on the page and in Snakemake's own report."""
+    """Caption of an item: what it shows and how to read it, also used in Snakemake's own report."""
     return (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8").strip()
 
 
@@ -94,11 +95,11 @@ def drawing(name: str, svg: str) -> Item:
 
 
 def photo(title: str, name: str, alt: str, jpeg: bytes) -> Item:
-    """A picture with its caption."""
+    """An image with its caption."""
     return Item("photo", title, caption(name), alt, src=pictures.data_uri(jpeg))
 
 
-# ---------------------------------------------------------------- drawings
+# ---------------------------------------------------------------- charts
 
 
 def draw_all(files: ReportFiles, rate: float | None) -> dict[str, Figure]:
@@ -124,7 +125,7 @@ def draw_all(files: ReportFiles, rate: float | None) -> dict[str, Figure]:
 
 
 def stage_times(benchmarks: Path) -> pd.DataFrame:
-    """Core-hours and jobs by stage, in the order of first use; columns `stage`, `jobs`, `wall_h`, `cpu_h`."""
+    """Hours and jobs by stage, in the order in which the stages ran; columns `stage`, `jobs`, `wall_h`, `cpu_h`."""
     rows = []
     for path in sorted(benchmarks.rglob("*.tsv"), key=lambda path: path.stat().st_mtime):
         last = pd.read_csv(path, sep="\t", na_values="-").iloc[-1]
@@ -135,7 +136,7 @@ def stage_times(benchmarks: Path) -> pd.DataFrame:
 
 
 def _timelines(shards: Path) -> dict[str, Any]:
-    """The activity of the first sequence of the first videos."""
+    """Activity of the first sequence of each of the first videos, by video_id."""
     reader = ShardReader(shards)
     found: dict[str, Any] = {}
     for row, video_id in enumerate(reader.index["video_id"]):
@@ -148,17 +149,17 @@ def _timelines(shards: Path) -> dict[str, Any]:
     return found
 
 
-# ---------------------------------------------------------------- tables and pictures
+# ---------------------------------------------------------------- tables and images
 
 
-def endings(videos: Iterable[Path]) -> Item:
-    """What became of the videos, by reason."""
+def final_statuses(videos: Iterable[Path]) -> Item:
+    """Number of videos by final status and reason."""
     rows = tuple(
         (status, reason or "–", REASONS.get(reason, "in the shards"), f"{n:,}")
         for (status, reason), n in count_statuses(videos).items()
     )
-    return Item("table", "What became of the videos", "Every video of the sheet ends in exactly one row.",
-                columns=("state", "reason", "meaning", "videos"), rows=rows, numbers=1)  # fmt: skip
+    return Item("table", "Final status of the videos", "Every video of the sheet is counted in exactly one row.",
+                columns=("status", "reason", "meaning", "videos"), rows=rows, numbers=1)  # fmt: skip
 
 
 def corpus(video_tables: Iterable[Path]) -> Item:
@@ -176,13 +177,13 @@ def corpus(video_tables: Iterable[Path]) -> Item:
     rows = tuple(
         (*(part or "–" for part in key), f"{n:,}", f"{scale * hours[key]:,.1f}") for key, n in sorted(videos.items())
     )
-    note = "Their whole length; the sequences with a signer in them are counted above."
+    note = "Time is the full length of the videos; the head of the page counts only sequences with a signer."
     columns = ("data set", "split", "language", "videos", unit)
     return Item("table", "Videos in the shards", note, columns=columns, rows=rows, numbers=2)
 
 
 def activity_share(statistics: Iterable[Path]) -> Item:
-    """How often each hand is active."""
+    """Share of the windows in which each hand is active."""
     whole = merge_statistics(statistics)
     windows = max(int(whole.windows), 1)
     rows = tuple(
@@ -193,7 +194,7 @@ def activity_share(statistics: Iterable[Path]) -> Item:
 
 
 def overlap(path: Path, config: Config | None) -> Item:
-    """The leak audit; `config` is the run's, None where nothing recorded it."""
+    """Result of the overlap audit; `config` is the run's, None if unknown."""
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     shown = tuple(tuple(row) for row in table.head(50).itertuples(index=False))
     if config is not None and config.deduplicate.wlasl is None and not shown:
@@ -201,17 +202,17 @@ def overlap(path: Path, config: Config | None) -> Item:
     else:
         splits = f" ({', '.join(config.pretrain.splits)})" if config is not None else ""
         note = (
-            f"Videos of the sheet that come from a YouTube video which evaluation data hold too: "
-            f"{table['video_id'].nunique():,}. Those of the splits that are pretrained on{splits} are excluded."
+            f"Videos of the sheet that come from the same YouTube video as evaluation data: "
+            f"{table['video_id'].nunique():,}. Those in the pretraining splits{splits} are excluded."
         )
     if len(table) > len(shown):
-        note += f" The first {len(shown)} of {len(table):,} pairs; all are in overlap.tsv."
+        note += f" The table shows the first {len(shown)} of {len(table):,} pairs; overlap.tsv has all."
     columns = tuple(name.replace("_", " ") for name in table.columns) if shown else ()
     return Item("table", "Overlap with evaluation data", note, columns=columns, rows=shown)
 
 
 def rejects(videos: Iterable[Path]) -> list[Item]:
-    """Example frames of rejected videos, if there are any."""
+    """Example frames of rejected videos; empty if no video was rejected."""
     found = pictures.rejected_examples(videos)
     examples = tuple(
         {
@@ -224,21 +225,21 @@ def rejects(videos: Iterable[Path]) -> list[Item]:
 
 
 def scores(paths: Sequence[Path]) -> Iterator[Item]:
-    """The metrics of retrieval, recognition and translation, beside chance and every baseline that stands there."""
+    """Metrics of retrieval, recognition and translation next to chance level and baselines, a table per file."""
     for task, rule in SCORED.items():
         for path in (path for path in paths if path.parts[-3] == task):
             found, name = read_json(path, dict, rule), f"{task.capitalize()} of {path.stem}: {path.parent.name}"
             if not found.get("metrics"):
-                yield Item("table", name, f"Nothing to measure here: {found['note'] or 'no labelled query'}.")
+                yield Item("table", name, f"Not measured: {found['note'] or 'no labelled query'}.")
                 continue
-            beside = {"chance": found.get("chance") or {}, **(found.get("baselines") or {})}
-            beside = {name: values for name, values in beside.items() if isinstance(values, dict)}
+            others = {"chance": found.get("chance") or {}, **(found.get("baselines") or {})}
+            others = {name: values for name, values in others.items() if isinstance(values, dict)}
             rows = tuple(
-                (name.replace("_", " "), f"{value:.1f}", *(_number(values.get(name)) for values in beside.values()))
+                (name.replace("_", " "), f"{value:.1f}", *(_number(values.get(name)) for values in others.values()))
                 for name, value in found["metrics"].items() if isinstance(value, int | float)
             )  # fmt: skip
-            columns = ("", path.parent.name, *(name.replace("_", " ") for name in beside))
-            yield Item("table", name, _said(found), columns=columns, rows=rows, numbers=len(columns) - 1)
+            columns = ("", path.parent.name, *(name.replace("_", " ") for name in others))
+            yield Item("table", name, _protocol(found), columns=columns, rows=rows, numbers=len(columns) - 1)
 
 
 def provenance(files: ReportFiles, config: Config | None) -> list[Item]:
@@ -256,38 +257,38 @@ def provenance(files: ReportFiles, config: Config | None) -> list[Item]:
     recorded = next((found["versions"].split() for found in tables.values() if "versions" in found), [])
     versions = tuple(zip(recorded[::2], recorded[1::2], strict=True))
     note = (
-        "Digests, from the first shard's tables; `signrep explain FILE` tells more of any file, and the "
-        "command that makes it again."
+        "Digests from the metadata of the first shard's tables. `signrep explain FILE` shows the origin of any file "
+        "and the command that makes it again."
     )
     found = [
         Item("table", "How the tables were made", note, columns=("table", *keys), rows=tuple(made)),
-        Item("table", "With what", columns=("of", "what"), rows=tuple(used)),
-        Item("table", "Settings", "Those that differ from the defaults.", columns=("key", "value"), rows=changed),
+        Item("table", "Models and encoder", columns=("used for", "version or digest"), rows=tuple(used)),
+        Item("table", "Settings", "Only those that differ from the defaults.", columns=("key", "value"), rows=changed),
         Item("table", "Versions", columns=("software", "version"), rows=versions),
     ]
     return [item for item in found if item.rows]
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    """What a table records of its making."""
+    """The key-value metadata in a table's footer."""
     return {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
-    """Nested settings by their dotted keys."""
+    """Nested settings as a flat mapping with dotted keys."""
     found: dict[str, str] = {}
     for name, value in values.items():
         found |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": str(value)}
     return found
 
 
-def _said(found: dict[str, Any]) -> str:
+def _protocol(found: dict[str, Any]) -> str:
     """Protocol and counts of a metrics file in one line."""
     parts = {**(found.get("protocol") or {}), **(found.get("counts") or {})}
-    told = (
+    shown = (
         f"{name.replace('_', ' ')} {value}" for name, value in parts.items() if isinstance(value, int | float | str)
     )
-    return "; ".join(["In percent", *told])
+    return "; ".join(["In percent", *shown])
 
 
 def _number(value: Any) -> str:

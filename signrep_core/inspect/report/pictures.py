@@ -1,4 +1,4 @@
-"""Photographs in the report: frames of sequences and of rejected videos, small enough to stand inside the page."""
+"""Images of the report: frames of sequences and of rejected videos, small enough to be embedded in the page."""
 
 import base64
 import itertools
@@ -23,8 +23,8 @@ from signrep_core.video.reader import read_frames
 
 log = logging.getLogger(__name__)
 
-QUALITY: Final = 78  # of the JPEGs
-# A frame is shown of videos that ended for these reasons: they were decoded to their end. Others may be hostile.
+JPEG_QUALITY: Final = 78
+# Only videos rejected for these reasons are shown: they were decoded to their end. Others may be malicious.
 PICTURED: Final = ("no_signer", "signer_too_small", "signer_too_brief", "too_few_frames")
 _FONT: Final = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
 _CAPTION_PX: Final = 30
@@ -32,7 +32,7 @@ _CAPTION_PX: Final = 30
 
 @dataclass(frozen=True)
 class Example:
-    """A rejected video: what the video status table says of it, and a frame (H, W, 3) if one can be decoded."""
+    """A rejected video, the reason, and a frame (H, W, 3) if one can be decoded."""
 
     video_id: str
     reason: str
@@ -40,22 +40,22 @@ class Example:
     picture: NDArray[np.uint8] | None
 
 
-def spread_crops(shards: str | Path, n: int = 24) -> list[tuple[str, NDArray[np.uint8]]]:
-    """(video_id, middle frame) of at most `n` sequences spread evenly over the corpus; broken ones are left out."""
+def sample_crops(shards: str | Path, n: int = 24) -> list[tuple[str, NDArray[np.uint8]]]:
+    """(video_id, middle frame) of at most `n` evenly spaced sequences of the corpus; unreadable ones are left out."""
     reader = ShardReader(Path(shards))
     found = []
     for row in np.unique(np.linspace(0, len(reader) - 1, n).round().astype(int)) if len(reader) else ():
         try:
             frame = reader.read_window(int(row), int(reader.index["n_frames"][row]) // 2, 1)[0]
         except SignRepError as error:
-            log.warning("a picture of the report is missing: %s", error)
+            log.warning("an image of the report is missing: %s", error)
             continue
         found.append((reader.index["video_id"][row], frame))
     return found
 
 
 def contact_sheet(crops: Sequence[tuple[str, NDArray[np.uint8]]], columns: int = 6) -> NDArray[np.uint8]:
-    """Captioned pictures of one size side by side: (H, W, 3)."""
+    """A grid of captioned images of one size: (H, W, 3)."""
     cells = [_captioned(picture, caption) for caption, picture in crops]
     cells += [np.full_like(cells[0], 255)] * (-len(cells) % columns)
     rows = [np.concatenate(cells[k : k + columns], 1) for k in range(0, len(cells), columns)]
@@ -77,19 +77,19 @@ def rejected_examples(videos: Iterable[str | Path], per_reason: int = 2) -> list
 
 
 def fit(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    """The picture, made smaller to at most `width` pixels."""
+    """Scale an image down to at most `width` pixels."""
     scale = min(width / picture.shape[1], 1.0)
     size = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def to_jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """(H, W, 3) RGB as a JPEG."""
-    return cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    """Encode (H, W, 3) RGB as JPEG."""
+    return cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
 def data_uri(jpeg: bytes) -> str:
-    """A JPEG as the address of an `<img>`."""
+    """A JPEG as the source of an `<img>`."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
@@ -102,7 +102,7 @@ def _middle_frame(row: dict[str, Any]) -> NDArray[np.uint8] | None:
             for frame in itertools.islice(frames, 1):
                 return fit(frame.rgb, 320)
         except VideoError as error:
-            log.info("no picture of %s: %s", row["video_id"], error)
+            log.info("no image of %s: %s", row["video_id"], error)
     return None
 
 

@@ -72,7 +72,7 @@ def _sections(files: ReportFiles, charts: Mapping[str, Figure], folder: Path) ->
     crops = _crops(files.index.parent, folder) if files.index else []
     augmented, retrieval, confusion = (_figures(files, kind) for kind in ("augmented", "retrieval", "confusion"))
     videos = files.videos
-    yield Section("videos", "Videos", [items.endings(videos), items.corpus(videos), *items.rejects(videos)])
+    yield Section("videos", "Videos", [items.final_statuses(videos), items.corpus(videos), *items.rejects(videos)])
     yield Section("leaks", "Leaks", leaks)
     yield Section("poses", "Poses", drawn("detection", "bones", "angles"))
     yield Section("sequences", "Sequences", [*crops, *drawn("lengths"), *share, *drawn("activity")])
@@ -102,7 +102,7 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _crops(shards: Path, folder: Path) -> list[Item]:
     """The contact sheet of crops; also written as figures/crops.jpg."""
-    crops = pictures.spread_crops(shards)
+    crops = pictures.sample_crops(shards)
     if not crops:
         return []
     jpeg = pictures.to_jpeg(pictures.fit(pictures.contact_sheet(crops), SHEET_PX))

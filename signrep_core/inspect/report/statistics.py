@@ -1,4 +1,4 @@
-"""What a shard's tables hold, as counts of constant size: the sum of the shards' counts is the corpus's.
+"""Statistics of a shard's tables as counts of constant size; the corpus's statistics are the sum over its shards.
 
 Legend: T frames, J = 61 joints, A = 22 + 41 + 41 angles.
 """
@@ -24,14 +24,14 @@ ANGLE_EDGES: Final = np.radians(np.arange(-180, 181, 3))
 LENGTH_EDGES: Final = np.array([16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 2**31 - 1])  # frames, doubling
 
 _SHAPES: Final = {
-    "frames": (),  # on the timeline of the videos that were looked through
+    "frames": (),  # on the timeline of the videos that pose extraction read
     "present": (),  # with a signer
-    "filled": (),  # with an angle that was filled over a gap
+    "filled": (),  # with an angle interpolated over a gap
     "seen": (len(JOINTS),),  # frames with a signer in which the joint was detected
     "confidence": (len(JOINTS), len(CONFIDENCE_EDGES) - 1),  # of the joints in frames with a signer
-    "angles": (len(ANGLE_NAMES), len(ANGLE_EDGES) - 1),  # in frames where the part was seen
-    "windows": (),  # that start in a frame and are full
-    "active": (len(SIDES),),  # of those: the hand is active
+    "angles": (len(ANGLE_NAMES), len(ANGLE_EDGES) - 1),  # in frames where the body part was detected
+    "windows": (),  # full windows, by their first frame
+    "active": (len(SIDES),),  # of those, windows in which the hand is active
     "lengths": (len(LENGTH_EDGES) - 1,),  # sequences by their number of frames
 }
 
@@ -63,7 +63,7 @@ class Statistics:
         self.confidence += _count(confidence, CONFIDENCE_EDGES)
 
     def add_angles(self, angles: Columns, pose: Columns) -> None:
-        """Count rows of the ANGLES table, each part where POSE of the same frames has seen it."""
+        """Count rows of the ANGLES table, each body part in the frames where POSE has detected it."""
         seen = np.asarray(pose["present"], bool)
         hands = [seen & (pose["confidence"][:, HANDS[side].start] >= MIN_CONFIDENCE) for side in SIDES]
         parts = zip((angles["body_angles"], *(angles[f"{side}_angles"] for side in SIDES)), (seen, *hands), strict=True)
@@ -77,23 +77,23 @@ class Statistics:
         self.active += [int(label.filled(False).sum()) for label in labels]
 
     def add_crops(self, crops: Columns) -> None:
-        """Count rows of the CROPS table, a sequence each."""
+        """Count rows of the CROPS table, one per sequence."""
         self.lengths += np.histogram(crops["n_frames"], LENGTH_EDGES)[0]
 
     def merge(self, other: "Statistics") -> "Statistics":
-        """The counts of both."""
+        """The sum of two statistics."""
         merged = Statistics()
         for name in _SHAPES:
             setattr(merged, name, getattr(self, name) + getattr(other, name))
         return merged
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The counts as JSON values."""
         return {name: np.asarray(getattr(self, name)).tolist() for name in _SHAPES}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """What `to_dict` gave.
+        """Read the values that `to_dict` returns.
 
         Raises:
             TableError: a count is missing or has another shape.
@@ -123,7 +123,7 @@ def describe_shard(*, pose: str | Path, angles: str | Path, activity: str | Path
     )
     for seen, solved in zip(of_pose, of_angles, strict=True):
         if seen["video_id"] != solved["video_id"] or not np.array_equal(seen["frame"], solved["frame"]):
-            raise TableError(f"{angles}: not of the frames of {pose}; rerun: snakemake --forcerun solve_angles")
+            raise TableError(f"{angles}: its frames are not those of {pose}; rerun: snakemake --forcerun solve_angles")
         statistics.add_pose(seen)
         statistics.add_angles(solved, seen)
     for labels in read_groups(activity, ACTIVITY, ["right_active", "left_active"]):
@@ -133,7 +133,7 @@ def describe_shard(*, pose: str | Path, angles: str | Path, activity: str | Path
 
 
 def merge_statistics(paths: Iterable[str | Path]) -> Statistics:
-    """The counts of all `statistics/*.json` given, one file in memory at a time.
+    """Sum the counts of `statistics/*.json` files, one file in memory at a time.
 
     Raises:
         TableError: a file is damaged.
@@ -145,7 +145,7 @@ def merge_statistics(paths: Iterable[str | Path]) -> Statistics:
 
 
 def quantile(counts: Counts, edges: NDArray[np.floating], share: float) -> float:
-    """The value that `share` of the counted ones lie below, linear within its bin; NaN where nothing was counted."""
+    """The value below which `share` of the counted values lie, linear within its bin; NaN if nothing was counted."""
     total = np.cumsum(counts)
     if not total[-1]:
         return float("nan")
@@ -156,7 +156,7 @@ def quantile(counts: Counts, edges: NDArray[np.floating], share: float) -> float
 
 
 def _count(values: NDArray[np.floating], edges: NDArray[np.floating]) -> Counts:
-    """Histograms of the columns of `values` (T, K): (K, bins); values outside count in the outer bins."""
+    """Histograms of the columns of `values` (T, K): (K, bins); values outside the edges count in the outer bins."""
     n_bins = len(edges) - 1
     bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, n_bins - 1)
     n_columns = values.shape[1]

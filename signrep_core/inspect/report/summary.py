@@ -1,4 +1,4 @@
-"""What became of the videos: the table that ends a run, and the same figures for programs."""
+"""Summary of a run: counts of videos and sequences, as a text table and as values for `summary.json`."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from signrep_core.store.schemas import SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_table
 from signrep_core.store.video_status import count_statuses, overlong_spans
 
-POSED = ("", "no_signer", "signer_too_small", "signer_too_brief")  # reasons of videos that extract_pose looked through
+POSED = ("", "no_signer", "signer_too_small", "signer_too_brief")  # reasons of the videos that extract_pose has read
 
 
 def summarize(
@@ -23,17 +23,17 @@ def summarize(
     pose_benchmarks: Iterable[Path],
     target_fps: float | None = 25.0,
 ) -> dict[str, Any]:
-    """Counts over all shards, a shard at a time.
+    """Count videos, sequences and frames over all shards, one shard in memory at a time.
 
     Args:
-        video status tables, sequences: paths of `videos/` and `sequences/` tables.
+        video_tables, sequences: paths of the tables in `videos/` and `sequences/`.
         statistics: paths of `statistics/*.json`.
         pose_benchmarks: Snakemake's benchmark files of extract_pose (seconds and CPU seconds per job).
-        target_fps: of the common timeline; None = native frames.
+        target_fps: rate of the common timeline; None = native frames.
     """
-    endings = count_statuses(video_tables)
+    statuses = count_statuses(video_tables)
     videos: Counter[str] = Counter()
-    for (status, _), count in endings.items():
+    for (status, _), count in statuses.items():
         videos[status] += count
     posed = 0.0
     cut_spans = 0
@@ -55,7 +55,7 @@ def summarize(
         "cut_spans": cut_spans,
         "excluded": videos["excluded"],
         "rejected": videos["rejected"],
-        "reasons": {reason: count for (_, reason), count in endings.items() if reason},
+        "reasons": {reason: count for (_, reason), count in statuses.items() if reason},
         "sequences": n_sequences,
         "frames": n_frames,
         "hours": hours,
@@ -76,11 +76,11 @@ def format_summary(figures: dict[str, Any]) -> str:
             for reason, count in figures["reasons"].items()
             if (reason == "overlap") == (status == "excluded")
         ]
-    unit, of_an_hour = time_unit(figures["hours"])
+    unit, per_hour = time_unit(figures["hours"])
     lines += [
         _line("sequences", figures["sequences"]),
         _line("frames", figures["frames"]),
-        _line(unit, of_an_hour * figures["hours"]),
+        _line(unit, per_hour * figures["hours"]),
         _line("pose frames", figures["pose_frames"]),
         _line("  per second", figures["pose_frames_per_second"]),
         _line("  per core-second", figures["pose_frames_per_core_second"]),
@@ -90,7 +90,7 @@ def format_summary(figures: dict[str, Any]) -> str:
 
 
 def format_retrieval(dataset: str, result: dict[str, Any]) -> str:
-    """One line on a data set's retrieval: its metrics, each beside chance and the baselines."""
+    """Describe a data set's retrieval in one line: metrics next to chance level and baselines."""
     if result["metrics"] is None:
         why = result["note"] or "no labelled query"
         return f"retrieval of {dataset}: {why}; see the nearest neighbours{_lost(result)}"
@@ -98,21 +98,21 @@ def format_retrieval(dataset: str, result: dict[str, Any]) -> str:
 
 
 def format_translation(dataset: str, result: dict[str, Any]) -> str:
-    """One line on a data set's translation: its metrics, each beside chance and the baselines."""
+    """Describe a data set's translation in one line: metrics next to chance level and baselines."""
     if result["metrics"] is None:
         return f"translation of {dataset}: {result['note']}{_lost(result)}"
     return f"translation of {dataset} {_beside(result, ('BLEU-1', 'BLEU-4', 'ROUGE-L'))}"
 
 
 def format_recognition(dataset: str, result: dict[str, Any]) -> str:
-    """One line on a data set's recognition: its accuracies, each beside chance and the baselines."""
+    """Describe a data set's recognition in one line: accuracies next to chance level and baselines."""
     if result["metrics"] is None:
         return f"recognition of {dataset}: {result['note']}{_lost(result)}"
     return f"recognition of {dataset} {_beside(result, ('top1_instance', 'top5_instance', 'top1_class'))}"
 
 
 def _beside(result: dict[str, Any], names: Iterable[str]) -> str:
-    """Metrics by name, in brackets what chance and each baseline reach."""
+    """Metrics by name, each followed by chance level and baselines in brackets."""
     beside = {"chance": result["chance"], **result["baselines"]}
     values = ", ".join(
         f"{name} {result['metrics'][name]:.1f} ({', '.join(f'{other[name]:.1f}' for other in beside.values())})"
@@ -122,13 +122,13 @@ def _beside(result: dict[str, Any], names: Iterable[str]) -> str:
 
 
 def _lost(result: dict[str, Any]) -> str:
-    """How many of the data set's videos never reached the shards, by split; empty where all did."""
+    """Number of the data set's videos without a sequence in the shards, by split; empty if there are none."""
     lost = [f"{split} {sum(reasons.values())}" for split, reasons in (result.get("lost") or {}).items()]
     return f"; videos lost before the shards: {', '.join(lost)}" if lost else ""
 
 
 def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:
-    """Frames that were looked through, per second of the jobs and per second of their processors."""
+    """Frames that pose extraction has read, and how many per second of wall time and of processor time."""
     import pandas as pd  # an extra: only this table needs it
 
     timings = [pd.read_csv(path, sep="\t", na_values="-").iloc[-1].fillna(0) for path in benchmarks]
@@ -142,7 +142,7 @@ def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:
 
 
 def _hands_found(statistics: Sequence[str]) -> dict[str, float]:
-    """In what share of the frames with a signer each hand was found, percent."""
+    """Percentage of the frames with a signer in which each hand was detected."""
     whole = merge_statistics(statistics)
     return {
         f"{side}_hand_found": 100 * int(whole.seen[hand.start]) / max(int(whole.present), 1)

@@ -1,5 +1,6 @@
 """The browser's pages: what they list, what they refuse, and how they work in a real Chromium."""
 
+import shutil
 import threading
 
 import av
@@ -9,6 +10,7 @@ from werkzeug.serving import make_server
 from signrep_core.__main__ import main
 from signrep_core.errors import TableError
 from signrep_core.inspect.browse.app import make_app
+from tests.inspect.damaged import flip_page_byte
 from tests.inspect.pages import open_page
 
 
@@ -73,6 +75,17 @@ def test_nothing_else_is_served(client, path):
 def test_a_page_that_points_its_name_here_is_refused(client):
     assert client.get("/", headers={"Host": "evil.example"}).status_code == 403
     assert client.get("/", headers={"Host": "localhost:8321"}).status_code == 200
+
+
+def test_a_damaged_page_is_one_message(packed, tmp_path, caplog):
+    results = shutil.copytree(packed.folder, tmp_path / "results")
+    flip_page_byte(results / "pose/00000.parquet", "image_xy")
+    answer = make_app(results).test_client().get("/sequence/0.json")
+    assert answer.status_code == 500
+    assert "pose/00000.parquet" in answer.text
+    assert "snakemake --forcerun extract_pose" in answer.text
+    assert "snakemake --forcerun extract_pose" in caplog.text
+    assert "Traceback" not in answer.text + caplog.text
 
 
 def test_names_are_no_markup(client):

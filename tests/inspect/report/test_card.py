@@ -30,7 +30,7 @@ def test_the_front_matter_names_sizes_languages_and_files(finished: Path) -> Non
 
 def test_the_counts_are_those_of_the_index_and_the_tables_of_videos(finished: Path) -> None:
     _, text = card_of(finished)
-    assert "4 videos give 4 sequences with a signer, 128 frames" in text
+    assert "4 sequences with a signer from 4 videos: 128 frames" in text
     assert "| rejected | no_signer | 1 | no person was found in any frame |" in text
     assert "| excluded | overlap | 1 |" in text
     assert "1 videos were excluded" in text

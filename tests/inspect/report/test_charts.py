@@ -1,4 +1,4 @@
-"""What the drawings say in words: units, groups and names."""
+"""Labels of the charts: units, groups and names."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ def labels(axes):
     return [label.get_text() for label in axes.get_xticklabels()]
 
 
-def test_lengths_are_told_in_seconds_of_the_run_s_rate():
+def test_lengths_are_labelled_in_seconds_at_the_run_s_rate():
     (axes,) = draw_lengths(Statistics(), 25.0).axes
     assert labels(axes)[0] == "0.64–1.3"
     assert labels(axes)[-2:] == ["82–164", "> 164"]
@@ -25,14 +25,14 @@ def test_videos_keep_their_names():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["right", "left", "inactive"]
 
 
-def test_stages_are_told_with_their_jobs():
+def test_stages_are_labelled_with_their_jobs():
     stages = pd.DataFrame({"stage": ["extract_pose", "median_bones"], "jobs": [4, 1], "cpu_h": [0.5, 0.001]})
     (axes,) = draw_timing(stages).axes
     assert [text.get_text() for text in axes.texts] == ["30 in 4 jobs", "0.06 in 1 job"]
     assert axes.get_xlabel() == "core-minutes"
 
 
-def test_training_s_figures_stand_by_what_they_tell_and_none_is_missing():
+def test_training_metrics_are_grouped_and_none_is_missing():
     names = [
         "step",
         "body_angles",
@@ -48,9 +48,9 @@ def test_training_s_figures_stand_by_what_they_tell_and_none_is_missing():
     parts = draw_training(metrics).subfigs
     shown = {part.get_suptitle(): [ax.get_title(loc="left") for ax in part.axes if ax.lines] for part in parts}
     assert shown == {
-        "Loss, whole and by term": ["loss", "body angles", "activity"],
+        "Loss: total and terms": ["loss", "body angles", "activity"],
         "Collapse indicators": ["variance", "std z"],
         "Style discriminator": ["adversarial"],
         "Validation": ["retrieval R@1"],
-        "The run": ["grad norm"],
+        "Run": ["grad norm"],
     }

@@ -1,4 +1,4 @@
-"""The page, from a folder in which only a part of the stages has run."""
+"""The report page, also from a folder in which only some of the stages have run."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ from tests.video.painted import write_video
 
 @pytest.fixture
 def results(tmp_path):
-    """A table of three videos, one of them rejected though it can be shown, one hostile."""
+    """A table of three videos, one of them rejected but displayable, one malicious."""
     write_video(tmp_path / "small.mp4", range(20))
     rows = [Row(video, str(tmp_path / f"{video}.mp4"), "d & <b>", "train") for video in ("good", "small", "bad")]
     videos = new_video_status(rows)
@@ -59,7 +59,7 @@ def test_a_run_that_has_just_begun_has_a_page(results):
     assert 'id="training"' not in page
 
 
-def test_names_of_the_user_s_are_no_markup(results):
+def test_names_from_the_sheet_are_escaped(results):
     write_report(find_files(results, "demo"), results / "report.html")
     page = (results / "report.html").read_text()
     assert "<i>10</i>" not in page
@@ -67,7 +67,7 @@ def test_names_of_the_user_s_are_no_markup(results):
     assert "d &amp; &lt;b&gt;" in page
 
 
-def test_frames_are_shown_of_videos_that_were_decoded_before(results):
+def test_only_rejected_videos_that_were_decoded_have_a_frame(results):
     examples = {example.video_id: example for example in rejected_examples([results / "videos/00000.parquet"])}
     assert examples["small"].picture.ndim == 3
     assert examples["bad"].picture is None
@@ -79,7 +79,7 @@ def test_a_folder_without_a_run_is_an_error(tmp_path):
         find_files(tmp_path, "demo")
 
 
-def test_scores_stand_beside_chance_and_baselines(tmp_path):
+def test_scores_are_next_to_chance_level_and_baselines(tmp_path):
     found = {"metrics": {"R@1": 40.0}, "chance": {"R@1": 20.0}, "baselines": {"raw_keypoints": {"R@1": 55.0}},
              "protocol": {"gallery": "train"}, "counts": {"query_videos": 10}}  # fmt: skip
     path = tmp_path / "retrieval/demo/mine.json"
@@ -106,7 +106,7 @@ def test_scores_that_could_not_be_measured_say_so(tmp_path):
     write_json(tmp_path / "retrieval/demo/mine.json", {"metrics": None, "note": "no labelled query"})
     (item,) = scores([tmp_path / "retrieval/demo/mine.json"])
     assert item.title == "Retrieval of mine: demo"
-    assert "Nothing to measure here" in item.caption
+    assert item.caption == "Not measured: no labelled query."
 
 
 def test_the_audit_says_when_nothing_was_compared(tmp_path):
@@ -114,14 +114,14 @@ def test_the_audit_says_when_nothing_was_compared(tmp_path):
     assert "Nothing was compared" in overlap(tmp_path / "overlap.tsv", Config()).caption
     compared = Config(deduplicate={"wlasl": "WLASL_v0.3.json"})
     note = overlap(tmp_path / "overlap.tsv", compared).caption
-    assert note.endswith("too: 0. Those of the splits that are pretrained on (train) are excluded.")
+    assert note.endswith("evaluation data: 0. Those in the pretraining splits (train) are excluded.")
 
 
 def test_an_audited_video_is_counted_once_and_listed_with_every_instance(tmp_path):
     rows = ["video_id\trule", "a\tfilename", "a\tfolder", "b\tfilename"]
     (tmp_path / "overlap.tsv").write_text("\n".join(rows) + "\n")
     item = overlap(tmp_path / "overlap.tsv", None)
-    assert "hold too: 2." in item.caption
+    assert "evaluation data: 2." in item.caption
     assert len(item.rows) == 3
 
 
@@ -146,13 +146,13 @@ def test_sections_with_tables_are_pages_of_their_own(results):
     assert '<nav aria-label="Sections">' not in pages["videos"]
 
 
-def test_numbers_stand_at_the_right_and_words_at_the_left(results):
+def test_numbers_are_right_aligned_and_words_left_aligned(results):
     write_report(find_files(results, "demo"), results / "report.html")
     row = re.search(r"<tr><td>d &amp; &lt;b&gt;</td>.*?</tr>", (results / "report.html").read_text()).group(0)
     assert re.findall(r'<td( class="n")?>', row) == ["", "", "", ' class="n"', ' class="n"']
 
 
-def test_activity_is_told_as_a_share_of_the_windows(tmp_path):
+def test_activity_is_shown_as_a_share_of_the_windows(tmp_path):
     statistics = Statistics()
     statistics.windows += 8
     statistics.active += [6, 1]
@@ -161,7 +161,7 @@ def test_activity_is_told_as_a_share_of_the_windows(tmp_path):
     assert item.rows == (("right", "75.0 %"), ("left", "12.5 %"))
 
 
-def test_every_drawing_has_a_caption():
+def test_every_chart_has_a_caption():
     assert all(caption(name) for name in (*DRAWINGS, *FIGURES, *PAGES))
 
 
@@ -170,10 +170,12 @@ def test_every_drawing_has_a_caption():
     [
         ("augmented_demo", "training", "Augmented windows: demo", "as training sees it"),
         ("retrieval_demo_mine", "results", "Nearest neighbours: demo_mine", "nearest windows"),
-        ("confusion_demo_mine", "results", "Which gloss is taken for which: demo_mine", "A matrix of counts"),
+        ("confusion_demo_mine", "results", "Confusion matrix: demo_mine", "A matrix of counts"),
     ],
 )
-def test_figures_of_other_stages_stand_in_their_section_with_caption_and_words(results, name, section, title, seen):
+def test_figures_of_other_stages_are_in_their_section_with_caption_and_alt_text(
+    results, name, section, title, seen
+):
     write_report(find_files(results, "demo"), results / "report.html")
     assert title not in (results / "report.html").read_text()
     for task in ("retrieval", "recognition"):

@@ -1,7 +1,7 @@
-// A sequence's page: the joints drawn over the playing crop, the skeleton beside it, and plots that follow the time.
+// Page of a video: per sequence, the joints over the playing crop, the skeleton next to it, and plots with a cursor.
 "use strict";
 
-const VIEW_MM = 1150; // that a view of the skeleton shows from top to bottom
+const VIEW_MM = 1150; // height of a view of the skeleton
 const [PLOT_LEFT, PLOT_HEIGHT] = [130, 192];
 const [SIDES, WRISTS] = [["right", "left"], [19, 40]];
 
@@ -28,7 +28,7 @@ class Sequence {
     this.follow();
   }
 
-  // The frame on the screen; half a frame of margin against rounding of the player's clock.
+  // The frame on the screen; the margin compensates for rounding in the player's clock.
   frame() {
     const t = Math.floor(this.video.currentTime * this.data.fps + 0.01);
     return Math.max(0, Math.min(this.data.n_frames - 1, t));
@@ -136,12 +136,12 @@ class Sequence {
       SIDES.forEach((side, k) => this.curve(context, x, (t) => y(value(t, k)), roles()[side], k));
     };
     panel("confidence", (t, k) => this.data.confidence[t][k], [0, 1], "", 52);
-    panel("wrist's height", (t, k) => this.heights[t][k], this.range, " mm", 128);
+    panel("wrist height", (t, k) => this.heights[t][k], this.range, " mm", 128);
     context.fillStyle = colour("ink");
     context.fillRect(x(frame) - 1, 0, 2, PLOT_HEIGHT);
   }
 
-  // The drawing surface in the page's pixels, as wide as the page lets it be.
+  // Size the plots to the width of the page, in device pixels.
   fitPlots() {
     const [width, density] = [this.plots.clientWidth, window.devicePixelRatio || 1];
     Object.assign(this.plots, { width: width * density, height: PLOT_HEIGHT * density });
@@ -151,7 +151,7 @@ class Sequence {
     return [context, width];
   }
 
-  // The left hand's curves are dashed, so that colour alone does not tell the hands apart.
+  // The left hand's curves are dashed, so that the hands do not differ in colour only.
   curve(context, x, y, ink, dashed) {
     context.strokeStyle = ink;
     context.lineWidth = 1.5;
@@ -170,7 +170,7 @@ async function begin() {
   for (const section of sections) {
     const answer = await fetch(`/sequence/${section.dataset.row}.json`);
     if (!answer.ok) {
-      section.querySelector(".time").textContent = "its tables cannot be read; see the terminal";
+      section.querySelector(".time").textContent = "the tables of this sequence cannot be read; see the terminal";
       continue;
     }
     new Sequence(section, edges, await answer.json());
