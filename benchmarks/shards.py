@@ -18,15 +18,15 @@ import numpy as np
 import pyarrow.parquet as pq
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from signrep_core.store.pack import pack_shard, write_index
+from signrep_core.store.pack import PackedFiles, StageFiles, pack_shard, write_index
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, VIDEOS, Schema
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import TableWriter, write_table
 from signrep_core.video.encode import Encoder, EncoderSettings, join_pieces
+from signrep_core.window import WINDOW
 
 HOURS = 5
 PIECE = 1500  # frames of a video of the shard: one minute
-WINDOW = 16
 WINDOWS = 150
 SETTINGS = EncoderSettings()
 
@@ -53,10 +53,10 @@ def build_shard(folder: Path, n_videos: int) -> ShardReader:
     _write_targets(folder, names, rng)
     paths = {name: folder / f"{name}.parquet" for name in ("videos", "crops", "angles", "keypoints", "activity")}
     out = folder / "shards"
+    files = StageFiles(mp4=folder / "crops.mp4", **paths)
     pack_shard(
-        "00000", **paths, crops_mp4=folder / "crops.mp4", out_mp4=out / "00000.mp4", out_frames=out / "00000.parquet",
-        out_sequences=folder / "sequences.parquet",
-    )  # fmt: skip
+        "00000", files, PackedFiles(out / "00000.mp4", out / "00000.parquet", folder / "sequences.parquet")
+    )
     write_index([folder / "sequences.parquet"], [out / "00000.mp4"], out / "index.parquet", out / "info.json")
     return ShardReader(out)
 

@@ -20,7 +20,7 @@ from signrep_core.inspect.verify.problems import open_results
 from signrep_core.inspect.verify.shard import check_shard
 from signrep_core.skeleton import DEFAULT_BODY_OFFSETS, DEFAULT_HAND_OFFSETS, N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
 from signrep_core.store.files import file_digest
-from signrep_core.store.records import begin_job
+from signrep_core.store.job import open_job
 from signrep_core.store.schemas import ACTIVITY, ANGLES, KEYPOINTS, POSE
 from signrep_core.store.tables import TableWriter
 
@@ -56,16 +56,15 @@ def rows() -> list[tuple[str, str]]:
 def _write_shard(folder: Path) -> list[str]:
     """The tables with their records; gives their names."""
     names = [f"{schema.name}/00000.parquet" for schema in TABLES]
-    jobs = [begin_job(schema.stage, folder, [folder / name], {}) for schema, name in zip(TABLES, names, strict=True)]
     with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(open_job([folder / name], {}))
         writers = [
             stack.enter_context(TableWriter(folder / name, schema)) for schema, name in zip(TABLES, names, strict=True)
         ]
         for video in _videos():
             for schema, writer in zip(TABLES, writers, strict=True):
                 writer.write({column.name: video[column.name] for column in schema.columns})
-    for job in jobs:
-        job.finish()
     return names
 
 

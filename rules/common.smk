@@ -1,19 +1,14 @@
 """What the rules share: the checked configuration, the sheet cut into shards, and the few functions of the workflow."""
 
-import json
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from signrep_core.config import load_config
+from signrep_core.config import describe_departures, load_config
 from signrep_core.errors import SignRepError
 from signrep_core.lift import LIFTER_WEIGHTS
-from signrep_core.inspect.report.summary import (
-    format_recognition,
-    format_retrieval,
-    format_translation,
-)
+from signrep_core.inspect.report.summary import format_run
 from signrep_core.sources.sheet import cut_shards, shard_digest
 from signrep_core.store import layout, schemas
 from signrep_core.store.files import file_digest
@@ -185,38 +180,11 @@ FIRST_TABLES = [
 
 
 def show_summary():
-    """Print what became of the videos, the metrics, and where the pictures are, as far as they are there."""
-    results, run = Path(CONFIG.results), CONFIG.pretrain.run
-    lines = []
-    if (results / "summary.txt").exists():
-        lines.append((results / "summary.txt").read_text(encoding="utf-8"))
-    for dataset in RETRIEVED:
-        metrics = results / "retrieval" / run / f"{dataset}.json"
-        if metrics.exists():
-            lines.append(
-                format_retrieval(
-                    dataset, json.loads(metrics.read_text(encoding="utf-8"))
-                )
-            )
-            lines.append(f"metrics: {metrics}")
-            lines.append(
-                f"picture: {results / 'figures' / f'retrieval_{run}_{dataset}.png'}"
-            )
-    for dataset in RECOGNISED:
-        metrics = results / "recognition" / run / f"{dataset}.json"
-        if metrics.exists():
-            found = json.loads(metrics.read_text(encoding="utf-8"))
-            lines.append(format_recognition(dataset, found))
-            lines.append(f"metrics: {metrics}")
-            lines.append(f"predictions: {metrics.with_suffix('.parquet')}")
-            lines.append(
-                f"picture: {results / 'figures' / f'confusion_{run}_{dataset}.png'}"
-            )
-    for dataset in TRANSLATED:
-        metrics = results / "translation" / run / f"{dataset}.json"
-        if metrics.exists():
-            found = json.loads(metrics.read_text(encoding="utf-8"))
-            lines.append(format_translation(dataset, found))
-            lines.append(f"metrics: {metrics}")
-            lines.append(f"translations: {metrics.with_suffix('.parquet')}")
-    sys.stderr.write("\n" + "\n".join(lines) + "\n")
+    """Print what became of the videos, the metrics, and where the files are, as far as they exist."""
+    datasets = {
+        "retrieval": RETRIEVED,
+        "recognition": RECOGNISED,
+        "translation": TRANSLATED,
+    }
+    text = format_run(CONFIG.results, CONFIG.pretrain.run, datasets)
+    sys.stderr.write(f"\n{text}\n")

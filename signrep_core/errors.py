@@ -23,7 +23,7 @@ REASONS = {
     "empty_file": "the file has zero bytes",
     "not_a_video": "no demuxer recognises the file as a video",
     "no_video_stream": "the container holds no video stream (audio only)",
-    "too_large": "the picture has more pixels than 8K",
+    "too_large": "a frame has more pixels than 8K",
     "undecodable": "no frame of the video stream can be decoded",
     "no_duration": "the frames carry no usable time: the video has no duration",
     "broken_clock": "the frames' times cannot be true: most go backwards, or over 300 frames a second",
@@ -34,7 +34,7 @@ REASONS = {
     "overlap": "the video also belongs to an evaluation data set",
     # rejected by extract_pose
     "no_signer": "no person was found in any frame",
-    "signer_too_small": "the person is too small in the picture for the hands to be seen",
+    "signer_too_small": "the person is too small in the frame for the hands to be seen",
     "pose_failed": "the pose backend failed on this video",
     # rejected by crop_signers
     "signer_too_brief": "no run of 16 consecutive frames shows a signer",

@@ -25,9 +25,9 @@ from signrep_core.sources.overlap import write_overlap
 from signrep_core.sources.sheet import Row, write_sheet
 from signrep_core.store import schemas
 from signrep_core.store.files import atomic_path, file_digest, read_json, write_json, write_text
+from signrep_core.store.job import open_job
 from signrep_core.store.layout import OUTPUTS, WHOLE
-from signrep_core.store.pack import pack_shard, write_index
-from signrep_core.store.records import begin_job
+from signrep_core.store.pack import PackedFiles, StageFiles, pack_shard, write_index
 from signrep_core.store.tables import TableWriter, read_groups, read_table, write_table
 from signrep_core.store.video_status import finalise
 from signrep_core.synthetic.corpus import plan_corpus, true_columns
@@ -69,11 +69,10 @@ class Builder:
             name: [path(n) for n in ([value] if isinstance(value, str) else value)] for name, value in inputs.items()
         }
         outs = {name: path(value) for name, value in outputs.items()}
-        wildcards = {"shard": shard} if shard else {}
-        job = begin_job(rule, self.results, outs.values(), ins, wildcards=wildcards, config=self.config)
-        make({name: value[0] if isinstance(inputs[name], str) else value for name, value in ins.items()}, outs,
-             job.provenance)  # fmt: skip
-        assert job.finish()
+        given = {name: value[0] if isinstance(inputs[name], str) else value for name, value in ins.items()}
+        with open_job([*outs.values()], ins, config=self.config) as job:
+            make(given, outs, job.provenance)
+        assert job.provenance["rule"] == rule
         if shard:
             write_text(self.results / f"benchmarks/{rule}/{shard}.tsv", "s\tcpu_time\n2.0\t1.5\n")
 
@@ -213,7 +212,7 @@ class Builder:
             write_table(o["videos"], schemas.VIDEOS, finalise(videos, result.rejected), p)
 
         def pack(i: Any, o: Any, p: Any) -> None:
-            pack_shard(shard, **i, out_mp4=o["mp4"], out_frames=o["frames"], out_sequences=o["sequences"], provenance=p)
+            pack_shard(shard, StageFiles(**i), PackedFiles(**o), provenance=p)
 
         self.do("crop_signers", shard,
                 {"videos": "video_status/extract_pose/{shard}.parquet", "pose": "pose/{shard}.parquet"},
@@ -221,7 +220,7 @@ class Builder:
                 crop)  # fmt: skip
         stages = {name: f"{name}/{{shard}}.parquet" for name in ("crops", "angles", "keypoints", "activity")}
         self.do("pack_shards", shard,
-                {"videos": "videos/{shard}.parquet", "crops_mp4": "crops/{shard}.mp4", **stages},
+                {"videos": "videos/{shard}.parquet", "mp4": "crops/{shard}.mp4", **stages},
                 {"mp4": "shards/{shard}.mp4", "frames": "shards/{shard}.parquet",
                  "sequences": "sequences/{shard}.parquet"}, pack)  # fmt: skip
 

@@ -1,13 +1,15 @@
-"""What every stage's script begins with: its log, its errors, and the record of what it makes and from what."""
+"""The frame of every rule's script: its log, its errors, and its job (`signrep_core.store.job`).
 
-import atexit
+`with _job.open_job(snakemake) as job:` logs to the rule's log file and to the terminal. A SignRepError ends the script
+with its message, any other error with its traceback.
+"""
+
 import logging
-import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the core, also where it is not installed
@@ -15,17 +17,38 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the core, also where it is
 from signrep_core.config import load_config
 from signrep_core.errors import SignRepError
 from signrep_core.progress import Progress
-from signrep_core.store.records import Job, begin_job
+from signrep_core.store import job
+from signrep_core.store.job import Job
 
 UNRECORDED = ("sheet",)  # inputs that grow without touching the job: its own rows of the sheet are among its params
-_jobs: list[Job] = []
 
 
-def start(snakemake: Any) -> dict[str, str]:
-    """Log to the rule's log file and to the terminal; give the provenance for the outputs' metadata.
+@contextmanager
+def open_job(snakemake: Any) -> Iterator[Job]:
+    """Run a rule's job: its outputs are recorded when the block has ended without an error."""
+    _open_log(snakemake)
+    signal.signal(signal.SIGTERM, _end)
+    Progress.bars = False
+    try:
+        config = load_config(snakemake.config)
+        inputs = {name: _paths(value) for name, value in snakemake.input.items() if name not in UNRECORDED}
+        params = dict(snakemake.params.items())
+        with job.open_job(list(snakemake.output), inputs, params=params, config=config) as opened:
+            yield opened
+    except Exception as error:
+        ours = isinstance(error, SignRepError)
+        logging.getLogger(type(error).__name__).error("%s", error, exc_info=None if ours else error)
+        sys.exit(1)
 
-    When the script ends without an error, its outputs are recorded.
-    """
+
+def use_threads(threads: int, loaders: int = 0) -> None:
+    """Give torch the rule's threads, less those of the loader's processes."""
+    import torch
+
+    torch.set_num_threads(max(1, threads - loaders))
+
+
+def _open_log(snakemake: Any) -> None:
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(log, mode="w", encoding="utf-8")
@@ -34,52 +57,13 @@ def start(snakemake: Any) -> dict[str, str]:
     name = ".".join([snakemake.rule, *snakemake.wildcards])
     to_terminal.setFormatter(logging.Formatter(f"[{name}] %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[to_file, to_terminal], force=True)
-    sys.excepthook = _log_error
-    signal.signal(signal.SIGTERM, _end)
-    Progress.bars = False
-    config = load_config(snakemake.config)
-    job = begin_job(
-        snakemake.rule,
-        config.results,
-        snakemake.output,
-        {key: _paths(value) for key, value in snakemake.input.items() if key not in UNRECORDED},
-        wildcards=dict(snakemake.wildcards.items()),
-        params=dict(snakemake.params.items()),
-        config=config,
-    )
-    _jobs.append(job)
-    atexit.register(_finish, job)
-    return job.provenance
-
-
-def also_made(paths: Iterable[str | Path]) -> None:
-    """Record files that the script made besides the rule's outputs."""
-    _jobs[-1].side_outputs += map(Path, paths)
 
 
 def _paths(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _finish(job: Job) -> None:
-    """Record the outputs; Python takes no note of an error at its exit, so one ends the process here."""
-    if job in _jobs:
-        try:
-            job.finish()
-        except Exception as error:
-            logging.getLogger("record").error("the outputs cannot be recorded: %s", error)
-            logging.shutdown()
-            os._exit(1)
-
-
 def _end(number: int, frame: Any) -> None:
-    """End in order: child processes are ended and half-written files removed; what is finished stays."""
-    logging.getLogger("ended").error("ended by SIGTERM; run the same command again to go on")
+    """End in order: child processes are killed and partial files removed; finished work stays."""
+    logging.getLogger("ended").error("ended by SIGTERM; run the same command again to continue")
     sys.exit(128 + number)
-
-
-def _log_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """An error of ours is its message; anything else comes with its trace."""
-    _jobs.clear()
-    ours = issubclass(kind, SignRepError)
-    logging.getLogger(kind.__name__).error("%s", error, exc_info=None if ours else (kind, error, trace))

@@ -2,13 +2,7 @@
 
 import _job
 
-from signrep_core.body.priors import activity
-from signrep_core.store.schemas import ACTIVITY, KEYPOINTS
-from signrep_core.store.tables import TableWriter, read_videos
+from signrep_core.lift.shard_tables import write_activity
 
-provenance = _job.start(snakemake)
-with TableWriter(snakemake.output.activity, ACTIVITY, provenance) as writer:
-    for _, video in read_videos(snakemake.input.keypoints, KEYPOINTS):
-        right, left = activity(video["keypoints"], video["confidence"], threshold=snakemake.params.threshold)
-        keys = {key: video[key] for key in ("video_id", "frame", "time_s")}
-        writer.write({**keys, "right_active": right, "left_active": left})
+with _job.open_job(snakemake) as job:
+    write_activity(snakemake.input.keypoints, snakemake.output.activity, snakemake.params.threshold, job.provenance)

@@ -4,6 +4,6 @@ import _job
 
 from signrep_core.sources.overlap import read_overlap, write_overlap
 
-_job.start(snakemake)
-overlaps = [overlap for path in snakemake.input.overlaps for overlap in read_overlap(path)]
-write_overlap(snakemake.output.audit, overlaps)
+with _job.open_job(snakemake):
+    overlaps = [overlap for path in snakemake.input.overlaps for overlap in read_overlap(path)]
+    write_overlap(snakemake.output.audit, overlaps)

@@ -2,15 +2,14 @@
 
 import _job
 
-from signrep_core.config import load_config
 from signrep_core.store.schemas import CROPS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
 from signrep_core.store.video_status import finalise
 from signrep_core.video.crop import crop_shard
 
-provenance = _job.start(snakemake)
-inputs, outputs = snakemake.input, snakemake.output
-videos = read_table(inputs.videos, VIDEOS)
-result = crop_shard(videos, inputs.pose, outputs.mp4, load_config(snakemake.config), snakemake.threads)
-write_table(outputs.crops, CROPS, result.crops, {**provenance, "encoder": result.encoder})
-write_table(outputs.videos, VIDEOS, finalise(videos, result.rejected), provenance)
+with _job.open_job(snakemake) as job:
+    inputs, outputs = snakemake.input, snakemake.output
+    videos = read_table(inputs.videos, VIDEOS)
+    result = crop_shard(videos, inputs.pose, outputs.mp4, job.config, snakemake.threads)
+    write_table(outputs.crops, CROPS, result.crops, {**job.provenance, "encoder": result.encoder})
+    write_table(outputs.videos, VIDEOS, finalise(videos, result.rejected), job.provenance)

@@ -7,10 +7,9 @@ from signrep_core.sources.wlasl import read_wlasl, wlasl_youtube_ids
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
 
-provenance = _job.start(snakemake)
-videos = read_table(snakemake.input.videos, VIDEOS)
-wlasl = snakemake.input.wlasl
-evaluation_ids = {"WLASL": wlasl_youtube_ids(read_wlasl(wlasl[0]))} if wlasl else {}
-overlaps = find_overlap(videos, evaluation_ids)
-write_overlap(snakemake.output.overlap, overlaps)
-write_table(snakemake.output.videos, VIDEOS, exclude(videos, overlaps, snakemake.params.splits), provenance)
+with _job.open_job(snakemake) as job:
+    videos, wlasl = read_table(snakemake.input.videos, VIDEOS), snakemake.input.wlasl
+    evaluation_ids = {"WLASL": wlasl_youtube_ids(read_wlasl(wlasl[0]))} if wlasl else {}
+    overlaps = find_overlap(videos, evaluation_ids)
+    write_overlap(snakemake.output.overlap, overlaps)
+    write_table(snakemake.output.videos, VIDEOS, exclude(videos, overlaps, snakemake.params.splits), job.provenance)

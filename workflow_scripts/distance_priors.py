@@ -2,12 +2,7 @@
 
 import _job
 
-from signrep_core.body.priors import distances
-from signrep_core.store.schemas import DISTANCES, KEYPOINTS
-from signrep_core.store.tables import TableWriter, read_groups
+from signrep_core.lift.shard_tables import write_distances
 
-provenance = _job.start(snakemake)
-with TableWriter(snakemake.output.distances, DISTANCES, provenance) as writer:
-    for group in read_groups(snakemake.input.keypoints, KEYPOINTS):
-        keys = {key: group[key] for key in ("video_id", "frame", "time_s")}
-        writer.write({**keys, **distances(group["keypoints"], group["confidence"])[0]})
+with _job.open_job(snakemake) as job:
+    write_distances(snakemake.input.keypoints, snakemake.output.distances, job.provenance)

@@ -7,10 +7,10 @@ import _job
 from signrep_core.inspect.figures.augmented import augmented_windows
 from signrep_core.model.signrep import PRESETS
 
-_job.start(snakemake)
-augmented_windows(
-    Path(snakemake.input.index).parent,
-    snakemake.output.figure,
-    size=PRESETS[snakemake.params.preset].encoder.image_size,
-    seed=snakemake.params.seed,
-)
+with _job.open_job(snakemake):
+    augmented_windows(
+        Path(snakemake.input.index).parent,
+        snakemake.output.figure,
+        size=PRESETS[snakemake.params.preset].encoder.image_size,
+        seed=snakemake.params.seed,
+    )

@@ -4,24 +4,22 @@ from pathlib import Path
 
 import _job
 
-import torch
-
 from signrep_core.evaluate.recognition import write_evaluation
 from signrep_core.inspect.figures.confusion import confusion_matrix
 
-provenance = _job.start(snakemake)
-inputs, outputs, params, wildcards = snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards
-torch.set_num_threads(max(1, snakemake.threads - params.workers))
-predictions, _ = write_evaluation(
-    inputs.weights,
-    Path(inputs.index).parent,
-    dataset=wildcards.dataset,
-    metrics=outputs.metrics,
-    predictions=outputs.predictions,
-    baselines={Path(path).parent.name: path for path in inputs.baselines},
-    videos=inputs.videos,
-    provenance=provenance,
-    batch_size=params.batch_size,
-    workers=params.workers,
-)
-confusion_matrix(predictions, outputs.figure, f"{wildcards.inputs}: test videos of {wildcards.dataset}")
+with _job.open_job(snakemake) as job:
+    inputs, outputs, params, wildcards = snakemake.input, snakemake.output, snakemake.params, snakemake.wildcards
+    _job.use_threads(snakemake.threads, loaders=params.workers)
+    predictions, _ = write_evaluation(
+        inputs.weights,
+        Path(inputs.index).parent,
+        dataset=wildcards.dataset,
+        metrics=outputs.metrics,
+        predictions=outputs.predictions,
+        baselines={Path(path).parent.name: path for path in inputs.baselines},
+        videos=inputs.videos,
+        provenance=job.provenance,
+        batch_size=params.batch_size,
+        workers=params.workers,
+    )
+    confusion_matrix(predictions, outputs.figure, f"{wildcards.inputs}: test videos of {wildcards.dataset}")

@@ -4,23 +4,21 @@ from pathlib import Path
 
 import _job
 
-import torch
-
 from signrep_core.evaluate.translation import write_evaluation
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table
 
-provenance = _job.start(snakemake)
-inputs, outputs = snakemake.input, snakemake.output
-torch.set_num_threads(snakemake.threads)
-write_evaluation(
-    inputs.weights,
-    inputs.features,
-    read_table(inputs.index, SEQUENCES),
-    dataset=snakemake.wildcards.dataset,
-    metrics=outputs.metrics,
-    translations=outputs.translations,
-    baselines={Path(path).parent.name: path for path in inputs.baselines},
-    videos=inputs.videos,
-    provenance=provenance,
-)
+with _job.open_job(snakemake) as job:
+    inputs, outputs = snakemake.input, snakemake.output
+    _job.use_threads(snakemake.threads)
+    write_evaluation(
+        inputs.weights,
+        inputs.features,
+        read_table(inputs.index, SEQUENCES),
+        dataset=snakemake.wildcards.dataset,
+        metrics=outputs.metrics,
+        translations=outputs.translations,
+        baselines={Path(path).parent.name: path for path in inputs.baselines},
+        videos=inputs.videos,
+        provenance=job.provenance,
+    )

@@ -8,15 +8,15 @@ import torch
 
 from signrep_core.evaluate.features import extract_features
 
-provenance = _job.start(snakemake)
-workers = snakemake.threads // 2 if torch.cuda.is_available() else 0  # a GPU waits for decoding, a CPU for itself
-torch.set_num_threads(max(1, snakemake.threads - workers))
-extract_features(
-    snakemake.input.weights,
-    Path(snakemake.input.index).parent,
-    snakemake.output.features,
-    dataset=snakemake.wildcards.dataset,
-    workers=workers,
-    empty_ok=True,
-    provenance=provenance,
-)
+with _job.open_job(snakemake) as job:
+    workers = snakemake.threads // 2 if torch.cuda.is_available() else 0  # a GPU waits for decoding, a CPU for itself
+    _job.use_threads(snakemake.threads, loaders=workers)
+    extract_features(
+        snakemake.input.weights,
+        Path(snakemake.input.index).parent,
+        snakemake.output.features,
+        dataset=snakemake.wildcards.dataset,
+        workers=workers,
+        empty_ok=True,
+        provenance=job.provenance,
+    )

@@ -4,6 +4,6 @@ import _job
 
 from signrep_core.store.pack import write_index
 
-provenance = _job.start(snakemake)
-inputs, outputs = snakemake.input, snakemake.output
-write_index(inputs.sequences, inputs.mp4s, outputs.index, outputs.info, provenance=provenance)
+with _job.open_job(snakemake) as job:
+    inputs, outputs = snakemake.input, snakemake.output
+    write_index(inputs.sequences, inputs.mp4s, outputs.index, outputs.info, provenance=job.provenance)

@@ -2,11 +2,7 @@
 
 import _job
 
-from signrep_core.body.bones import BoneHistogram
-from signrep_core.store.files import read_json, write_json
+from signrep_core.lift.shard_tables import write_median_bones
 
-provenance = _job.start(snakemake)
-corpus = BoneHistogram()
-for part in snakemake.input.bones:
-    corpus = corpus.merge(read_json(part, BoneHistogram.from_dict, "solve_angles"))
-write_json(snakemake.output.bones, {**corpus.medians(), "provenance": provenance})
+with _job.open_job(snakemake) as job:
+    write_median_bones(snakemake.input.bones, snakemake.output.bones, job.provenance)

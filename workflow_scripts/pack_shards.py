@@ -2,21 +2,8 @@
 
 import _job
 
-from signrep_core.store.pack import pack_shard
+from signrep_core.store.pack import PackedFiles, StageFiles, pack_shard
 
-provenance = _job.start(snakemake)
-inputs, outputs = snakemake.input, snakemake.output
-pack_shard(
-    snakemake.wildcards.shard,
-    videos=inputs.videos,
-    crops=inputs.crops,
-    crops_mp4=inputs.mp4,
-    angles=inputs.angles,
-    keypoints=inputs.keypoints,
-    activity=inputs.activity,
-    out_mp4=outputs.mp4,
-    out_frames=outputs.frames,
-    out_sequences=outputs.sequences,
-    target_fps=snakemake.params.target_fps,
-    provenance=provenance,
-)
+with _job.open_job(snakemake) as job:
+    files, packed = StageFiles(**dict(snakemake.input.items())), PackedFiles(**dict(snakemake.output.items()))
+    pack_shard(snakemake.wildcards.shard, files, packed, snakemake.params.target_fps, job.provenance)

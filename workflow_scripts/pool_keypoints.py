@@ -6,12 +6,12 @@ import _job
 
 from signrep_core.evaluate.keypoints import pool_keypoints
 
-provenance = _job.start(snakemake)
-pool_keypoints(
-    Path(snakemake.input.index).parent,
-    snakemake.output.features,
-    kind=snakemake.wildcards.kind,
-    dataset=snakemake.wildcards.dataset,
-    empty_ok=True,
-    provenance=provenance,
-)
+with _job.open_job(snakemake) as job:
+    pool_keypoints(
+        Path(snakemake.input.index).parent,
+        snakemake.output.features,
+        kind=snakemake.wildcards.kind,
+        dataset=snakemake.wildcards.dataset,
+        empty_ok=True,
+        provenance=job.provenance,
+    )

@@ -5,20 +5,17 @@ from pathlib import Path
 
 import _job
 
-import torch
-
 from signrep_core.config import Pretrain
-from signrep_core.train.pretrain import PretrainSettings, pretrain
+from signrep_core.train.loop import RunSetup
+from signrep_core.train.pretrain import pretrain
 
-provenance = _job.start(snakemake)
-config = Pretrain(**snakemake.params.pretrain)
-torch.set_num_threads(max(1, snakemake.threads - config.workers))  # the loader's processes have the others
-result = pretrain(
-    Path(snakemake.input.index).parent,
-    Path(snakemake.output.weights).parent,
-    PretrainSettings.from_config(config, snakemake.params.seed),
-    workers=config.workers,
-    provenance=provenance,
-)
-if not result.finished:
-    sys.exit(f"stopped after step {result.step} of {config.iterations}; run the workflow again to go on")
+with _job.open_job(snakemake) as job:
+    config = Pretrain(**snakemake.params.pretrain)
+    _job.use_threads(snakemake.threads, loaders=config.workers)
+    result = pretrain(
+        Path(snakemake.input.index).parent,
+        config,
+        RunSetup(Path(snakemake.output.weights).parent, snakemake.params.seed, provenance=job.provenance),
+    )
+    if not result.finished:
+        sys.exit(f"stopped after step {result.step} of {config.iterations}; run the workflow again to go on")

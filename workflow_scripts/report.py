@@ -7,9 +7,10 @@ import _job
 from signrep_core.inspect.report.files import ReportFiles
 from signrep_core.inspect.report.report import write_report
 
-_job.start(snakemake)
-inputs = {
-    name: Path(value) if isinstance(value, str) else list(map(Path, value)) for name, value in snakemake.input.items()
-}
-files = ReportFiles(Path(snakemake.params.results), snakemake.params.run, **inputs)
-write_report(files, snakemake.output.page, rate=snakemake.params.rate)
+with _job.open_job(snakemake):
+    inputs = {
+        name: Path(value) if isinstance(value, str) else list(map(Path, value))
+        for name, value in snakemake.input.items()
+    }
+    files = ReportFiles(Path(snakemake.params.results), snakemake.params.run, **inputs)
+    write_report(files, snakemake.output.page, rate=snakemake.params.rate)

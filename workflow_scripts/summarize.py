@@ -7,9 +7,11 @@ import _job
 from signrep_core.inspect.report.summary import format_summary, summarize
 from signrep_core.store.files import write_json, write_text
 
-provenance = _job.start(snakemake)
-inputs, params = snakemake.input, snakemake.params
-timings = sorted(Path(params.benchmarks, "extract_pose").glob("*.tsv"))
-figures = summarize(inputs.videos, inputs.sequences, inputs.statistics, timings, target_fps=params.target_fps)
-write_json(snakemake.output.json, {**figures, "provenance": provenance})
-write_text(snakemake.output.text, format_summary(figures))
+with _job.open_job(snakemake) as job:
+    inputs, params = snakemake.input, snakemake.params
+    timings = sorted(Path(params.benchmarks, "extract_pose").glob("*.tsv"))
+    figures = summarize(
+        inputs.videos, inputs.sequences, inputs.statistics, timings, params.target_fps, params.departures
+    )
+    write_json(snakemake.output.json, {**figures, "provenance": job.provenance})
+    write_text(snakemake.output.text, format_summary(figures))

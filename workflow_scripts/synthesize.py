@@ -5,10 +5,10 @@ import _job
 from signrep_core.sources.sheet import cut_shards
 from signrep_core.synthetic.corpus import plan_demo, render_videos, video_path, write_truth
 
-provenance = _job.start(snakemake)
-params = snakemake.params
-plan = plan_demo(**params.corpus, seed=params.seed)
-performances = dict(cut_shards(plan, params.videos_per_shard))[snakemake.wildcards.shard]
-render_videos(performances, params.videos, processes=snakemake.threads)
-write_truth(performances, snakemake.output.truth, provenance)
-_job.also_made(video_path(performance, params.videos) for performance in performances)
+with _job.open_job(snakemake) as job:
+    params = snakemake.params
+    plan = plan_demo(**params.corpus, seed=params.seed)
+    performances = dict(cut_shards(plan, params.videos_per_shard))[snakemake.wildcards.shard]
+    render_videos(performances, params.videos, processes=snakemake.threads)
+    write_truth(performances, snakemake.output.truth, job.provenance)
+    job.also_made(video_path(performance, params.videos) for performance in performances)

@@ -6,6 +6,6 @@ import _job
 
 from signrep_core.inspect.report.card import write_card
 
-_job.start(snakemake)
-inputs, card = snakemake.input, Path(snakemake.output.card)
-write_card(card.parent, map(Path, inputs.videos), card, Path(inputs.weights))
+with _job.open_job(snakemake):
+    inputs, card = snakemake.input, Path(snakemake.output.card)
+    write_card(card.parent, map(Path, inputs.videos), card, Path(inputs.weights))

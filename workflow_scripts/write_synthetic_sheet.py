@@ -4,6 +4,6 @@ import _job
 
 from signrep_core.synthetic.corpus import plan_demo, write_corpus_sheet
 
-_job.start(snakemake)
-plan = plan_demo(**snakemake.params.corpus, seed=snakemake.params.seed)
-write_corpus_sheet(plan, snakemake.output.sheet, "videos")
+with _job.open_job(snakemake):
+    plan = plan_demo(**snakemake.params.corpus, seed=snakemake.params.seed)
+    write_corpus_sheet(plan, snakemake.output.sheet, "videos")

@@ -11,13 +11,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="features of plain videos, without the workflow and without pose",
         epilog="example: signrep features clips/*.mp4 --weights best.safetensors --out features.parquet",
     )
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of pictures")
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or image folders")
     parser.add_argument("--weights", type=Path, required=True, help="of a pretraining, or a converted checkpoint")
     parser.add_argument("--out", type=Path, default=Path("features.parquet"), help="default: features.parquet")
     parser.add_argument(
         "--box", type=parse_box, help="x0,y0,x1,y1 in pixels around head and hands (default: the picture's middle)"
     )
-    parser.add_argument("--fps", type=float, help="rate of folders of pictures")
+    parser.add_argument("--fps", type=float, help="rate of image folders")
     parser.set_defaults(run=run)
 
 
@@ -25,15 +25,13 @@ def run(options: argparse.Namespace) -> None:
     """Write the table; videos that cannot be read are named and counted."""
     from signrep_core.errors import SignRepError
     from signrep_core.evaluate.raw_video import extract_plain
-    from signrep_core.store.records import begin_command
+    from signrep_core.store.job import open_job
 
-    with begin_command([options.out], {"weights": [options.weights]}, command=options.command) as job:
+    with open_job([options.out], {"weights": [options.weights]}, command=options.command) as job:
         failed = extract_plain(
             options.weights, options.videos, options.out, box=options.box, fps=options.fps,
-            provenance=job.provenance if job else None,
+            provenance=job.provenance,
         )  # fmt: skip
-        if job:
-            job.finish()
     done = len(dict.fromkeys(options.videos)) - len(failed)
     if not done:
         raise SignRepError(f"none of {len(failed)} videos has features; for example {next(iter(failed.items()))}")

@@ -1,6 +1,7 @@
 """`pretrain`: train on packed shards, or go on with a run that was stopped."""
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -9,8 +10,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "pretrain",
         help="train on packed shards, or go on with a run that was stopped",
-        epilog="example: signrep pretrain --shards shards --out pretrain/my_run "
-        "--configfile configs/youtube_sl_25.yaml",
+        epilog="example: signrep pretrain --shards shards --out pretrain/my_run --configfile configs/paper.yaml",
     )
     parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
@@ -26,26 +26,20 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with a stopped run."""
     from signrep_core.config import Config, load_config_file
-    from signrep_core.store.records import begin_command
-    from signrep_core.train.pretrain import PretrainSettings, pretrain
+    from signrep_core.store.job import open_job
+    from signrep_core.train.loop import Devices, RunSetup
+    from signrep_core.train.pretrain import pretrain
 
     config = load_config_file(options.configfile) if options.configfile else Config()
-    with begin_command(
+    with open_job(
         [options.out / "best.safetensors", options.out / "metrics.csv"],
         {"index": [options.shards / "index.parquet"], "info": [options.shards / "info.json"]},
         command=options.command,
         params={"pretrain": config.pretrain.model_dump(), "seed": config.seed},
         config=config,
     ) as job:
-        result = pretrain(
-            options.shards,
-            options.out,
-            PretrainSettings.from_config(config.pretrain, config.seed),
-            workers=config.pretrain.workers,
-            devices=options.devices,
-            nodes=options.nodes,
-            validation=options.validation,
-            provenance=job.provenance if job else None,
-        )
-        if job and result.finished:
-            job.finish()
+        devices = Devices(count=options.devices, nodes=options.nodes)
+        setup = RunSetup(options.out, config.seed, devices, job.provenance)
+        result = pretrain(options.shards, config.pretrain, setup, options.validation)
+        if not result.finished:
+            sys.exit(0)  # its state is saved, its outputs are still to come

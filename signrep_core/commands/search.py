@@ -15,14 +15,14 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="the nearest glosses of a video, and a picture of the nearest strips",
         epilog="example: signrep search QUERY.mp4 --gallery results/features/demo/synthetic.parquet",
     )
-    parser.add_argument("video", help="a video file, or a folder of pictures")
+    parser.add_argument("video", help="a video file, or an image folder")
     parser.add_argument("--gallery", type=Path, required=True, help="a features table")
     parser.add_argument(
         "--weights", type=Path, help="that made the gallery (default: its run's, in the results folder)"
     )
     parser.add_argument("--shards", type=Path, help="of the gallery, for glosses and pictures (default: likewise)")
     parser.add_argument("--box", type=parse_box, help="x0,y0,x1,y1 in pixels around head and hands of the query")
-    parser.add_argument("--fps", type=float, help="rate of a folder of pictures")
+    parser.add_argument("--fps", type=float, help="rate of an image folder")
     parser.add_argument("--glosses", type=int, default=10, help="how many are printed (default: 10)")
     parser.add_argument("--out", type=Path, default=Path("search.png"), help="the picture (default: search.png)")
     parser.set_defaults(run=run)

@@ -1,6 +1,7 @@
 """`train`: one command per kind of training besides pretraining, and what the pose stage ships with."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "train",
         help="train what follows pretraining, or what the pose stage ships with",
         epilog="examples:\n"
-        "  python -m signrep_core train recognition --shards shards --dataset wlasl "
+        "  signrep train recognition --shards shards --dataset wlasl "
         "--weights pretrain/my_run/best.safetensors --out recognition/my_run/wlasl\n"
-        "  python -m signrep_core train lifter --out lifter",
+        "  signrep train lifter --out lifter",
     )
     kinds = train.add_subparsers(required=True, metavar="KIND")
     _add_recognition(kinds)
@@ -27,7 +28,7 @@ def _add_recognition(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "recognition",
         help="glosses of isolated signs, from the weights of a pretraining or from keypoints",
-        epilog="example: python -m signrep_core train recognition --shards shards --dataset wlasl "
+        epilog="example: signrep train recognition --shards shards --dataset wlasl "
         "--weights pretrain/my_run/best.safetensors --out recognition/my_run/wlasl --configfile my.yaml",
     )
     parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards")
@@ -44,8 +45,9 @@ def _recognition(options: argparse.Namespace) -> None:
     from signrep_core.config import Config, load_config_file
     from signrep_core.evaluate.recognition import write_evaluation
     from signrep_core.inspect.report.summary import format_recognition
-    from signrep_core.store.records import begin_command
-    from signrep_core.train.recognition import RecognitionSettings, train_recognition
+    from signrep_core.store.job import open_job
+    from signrep_core.train.loop import Devices, RunSetup
+    from signrep_core.train.recognition import Origin, train_recognition
 
     config = load_config_file(options.configfile) if options.configfile else Config()
     section = config.recognition
@@ -53,35 +55,26 @@ def _recognition(options: argparse.Namespace) -> None:
     shards = {"index": [options.shards / "index.parquet"], "info": [options.shards / "info.json"]}
     start = {"start": [options.weights] if options.weights else [], "features": [options.features or Path()]}
     about: Any = {"command": options.command, "config": config, "params": {"recognition": section.model_dump()}}
-    with begin_command([weights, training], {**shards, **start}, **about) as job:
+    with open_job([weights, training], {**shards, **start}, **about) as job:
         result = train_recognition(
             options.shards,
-            options.out,
-            RecognitionSettings.from_config(section, config.seed, "video" if options.weights else "keypoints"),
-            dataset=options.dataset,
-            weights=options.weights,
-            features=options.features,
-            workers=section.workers,
-            devices=options.devices,
-            provenance=job.provenance if job else None,
+            section,
+            RunSetup(options.out, config.seed, Devices(count=options.devices), job.provenance),
+            Origin(options.dataset, options.weights, options.features),
         )
         if not result.finished:
-            return
-        if job:
-            job.finish()
-    with begin_command([metrics, predictions], {"weights": [weights], **shards}, **about) as job:
+            sys.exit(0)  # its state is saved, its outputs are still to come
+    with open_job([metrics, predictions], {"weights": [weights], **shards}, **about) as job:
         _, found = write_evaluation(
             result.weights,
             options.shards,
             dataset=options.dataset,
             metrics=metrics,
             predictions=predictions,
-            provenance=job.provenance if job else None,
+            provenance=job.provenance,
             batch_size=section.batch_size,
             workers=section.workers,
         )
-        if job:
-            job.finish()
     print(format_recognition(options.dataset, found))
 
 
@@ -89,7 +82,7 @@ def _add_translation(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "translation",
         help="sentences from frozen features",
-        epilog="example: python -m signrep_core train translation --features features/my_run/how2sign.parquet "
+        epilog="example: signrep train translation --features features/my_run/how2sign.parquet "
         "--index shards/index.parquet --dataset how2sign --out translation/my_run/how2sign "
         "--configfile configs/how2sign.yaml",
     )
@@ -106,10 +99,11 @@ def _translation(options: argparse.Namespace) -> None:
     from signrep_core.config import Config, load_config_file
     from signrep_core.evaluate.translation import write_evaluation
     from signrep_core.inspect.report.summary import format_translation
-    from signrep_core.store.records import begin_command
+    from signrep_core.store.job import open_job
     from signrep_core.store.schemas import SEQUENCES
     from signrep_core.store.tables import read_table
-    from signrep_core.train.translation import TranslationSettings, train_translation
+    from signrep_core.train.loop import Devices, RunSetup
+    from signrep_core.train.translation import train_translation
 
     config = load_config_file(options.configfile) if options.configfile else Config()
     index = read_table(options.index, SEQUENCES)
@@ -117,22 +111,17 @@ def _translation(options: argparse.Namespace) -> None:
     inputs = {"features": [options.features], "index": [options.index]}
     params = {"translation": config.translation.model_dump(), "seed": config.seed}
     about: Any = {"command": options.command, "config": config, "params": params}
-    with begin_command([weights, training], inputs, **about) as job:
+    with open_job([weights, training], inputs, **about) as job:
         result = train_translation(
             options.features,
             index,
-            options.out,
-            TranslationSettings.from_config(config.translation, config.seed),
-            dataset=options.dataset,
-            workers=config.translation.workers,
-            devices=options.devices,
-            provenance=job.provenance if job else None,
+            config.translation,
+            RunSetup(options.out, config.seed, Devices(count=options.devices), job.provenance),
+            options.dataset,
         )
         if not result.finished:
-            return
-        if job:
-            job.finish()
-    with begin_command([metrics, translations], {"weights": [weights], **inputs}, **about) as job:
+            sys.exit(0)  # its state is saved, its outputs are still to come
+    with open_job([metrics, translations], {"weights": [weights], **inputs}, **about) as job:
         found = write_evaluation(
             result.weights,
             options.features,
@@ -140,10 +129,8 @@ def _translation(options: argparse.Namespace) -> None:
             dataset=options.dataset,
             metrics=metrics,
             translations=translations,
-            provenance=job.provenance if job else None,
+            provenance=job.provenance,
         )
-        if job:
-            job.finish()
     print(format_translation(options.dataset, found))
 
 
@@ -157,8 +144,7 @@ def _add_detector(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "detector",
         help="measure how the pose detector errs, from rendered signers and what it found in them",
-        epilog="example: python -m signrep_core train detector --truth truth.parquet --pose pose.parquet "
-        "--out detector.json",
+        epilog="example: signrep train detector --truth truth.parquet --pose pose.parquet --out detector.json",
     )
     parser.add_argument("--truth", type=Path, required=True, help="truth.parquet, as synthesize writes it")
     parser.add_argument("--pose", type=Path, required=True, help="the pose of those videos, as extract_pose writes it")
@@ -172,7 +158,7 @@ def _add_lifter(kinds: argparse._SubParsersAction) -> None:
         "lifter",
         help="train the network that lifts 2-D joints to angles, or go on with a run that was stopped",
         description="The workflow uses its weights where the configuration has angles.lifter: OUT/best.safetensors.",
-        epilog="example: python -m signrep_core train lifter --out lifter",
+        epilog="example: signrep train lifter --out lifter",
     )
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--steps", type=int, help="optimiser steps (default: 12000)")
@@ -186,7 +172,7 @@ def _add_calibration(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "calibration",
         help="set a lifter's confidence right, from rendered signers and what the detector found in them",
-        epilog="example: python -m signrep_core train calibration --weights lifter/best.safetensors "
+        epilog="example: signrep train calibration --weights lifter/best.safetensors "
         "--truth truth.parquet --pose pose.parquet --out lifter/calibrated.safetensors",
     )
     parser.add_argument("--weights", type=Path, help="of the lifter (default: those that ship)")

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,17 +20,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from signrep_core.config import digest
+from signrep_core.config import Pooling, digest
 from signrep_core.errors import CheckpointError
 from signrep_core.evaluate.features import VideoFeatures
 from signrep_core.store.feature_table import features_width
-from signrep_core.store.files import file_digest
+from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.tables import read_videos
+from signrep_core.store.video_status import count_lost_videos
 
 log = logging.getLogger(__name__)
 
-Pooling = Literal["weighted", "average"]
 BLOCK: Final = 256  # queries compared at a time
 GALLERY_BLOCK: Final = 16_384  # gallery videos that they are compared with at a time
 CONFUSIONS: Final = 100  # pairs of glosses that are listed
@@ -143,6 +143,32 @@ def compare_tables(
             result["baselines"][name] = found["metrics"]
     result["digests"] = {"weights": weights_digest(features), "settings": digest(settings)}
     return result
+
+
+def write_evaluation(
+    features: str | Path,
+    index: Mapping[str, Any],
+    metrics: str | Path,
+    *,
+    dataset: str,
+    videos: Sequence[str | Path],
+    provenance: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> None:
+    """Evaluate the features of a data set; write the metrics (JSON).
+
+    Args:
+        index: of the shards, or its columns `video_id`, `dataset`, `split` and `gloss`.
+        videos: tables of the shards' videos, to count those that never reached the shards (`lost`).
+        settings: of `compare_tables`.
+    """
+    own = [row for row, name in enumerate(index["dataset"]) if name == dataset]
+    index = {name: [values[row] for row in own] for name, values in index.items()}
+    result = compare_tables(features, index, **settings)
+    if result["note"]:
+        log.warning("%s", result["note"])
+    result["lost"] = count_lost_videos(videos, dataset, "gloss")
+    write_json(metrics, {**result, "provenance": dict(provenance or {})})
 
 
 def evaluate_retrieval(

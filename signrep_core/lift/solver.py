@@ -12,9 +12,10 @@ from signrep_core.lift.lift_video import solve_by_lifter
 from signrep_core.lift.lifter import load_lifter
 
 Columns = Mapping[str, Any]  # of schemas.POSE, one video
+Solve = Callable[[Columns], Solution]
 
 
-def open_solver(solver: Solver, weights: str | None, max_gap: int) -> Callable[[Columns], Solution]:
+def open_solver(solver: Solver, weights: str | None, max_gap: int) -> Solve:
     """Open the function that solves one video: its columns of schemas.POSE to its `Solution`.
 
     Args:

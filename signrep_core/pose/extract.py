@@ -13,14 +13,14 @@ from signrep_core.body.landmarks import Detections, assemble_landmarks
 from signrep_core.errors import VideoError
 from signrep_core.pose.backend import Backend, Detection
 from signrep_core.pose.people import SCAN_FPS, FaceDetector, People, find_people
-from signrep_core.pose.tracker import SHOULDERS, Observation, Tracker
-from signrep_core.skeleton import BODY, N_HAND_JOINTS, SIDES
+from signrep_core.pose.tracker import Observation, Tracker
+from signrep_core.skeleton import BODY, N_HAND_JOINTS, SHOULDERS, SIDES
 from signrep_core.video.reader import Frame
+from signrep_core.window import WINDOW
 
 Columns = dict[str, Any]  # of schemas.POSE, without video_id
 OpenFrames = Callable[[float | None], Iterable[Frame]]  # a rate, or None for the common timeline -> the frames
 
-MIN_FRAMES: Final = 16  # one window (paper, section 4)
 MIN_RUN: Final = 8  # fewer frames in a row are a mistake of the detector, unless a face was seen there
 MIN_RUN_FACELESS: Final = 16  # ... and in a video without any face, where only the pose speaks for a person
 CHUNK: Final = 1500  # frames in memory at a time: one minute at 25 fps
@@ -36,7 +36,7 @@ def extract_video(
     find_faces: FaceDetector,
     *,
     min_shoulder_px: float,
-    min_frames: int = MIN_FRAMES,
+    min_frames: int = WINDOW,
     on_frame: Callable[[bool], None] = lambda done: None,
 ) -> Iterator[Columns]:
     """Choose a video's signer from a sparse pass over its frames, then follow it through all of them.
@@ -69,7 +69,7 @@ def extract_pose(
     people: People,
     *,
     min_shoulder_px: float,
-    min_frames: int = MIN_FRAMES,
+    min_frames: int = WINDOW,
     on_frame: Callable[[bool], None] = lambda done: None,
 ) -> Iterator[Columns]:
     """Follow a cast's signer through the frames of a video; arguments, results and errors as `extract_video`."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from signrep_core.pose.backend import Backend, Detection
 from signrep_core.pose.people import Box, People
-from signrep_core.skeleton import BODY_JOINTS
+from signrep_core.skeleton import NOSE, SHOULDERS
 
 REACH: Final = (4.5, 3.5, 4.5, 7.0)  # left, up, right, down of the face: where arms reach, in face widths
 WHOLE_FROM: Final = 0.6  # a region with this share of the picture is the whole picture
@@ -25,8 +25,6 @@ NOSE_NEAR: Final = 0.9  # a nose this near (face widths) to the face's centre is
 CROSSING: Final = 2.0  # two people this near (face widths) may be confused
 MIN_SHOULDERS: Final = 0.5  # confidence of both shoulders of a present signer
 RETRY_FRAMES: Final = 5  # after a failed lock, look again this many frames later
-NOSE: Final = BODY_JOINTS.index("nose")
-SHOULDERS: Final = (BODY_JOINTS.index("right_shoulder"), BODY_JOINTS.index("left_shoulder"))
 
 Region = tuple[int, int, int, int]  # x0, y0, x1, y1
 

@@ -1,6 +1,6 @@
 """A folder of videos to rows of the sheet: every video below it, in one order on every machine.
 
-A video is a file, or, where their rate is given, a folder of pictures.
+A video is a file, or, where their rate is given, an image folder.
 
 The video_id is the path below the folder without its suffix, in composed Unicode (NFC) whatever the disk holds, so that
 it can be typed; the suffix stays where two files differ only in it. Hidden files and folders are left out, links to
@@ -42,7 +42,7 @@ def list_folder(
         folder: searched with its subfolders.
         extensions: of the files to take, without regard to case.
         dataset: the rows' data set; None = the folder's name.
-        fps: rate of folders of pictures, each of which is a video then; None = pictures are no videos.
+        fps: rate of image folders, each of which is a video then; None = pictures are no videos.
 
     Raises:
         SheetError: no such folder, a folder that cannot be listed, no video, or a name that a sheet cannot hold.
@@ -135,7 +135,7 @@ def _check_names(folder: str | Path, files: list[str]) -> None:
 
 
 def _to_ids(folder: str | Path, files: list[str], folders: Collection[str]) -> list[str]:
-    """One video_id per file or folder of pictures: a file's without suffix where that is unique."""
+    """One video_id per file or image folder: a file's without suffix where that is unique."""
     paths = [Path(folder).resolve().name if file == "." else Path(file).as_posix() for file in files]
     whole = [unicodedata.normalize("NFC", path) for path in paths]
     ids = [name if file in folders else os.path.splitext(name)[0] for name, file in zip(whole, files, strict=True)]

@@ -37,7 +37,7 @@ class Row(NamedTuple):
     signer: str = ""
     start: float | None = None  # seconds; None = from the beginning
     end: float | None = None  # seconds; None = to the end
-    fps: float | None = None  # of a folder of pictures, which has no rate of its own; a video file's is not asked
+    fps: float | None = None  # of an image folder, which has no rate of its own; a video file's is not asked
     text: str = ""  # what the video or span says, in a spoken language
 
 

@@ -47,6 +47,7 @@ PER_SHARD = (
     Output("statistics/{shard}.json", "describe_shard"),
 )
 OPTIONAL_RULE = "distance_priors"  # config key priors.write_distances
+VIDEO_TABLES = tuple(output for output in PER_SHARD if output.schema is schemas.VIDEOS)  # in the order of the stages
 DRAWINGS = ("detection", "bones", "angles", "lengths", "activity", "training", "timing")
 # Sections of the report that hold tables, each a page of its own too.
 PAGES = ("videos", "leaks", "sequences", "results", "provenance")

@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
@@ -27,47 +28,61 @@ PATHS = {"mp4": "{shard}.mp4", "frames": "{shard}.parquet", "index": "index.parq
 REDO = "rerun the stage crop_signers for this shard, and then pack_shards"
 
 
+@dataclass(frozen=True)
+class StageFiles:
+    """The files of a shard that are packed."""
+
+    videos: str | Path  # the final table of videos
+    crops: str | Path
+    mp4: str | Path  # of the crops
+    angles: str | Path
+    keypoints: str | Path
+    activity: str | Path
+
+
+@dataclass(frozen=True)
+class PackedFiles:
+    """The files of a packed shard."""
+
+    mp4: str | Path  # a hard link to the crops' MP4 where the disk can, else a copy
+    frames: str | Path  # table FRAMES
+    sequences: str | Path  # table SEQUENCES
+
+
 def pack_shard(
     shard: str,
-    *,
-    videos: str | Path,
-    crops: str | Path,
-    crops_mp4: str | Path,
-    angles: str | Path,
-    keypoints: str | Path,
-    activity: str | Path,
-    out_mp4: str | Path,
-    out_frames: str | Path,
-    out_sequences: str | Path,
+    files: StageFiles,
+    packed: PackedFiles,
     target_fps: float | None = 25.0,
     provenance: Mapping[str, str] | None = None,
 ) -> None:
-    """Join a shard's MP4 with its tables; a video in memory at a time.
+    """Join a shard's MP4 with its tables; one video in memory at a time.
 
     Args:
-        videos: the final VIDEOS table; its other arguments are the tables of the stages and the crops' MP4.
-        out_mp4: a hard link to the crops' MP4 where the disk can, else a copy.
-        out_frames, out_sequences: the FRAMES and SEQUENCES tables.
         target_fps: of the common timeline; None takes each video's own mean rate.
 
     Raises:
         ShardError: tables and MP4 disagree; says which and where.
     """
-    cuts = read_table(crops, CROPS)
-    packets = read_packets(crops_mp4)
+    cuts = read_table(files.crops, CROPS)
+    packets = read_packets(files.mp4)
     n_frames = int(cuts["n_frames"].sum())
     if n_frames != len(packets["size"]):
-        raise ShardError(f"shard {shard}: {crops} has {n_frames} frames, {crops_mp4} {len(packets['size'])}; {REDO}")
+        raise ShardError(
+            f"shard {shard}: {files.crops} has {n_frames} frames, {files.mp4} {len(packets['size'])}; {REDO}"
+        )
     first_rows = np.cumsum(cuts["n_frames"], dtype=np.int64) - cuts["n_frames"]
     _check_keyframes(shard, cuts, first_rows, packets)
-    tables = {"angles": read_videos(angles, ANGLES), "keypoints": read_videos(keypoints, KEYPOINTS),
-              "activity": read_videos(activity, ACTIVITY)}  # fmt: skip
-    with TableWriter(out_frames, FRAMES, provenance, ROWS_PER_GROUP, uncompressed=True) as writer:
+    tables = {"angles": read_videos(files.angles, ANGLES), "keypoints": read_videos(files.keypoints, KEYPOINTS),
+              "activity": read_videos(files.activity, ACTIVITY)}  # fmt: skip
+    with TableWriter(packed.frames, FRAMES, provenance, ROWS_PER_GROUP, uncompressed=True) as writer:
         for video, rows in _in_order(shard, cuts["video_id"], tables):
             writer.write(_frame_rows(shard, video, rows, cuts, first_rows, packets))
-    write_table(out_sequences, SEQUENCES, _sequence_rows(shard, videos, cuts, first_rows, target_fps), provenance)
-    _link(Path(crops_mp4), Path(out_mp4))
-    for path in (out_frames, out_sequences):
+    write_table(
+        packed.sequences, SEQUENCES, _sequence_rows(shard, files.videos, cuts, first_rows, target_fps), provenance
+    )
+    _link(Path(files.mp4), Path(packed.mp4))
+    for path in (packed.frames, packed.sequences):
         os.utime(path)  # the link gave the crops' MP4 a new time, and tables older than it would be packed again
     log.info("packed shard %s: %d sequences, %d frames", shard, len(cuts["sequence"]), n_frames)
 

@@ -78,7 +78,7 @@ VIDEOS = Schema(
         Column("detail", TEXT),                         # what was seen; of an ok video, damaged frames, a cut span
         Column("width", INT),                           # upright, after rotation
         Column("height", INT),
-        Column("fps", FLOAT),                           # mean rate of the source; of a folder of pictures the sheet's
+        Column("fps", FLOAT),                           # mean rate of the source; of an image folder the sheet's
         Column("n_frames", INT),                        # of the source stream
         Column("duration_s", FLOAT),
         Column("codec", TEXT),

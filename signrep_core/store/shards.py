@@ -28,6 +28,7 @@ from signrep_core.skeleton import SKELETON_VERSION
 from signrep_core.store.page_reader import PageReader
 from signrep_core.store.schemas import FRAMES, SEQUENCES
 from signrep_core.store.tables import Columns, read_table
+from signrep_core.window import WINDOW
 
 GOP: Final = 6  # frames from keyframe to keyframe: what a random window costs besides its own (docs/decisions/0011)
 FORMAT_VERSION: Final = 1  # of the shards as a whole; raise it when a reader of before could misread them
@@ -66,7 +67,7 @@ class ShardReader:
         """Sequences."""
         return len(self.index["shard"])
 
-    def read_window(self, row: int, start: int, n_frames: int = 16) -> NDArray[np.uint8]:
+    def read_window(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]:
         """Frames start .. start + n_frames of a sequence as (T, 256, 256, 3) RGB; `row` is the index's.
 
         Raises:
@@ -81,7 +82,7 @@ class ShardReader:
             ).to_ndarray()  # fmt: skip
         return rgb
 
-    def read_planes(self, row: int, start: int, n_frames: int = 16) -> NDArray[np.uint8]:
+    def read_planes(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]:
         """The same frames as decoded, (T, 384, 256): 256 rows of Y, 64 of U, 64 of V (yuv420p, BT.709, TV range)."""
         height, width = self.info.height, self.info.width
         planes = np.empty((max(n_frames, 0), height + height // 2, width), np.uint8)
@@ -117,7 +118,7 @@ class ShardReader:
                 mp4.mux(packet)
         return written.getvalue()
 
-    def read_targets(self, row: int, start: int, n_frames: int = 16) -> Columns:
+    def read_targets(self, row: int, start: int, n_frames: int = WINDOW) -> Columns:
         """TARGETS of the same frames, each (T, ...); activity, a masked array, is of the window from each frame on.
 
         Raises:

@@ -28,11 +28,11 @@ from signrep_core.video.crop_boxes import signer_runs, torso_box
 from signrep_core.video.encode import Encoder, EncoderSettings, join_pieces
 from signrep_core.video.reader import Frame, read_frames
 from signrep_core.video.shard_tasks import Result, Stage, Task, do_video_task, make_task, run_video_tasks, task_files
+from signrep_core.window import WINDOW
 from signrep_core.workers import Reporter, Send, Work, limit_memory
 
 WORKER = ("signrep_core.video.crop:prepare_crop",)
 FAILED: Final = "undecodable"  # reason of a video that breaks its worker
-MIN_FRAMES: Final = 16  # of a sequence: one window
 NATIVE_FPS: Final = 25.0  # of the MP4 where each video keeps its own frames
 
 log = logging.getLogger(__name__)
@@ -161,13 +161,13 @@ def _plan_video(video: VideoTask, rows: Columns, config: Config) -> _Plan:
         return _Plan(video, rejected=FinalStatus("rejected", "no_signer", none))
     max_gap, damaged = config.angles.max_gap, rows["damaged"]
     cuts = []
-    for start, n in signer_runs(present, MIN_FRAMES, max_gap, damaged):
+    for start, n in signer_runs(present, WINDOW, max_gap, damaged):
         shown = slice(start, start + n)
         x0, y0, side = torso_box(rows["image_xy"][shown], rows["confidence"][shown], config.crop.margin)
         cuts.append(Cut(start, n, float(rows["time_s"][start]), x0, y0, side))
     if not cuts:
         longest = max(n for _, n in signer_runs(present, 1, max_gap, damaged))
-        brief = f"the longest run has {longest} frames, {MIN_FRAMES} are needed"
+        brief = f"the longest run has {longest} frames, {WINDOW} are needed"
         return _Plan(video, rejected=FinalStatus("rejected", "signer_too_brief", brief))
     return _Plan(video, cuts)
 

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.skeleton import BODY_JOINTS, HANDS, MIN_CONFIDENCE
+from signrep_core.skeleton import ARMS, HANDS, HEAD, MIN_CONFIDENCE, NOSE, SHOULDERS, SIDES
+from signrep_core.window import WINDOW
 
-SHOULDERS = (0, 3)
-NOSE = 8
-HEAD = tuple(range(8, len(BODY_JOINTS)))
-ARMS = (1, 2, 4, 5)
+REACHING = [joint for side in SIDES for joint in ARMS[side][1:]]  # elbows and wrists
 NOSE_TO_SHOULDERS = 1.5  # shoulder width over the height of the nose above them, of the default bones
 CROWN = 0.45  # of the shoulder width: from the eyes to the top of the hair
 CHEST = 1.0  # of the shoulder width: how far below the shoulders the square always reaches
@@ -25,7 +23,7 @@ SMALLEST_SIDE = 16.0  # pixels
 
 
 def signer_runs(
-    present: Any, min_frames: int = 16, max_gap: int = 5, damaged: Any | None = None
+    present: Any, min_frames: int = WINDOW, max_gap: int = 5, damaged: Any | None = None
 ) -> list[tuple[int, int]]:
     """(start, length) of every run of frames with the signer present, in order.
 
@@ -84,7 +82,7 @@ def _torso_extent(xy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
     head = xy[:, HEAD].copy()
     head[..., 1] -= CROWN * width
     chest = middle + width * np.array([0.0, CHEST])
-    hands = np.concatenate([xy[:, ARMS], xy[:, HANDS["right"]], xy[:, HANDS["left"]]], 1)
+    hands = np.concatenate([xy[:, REACHING], xy[:, HANDS["right"]], xy[:, HANDS["left"]]], 1)
     far = np.linalg.norm(hands - middle[:, None], axis=2) > REACH * width
     hands[far] = np.nan  # somebody else's, or a false detection
     hips = middle[:, 1:] + HIPS * width

@@ -1,4 +1,4 @@
-"""A folder of pictures (PNG, JPEG) as a video: the files in the order of their numbers, at a given rate."""
+"""An image folder (PNG, JPEG) as a video: the files in the order of their numbers, at a given rate."""
 
 import functools
 import hashlib
@@ -18,17 +18,17 @@ from signrep_core.errors import VideoError
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-MAX_PIXELS = 7680 * 4320  # of a picture, here and in a video: 8K
+MAX_PIXELS = 7680 * 4320  # of a image, here and in a video: 8K
 
 
 class ImageFolder:
-    """A folder of pictures, read as `video.reader` reads a file; a picture is decoded only when it is painted.
+    """An image folder, with the interface of `video.source.VideoFile`; an image is decoded only when it is asked for.
 
     Args:
-        fps: pictures per second; the folder does not know.
+        fps: images per second; the folder does not know.
 
     Raises:
-        VideoError: not_a_video (no picture in it), no_duration (no rate given).
+        VideoError: not_a_video (no image in it), no_duration (no rate given).
     """
 
     timeless = False
@@ -38,17 +38,17 @@ class ImageFolder:
 
     def __init__(self, path: str | Path, fps: float | None) -> None:
         self.path = Path(path)
-        self._names = list_pictures(self.path)
+        self._names = list_images(self.path)
         if not self._names:
-            raise VideoError("not_a_video", f"{path}: a folder without pictures ({', '.join(SUFFIXES)}), not a video")
+            raise VideoError("not_a_video", f"{path}: a folder without images ({', '.join(SUFFIXES)}), not a video")
         if not fps:
-            raise VideoError("no_duration", f"{path}: a folder of pictures has no rate; give it in the sheet (fps)")
+            raise VideoError("no_duration", f"{path}: an image folder has no rate; give it in the sheet (fps)")
         self._period = 1 / Fraction(fps).limit_denominator(1001)
         self.codec = Path(self._names[0]).suffix[1:].lower()
         self._last: tuple[str, NDArray[np.uint8], bool] | None = None
 
     def decode(self, start: Fraction | None, end: Fraction | None) -> Iterator[tuple[str, Fraction]]:
-        """(picture, its time) from one before `start` to one after `end`."""
+        """Yield (image, its time), from one before `start` to one after `end`."""
         first = max(int((start or 0) / self._period) - 1, 0)
         for number in range(first, len(self._names)):
             yield self._names[number], number * self._period
@@ -57,27 +57,28 @@ class ImageFolder:
 
     packet_times = decode
 
-    def paint(self, name: str) -> tuple[NDArray[np.uint8], bool]:
-        """(H, W, 3) uint8, read-only, of the first painted picture's size, and whether it is its predecessor, damaged.
+    def to_rgb(self, name: str) -> tuple[NDArray[np.uint8], bool]:
+        """Read an image as (H, W, 3) uint8, read-only, of the first one's size, and False; for a damaged one the image
+        before it, and True.
 
         Raises:
-            VideoError: undecodable: a damaged picture without a predecessor; too_large.
+            VideoError: undecodable: a damaged image at the beginning; too_large.
         """
         if self._last is None or self._last[0] != name:
             self._last = name, *self._read(name)
         return self._last[1:]
 
-    def first_picture(self) -> NDArray[np.uint8]:
-        """The first picture, painted."""
-        return self.paint(self._names[0])[0]
+    def first_rgb(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 of the first image."""
+        return self.to_rgb(self._names[0])[0]
 
     def digest(self) -> str:
-        """SHA-256 over the pictures' names and bytes, in hex."""
+        """SHA-256 over the images' names and bytes, in hex."""
         stat = os.stat(self.path)
         return _digest(str(self.path), stat.st_mtime_ns, tuple(self._names))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file stays open."""
 
     def _read(self, name: str) -> tuple[NDArray[np.uint8], bool]:
         try:
@@ -87,8 +88,8 @@ class ImageFolder:
             found = None
         if found is None:
             if self._last is None:
-                raise VideoError("undecodable", f"{self.path / name}: cannot be decoded as a picture")
-            log.warning("%s: cannot be decoded; the picture before it is shown", self.path / name)
+                raise VideoError("undecodable", f"{self.path / name}: cannot be decoded as an image")
+            log.warning("%s: cannot be decoded; the image before it is shown", self.path / name)
             return self._last[1], True
         if found.shape[0] * found.shape[1] > MAX_PIXELS:
             size = f"{found.shape[1]}×{found.shape[0]}"
@@ -100,8 +101,8 @@ class ImageFolder:
         return rgb, False
 
 
-def list_pictures(folder: Path) -> list[str]:
-    """The pictures' names in a folder, 2.png before 10.png; hidden files are none."""
+def list_images(folder: Path) -> list[str]:
+    """The images' names in a folder, 2.png before 10.png; hidden files are none."""
     names = [
         entry.name
         for entry in os.scandir(folder)
@@ -112,7 +113,7 @@ def list_pictures(folder: Path) -> list[str]:
 
 @functools.lru_cache(maxsize=256)
 def _digest(folder: str, modified_ns: int, names: tuple[str, ...]) -> str:
-    """Once for all the spans of one folder."""
+    """Digest a folder, once for all its spans."""
     found = hashlib.sha256()
     for name in names:
         found.update(name.encode(errors="surrogateescape") + b"\0")

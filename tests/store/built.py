@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signrep_core.store.pack import pack_shard, write_index
+from signrep_core.store.pack import PackedFiles, StageFiles, pack_shard, write_index
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, write_table
 from signrep_core.video.crop import CropResult, crop_shard
@@ -26,8 +26,15 @@ class Built:
     folder: Path
     crop: CropResult
 
-    def paths(self, shard: str = "00000") -> dict[str, Path]:
+    def files(self, shard: str = "00000") -> tuple[StageFiles, PackedFiles]:
         """Arguments of pack_shard."""
+        paths = self.paths(shard)
+        stages = {name: paths[name] for name in ("videos", "crops", "angles", "keypoints", "activity")}
+        packed = PackedFiles(paths["out_mp4"], paths["out_frames"], paths["out_sequences"])
+        return StageFiles(mp4=paths["crops_mp4"], **stages), packed
+
+    def paths(self, shard: str = "00000") -> dict[str, Path]:
+        """Files of a shard by what they hold."""
         stages = ("crops", "angles", "keypoints", "activity")
         out = self.folder / "shards"
         return {name: self.folder / name / f"{shard}.parquet" for name in stages} | {
@@ -68,8 +75,8 @@ def build_results(folder: Path) -> Built:
     """Shard 00000 with three sequences, and shard 00001 in which nobody is seen; packed and indexed."""
     built = build_shard(folder, PRESENT)
     empty = build_shard(folder, {"empty room": [False] * 20}, "00001")
-    pack_shard("00000", **built.paths())
-    pack_shard("00001", **empty.paths("00001"))
+    pack_shard("00000", *built.files())
+    pack_shard("00001", *empty.files("00001"))
     shards = [built.paths(shard) for shard in ("00000", "00001")]
     write_index(
         [paths["out_sequences"] for paths in shards], [paths["out_mp4"] for paths in shards],

@@ -125,7 +125,7 @@ def test_what_disagrees_is_named_and_nothing_is_written(
     paths = unpacked.paths()
     rewrite(paths[table], schema, change)
     with pytest.raises(ShardError, match=said):
-        pack_shard("00000", **paths)
+        pack_shard("00000", *unpacked.files())
     assert not paths["out_mp4"].exists()
 
 

@@ -11,7 +11,7 @@ from signrep_core.errors import VideoError
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
 from signrep_core.video.crop import crop_shard
-from signrep_core.video.image_folder import list_pictures
+from signrep_core.video.image_folder import list_images
 from signrep_core.video.reader import probe_video, read_frames
 from tests.video.painted import number_in, paint, pose_of, videos_of, write_video
 
@@ -71,7 +71,7 @@ def test_the_digest_follows_names_and_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("n", "fps", "reason", "said"),
     [
-        (0, 25, "not_a_video", "a folder without pictures"),
+        (0, 25, "not_a_video", "a folder without images"),
         (20, None, "no_duration", "give it in the sheet"),
         (15, 25, "too_few_frames", "15 frames, at least 16"),
     ],
@@ -112,4 +112,4 @@ def test_a_folder_is_cropped_frame_by_frame(tmp_path: Path) -> None:
 def test_pictures_of_a_folder_are_sorted_by_number(tmp_path: Path) -> None:
     for name in ("s1-10.png", "s1-9.png", "s1-1.png", "notes.txt"):
         (tmp_path / name).touch()
-    assert list_pictures(tmp_path) == ["s1-1.png", "s1-9.png", "s1-10.png"]
+    assert list_images(tmp_path) == ["s1-1.png", "s1-9.png", "s1-10.png"]

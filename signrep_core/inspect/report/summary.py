@@ -1,9 +1,11 @@
 """Summary of a run: counts of videos and sequences, as a text table and as values for `summary.json`."""
 
+import json
+import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from signrep_core.errors import REASONS
 from signrep_core.inspect.report.statistics import merge_statistics
@@ -22,6 +24,7 @@ def summarize(
     statistics: Sequence[str],
     pose_benchmarks: Iterable[Path],
     target_fps: float | None = 25.0,
+    departures: str = "",
 ) -> dict[str, Any]:
     """Count videos, sequences and frames over all shards, one shard in memory at a time.
 
@@ -30,6 +33,7 @@ def summarize(
         statistics: paths of `statistics/*.json`.
         pose_benchmarks: Snakemake's benchmark files of extract_pose (seconds and CPU seconds per job).
         target_fps: rate of the common timeline; None = native frames.
+        departures: how the run departs from the paper (`config.describe_departures`).
     """
     statuses = count_statuses(video_tables)
     videos: Counter[str] = Counter()
@@ -50,6 +54,7 @@ def summarize(
         n_frames += int(table["n_frames"].sum())
         hours += float((table["n_frames"] / table["fps"]).sum()) / 3600
     return {
+        "departures": departures,
         "videos": videos.total(),
         "in_shards": videos["ok"],
         "cut_spans": cut_spans,
@@ -86,6 +91,8 @@ def format_summary(figures: dict[str, Any]) -> str:
         _line("  per core-second", figures["pose_frames_per_core_second"]),
         *(_line(f"  {side} hand found, %", figures[f"{side}_hand_found"]) for side in HANDS),
     ]
+    if figures.get("departures"):
+        lines += textwrap.wrap(figures["departures"], 100, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines) + "\n"
 
 
@@ -109,6 +116,39 @@ def format_recognition(dataset: str, result: dict[str, Any]) -> str:
     if result["metrics"] is None:
         return f"recognition of {dataset}: {result['note']}{_lost(result)}"
     return f"recognition of {dataset} {_beside(result, ('top1_instance', 'top5_instance', 'top1_class'))}"
+
+
+# Of each kind of evaluation: its text, and the files that are named below it.
+EVALUATIONS: Final = {
+    "retrieval": (format_retrieval, {"picture": "figures/retrieval_{run}_{dataset}.png"}),
+    "recognition": (
+        format_recognition,
+        {
+            "predictions": "recognition/{run}/{dataset}.parquet",
+            "picture": "figures/confusion_{run}_{dataset}.png",
+        },
+    ),
+    "translation": (format_translation, {"translations": "translation/{run}/{dataset}.parquet"}),
+}
+
+
+def format_run(results: str | Path, run: str, datasets: Mapping[str, Sequence[str]]) -> str:
+    """Text on a run: its summary, the metrics of each data set, and where the files are, as far as they exist.
+
+    Args:
+        datasets: by kind of evaluation (a key of EVALUATIONS).
+    """
+    results = Path(results)
+    text = results / "summary.txt"
+    lines = [text.read_text(encoding="utf-8")] if text.exists() else []
+    for kind, (format_result, files) in EVALUATIONS.items():
+        for dataset in datasets.get(kind, ()):
+            metrics = results / kind / run / f"{dataset}.json"
+            if metrics.exists():
+                lines.append(format_result(dataset, json.loads(metrics.read_text(encoding="utf-8"))))
+                lines.append(f"metrics: {metrics}")
+                lines += [f"{name}: {results / path.format(run=run, dataset=dataset)}" for name, path in files.items()]
+    return "\n".join(lines)
 
 
 def _beside(result: dict[str, Any], names: Iterable[str]) -> str:

@@ -1,0 +1,285 @@
+"""Open a video file or an image folder, and decode its frames with their times.
+
+Only local files are opened, and no playlist that could name other files. Files that would take unbounded time or memory
+are refused: see the limits below.
+"""
+
+import functools
+import heapq
+import itertools
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.stream import Disposition
+from numpy.typing import NDArray
+
+from signrep_core.errors import VideoError
+from signrep_core.store.files import file_digest
+from signrep_core.video.damage import Damage, Lost
+from signrep_core.video.image_folder import MAX_PIXELS, ImageFolder
+from signrep_core.video.rgb import RgbConverter
+from signrep_core.video.timeline import Clock, Timed
+
+log = logging.getLogger(__name__)
+
+# Demuxers that read one self-contained file. The audio ones are here to tell "audio only" from "not a video".
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg,mxf,rm,h264,hevc,m4v,ivf,apng,"
+    "wav,mp3,flac,aac,aiff"
+)
+SEEK_MARGIN_S = Fraction(1, 2)  # a span's reading begins at a keyframe at least this much before it
+REORDER_PACKETS = 32  # packets leave the demuxer in decoding order; no codec reorders further than this
+READ_ERRORS_IN_A_ROW = 8  # after so many damaged reads without a packet the rest of the file is skipped
+LONGEST_S = 4 * 3600  # of a video, or of a span of one; the stages that hold a whole video's rows rely on it
+FASTEST_FPS = 300  # mean rate of a source; more is a clock in other units than it says
+
+
+class VideoFile:
+    """An open video: its stream, its frames and its packets' times."""
+
+    def __init__(self, path: str | Path, container: Any, stream: Any) -> None:
+        self.path, self._container, self.stream = path, container, stream
+        self.tick: Fraction = stream.time_base
+        self._rate: Fraction | None = stream.guessed_rate or stream.average_rate
+        self._first: Any = None
+        self.timeless = False
+        self._shown: Any = None
+        self.untimely = 0  # packets that no time could be given to
+
+    def first_frame(self) -> Any:
+        """The first frame that can be decoded; the file is rewound afterwards, if it was not read yet."""
+        if self._first is None:
+            self._first = next((frame for frame in self._frames() if not isinstance(frame, Lost)), None)
+            if self._first is None:
+                codec = self.stream.codec_context.name
+                raise VideoError("undecodable", f"{self.path}: no frame of its {codec} stream decodes")
+            self._rewind(None)
+        return self._first
+
+    def decode(self, start: Fraction | None, end: Fraction | None) -> Iterator[Timed]:
+        """(decoded frame, or None for a lost one, its time), from a little before `start` to a little after `end`."""
+        for frame, time in self._from(start, self._frames, lambda frame: frame.pts):
+            yield None if isinstance(frame, Lost) else frame, time
+            if end is not None and time > end + SEEK_MARGIN_S:
+                return
+
+    def packet_times(self, start: Fraction | None, end: Fraction | None) -> Iterator[Timed]:
+        """(None, time) of the frames that the packets announce, without decoding them."""
+        self.timeless = True
+        for timestamp, time in self._from(start, self._timestamps, lambda timestamp: timestamp):
+            self.timeless = self.timeless and timestamp is None and self._rate is None
+            yield None, time
+            if end is not None and time > end + SEEK_MARGIN_S:
+                return
+
+    def _from(self, start: Fraction | None, read: Any, timestamp_of: Any) -> Iterator[Timed]:
+        """Items of `read` with their times, from the last keyframe before `start` where the file can be sought."""
+        first = self.first_frame().pts
+        wanted = None
+        if start and first is not None and start > SEEK_MARGIN_S:
+            wanted = first + int((start - SEEK_MARGIN_S) / self.tick)
+            self._rewind(wanted)
+        items, head = _peek(read())
+        if wanted is not None and (not head or timestamp_of(head[0]) is None or timestamp_of(head[0]) > wanted):
+            self._rewind(None)  # sought past the span (or into nothing): read from the beginning
+            items, head = _peek(read())
+        clock = Clock(self.tick, self._rate, first)
+        for item in items:
+            time = clock(timestamp_of(item))
+            self.untimely += time is None
+            if time is not None and time >= 0:
+                yield item, time
+
+    def _rewind(self, timestamp: int | None) -> None:
+        """Seek to the keyframe before a timestamp, or to the beginning."""
+        try:
+            if timestamp is not None:
+                self._container.seek(timestamp, stream=self.stream, backward=True)
+                return
+        except av.FFmpegError:
+            pass
+        self._container.close()
+        self._container, self.stream = _open_stream(self.path, self.stream.codec_context.thread_count)
+
+    def _frames(self) -> Iterator[Any]:
+        """Every frame in display order: decoded, or lost."""
+        damage = Damage()
+        for packet in self._packets():
+            damage.promise(packet)
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                damage.errors += 1
+                continue
+            for frame in frames:
+                yield from damage.sort(frame)
+        yield from damage.rest()
+        if damage.lost:
+            log.warning("%s: %d frames are damaged, or build on damaged ones", self.path, damage.lost)
+
+    def _packets(self) -> Iterator[Any]:
+        """The stream's packets with the closing empty one; continues after damaged reads."""
+        errors = 0
+        while errors < READ_ERRORS_IN_A_ROW:
+            try:
+                for packet in self._container.demux(self.stream):
+                    errors = 0
+                    yield packet
+                return
+            except av.FFmpegError as error:
+                errors += 1
+                log.warning("%s: damaged while reading: %s", self.path, error)
+
+    def _timestamps(self) -> Iterator[int | None]:
+        """The packets' timestamps in display order."""
+        waiting: list[int] = []
+        decoded_at = None
+        for packet in self._packets():
+            if packet.size == 0 or packet.is_discard:
+                continue
+            if decoded_at is not None and packet.dts is not None and packet.dts < decoded_at:
+                yield from sorted(waiting)  # the file's clock restarted
+                waiting.clear()
+            decoded_at = packet.dts
+            if packet.pts is None:
+                yield packet.dts
+                continue
+            heapq.heappush(waiting, packet.pts)
+            if len(waiting) > REORDER_PACKETS:
+                yield heapq.heappop(waiting)
+        while waiting:
+            yield heapq.heappop(waiting)
+
+    def to_rgb(self, frame: Any | None) -> tuple[NDArray[np.uint8], bool]:
+        """(H, W, 3) uint8 of a frame, and False; for a lost frame (None) the one converted before it, and True."""
+        self._shown = frame or self._shown or self.first_frame()
+        return self._converter.convert(self._shown), frame is None
+
+    def first_rgb(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 of the first frame that can be decoded."""
+        return self.to_rgb(self.first_frame())[0]
+
+    @functools.cached_property
+    def _converter(self) -> RgbConverter:
+        return RgbConverter(self.path, self.first_frame(), self.stream.sample_aspect_ratio)
+
+    @property
+    def codec(self) -> str:
+        """Name of the codec."""
+        return str(self.stream.codec_context.codec.canonical_name)
+
+    @property
+    def rotation(self) -> int:
+        """Degrees counterclockwise, as stored in the file."""
+        return int(self.first_frame().rotation)
+
+    def digest(self) -> str:
+        """SHA-256 of the file, in hex."""
+        return _digest(str(self.path), *_identity(self.path))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+
+@contextmanager
+def open_video(path: str | Path, threads: int, folder_fps: float | None) -> Iterator[VideoFile | ImageFolder]:
+    """Open a video file or an image folder.
+
+    Raises:
+        VideoError: it is neither; the reason is a key of `errors.REASONS`.
+    """
+    if Path(path).is_dir():
+        yield ImageFolder(path, folder_fps)
+        return
+    _check_file(Path(path))
+    try:
+        source = VideoFile(path, *_open_stream(path, threads))
+    except av.FFmpegError as error:
+        raise VideoError("not_a_video", f"{path}: {_why_unreadable(Path(path))} ({error.strerror})") from error
+    try:
+        source.first_frame()
+        yield source
+    finally:
+        source.close()
+
+
+def _open_stream(path: str | Path, threads: int) -> tuple[Any, Any]:
+    """An opened container and its video stream."""
+    # "file:" keeps a colon in the name from being read as a protocol.
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams or streams[0].codec_context is None:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        container.close()
+        if streams:
+            raise VideoError("undecodable", f"{path}: no decoder for the codec of its video stream")
+        raise VideoError("no_video_stream", f"{path}: it holds {kinds}")
+    stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
+    _check_size(path, stream)
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # also of what comes in mid-file
+    stream.codec_context.thread_type = "AUTO"
+    stream.codec_context.thread_count = threads
+    return container, stream
+
+
+def _check_size(path: str | Path, stream: Any) -> None:
+    """Refuse a size or a length in the header that cannot be read in bounded time and memory."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MAX_PIXELS:
+        raise VideoError("too_large", f"{path}: {width}×{height} pixels, at most {MAX_PIXELS}; scale it down")
+    if stream.frames > LONGEST_S * FASTEST_FPS:
+        raise too_long(path, f"{stream.frames} frames by its header")
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise VideoError("missing_file", f"{path}: no such file; correct its path")
+    if not path.is_file():
+        raise VideoError("not_a_video", f"{path}: a device, not a file")
+    if not os.access(path, os.R_OK):
+        raise VideoError("not_a_video", f"{path}: may not be read; correct its permissions")
+    if path.stat().st_size == 0:
+        raise VideoError("empty_file", f"{path}: zero bytes")
+
+
+def _why_unreadable(path: Path) -> str:
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp":
+        return "an MP4 without its index (moov): cut off, or its recording never finished"
+    return "no demuxer recognises it"
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: str, size: int, modified_ns: int) -> str:
+    """SHA-256 of a file, once for all the spans of one video."""
+    return file_digest(path)
+
+
+def _identity(path: str | Path) -> tuple[int, int]:
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _peek(items: Iterator[Any]) -> tuple[Iterator[Any], list[Any]]:
+    """The items, and the first of them in a list (empty if there is none)."""
+    head = list(itertools.islice(items, 1))
+    return itertools.chain(head, items), head
+
+
+def too_long(path: str | Path, found: str) -> VideoError:
+    """The error of a video that is longer than the limits."""
+    return VideoError(
+        "too_long",
+        f"{path}: {found}, at most {LONGEST_S} s and {LONGEST_S * FASTEST_FPS} frames are read at once; cut it into "
+        "spans (start, end) in the sheet",
+    )
