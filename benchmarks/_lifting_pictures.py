@@ -1,7 +1,6 @@
 """Pictures of the lifter: how far confidence can be trusted, real signers from the side, the worst frames."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,9 +8,22 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.lifting import SOLVERS, Video, clips, lifted, lifted_video, rendered
-from signrep_core.body.forward import FINGER_BONES
 from signrep_core.lift.lift_video import WITHIN_M
-from signrep_core.skeleton import ARMS, BODY, FINGERTIPS, HANDS, MIN_CONFIDENCE, SIDES
+from signrep_core.skeleton import (
+    ARMS,
+    BODY,
+    BODY_EDGES,
+    EARS,
+    FINGER_EDGES,
+    FINGERTIPS,
+    HANDS,
+    HEAD,
+    JOINTS,
+    MIN_CONFIDENCE,
+    NOSE,
+    SHOULDERS,
+    SIDES,
+)
 from signrep_core.store.files import atomic_path
 from signrep_core.video.reader import read_frames
 
@@ -20,7 +32,10 @@ BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#8a929c"  # told a
 SHOWN = ("asl_book_C", "asl_help_A", "asl_school_C")
 WORST = 6
 BINS = 10
-_FACE = (8, 10, 13, 15, 16)  # nose, eyes, ears
+_FACE = [NOSE, *(JOINTS.index(f"{side}_eye") for side in SIDES), *EARS]
+_EDGES = [*(edge for edge in BODY_EDGES if max(edge) < NOSE), *(
+    (HANDS[side].start + a, HANDS[side].start + b) for side in SIDES for a, b in FINGER_EDGES
+)]  # fmt: skip
 
 
 def draw() -> None:
@@ -125,7 +140,7 @@ def _cause(video: Video, frame: int) -> str:
     if missing:
         return f"{' and '.join(missing)} hand not found"
     places = video.truth["image_xy"][frame]
-    width = np.linalg.norm(places[0] - places[3])
+    width = np.linalg.norm(np.subtract(*places[list(SHOULDERS)]))
     off = {
         f"{side} hand": np.linalg.norm(pose["image_xy"][frame] - places, axis=-1)[HANDS[side]].mean() for side in SIDES
     }
@@ -157,7 +172,7 @@ def _photo(axes: Axes, video: Video, frame: int, truth: np.ndarray | None = None
 
 def _without_face(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
     """A real person's picture with the face in coarse squares."""
-    face = places[8 : BODY.stop]
+    face = places[HEAD]
     middle, reach, step = face.mean(0), 1.6 * np.ptp(face[:, 0]), 10
     x0, y0 = (max(int(low) // step * step, 0) for low in middle - reach * np.array([0.8, 1.1]))
     x1, y1 = (int(high) // step * step for high in middle + reach * np.array([0.8, 0.9]))
@@ -178,13 +193,9 @@ def _skeleton(axes: Axes, joints: np.ndarray, colour: str) -> None:
 
 def _bones(axes: Axes, places: np.ndarray, colour: str, width: float) -> None:
     """Arms, trunk, face and hands of places (61, 2)."""
-    chains: list[Any] = [[*ARMS["right"]], [*ARMS["left"]], [ARMS["right"][0], ARMS["left"][0], 7, 6, ARMS["right"][0]]]
-    for side in SIDES:
-        start = HANDS[side].start
-        chains += [[start, *range(start + 1 + 4 * k, start + 5 + 4 * k)] for k in range(len(FINGER_BONES))]
-    for chain in chains:
-        axes.plot(*places[chain].T, color=colour, linewidth=width, alpha=0.9)
-    axes.scatter(*places[list(_FACE)].T, color=colour, s=5, zorder=3)
+    for edge in _EDGES:
+        axes.plot(*places[list(edge)].T, color=colour, linewidth=width, alpha=0.9)
+    axes.scatter(*places[_FACE].T, color=colour, s=5, zorder=3)
 
 
 def _write(figure: Figure, path: Path) -> None:

@@ -31,6 +31,7 @@ from signrep_core.skeleton import (
     HANDS,
     MIN_CONFIDENCE,
     RESERVED_ANGLES,
+    SHOULDERS,
     SIDES,
 )
 from signrep_core.sources.sheet import Row
@@ -192,7 +193,8 @@ def reprojection(joints: np.ndarray, pose: Columns) -> np.ndarray:
     )
     scale = (share * flat * there).sum((1, 2)) / (share * flat**2).sum((1, 2))
     off = np.linalg.norm(scale[:, None, None] * flat - there, axis=-1)
-    shoulders = np.median(np.linalg.norm(sight[:, 0] - sight[:, 3], axis=-1)[seen[:, [0, 3]].all(1)])
+    right, left = (sight[:, joint] for joint in SHOULDERS)
+    shoulders = np.median(np.linalg.norm(right - left, axis=-1)[seen[:, SHOULDERS].all(1)])
     return 100 * (off / shoulders)[seen]
 
 
@@ -231,7 +233,8 @@ def tremor(joints: np.ndarray, pose: Columns) -> np.ndarray:
     for side in SIDES:
         own = HANDS[side]
         xy = pose["image_xy"][:, own]
-        width = np.nanmedian(np.linalg.norm(pose["image_xy"][:, 0] - pose["image_xy"][:, 3], axis=-1))
+        right, left = (pose["image_xy"][:, joint] for joint in SHOULDERS)
+        width = np.nanmedian(np.linalg.norm(right - left, axis=-1))
         step = np.linalg.norm(np.diff(xy, axis=0), axis=-1).mean(-1) / width
         still = (step[1:] < STILL) & (step[:-1] < STILL)
         acceleration = np.linalg.norm(np.diff(joints[:, own], n=2, axis=0), axis=-1).mean(-1)
@@ -360,7 +363,7 @@ def _with_errors(video: Video, amplitude: float) -> Video:
     places, joints = truth["image_xy"][None], truth["camera_joints"][None]
     scale = np.median(picture_scale(truth["image_xy"], truth["camera_joints"]))[None]
     xy, depth, confidence = corrupt(places, joints, scale, np.random.default_rng(0), errors)
-    landmarks = np.concatenate([(xy[0] - places[0][:, [0, 3]].mean(1)[:, None]) / scale, depth[0][..., None]], -1)
+    landmarks = np.concatenate([(xy[0] - places[0][:, SHOULDERS].mean(1)[:, None]) / scale, depth[0][..., None]], -1)
     there = np.ones(len(joints[0]), bool)
     pose = {
         "frame": truth["frame"], "present": there, "image_xy": xy[0], "landmarks": landmarks,

@@ -5,6 +5,7 @@ Mendez, Bowden 2023). Frame: metres, origin = neck (midway between the shoulders
 +y = DOWN, +z = away from the camera. "Left" is always the signer's left.
 """
 
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -33,33 +34,33 @@ N_HAND_JOINTS: Final = len(HAND_JOINTS)  # 21
 BODY: Final = slice(0, len(BODY_JOINTS))
 HANDS: Final = MappingProxyType({"right": slice(19, 40), "left": slice(40, 61)})  # the hand's joints, its wrist first
 ARMS: Final = MappingProxyType({"right": (0, 1, 2), "left": (3, 4, 5)})  # shoulder, elbow, body wrist
-# Which joints a drawing joins; HAND_LINKS counts within a hand.
-BODY_LINKS: Final = (
-    (0, 1), (1, 2), (3, 4), (4, 5), (0, 3), (0, 6), (3, 7), (6, 7),
-    (8, 12), (12, 13), (13, 14), (14, 16), (8, 9), (9, 10), (10, 11), (11, 15), (17, 18),
-)  # fmt: skip
-HAND_LINKS: Final = tuple(
-    (0 if k % 4 == 1 else k - 1, k) for k in range(1, len(HAND_JOINTS))
-)  # from the wrist out along each finger
 MIN_CONFIDENCE: Final = 0.5  # A8: below it a joint is missing, and whatever needs it is masked
 FINGERS: Final = ("thumb", "index", "middle", "ring", "pinky")
 
+NOSE: Final = BODY_JOINTS.index("nose")
+SHOULDERS: Final = tuple(BODY_JOINTS.index(f"{side}_shoulder") for side in SIDES)  # right, left
+HIPS: Final = tuple(BODY_JOINTS.index(f"{side}_hip") for side in SIDES)
+EARS: Final = tuple(BODY_JOINTS.index(f"{side}_ear") for side in SIDES)
+WRISTS: Final = tuple(BODY_JOINTS.index(f"{side}_wrist") for side in SIDES)  # of the body; the hands begin there
+HEAD: Final = slice(NOSE, len(BODY_JOINTS))  # nose, eyes, ears and mouth
+HAND_WRIST: Final = HAND_JOINTS.index("wrist")  # among a hand's joints, as are the next two
+KNUCKLES: Final = tuple(HAND_JOINTS.index(f"{finger}_mcp") for finger in FINGERS[1:])  # index to little finger
+TIPS: Final = tuple(HAND_JOINTS.index(f"{finger}_tip") for finger in FINGERS)
 
-# Pairs of joints that a drawing joins with a line.
+# Pairs of joints that a drawing connects.
 BODY_EDGES: Final = (
     (0, 3), (0, 1), (1, 2), (3, 4), (4, 5), (0, 6), (3, 7), (6, 7),
     (8, 9), (9, 10), (10, 11), (11, 15), (8, 12), (12, 13), (13, 14), (14, 16), (17, 18),
 )  # fmt: skip
-HAND_EDGES: Final = MappingProxyType(
+FINGER_EDGES: Final = tuple(  # among a hand's joints, from the wrist out along each finger
+    (HAND_WRIST if k % 4 == 1 else k - 1, k) for k in range(1, N_HAND_JOINTS)
+)
+HAND_EDGES: Final = MappingProxyType(  # the fingers, and across the palm
     {
-        side: tuple(
-            (hand.start + start, hand.start + end)
-            for finger in range(1, N_HAND_JOINTS, 4)
-            for start, end in zip((0, *range(finger, finger + 3)), range(finger, finger + 4), strict=True)
-        ) + tuple((hand.start + knuckle, hand.start + knuckle + 4) for knuckle in (5, 9, 13))
+        side: tuple((hand.start + a, hand.start + b) for a, b in (*FINGER_EDGES, *pairwise(KNUCKLES)))
         for side, hand in HANDS.items()
     }
-)  # fmt: skip
+)
 
 # MediaPipe Pose landmark of each body joint, in the order of BODY_JOINTS.
 MEDIAPIPE_POSE: Final = (12, 14, 16, 11, 13, 15, 24, 23, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)

@@ -28,12 +28,15 @@ from signrep_core.skeleton import (
     BODY_OFFSETS,
     DEFAULT_BODY_OFFSETS,
     DEFAULT_HAND_OFFSETS,
+    EARS,
     HAND_OFFSETS,
     HANDS,
+    HIPS,
     JOINTS,
     MIN_CONFIDENCE,
     N_BODY_OFFSETS,
     N_HAND_OFFSETS,
+    NOSE,
     OBSERVED_BODY_RANGES,
     SIDES,
     SKELETON_VERSION,
@@ -53,10 +56,8 @@ _RESTING_BEND = OBSERVED_BODY_RANGES[BODY_ANGLES.index("lower_spine_x")].mean()
 _HAND_ENDS = (5, 1, 2, 3, 4, 6, 7, 8, *range(9, 21))
 _HAND_STARTS = (0, 0, 1, 2, 3, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
 _EYES = {side: [JOINTS.index(f"{side}_eye{part}") for part in ("_inner", "", "_outer")] for side in SIDES}
-_EARS = {side: JOINTS.index(f"{side}_ear") for side in SIDES}
+_EARS = dict(zip(SIDES, EARS, strict=True))
 _MOUTH = {side: JOINTS.index(f"mouth_{side}") for side in SIDES}
-_NOSE = JOINTS.index("nose")
-_HIPS = tuple(JOINTS.index(f"{side}_hip") for side in SIDES)
 
 
 # ---------------------------------------------------------------- measuring
@@ -73,7 +74,7 @@ def measure_bones(landmarks: NDArray[np.floating], confidence: NDArray[np.floati
     joints = seen_joints(landmarks, confidence)
     lengths = np.full((len(joints), N_BONES, len(SIDES)), np.nan)
     x, y, z = head_frame(joints)
-    centred = joints[:, : HANDS["right"].start] - joints[:, _NOSE, None]
+    centred = joints[:, : HANDS["right"].start] - joints[:, NOSE, None]
     face = np.stack([np.einsum("tji,ti->tj", centred, axis) for axis in (x, y, z)], -1)
     for k, (side, mirror) in enumerate(zip(SIDES, (-1.0, 1.0), strict=True)):
         shoulder, elbow, wrist = (joints[:, joint] for joint in ARMS[side])
@@ -87,8 +88,8 @@ def measure_bones(landmarks: NDArray[np.floating], confidence: NDArray[np.floati
         lengths[:, 13:16, k] = (inner + centre + outer) / 3 * (mirror, -1, 1)
         hand = joints[:, HANDS[side]]
         lengths[:, N_BODY_OFFSETS:, k] = _norm(hand[:, _HAND_ENDS] - hand[:, _HAND_STARTS])
-    right_hip, left_hip = (joints[:, hip] for hip in _HIPS)
-    lengths[:, 3, 0] = _norm(joints[:, _NOSE])
+    right_hip, left_hip = (joints[:, hip] for hip in HIPS)
+    lengths[:, 3, 0] = _norm(joints[:, NOSE])
     lengths[:, 4, 0] = _norm(left_hip - right_hip) / 2
     lengths[:, 5, 0] = _norm(left_hip + right_hip) / 2 / (2 * np.cos(_RESTING_BEND / 2))
     return lengths
@@ -106,7 +107,7 @@ def head_frame(joints: Floats) -> tuple[Floats, Floats, Floats]:
     y runs from the nose to the neck; x is the mean right-to-left direction of the eyes, ears and mouth corners in view,
     made perpendicular to y.
     """
-    y = -joints[:, _NOSE] / _norm(joints[:, _NOSE])[:, None]
+    y = -joints[:, NOSE] / _norm(joints[:, NOSE])[:, None]
     pairs = [*zip(_EYES["right"], _EYES["left"], strict=True)]
     pairs += [(points["right"], points["left"]) for points in (_EARS, _MOUTH)]
     across = np.stack([joints[:, left] - joints[:, right] for right, left in pairs])

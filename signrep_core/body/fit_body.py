@@ -24,9 +24,11 @@ from signrep_core.body.rotations import (
 )
 from signrep_core.skeleton import (
     ARMS,
+    BODY,
     BODY_ANGLES,
     BODY_LIMITS,
-    JOINTS,
+    HEAD,
+    HIPS,
     OBSERVED_BODY_RANGES,
     SIDES,
     Side,
@@ -39,14 +41,12 @@ _STEPS = 3
 ROOT: Final[Axes] = tuple(axis[:, None] for axis in np.eye(3))
 
 ARM: Final = chain("zyzxyx", (2, 5, 6))
-HEAD: Final = Limb("zxy", (-1, 0, 1), (-1, -1, -1), (2,) * 11, (-1, *(0,) * 10))  # the nose, and the face from there
+_HEAD: Final = Limb("zxy", (-1, 0, 1), (-1, -1, -1), (2,) * 11, (-1, *(0,) * 10))  # the nose, and the face from there
 SPINE: Final = Limb("zxyx", (-1, 0, 1, 2), (-1, -1, -1, 0), (2, 3, 3), (-1, 0, 0))  # mid-spine, right hip, left hip
 
 ARM_ANGLES = MappingProxyType({side: list(range(6 * k, 6 * k + 6)) for k, side in enumerate(SIDES)})
 HEAD_ANGLES = [BODY_ANGLES.index(f"head_{axis}") for axis in "zxy"]
 SPINE_ANGLES = [BODY_ANGLES.index(name) for name in ("spine_z", "spine_x", "spine_y", "lower_spine_x")]
-FACE = range(JOINTS.index("nose"), JOINTS.index("nose") + len(HEAD.frames))
-HIPS = [JOINTS.index(f"{side}_hip") for side in SIDES]
 _RIGID_BONES = [BONES.index(bone) for bone in ("upper_arm", "forearm")]
 
 # How far an angle strays from rest (radians): its spring is as stiff as the landmarks' noise over this. The bend of the
@@ -70,14 +70,14 @@ def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
     noise = scatter(lengths[:, _RIGID_BONES].reshape(len(joints), len(_RIGID_BONES) * len(SIDES)))
     for start in range(0, len(joints), _STRETCH):
         frames = slice(start, start + _STRETCH)
-        stretch = np.ascontiguousarray(joints[frames, : FACE.stop].transpose(1, 2, 0))  # (19, 3, n)
+        stretch = np.ascontiguousarray(joints[frames, BODY].transpose(1, 2, 0))  # (19, 3, n)
         head = [axis.T for axis in head_frame(joints[frames])]
         for side in SIDES:
             angles[frames, ARM_ANGLES[side]] = _fit_arm(side, stretch, offsets, noise).T
         angles[frames, HEAD_ANGLES] = _fit(
-            HEAD, HEAD_ANGLES, zxy_angles(head), face_bones(offsets), stretch[FACE], noise
+            _HEAD, HEAD_ANGLES, zxy_angles(head), face_bones(offsets), stretch[HEAD], noise
         ).T
-        angles[frames, SPINE_ANGLES] = _fit_spine(stretch[HIPS], offsets, noise).T
+        angles[frames, SPINE_ANGLES] = _fit_spine(stretch[list(HIPS)], offsets, noise).T
     return angles
 
 

@@ -33,7 +33,15 @@ from signrep_core.body.rotations import (
     weighed,
     whole_turns_off,
 )
-from signrep_core.skeleton import HAND_ANGLES, HAND_LIMITS, N_HAND_ANGLES, N_WRIST_ANGLES, OBSERVED_HAND_RANGES, Side
+from signrep_core.skeleton import (
+    HAND_ANGLES,
+    HAND_LIMITS,
+    KNUCKLES,
+    N_HAND_ANGLES,
+    N_WRIST_ANGLES,
+    OBSERVED_HAND_RANGES,
+    Side,
+)
 
 HAND_REST: Final[Floats] = OBSERVED_HAND_RANGES.mean(1)  # the middle of what real signers do
 
@@ -52,7 +60,7 @@ THUMB: Final = chain("xyzxyzxyzx", (3, 6, 9, 10))
 THUMB_ANGLES = list(range(3, 13))
 FINGER_ANGLES = np.arange(13, N_HAND_ANGLES).reshape(4, 7)
 METACARPAL_ANGLES = FINGER_ANGLES[:, :2]  # x and y
-MCPS = [5, 9, 13, 17]
+MCPS = list(KNUCKLES)
 THUMB_JOINTS = slice(1, 5)
 FINGER_JOINTS = slice(5, 21)
 

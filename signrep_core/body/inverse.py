@@ -24,19 +24,19 @@ from signrep_core.body.fit_hand import HAND_REST, fit_hand, hand_scale
 from signrep_core.body.forward import forward_kinematics
 from signrep_core.body.priors import angle_validity
 from signrep_core.skeleton import (
-    ARMS,
     HAND_ANGLES,
     HANDS,
     MIN_CONFIDENCE,
     N_BODY_OFFSETS,
     RESERVED_ANGLES,
+    SHOULDERS,
     SIDES,
 )
 
 Floats = NDArray[np.float64]
 
 PERIODIC: Final = [HAND_ANGLES.index(name) for name in ("wrist_x", "wrist_z")]  # turn all the way round
-MIN_FRAMES: Final = 8  # a shorter video shows little of what its bones are, and of what moves
+BRIEF: Final = 8  # frames: a shorter video shows too little of its bones and movements
 _TABLE = (
     "body_angles", "right_angles", "left_angles", "body_offsets", "hand_offsets", "confidence", "residual_m",
     "interpolated", "flag",
@@ -150,7 +150,7 @@ def solve_angles(
         size = scales[-1][:, None]
         angles = fit_hand(side, joints[:, HANDS[side]] / size[..., None], hand_bones, scatter(own / size))
         hands.append(fill_gaps(angles, valid, max_gap, HAND_REST, PERIODIC))
-    right, left = (joints[:, ARMS[side][0], 0] for side in SIDES)
+    right, left = (joints[:, joint, 0] for joint in SHOULDERS)
     flag = flag_frames(confidence, left - right)
     return Solution(
         body_angles=body,
@@ -180,10 +180,10 @@ def flag_frames(confidence: NDArray[np.floating], across: NDArray[np.floating]) 
     facing = np.nan_to_num(across, nan=0.0) >= 0
     turned = median_filter(facing.astype(np.uint8), _TURN_WINDOW, mode="nearest") == 0 if len(facing) else facing
     flags = np.where(seen.all(1), "", "incomplete").astype("<U12")
-    if len(flags) < MIN_FRAMES:
+    if len(flags) < BRIEF:
         flags[:] = "brief"
     flags[turned] = "turned_away"
-    flags[~seen[:, [ARMS[side][0] for side in SIDES]].all(1)] = "absent"
+    flags[~seen[:, SHOULDERS].all(1)] = "absent"
     return flags
 
 

@@ -10,19 +10,32 @@ Legend: T frames, J = 61 joints; hands in the order of `skeleton.SIDES` (right, 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from signrep_core.skeleton import ARMS, BODY, HANDS, MIN_CONFIDENCE, N_JOINTS, SIDES
+from signrep_core.skeleton import (
+    BODY,
+    EARS,
+    HAND_WRIST,
+    HANDS,
+    HIPS,
+    KNUCKLES,
+    MIN_CONFIDENCE,
+    N_JOINTS,
+    NOSE,
+    SHOULDERS,
+    SIDES,
+    WRISTS,
+)
 
 Floats = NDArray[np.floating]
 
 SCALE_WINDOW: Final = 125  # frames of the running median of metres per pixel: 5 s at 25 fps
-SCALE_JOINTS: Final = (0, 3, 6, 7, 8, 15, 16)  # shoulders, hips, nose, ears: wide and far from the moving hands
-SHOULDERS: Final = (0, 3)
+SCALE_JOINTS: Final = (*SHOULDERS, *HIPS, NOSE, *EARS)  # wide apart, and far from the moving hands
 
 # Plausibility of a detected hand, measured on real clips: its wrist lies 9-25 mm (median of a clip) from the body's,
 # 20-50 mm (95th percentile); hands that were really the other one 50-110 mm.
@@ -32,7 +45,10 @@ WRONG_WRIST_M: Final = 0.03  # nearer to the other arm's wrist by so much: it is
 COINCIDE_M: Final = 0.04  # mean distance of the two hands' joints: below it they may be one hand found twice
 PALM_M: Final = (0.02, 0.10)  # mean length of the palm's edges; 0.048 on the clips
 GUESSED: Final = 0.4  # what is left of a hand joint's confidence outside the picture
-_PALM_EDGES: Final = np.array([(0, 5), (0, 17), (0, 9), (5, 9), (9, 13), (13, 17), (5, 17)])
+_INDEX, _MIDDLE, _, _PINKY = KNUCKLES
+_PALM_EDGES: Final = np.array(
+    [*((HAND_WRIST, k) for k in (_INDEX, _PINKY, _MIDDLE)), *pairwise(KNUCKLES), (_INDEX, _PINKY)]
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +90,7 @@ def assemble_landmarks(seen: Detections, size: tuple[int, int]) -> Landmarks:
     confidence[:, BODY] = np.nan_to_num(seen.visibility)
     for k, side in enumerate(SIDES):
         hand = seen.hand_xyz[:, k]
-        wrist = xyz[:, ARMS[side][2], None]
+        wrist = xyz[:, WRISTS[k], None]
         xyz[:, HANDS[side]] = wrist + (hand - hand[:, :1]) * scale[:, None, None]
         image_xy[:, HANDS[side]] = hand[..., :2]
         inside = ((hand[..., :2] >= 0) & (hand[..., :2] < (size[1], size[0]))).all(-1)
@@ -110,7 +126,7 @@ def hand_confidence(seen: Detections, scale: Floats) -> Floats:
     Lowered by: a wrist far from the arm's wrist, or nearer to the other arm's; a palm of impossible size; the look of
     the other hand; and, for the less plausible one of two hands that coincide, being the other one found twice.
     """
-    wrists = seen.body_xy[:, [ARMS[side][2] for side in SIDES]]
+    wrists = seen.body_xy[:, WRISTS]
     distance, to_other = (
         np.linalg.norm(seen.hand_xyz[:, :, 0, :2] - arms, axis=-1) * scale[:, None]
         for arms in (wrists, wrists[:, ::-1])

@@ -19,17 +19,22 @@ from signrep_core.skeleton import (
     FINGERTIPS,
     HAND_ANGLES,
     HAND_JOINTS,
+    HAND_WRIST,
     HANDS,
+    HIPS,
     INTERACTION_DESTINATIONS,
     INTERACTION_SOURCES,
     JOINTS,
+    KNUCKLES,
     MIN_CONFIDENCE,
     N_JOINTS,
+    NOSE,
+    SHOULDERS,
     SIDES,
     Side,
 )
+from signrep_core.window import WINDOW
 
-WINDOW: Final = 16  # frames of a window (A2)
 ACTIVITY_STD: Final = 0.26  # A1: metres, summed over the hand's 21 joints
 _CHUNK = 2048  # windows worked on at a time, so that memory does not grow with the video
 
@@ -154,7 +159,7 @@ def _joints_needed() -> NDArray[np.float32]:
 
 
 def _body_angle_joints(angle: str) -> set[int]:
-    shoulders = {ARMS[side][0] for side in SIDES}  # they make the neck, the origin of everything
+    shoulders = set(SHOULDERS)  # the neck between them is the origin
     part, _, rest = angle.partition("_")
     if part in ARMS:
         _, elbow, wrist = ARMS["right" if part == "right" else "left"]
@@ -163,16 +168,15 @@ def _body_angle_joints(angle: str) -> set[int]:
         twist = rest in ("shoulder_y", "elbow_x")  # what turns about the upper arm shows in the forearm only
         return shoulders | {elbow} | ({wrist} if twist else set())
     if part == "head":
-        return shoulders | {JOINTS.index(joint) for joint in ("nose", "left_eye", "right_eye")}
+        return shoulders | {NOSE, *(JOINTS.index(f"{side}_eye") for side in SIDES)}
     if part == "reserved":
         return shoulders
-    return shoulders | {JOINTS.index(joint) for joint in ("right_hip", "left_hip")}
+    return shoulders | set(HIPS)
 
 
 def _hand_angle_joints(angle: str, side: Side) -> set[int]:
     start, finger = HANDS[side].start, angle.partition("_")[0]
-    palm = {start + k for k, joint in enumerate(HAND_JOINTS) if joint == "wrist" or joint.endswith("_mcp")}
-    palm -= {start + HAND_JOINTS.index("thumb_mcp")}
+    palm = {start + k for k in (HAND_WRIST, *KNUCKLES)}
     if finger == "wrist":
         return palm
     return palm | {start + k for k, joint in enumerate(HAND_JOINTS) if joint.startswith(finger)}

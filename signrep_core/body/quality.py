@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.body.inverse import Solution
-from signrep_core.skeleton import ARMS, BODY, HANDS, JOINTS, N_WRIST_ANGLES, SIDES
+from signrep_core.skeleton import ARMS, HANDS, HEAD, HIPS, N_WRIST_ANGLES, SIDES
 
 _BIN = 1e-4  # metres
 _N_BINS = 5000  # to half a metre; larger errors count in the last bin
@@ -19,8 +19,8 @@ _STRETCH = 4096  # frames judged at a time
 GROUPS: Final = MappingProxyType(
     {
         "arms": [joint for side in SIDES for joint in ARMS[side]],
-        "face": list(range(JOINTS.index("nose"), BODY.stop)),
-        "hips": [JOINTS.index(f"{side}_hip") for side in SIDES],
+        "face": list(range(HEAD.start, HEAD.stop)),
+        "hips": list(HIPS),
     }
 )
 

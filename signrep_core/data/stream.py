@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from signrep_core.errors import ShardError, TrainingError, VideoError
+from signrep_core.window import WINDOW
 
 MAX_ATTEMPTS: Final = 8  # examples tried for one item before the corpus counts as unreadable
 
@@ -25,11 +26,11 @@ class WindowReader(Protocol):
     @property
     def index(self) -> Mapping[str, Any]: ...
 
-    def read_window(self, row: int, start: int, n_frames: int = 16) -> NDArray[np.uint8]: ...
+    def read_window(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]: ...
 
-    def read_planes(self, row: int, start: int, n_frames: int = 16) -> NDArray[np.uint8]: ...
+    def read_planes(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]: ...
 
-    def read_targets(self, row: int, start: int, n_frames: int = 16) -> Mapping[str, Any]: ...
+    def read_targets(self, row: int, start: int, n_frames: int = WINDOW) -> Mapping[str, Any]: ...
 
 
 def shuffle_epoch(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -148,7 +149,7 @@ def load_items(
         stream.detach()
     loader = DataLoader(
         stream,
-        batch_sampler=_Steps(steps, items, rank, ranks),  # type: ignore[arg-type]
+        batch_sampler=_Steps(steps, items, rank, ranks),
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin_memory,

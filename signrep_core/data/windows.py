@@ -17,12 +17,12 @@ from torch import Tensor
 
 from signrep_core.data.stream import Stream, WindowReader, load_items
 from signrep_core.errors import ShardError, TrainingError
+from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")  # what a reader gives of a window
 
-WINDOW: Final = 16  # frames (A2)
 TARGETS: Final = ("body_angles", "right_angles", "left_angles", "keypoints", "confidence")
 
 

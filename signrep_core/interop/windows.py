@@ -18,8 +18,8 @@ from signrep_core.progress import Progress
 from signrep_core.store.files import atomic_path
 from signrep_core.store.schemas import SHEET_COLUMNS
 from signrep_core.store.shards import ShardReader
+from signrep_core.window import WINDOW
 
-WINDOW: Final = 16
 STRIDE: Final = 18  # frames from window to window; a multiple of the keyframes' distance
 
 

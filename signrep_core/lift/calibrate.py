@@ -21,14 +21,14 @@ from signrep_core.lift.lift_video import LiftedVideo, lift
 from signrep_core.lift.lifter import ADVICE, MIRROR_JOINTS, Lifter, load_lifter, save_lifter
 from signrep_core.lift.train import LEAST_ERROR
 from signrep_core.model.weights import read_weights
-from signrep_core.skeleton import BODY, HANDS, JOINTS, N_JOINTS, SIDES
+from signrep_core.skeleton import BODY, HANDS, N_JOINTS, NOSE, SIDES
 from signrep_core.store.files import file_digest
 from signrep_core.store.schemas import POSE, TRUTH
 from signrep_core.store.tables import read_videos
 
 Floats = NDArray[np.floating]
 
-_FACE = [joint for joint in range(BODY.stop) if joint > JOINTS.index("nose")]
+_FACE = list(range(NOSE + 1, BODY.stop))
 _WRISTS = [HANDS[side].start for side in SIDES]  # no error from themselves
 GROUPS: Final[list[list[int]]] = [
     sorted({joint, MIRROR_JOINTS[joint]})

@@ -30,7 +30,19 @@ from numpy.typing import NDArray
 from scipy.special import polygamma
 
 from signrep_core.errors import SignRepError
-from signrep_core.skeleton import ARMS, BODY, HANDS, JOINTS, SIDES, SKELETON_VERSION, Side
+from signrep_core.skeleton import (
+    ARMS,
+    BODY,
+    HAND_WRIST,
+    HANDS,
+    KNUCKLES,
+    NOSE,
+    SHOULDERS,
+    SIDES,
+    SKELETON_VERSION,
+    TIPS,
+    Side,
+)
 from signrep_core.store.files import write_text
 from signrep_core.store.schemas import POSE, TRUTH
 from signrep_core.store.tables import read_videos
@@ -43,9 +55,7 @@ _KEPT: Final = 0.97  # of the variance, by the principal components
 _REACH: Final = (1, 99)  # percentiles of what the linear function gave: it is held there for poses far from those seen
 _NEAR_M: Final = 0.12  # metres in the picture: hands, or a hand and the face, are in each other's way
 _OTHERS: Final = 1.5  # hand lengths off and nearer to the other hand: it was taken for the other
-_NOSE: Final = JOINTS.index("nose")
-_WRIST, _INDEX, _MIDDLE, _PINKY = 0, 5, 9, 17  # of a hand's joints
-_TIPS: Final = (8, 12, 16, 20)
+_INDEX, _MIDDLE, _, _PINKY = KNUCKLES
 _MIRROR: Final = {side: np.array([1 if side == "right" else -1, 1, 1], np.float32) for side in SIDES}
 
 
@@ -265,12 +275,13 @@ def _off(error: Floats) -> Floats:
 # ---------------------------------------------------------------- what a pose looks like to a detector
 def _body_size(joints: Floats) -> Floats:
     """(...) metres between the shoulders."""
-    return np.linalg.norm(joints[..., ARMS["left"][0], :] - joints[..., ARMS["right"][0], :], axis=-1)
+    right, left = (joints[..., joint, :] for joint in SHOULDERS)
+    return np.linalg.norm(left - right, axis=-1)
 
 
 def _hand_size(hand: Floats) -> Floats:
     """(...) metres from wrist to middle knuckle."""
-    return np.linalg.norm(hand[..., _MIDDLE, :] - hand[..., _WRIST, :], axis=-1)
+    return np.linalg.norm(hand[..., _MIDDLE, :] - hand[..., HAND_WRIST, :], axis=-1)
 
 
 def _body_features(joints: Floats) -> Floats:
@@ -309,11 +320,11 @@ def _conditions(joints: Floats, steps: Floats) -> Floats:
     apart = np.linalg.norm(middles[0] - middles[1], axis=-1)
     for k, (side, middle) in enumerate(zip(SIDES, middles, strict=True)):
         hand = joints[..., HANDS[side], :]
-        wrist = hand[..., _WRIST, :]
+        wrist = hand[..., HAND_WRIST, :]
         normal = np.cross(hand[..., _INDEX, :] - wrist, hand[..., _PINKY, :] - wrist)
         edge_on = 1 - np.abs(normal[..., 2]) / np.linalg.norm(normal, axis=-1)
-        to_face = np.linalg.norm(middle - joints[..., _NOSE, :2], axis=-1)
-        reach = np.linalg.norm(hand[..., _TIPS, :] - wrist[..., None, :], axis=-1).mean(-1) / _hand_size(hand)
+        to_face = np.linalg.norm(middle - joints[..., NOSE, :2], axis=-1)
+        reach = np.linalg.norm(hand[..., TIPS[1:], :] - wrist[..., None, :], axis=-1).mean(-1) / _hand_size(hand)
         rows.append([
             np.ones_like(apart), edge_on, steps[..., k],
             np.exp(-((apart / _NEAR_M) ** 2)), np.exp(-((to_face / _NEAR_M) ** 2)), 2 - reach,

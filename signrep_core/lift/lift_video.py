@@ -18,11 +18,10 @@ from signrep_core.body.fit_body import BODY_REST
 from signrep_core.body.fit_hand import HAND_REST
 from signrep_core.body.forward import forward_kinematics
 from signrep_core.body.inverse import PERIODIC, Solution, fill_gaps, flag_frames
-from signrep_core.body.landmarks import SHOULDERS
 from signrep_core.body.priors import angle_validity
 from signrep_core.lift.lifter import MIN_DEPTH, Lifted, Lifter
 from signrep_core.lift.normalise import video_frame
-from signrep_core.skeleton import ARMS, BODY, HANDS, MIN_CONFIDENCE, N_BODY_OFFSETS, N_JOINTS, SIDES
+from signrep_core.skeleton import BODY, HANDS, MIN_CONFIDENCE, N_BODY_OFFSETS, N_JOINTS, SHOULDERS, SIDES, WRISTS
 
 Floats = NDArray[np.floating]
 
@@ -30,7 +29,7 @@ STRETCH: Final = 1024  # frames lifted at a time
 # A joint is good when it lies nearer than this to the truth: the body's seen from the neck, a hand's from its wrist.
 WITHIN_M: Final[NDArray[np.float64]] = np.where(np.arange(N_JOINTS) < BODY.stop, 0.05, 0.015)
 JUMP: Final = np.radians(45.0)  # from frame to frame: no movement of a limb, but a wrist at the edge of its angles
-_WRISTS: Final = {HANDS[side].start: ARMS[side][2] for side in SIDES}
+_WRISTS: Final = dict(zip((HANDS[side].start for side in SIDES), WRISTS, strict=True))  # hand wrist to body wrist
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from signrep_core.body.landmarks import SCALE_WINDOW, SHOULDERS
+from signrep_core.body.landmarks import SCALE_WINDOW
+from signrep_core.skeleton import SHOULDERS
 
 Floats = NDArray[np.floating]
 

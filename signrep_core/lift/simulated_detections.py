@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.landmarks import GUESSED, SHOULDERS
+from signrep_core.body.landmarks import GUESSED
 from signrep_core.lift.detector_errors import ErrorModel, corrupt
-from signrep_core.skeleton import BODY, HANDS, N_JOINTS, SIDES
+from signrep_core.skeleton import BODY, HANDS, N_JOINTS, SHOULDERS, SIDES
 
 Floats = NDArray[np.floating]
 

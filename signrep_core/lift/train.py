@@ -37,6 +37,7 @@ from signrep_core.skeleton import (
     MIN_CONFIDENCE,
     N_WRIST_ANGLES,
     SIDES,
+    WRISTS,
 )
 from signrep_core.train.loop import Devices, Run, RunSetup, Score, TrainResult, as_numbers, launch, train, update
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, set_learning_rate
@@ -52,7 +53,7 @@ _FLEXION: Final = [
     k for k, name in enumerate(HAND_ANGLES[N_WRIST_ANGLES:]) if name.endswith(("_mcp_x", "pip_x", "dip_x"))
 ]
 _ARM_JOINTS: Final = [joint for side in SIDES for joint in ARMS[side]]
-_WRISTS: Final = [ARMS[side][2] for side in SIDES]
+_WRISTS: Final = list(WRISTS)
 _MIRRORS: Final = [[[1.0, 1, 1]], [[-1.0, 1, 1]]]  # (S, 1, 3): the left hand is mirrored
 
 

@@ -17,18 +17,33 @@ from numpy.typing import NDArray
 
 from signrep_core.body.kinematics import forward_kinematics, solve_angles
 from signrep_core.body.priors import activity
-from signrep_core.skeleton import ARMS, BODY_ANGLES, FINGERTIPS, HAND_ANGLES, HANDS, MIN_CONFIDENCE, SIDES
+from signrep_core.skeleton import (
+    ARMS,
+    BODY,
+    BODY_ANGLES,
+    FINGERTIPS,
+    HAND_ANGLES,
+    HANDS,
+    HEAD,
+    HIPS,
+    MIN_CONFIDENCE,
+    N_BODY_OFFSETS,
+    N_JOINTS,
+    SHOULDERS,
+    SIDES,
+    WRISTS,
+)
 from signrep_core.store.schemas import ACTIVITY, ANGLES, POSE, TRUTH
 from signrep_core.store.tables import Columns, read_videos
 
 Bones = tuple[NDArray[np.float64], NDArray[np.float64]]  # body (16,), hand (20,) offsets
 JOINT_GROUPS: Final[dict[str, list[int]]] = {
     "arms": [joint for side in SIDES for joint in ARMS[side]],
-    "shoulders and elbows": [0, 1, 3, 4],
-    "body wrists": [ARMS["right"][2], ARMS["left"][2]],
-    "hips": [6, 7],
-    "face": list(range(8, 19)),
-    "hands": list(range(19, 61)),
+    "shoulders and elbows": [joint for side in SIDES for joint in ARMS[side][:2]],
+    "body wrists": list(WRISTS),
+    "hips": list(HIPS),
+    "face": list(range(HEAD.start, HEAD.stop)),
+    "hands": list(range(BODY.stop, N_JOINTS)),
 }
 BODY_GROUPS: Final = {
     "shoulder": ("shoulder_z", "shoulder_x", "shoulder_y"), "elbow": ("elbow_x",),
@@ -82,7 +97,7 @@ class Accuracy:
                 found.append((name, f"{np.median(everything):.1f} {_UNITS[name.split(':')[0]]}"))
         if bones is not None:
             true = np.median(self._true_bones, 0)
-            for name, ours, theirs in (("body", bones[0], true[:16]), ("hand", bones[1], true[16:])):
+            for name, ours, theirs in (("body", bones[0], true[:N_BODY_OFFSETS]), ("hand", bones[1], true[N_BODY_OFFSETS:])):
                 absolute = [np.r_[values[0], values[0] * values[1:]] for values in (ours, theirs)]
                 error = np.abs(absolute[0] - absolute[1])
                 found.append((f"bone lengths: {name}", f"{1000 * np.median(error):.1f} mm median error"))
@@ -102,7 +117,8 @@ class Accuracy:
 
     def _add_landmarks(self, truth: Mapping[str, Any], pose: Columns, seen: NDArray[np.bool_]) -> None:
         true_xy = truth["image_xy"]
-        width = np.linalg.norm(true_xy[:, 0] - true_xy[:, 3], axis=-1)[:, None]
+        right, left = (true_xy[:, joint] for joint in SHOULDERS)
+        width = np.linalg.norm(right - left, axis=-1)[:, None]
         flat = 100 * np.linalg.norm(pose["image_xy"] - true_xy, axis=-1) / width
         deep = 1000 * np.linalg.norm(pose["landmarks"] - truth["camera_joints"], axis=-1)
         for group, joints in JOINT_GROUPS.items():

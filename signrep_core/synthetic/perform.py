@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.body.kinematics import forward_kinematics, palm_frame, wrist_angles
-from signrep_core.skeleton import HANDS, N_BODY_ANGLES, N_HAND_ANGLES, N_WRIST_ANGLES, SIDES, Side
+from signrep_core.skeleton import HANDS, N_BODY_ANGLES, N_HAND_ANGLES, N_WRIST_ANGLES, NOSE, SIDES, Side
 from signrep_core.synthetic.anatomy import trunk_section
 from signrep_core.synthetic.signer import UPPER_ARM, Floats, Signer
 from signrep_core.synthetic.signs import BY_GLOSS, FINGER_AXIS, MOVES, PLACES, Place, Sign, direction, shape_angles
@@ -354,7 +354,7 @@ class _Solver:
         self.scale = signer.upper_arm / UPPER_ARM
         zeros = np.zeros((len(body), N_HAND_ANGLES))
         joints = forward_kinematics(body, zeros, zeros, signer.body_offsets, signer.hand_offsets)
-        self.nose = joints[:, 8]
+        self.nose = joints[:, NOSE]
         self.face = _euler_zxy(body[:, 12:15]) @ _rotation(np.array([[-signer.face.upright, 0, 0]]))[0]
         self.spine = _euler_zxy(body[:, 19:22])
         self.lower = self.spine @ _rotation(body[:, 15:16] * np.array([[1.0, 0, 0]]))

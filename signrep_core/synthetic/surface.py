@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.body.kinematics import forward_kinematics, hand_signs, palm_frame, root_frame, turn, turns
-from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, HANDS, N_WRIST_ANGLES, SIDES, Side
+from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, HANDS, HIPS, N_JOINTS, N_WRIST_ANGLES, NOSE, SIDES, Side
 from signrep_core.synthetic.arrays import Array, cross, like, namespace, unit
 from signrep_core.synthetic.signer import UPPER_ARM, Floats, Signer
 
@@ -58,7 +58,7 @@ class Surface:
         xp = namespace(pose.joints)
         swept = self._sweep(pose)
         palms = [self._palm(pose, side) for side in SIDES]
-        nose = pose.joints[:, 8]
+        nose = pose.joints[:, NOSE]
         head = nose[:, None] + xp.einsum("bij,vj->bvi", pose.face, like(self.head, pose.joints))
         return xp.concatenate((swept, *palms, head), 1)
 
@@ -101,7 +101,7 @@ class Surface:
 
 # ---------------------------------------------------------------- bones and helper joints
 JOINTS_EXTRA: Final = {
-    name: 61 + i for i, name in enumerate(("neck", "mid_spine", "mid_hip", "skull", "nape", "right_root", "left_root"))
+    name: N_JOINTS + i for i, name in enumerate(("neck", "mid_spine", "mid_hip", "skull", "nape", "right_root", "left_root"))
 }  # fmt: skip
 
 
@@ -146,10 +146,10 @@ def pose_signer(signer: Signer, body: Array, right: Array, left: Array) -> Pose:
 
 def _helper_joints(signer: Signer, joints: Array, spine: Any, lower: Any, face: Any, offsets: Array) -> Array:
     xp, k = namespace(joints), signer.upper_arm / UPPER_ARM
-    neck = joints[:, 8] * 0
-    mid_hip = (joints[:, 6] + joints[:, 7]) / 2
+    neck = joints[:, NOSE] * 0
+    mid_hip = (joints[:, HIPS[0]] + joints[:, HIPS[1]]) / 2
     mid_spine = offsets[0] * offsets[5] * spine[1]
-    nose, scale = joints[:, 8], signer.face.scale
+    nose, scale = joints[:, NOSE], signer.face.scale
 
     def in_trunk(x: float, y: float, z: float) -> Array:
         return k * (x * spine[0] + y * spine[1] + z * spine[2])

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from signrep_core.data.augment import Draws, augment, draw_augmentations, prepare, to_pixels
-from signrep_core.data.windows import WINDOW, WindowPairs
+from signrep_core.data.windows import WindowPairs
 from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
+from signrep_core.window import WINDOW
 
 FRAMES = 4  # of a window's 16
 

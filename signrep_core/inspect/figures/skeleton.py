@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 from signrep_core.body.forward import forward_kinematics
 from signrep_core.skeleton import (
     ARMS,
+    BODY,
     BODY_ANGLES,
-    BODY_LINKS,
+    BODY_EDGES,
     DEFAULT_BODY_OFFSETS,
     DEFAULT_HAND_OFFSETS,
+    FINGER_EDGES,
     HAND_ANGLES,
-    HAND_LINKS,
     HANDS,
+    HEAD,
     JOINTS,
+    KNUCKLES,
     N_BODY_ANGLES,
+    NOSE,
     OBSERVED_HAND_RANGES,
     SIDES,
     Side,
@@ -32,7 +36,7 @@ from signrep_core.store.files import atomic_path
 
 # Colours that the colour-blind tell apart; right and left as on all other pictures.
 COLOURS: Final = {"right": "#0072B2", "left": "#D55E00", "": "#444444"}
-HEAD: Final = range(8, 19)
+_HEAD: Final = range(HEAD.start, HEAD.stop)
 # The body's wrists and the hands' are the same points.
 SAME_PLACE: Final = {ARMS[side][2]: f"{ARMS[side][2]} = {HANDS[side].start}" for side in SIDES}
 # Arms a little away from the trunk and bent, so that nothing hides anything; degrees.
@@ -57,18 +61,18 @@ def skeleton_figure() -> Figure:
     panels: Any = figure.subplot_mosaic(
         [["body", "head", "head"], ["body", "right", "left"]], width_ratios=(1.25, 1, 1)
     )
-    body = range(19)
-    _draw(panels["body"], "body", {k: joints[k, :2] for k in body}, BODY_LINKS, [k for k in body if k not in HEAD])
-    panels["body"].plot(*zip(joints[8, :2], (0, 0), strict=True), color=COLOURS[""], linestyle=":", zorder=0)
+    body = range(BODY.stop)
+    _draw(panels["body"], "body", {k: joints[k, :2] for k in body}, BODY_EDGES, [k for k in body if k not in _HEAD])
+    panels["body"].plot(*zip(joints[NOSE, :2], (0, 0), strict=True), color=COLOURS[""], linestyle=":", zorder=0)
     panels["body"].annotate("neck, the origin", (0, 0), xytext=(0, -14), textcoords="offset points", ha="center")
     panels["body"].scatter(0, 0, marker="x", color=COLOURS[""])
-    links = [link for link in BODY_LINKS if set(link) <= set(HEAD)]
-    _draw(panels["head"], "head, enlarged", {k: joints[k, :2] for k in HEAD}, links, HEAD)
+    links = [link for link in BODY_EDGES if set(link) <= set(_HEAD)]
+    _draw(panels["head"], "head, enlarged", {k: joints[k, :2] for k in _HEAD}, links, _HEAD)
     for side in SIDES:
         hand = HANDS[side]
         flat = lay_flat(joints[hand], side)
         names = range(hand.start, hand.stop)
-        links = [(hand.start + a, hand.start + b) for a, b in HAND_LINKS]
+        links = [(hand.start + a, hand.start + b) for a, b in FINGER_EDGES]
         _draw(panels[side], f"{side} hand", dict(zip(names, flat, strict=True)), links, names)
     return figure
 
@@ -87,8 +91,9 @@ def stand() -> NDArray[np.float64]:
 def lay_flat(hand: NDArray[np.float64], side: Side) -> NDArray[np.float64]:
     """A hand (21, 3) seen on its palm, fingers up, the thumb towards the signer's middle: (21, 2), y down."""
     centred = hand - hand[0]
-    along = centred[9] / np.linalg.norm(centred[9])  # to the middle finger's knuckle
-    across = centred[5] - centred[17]
+    index, middle, _, pinky = centred[list(KNUCKLES)]
+    along = middle / np.linalg.norm(middle)
+    across = index - pinky
     across -= across @ along * along
     flat = np.stack((centred @ across / np.linalg.norm(across), -centred @ along), 1)
     flat[:, 0] *= 1 if side == "right" else -1  # the index finger's side: to our right of the signer's right hand
@@ -130,8 +135,8 @@ def _label_direction(k: int, places: dict[int, Any], links: list[tuple[int, int]
         np.linalg.norm(away) < 0.7
     ):  # amid a straight line: on the thumb's side of a finger, outside of an arm, above an eye
         away = np.array([-ways[0][1], ways[0][0]])
-        outward = (1 if _side(k) == "right" else -1) if k in range(19, 61) else np.sign(places[k][0])
-        away *= 1 if (-away[1] if k in HEAD else away[0] * outward) >= 0 else -1
+        outward = (1 if _side(k) == "right" else -1) if k >= BODY.stop else np.sign(places[k][0])
+        away *= 1 if (-away[1] if k in _HEAD else away[0] * outward) >= 0 else -1
     return np.asarray(away / np.linalg.norm(away))
 
 

@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from signrep_core.data.windows import WINDOW, WindowReader
+from signrep_core.data.windows import WindowReader
 from signrep_core.errors import ShardError, VideoError
 from signrep_core.evaluate.nearest import SearchResult, Window, nearest_windows, pick_references
 from signrep_core.evaluate.raw_video import Box, plain_window
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
+from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
 

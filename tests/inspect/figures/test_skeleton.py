@@ -5,7 +5,7 @@ import pytest
 
 from signrep_core.__main__ import main
 from signrep_core.inspect.figures.skeleton import lay_flat, skeleton_figure, stand
-from signrep_core.skeleton import BODY_LINKS, HAND_LINKS, HANDS, SIDES
+from signrep_core.skeleton import BODY_EDGES, FINGER_EDGES, HANDS, SIDES
 
 
 def test_every_joint_has_its_index_in_its_panel():
@@ -17,9 +17,9 @@ def test_every_joint_has_its_index_in_its_panel():
 
 
 def test_links_join_every_joint_of_a_hand_once_and_all_of_the_body():
-    assert sorted(b for _, b in HAND_LINKS) == list(range(1, 21))
-    assert [link for link in HAND_LINKS if 0 in link] == [(0, 1), (0, 5), (0, 9), (0, 13), (0, 17)]
-    assert {joint for link in BODY_LINKS for joint in link} == set(range(19))
+    assert sorted(b for _, b in FINGER_EDGES) == list(range(1, 21))
+    assert [link for link in FINGER_EDGES if 0 in link] == [(0, 1), (0, 5), (0, 9), (0, 13), (0, 17)]
+    assert {joint for link in BODY_EDGES for joint in link} == set(range(19))
 
 
 @pytest.mark.parametrize(("side", "sign"), [("right", 1), ("left", -1)])
