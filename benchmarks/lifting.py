@@ -20,6 +20,7 @@ from signrep_core.body.forward import forward_kinematics
 from signrep_core.body.inverse import Solution, solve_angles
 from signrep_core.body.landmarks import SCALE_JOINTS, SCALE_WINDOW
 from signrep_core.body.priors import activity
+from signrep_core.body.rotations import rotation_about
 from signrep_core.config import Config, Pose
 from signrep_core.lift.detector_errors import corrupt, load_errors, picture_scale
 from signrep_core.lift.lift_video import LiftedVideo, lift, solve_by_lifter
@@ -50,7 +51,7 @@ from signrep_core.synthetic.corpus import (
     write_truth,
 )
 from signrep_core.synthetic.perform import perform
-from signrep_core.synthetic.signer import Signer, turn_about
+from signrep_core.synthetic.signer import Signer
 from signrep_core.video.probe import probe_shard
 
 FOLDER = Path("results/benchmarks/lifting")
@@ -345,7 +346,11 @@ def _with_proportions(signer: Signer, name: str) -> Signer:
 
 def _view(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """Body axes to camera axes; degrees."""
-    return turn_about("z", np.radians(roll)) @ turn_about("x", np.radians(pitch)) @ turn_about("y", np.radians(yaw))
+    return (
+        rotation_about("z", np.radians(roll))
+        @ rotation_about("x", np.radians(pitch))
+        @ rotation_about("y", np.radians(yaw))
+    )
 
 
 def _with_errors(video: Video, amplitude: float) -> Video:

@@ -1,15 +1,24 @@
-"""What lets one function serve numpy and torch arrays: the namespace an array belongs to."""
+"""Functions that serve numpy and torch arrays alike, and the size of the blocks in which long videos are worked on."""
 
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 
 Array = Any  # numpy.ndarray or torch.Tensor
 
+BLOCK: Final = 1024  # frames worked on at a time: few enough for the processor's cache
+
 
 def namespace(array: Array) -> Any:
-    """numpy, or torch when the array is a tensor (torch is not imported here)."""
+    """The module of an array: numpy, or torch for a tensor (torch is not imported here)."""
     if isinstance(array, np.ndarray | np.generic | float | int):
         return np
     return sys.modules["torch"]
+
+
+def blocks(n_frames: int) -> Iterator[slice]:
+    """Slices of at most BLOCK frames that cover a video in order."""
+    for start in range(0, n_frames, BLOCK):
+        yield slice(start, min(start + BLOCK, n_frames))

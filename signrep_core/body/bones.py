@@ -21,6 +21,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.body.arrays import blocks
 from signrep_core.errors import TableError
 from signrep_core.skeleton import (
     ARMS,
@@ -201,8 +202,7 @@ class BoneHistogram:
 
     def add(self, landmarks: NDArray[np.floating], confidence: NDArray[np.floating]) -> None:
         """Count every frame's bones, left and right pooled: landmarks (T, 61, 3) metres, confidence (T, 61)."""
-        for start in range(0, len(landmarks), 4096):
-            frames = slice(start, start + 4096)
+        for frames in blocks(len(landmarks)):
             self.add_lengths(measure_bones(landmarks[frames], confidence[frames]))
 
     def add_lengths(self, lengths: Floats) -> None:

@@ -1,6 +1,6 @@
 """Arms, head and spine from landmarks: closed forms, refined by fitting each limb.
 
-Legend: T frames, n of them in a stretch, J = 61 joints, A angles; vectors are (3, n), axes first.
+Legend: T frames, n of them in a block, J = 61 joints, A angles; vectors are (3, n), axes first.
 """
 
 from types import MappingProxyType
@@ -8,18 +8,19 @@ from typing import Final
 
 import numpy as np
 
+from signrep_core.body.arrays import blocks
 from signrep_core.body.bones import BONES, head_frame, scatter
-from signrep_core.body.chain import LEAST_NOISE, Bounds, Limb, chain, fit_limb
+from signrep_core.body.chain import LEAST_NOISE, Bounds, KinematicChain, Targets, fit_chain, serial_chain
 from signrep_core.body.rotations import (
     Axes,
     Floats,
-    across,
     cross,
     dot,
-    turned_back,
+    inverse_rotate,
+    nearest_turn,
+    perpendicular,
+    pull_to_rest,
     unit,
-    weighed,
-    whole_turns_off,
     zxy_angles,
 )
 from signrep_core.skeleton import (
@@ -36,13 +37,13 @@ from signrep_core.skeleton import (
 
 BODY_REST: Final[Floats] = OBSERVED_BODY_RANGES.mean(1)  # the middle of what real signers do
 
-_STRETCH = 1024  # frames fitted at a time: small enough for the processor's cache
-_STEPS = 3
 ROOT: Final[Axes] = tuple(axis[:, None] for axis in np.eye(3))
 
-ARM: Final = chain("zyzxyx", (2, 5, 6))
-_HEAD: Final = Limb("zxy", (-1, 0, 1), (-1, -1, -1), (2,) * 11, (-1, *(0,) * 10))  # the nose, and the face from there
-SPINE: Final = Limb("zxyx", (-1, 0, 1, 2), (-1, -1, -1, 0), (2, 3, 3), (-1, 0, 0))  # mid-spine, right hip, left hip
+ARM: Final = serial_chain("zyzxyx", (2, 5, 6))
+# The nose, and the face from there.
+_HEAD: Final = KinematicChain("zxy", (-1, 0, 1), (-1, -1, -1), (2,) * 11, (-1, *(0,) * 10))
+# Mid-spine, right hip, left hip.
+SPINE: Final = KinematicChain("zxyx", (-1, 0, 1, 2), (-1, -1, -1, 0), (2, 3, 3), (-1, 0, 0))
 
 ARM_ANGLES = MappingProxyType({side: list(range(6 * k, 6 * k + 6)) for k, side in enumerate(SIDES)})
 HEAD_ANGLES = [BODY_ANGLES.index(f"head_{axis}") for axis in "zxy"]
@@ -52,7 +53,7 @@ _RIGID_BONES = [BONES.index(bone) for bone in ("upper_arm", "forearm")]
 # How far an angle strays from rest (radians): its spring is as stiff as the landmarks' noise over this. The bend of the
 # lower spine shows only in the distance from neck to hips; the upper arm's turn about itself only in a bent elbow.
 _STRAYS = {"lower_spine_x": 0.1, "right_shoulder_y": 0.5, "left_shoulder_y": 0.5}
-_SPREAD = np.array([_STRAYS.get(angle, np.inf) for angle in BODY_ANGLES])
+_DEVIATION = np.array([_STRAYS.get(angle, np.inf) for angle in BODY_ANGLES])
 
 
 def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
@@ -68,26 +69,27 @@ def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
     """
     angles = np.tile(BODY_REST, (len(joints), 1))
     noise = scatter(lengths[:, _RIGID_BONES].reshape(len(joints), len(_RIGID_BONES) * len(SIDES)))
-    for start in range(0, len(joints), _STRETCH):
-        frames = slice(start, start + _STRETCH)
-        stretch = np.ascontiguousarray(joints[frames, BODY].transpose(1, 2, 0))  # (19, 3, n)
+    for frames in blocks(len(joints)):
+        block = np.ascontiguousarray(joints[frames, BODY].transpose(1, 2, 0))  # (19, 3, n)
         head = [axis.T for axis in head_frame(joints[frames])]
         for side in SIDES:
-            angles[frames, ARM_ANGLES[side]] = _fit_arm(side, stretch, offsets, noise).T
+            angles[frames, ARM_ANGLES[side]] = _fit_arm(side, block, offsets, noise).T
         angles[frames, HEAD_ANGLES] = _fit(
-            _HEAD, HEAD_ANGLES, zxy_angles(head), face_bones(offsets), stretch[HEAD], noise
+            _HEAD, HEAD_ANGLES, zxy_angles(head), face_bones(offsets), block[HEAD], noise
         ).T
-        angles[frames, SPINE_ANGLES] = _fit_spine(stretch[list(HIPS)], offsets, noise).T
+        angles[frames, SPINE_ANGLES] = _fit_spine(block[list(HIPS)], offsets, noise).T
     return angles
 
 
-def _fit(limb: Limb, columns: list[int], start: Floats, bones: Floats, targets: Floats, noise: float) -> Floats:
+def _fit(
+    chain: KinematicChain, columns: list[int], start: Floats, bones: Floats, targets: Floats, noise: float
+) -> Floats:
     """(A, n) angles of a limb that hangs at the neck: start (A, n), bones (P, 3), targets (P, 3, n) with NaN."""
     rest = BODY_REST[columns]
-    start = np.where(np.isfinite(start), whole_turns_off(start, BODY_LIMITS[columns]), rest[:, None])
+    start = np.where(np.isfinite(start), nearest_turn(start, BODY_LIMITS[columns]), rest[:, None])
     weights = np.isfinite(targets[:, 0]).astype(np.float64)
-    bounds = Bounds.of(BODY_LIMITS[columns], rest, _SPREAD[columns], noise)
-    return fit_limb(limb, start, ROOT, bones[..., None], np.nan_to_num(targets), weights, bounds, _STEPS)
+    bounds = Bounds.of(BODY_LIMITS[columns], rest, _DEVIATION[columns], noise)
+    return fit_chain(chain, start, ROOT, bones[..., None], Targets(np.nan_to_num(targets), weights), bounds)
 
 
 def _fit_arm(side: Side, joints: Floats, offsets: Floats, noise: float) -> Floats:
@@ -98,15 +100,15 @@ def _fit_arm(side: Side, joints: Floats, offsets: Floats, noise: float) -> Float
     clavicle_z, clavicle_y = np.arctan2(x[1], x[0]), -np.arctan2(x[2], np.hypot(x[0], x[1]))
 
     def in_clavicle(a: Floats) -> Floats:
-        return turned_back("y", clavicle_y, turned_back("z", clavicle_z, a))
+        return inverse_rotate("y", clavicle_y, inverse_rotate("z", clavicle_z, a))
 
     upper = in_clavicle(elbow - shoulder)
     shoulder_z, shoulder_x = np.arctan2(-upper[0], upper[1]), np.arctan2(upper[2], np.hypot(upper[0], upper[1]))
-    fore = turned_back("x", shoulder_x, turned_back("z", shoulder_z, in_clavicle(wrist - elbow)))
+    fore = inverse_rotate("x", shoulder_x, inverse_rotate("z", shoulder_z, in_clavicle(wrist - elbow)))
     shoulder_y, elbow_x = np.arctan2(-fore[0], -fore[2]), -np.arctan2(np.hypot(fore[0], fore[2]), fore[1])
     column = ARM_ANGLES[side][4]
-    spring = (max(noise, LEAST_NOISE) / _SPREAD[column]) ** 2
-    shoulder_y = weighed(shoulder_y, fore[0] ** 2 + fore[2] ** 2, BODY_REST[column], spring)
+    spring = (max(noise, LEAST_NOISE) / _DEVIATION[column]) ** 2
+    shoulder_y = pull_to_rest(shoulder_y, fore[0] ** 2 + fore[2] ** 2, BODY_REST[column], spring)
     start = np.stack((clavicle_z, clavicle_y, shoulder_z, shoulder_x, shoulder_y, elbow_x))
     return _fit(ARM, ARM_ANGLES[side], start, arm_bones(side, offsets), np.stack((shoulder, elbow, wrist)), noise)
 
@@ -116,7 +118,7 @@ def _fit_spine(hips: Floats, offsets: Floats, noise: float) -> Floats:
     middle, half = hips.mean(0), offsets[0] * offsets[5]
     bend = -2 * np.arccos(np.minimum(np.sqrt(dot(middle, middle)) / (2 * half), 1))
     y = unit(middle)  # this frame is the upper spine's turned by half the bend
-    x = across(hips[1] - hips[0], y)
+    x = perpendicular(hips[1] - hips[0], y)
     z = cross(x, y)
     c, s = np.cos(bend / 2), np.sin(bend / 2)
     start = np.concatenate((zxy_angles((x, c * y - s * z, c * z + s * y)), bend[None]))

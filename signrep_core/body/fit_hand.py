@@ -9,29 +9,30 @@ Two things that landmarks leave open are decided here:
 - A hand in the picture grows as it nears the camera, and the body's scale does not tell by how much: each frame's hand
   is fitted after division by `hand_scale`.
 
-Legend: T frames, n of them in a stretch, F = 4 fingers; vectors are (3, n), axes first.
+Legend: T frames, n of them in a block, F = 4 fingers; vectors are (3, n), axes first.
 """
 
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.chain import LEAST_NOISE, Bounds, Limb, chain, fit_limb, pose_limb
+from signrep_core.body.arrays import BLOCK
+from signrep_core.body.chain import LEAST_NOISE, Bounds, KinematicChain, Targets, fit_chain, pose_chain, serial_chain
 from signrep_core.body.forward import FINGER_BONES, wrist_angles
 from signrep_core.body.rotations import (
     Axes,
     Floats,
-    across,
     aim_z,
     cross,
     dot,
+    inverse_rotate,
     local,
-    turned_back,
+    nearest_turn,
+    perpendicular,
+    pull_to_rest,
     unit,
-    weighed,
-    whole_turns_off,
 )
 from signrep_core.skeleton import (
     HAND_ANGLES,
@@ -47,15 +48,13 @@ HAND_REST: Final[Floats] = OBSERVED_HAND_RANGES.mean(1)  # the middle of what re
 
 Integers = NDArray[np.intp]
 
-_STRETCH = 512  # frames fitted at a time: small enough for the processor's cache
-_STEPS = 3
 _Z = np.array([[0.0], [0], [1]])
 
-PALM: Final = Limb(
+PALM: Final = KinematicChain(
     "xyz" + "xy" * 4, (-1, 0, 1, 2, 3, 2, 5, 2, 7, 2, 9), (-1,) * 11, (4, 6, 8, 10), (-1,) * 4
 )  # the wrist, then each finger's metacarpal
-FINGER: Final = chain("xyzxyxx", (3, 5, 6, 7))
-THUMB: Final = chain("xyzxyzxyzx", (3, 6, 9, 10))
+FINGER: Final = serial_chain("xyzxyxx", (3, 5, 6, 7))
+THUMB: Final = serial_chain("xyzxyzxyzx", (3, 6, 9, 10))
 
 THUMB_ANGLES = list(range(3, 13))
 FINGER_ANGLES = np.arange(13, N_HAND_ANGLES).reshape(4, 7)
@@ -70,8 +69,11 @@ _STRAYS = {
     "metacarpal_x": 0.1, "metacarpal_y": 0.1, "metacarpal_z": 0.1, "thumb_cmc_z": 0.15, "thumb_mcp_z": 0.15,
     "thumb_ip_z": 0.3, "mcp_y": 0.4, "mcp_x": 1, "pip_x": 1, "dip_x": 1, "tip_x": 1,
 }  # fmt: skip
-_SPREAD = np.array(
-    [min([spread for part, spread in _STRAYS.items() if name.endswith(part)], default=np.inf) for name in HAND_ANGLES]
+_DEVIATION = np.array(
+    [
+        min([deviation for part, deviation in _STRAYS.items() if name.endswith(part)], default=np.inf)
+        for name in HAND_ANGLES
+    ]
 )
 
 
@@ -108,15 +110,15 @@ def fit_hand(side: Side, hand: Floats, offsets: Floats, noise: float) -> Floats:
     relative = (hand - hand[:, :1]) * mirror
     bones = hand_lengths(offsets)[list(FINGER_BONES.values())]  # (5, 4)
     frames = np.flatnonzero(np.isfinite(relative[:, MCPS]).all((1, 2)))
-    for start in range(0, len(frames), _STRETCH):
-        stretch = frames[start : start + _STRETCH]
-        joints = np.ascontiguousarray(relative[stretch].transpose(1, 2, 0))  # (21, 3, n)
+    for start in range(0, len(frames), BLOCK):
+        block = frames[start : start + BLOCK]
+        joints = np.ascontiguousarray(relative[block].transpose(1, 2, 0))  # (21, 3, n)
         palm, metacarpals = _fit_palm(joints[MCPS], bones[1:, 0], noise)
-        angles[stretch, :N_WRIST_ANGLES] = wrist_angles("right", np.stack(palm).transpose(2, 1, 0))
-        angles[stretch, 3:13] = _fit_thumb(palm, joints[THUMB_JOINTS], bones[0], noise).T
+        angles[block, :N_WRIST_ANGLES] = wrist_angles("right", np.stack(palm).transpose(2, 1, 0))
+        angles[block, 3:13] = _fit_thumb(palm, joints[THUMB_JOINTS], bones[0], noise).T
         fingers = joints[FINGER_JOINTS].reshape(4, 4, 3, -1).transpose(1, 2, 0, 3)  # (joint, 3, F, n)
         fitted = _fit_fingers(palm, metacarpals, fingers, bones[1:], noise)  # (7, F, n)
-        angles[stretch, 13:] = fitted.transpose(2, 1, 0).reshape(len(stretch), -1)
+        angles[block, 13:] = fitted.transpose(2, 1, 0).reshape(len(block), -1)
     return angles
 
 
@@ -131,22 +133,22 @@ def _fit_palm(mcps: Floats, bones: Floats, noise: float) -> tuple[Axes, Floats]:
     bounds = Bounds.of(
         np.concatenate((np.stack((-free, free), -1), HAND_LIMITS[columns])),
         np.concatenate((np.zeros(3), rest.ravel())),
-        np.concatenate((free, _SPREAD[columns])),
+        np.concatenate((free, _DEVIATION[columns])),
         noise,
     )
     start = np.concatenate((np.zeros_like(metacarpals[:3]), metacarpals))
     along_z = bones[:, None, None] * _Z
-    angles = fit_limb(PALM, start, palm, along_z, mcps, np.ones_like(mcps[:, 0]), bounds, _STEPS)
-    frames, _ = pose_limb(PALM, angles, palm, along_z)
+    angles = fit_chain(PALM, start, palm, along_z, Targets(mcps, np.ones_like(mcps[:, 0])), bounds)
+    frames, _ = pose_chain(PALM, angles, palm, along_z)
     return frames[2], angles[3:].reshape(4, 2, -1).transpose(1, 0, 2)
 
 
 def _palm_frame(mcps: Floats) -> Axes:
-    """An orthonormal frame of the palm: z amid the metacarpals, x across the palm's plane; mcps (F, 3, n)."""
+    """An orthonormal frame of the palm: z amid the metacarpals, x perpendicular the palm's plane; mcps (F, 3, n)."""
     directions = [unit(mcp) for mcp in mcps]
     z = unit(sum(directions[1:], directions[0]))
     normals = [cross(a, b) for a, b in pairwise(directions)]
-    x = across(sum(normals[1:], normals[0]), z)
+    x = perpendicular(sum(normals[1:], normals[0]), z)
     return x, cross(z, x), z
 
 
@@ -155,27 +157,27 @@ def _fit_fingers(palm: Axes, metacarpals: Floats, joints: Floats, bones: Floats,
     base = [axis[:, None] for axis in palm]
     vectors = np.concatenate((joints[:1], np.diff(joints, axis=0)))
     proximal, middle, distal = (
-        unit(turned_back("y", metacarpals[1], turned_back("x", metacarpals[0], local(base, bone))))
+        unit(inverse_rotate("y", metacarpals[1], inverse_rotate("x", metacarpals[0], local(base, bone))))
         for bone in vectors[1:]
     )
     # A bent finger shows its plane, whichever way it bends; a straight one, or one bent by 90° at the MCP, does not.
     first, second = cross(proximal, middle), cross(middle, distal)
     normal = -first - np.where(dot(first, second) < 0, -1, 1) * second
-    y = cross(proximal, across(normal, proximal))
+    y = cross(proximal, perpendicular(normal, proximal))
     seen = dot(normal, normal) * (y[0] ** 2 + y[1] ** 2) * bones[:, 2, None] ** 2
     columns = FINGER_ANGLES[:, 2]
-    spring = (max(noise, LEAST_NOISE) / _SPREAD[columns, None]) ** 2
-    twist = weighed(np.arctan2(-y[0], y[1]), seen, HAND_REST[columns, None], spring, period=np.pi)
+    spring = (max(noise, LEAST_NOISE) / _DEVIATION[columns, None]) ** 2
+    twist = pull_to_rest(np.arctan2(-y[0], y[1]), seen, HAND_REST[columns, None], spring, period=np.pi)
     twist = _within(columns, twist)
-    mcp = aim_z(turned_back("z", twist, proximal))
+    mcp = aim_z(inverse_rotate("z", twist, proximal))
 
     def beyond_mcp(bone: Floats) -> Floats:
-        return turned_back("y", mcp[1], turned_back("x", mcp[0], turned_back("z", twist, bone)))
+        return inverse_rotate("y", mcp[1], inverse_rotate("x", mcp[0], inverse_rotate("z", twist, bone)))
 
     pip = _flexion(beyond_mcp(middle), FINGER_ANGLES[:, 5])
-    dip = _flexion(turned_back("x", pip, beyond_mcp(distal)), FINGER_ANGLES[:, 6])
+    dip = _flexion(inverse_rotate("x", pip, beyond_mcp(distal)), FINGER_ANGLES[:, 6])
     start = np.concatenate((metacarpals, [twist], mcp, [pip, dip]))
-    return _fit(FINGER, FINGER_ANGLES.T, start, base, bones.T[..., None], joints, noise)
+    return _fit(_Digit(FINGER, FINGER_ANGLES.T), start, base, bones.T[..., None], joints, noise)
 
 
 def _fit_thumb(palm: Axes, joints: Floats, bones: Floats, noise: float) -> Floats:
@@ -185,30 +187,36 @@ def _fit_thumb(palm: Axes, joints: Floats, bones: Floats, noise: float) -> Float
     start = []
     for k, z in enumerate(columns[[2, 5, 8]]):  # each joint aims its bone; its twist is at rest but for the last one
         aim = aim_z(vectors[k])
-        vectors = [turned_back("y", aim[1], turned_back("x", aim[0], bone)) for bone in vectors]
+        vectors = [inverse_rotate("y", aim[1], inverse_rotate("x", aim[0], bone)) for bone in vectors]
         twist = np.full_like(aim[0], HAND_REST[z])
         if k == 2:  # the tip bends towards the palm, in the plane that it shows
             tip = unit(vectors[3])
             seen = (tip[0] ** 2 + tip[1] ** 2) * bones[3] ** 2
-            spring = (max(noise, LEAST_NOISE) / _SPREAD[z]) ** 2
-            twist = _within(z, weighed(np.arctan2(-tip[0], tip[1]), seen, twist, spring, period=np.pi))
-        vectors = [turned_back("z", twist, bone) for bone in vectors]
+            spring = (max(noise, LEAST_NOISE) / _DEVIATION[z]) ** 2
+            twist = _within(z, pull_to_rest(np.arctan2(-tip[0], tip[1]), seen, twist, spring, period=np.pi))
+        vectors = [inverse_rotate("z", twist, bone) for bone in vectors]
         start += [*aim, twist]
     start.append(_flexion(vectors[3], columns[9]))
-    return _fit(THUMB, columns, np.stack(start), palm, bones[:, None], joints, noise)
+    return _fit(_Digit(THUMB, columns), np.stack(start), palm, bones[:, None], joints, noise)
 
 
-def _fit(
-    limb: Limb, columns: Integers, start: Floats, base: Axes, bones: Floats, joints: Floats, noise: float
-) -> Floats:
-    """(A, ..., n) angles of a finger or of four: columns (A, ...), bones (P, ...) along z, joints (P, 3, ..., n)."""
+class _Digit(NamedTuple):
+    """The chain of a thumb or finger, and its angles among the hand's: (A, ...)."""
+
+    chain: KinematicChain
+    columns: Integers
+
+
+def _fit(digit: _Digit, start: Floats, base: Axes, bones: Floats, joints: Floats, noise: float) -> Floats:
+    """(A, ..., n) angles of one digit or of four fingers: bones (P, ...) along z, joints (P, 3, ..., n)."""
+    columns = digit.columns
     rest = HAND_REST[columns]
-    start = np.where(np.isfinite(start), whole_turns_off(start, HAND_LIMITS[columns]), rest[..., None])
+    start = np.where(np.isfinite(start), nearest_turn(start, HAND_LIMITS[columns]), rest[..., None])
     along_z = np.stack((np.zeros_like(bones), np.zeros_like(bones), bones), 1)
     along_z = along_z.reshape(*along_z.shape, *(1,) * (joints.ndim - along_z.ndim))
-    bounds = Bounds.of(HAND_LIMITS[columns], rest, _SPREAD[columns], noise)
+    bounds = Bounds.of(HAND_LIMITS[columns], rest, _DEVIATION[columns], noise)
     weights = np.isfinite(joints[:, 0]).astype(np.float64)
-    return fit_limb(limb, start, base, along_z, np.nan_to_num(joints), weights, bounds, _STEPS)
+    return fit_chain(digit.chain, start, base, along_z, Targets(np.nan_to_num(joints), weights), bounds)
 
 
 def _flexion(bone: Floats, column: int | Integers) -> Floats:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from signrep_core.body.arrays import Array, namespace
-from signrep_core.body.rotations import xyz_angles
+from signrep_core.body.rotations import rotate_columns, xyz_angles
 from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, N_WRIST_ANGLES, SIDES, Side
 
 Frame = tuple[Array, Array, Array]  # the columns of a rotation matrix, each (..., 3)
@@ -56,7 +56,7 @@ def palm_frame(side: Side, wrist: Array) -> Frame:
     """
     x, y, z = root_frame(wrist)
     base = (z, x, y) if side == "right" else (-z, -x, y)  # the columns of K
-    return turns(base, "xyz", wrist, hand_signs(side))
+    return rotate_euler(base, "xyz", wrist, hand_signs(side))
 
 
 def wrist_angles(side: Side, palm: Array) -> Array:
@@ -71,22 +71,16 @@ def wrist_angles(side: Side, palm: Array) -> Array:
     return xp.stack([sign * angle for sign, angle in zip(hand_signs(side), angles, strict=True)], -1)
 
 
-def turn(frame: Frame, axis: str, angle: Array) -> Frame:
-    """The frame turned about one of its own axes: R → R·R_axis(angle); angle (...)."""
-    x, y, z = frame
+def rotate(frame: Frame, axis: str, angle: Array) -> Frame:
+    """Rotate a frame about one of its own axes: R → R · R_axis(angle); angle (...)."""
     xp = namespace(angle)
-    c, s = xp.cos(angle)[..., None], xp.sin(angle)[..., None]
-    if axis == "x":
-        return x, c * y + s * z, c * z - s * y
-    if axis == "y":
-        return c * x - s * z, y, s * x + c * z
-    return c * x + s * y, c * y - s * x, z
+    return rotate_columns(frame, axis, xp.cos(angle)[..., None], xp.sin(angle)[..., None])
 
 
-def turns(frame: Frame, axes: str, angles: Array, signs: tuple[int, int, int] = (1, 1, 1)) -> Frame:
-    """The frame turned about its own axes one after the other; angles (..., len(axes))."""
+def rotate_euler(frame: Frame, axes: str, angles: Array, signs: tuple[int, int, int] = (1, 1, 1)) -> Frame:
+    """Rotate a frame about several of its own axes in order; angles (..., len(axes)), signs of x, y and z angles."""
     for k, axis in enumerate(axes):
-        frame = turn(frame, axis, signs["xyz".index(axis)] * angles[..., k])
+        frame = rotate(frame, axis, signs["xyz".index(axis)] * angles[..., k])
     return frame
 
 
@@ -98,9 +92,9 @@ def hand_signs(side: Side) -> tuple[int, int, int]:
 def arm_frames(side: Side, body_angles: Array) -> tuple[Frame, Frame, Frame]:
     """The frames of a clavicle, upper arm and forearm, from the body angles (..., 22)."""
     start = 6 * SIDES.index(side)
-    clavicle = turns(root_frame(body_angles), "zy", body_angles[..., start : start + 2])
-    upper = turns(clavicle, "zxy", body_angles[..., start + 2 : start + 5])
-    return clavicle, upper, turn(upper, "x", body_angles[..., start + 5])
+    clavicle = rotate_euler(root_frame(body_angles), "zy", body_angles[..., start : start + 2])
+    upper = rotate_euler(clavicle, "zxy", body_angles[..., start + 2 : start + 5])
+    return clavicle, upper, rotate(upper, "x", body_angles[..., start + 5])
 
 
 def root_frame(like: Array) -> Frame:
@@ -122,13 +116,13 @@ def pose_body(angles: Array, offsets: Array) -> list[Array]:
         joints[wrist] = joints[elbow] + lengths[2] * fore[1]
 
     root = root_frame(angles)
-    spine = turns(root, "zxy", angles[..., 19:22])
-    lower_spine = turn(spine, "x", angles[..., 15])
+    spine = rotate_euler(root, "zxy", angles[..., 19:22])
+    lower_spine = rotate(spine, "x", angles[..., 15])
     mid_hip = lengths[5] * (spine[1] + lower_spine[1])
     joints[6] = mid_hip - lengths[4] * lower_spine[0]
     joints[7] = mid_hip + lengths[4] * lower_spine[0]
 
-    head = turns(root, "zxy", angles[..., 12:15])
+    head = rotate_euler(root, "zxy", angles[..., 12:15])
     joints[8] = nose = -lengths[3] * head[1]
     ear, mouth, eye = lengths[6:9], lengths[9:12], lengths[13:16]
     spacing = lengths[12]
@@ -157,7 +151,7 @@ def pose_hand(side: Side, palm: Frame, angles: Array, offsets: Array, wrist: Arr
     for finger in FINGERS:
         frame, joint, angle = palm, wrist, _FINGER_START[finger]
         for axes, bone in zip(_FINGER_AXES[finger], FINGER_BONES[finger], strict=True):
-            frame = turns(frame, axes, angles[..., angle : angle + len(axes)], signs)
+            frame = rotate_euler(frame, axes, angles[..., angle : angle + len(axes)], signs)
             angle += len(axes)
             joint = joint + lengths[bone] * frame[2]  # every bone lies along its frame's z
             joints.append(joint)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from signrep_core.body.arrays import blocks
 from signrep_core.body.bones import frame_offsets, measure_bones, scatter, seen_joints, video_offsets
 from signrep_core.body.fit_body import BODY_REST, fit_body
 from signrep_core.body.fit_hand import HAND_REST, fit_hand, hand_scale
@@ -41,7 +42,6 @@ _TABLE = (
     "body_angles", "right_angles", "left_angles", "body_offsets", "hand_offsets", "confidence", "residual_m",
     "interpolated", "flag",
 )  # fmt: skip
-_STRETCH = 2048  # frames posed at a time
 _TURN_WINDOW = 25  # frames: within a second, a few mistaken shoulders do not turn a signer round
 
 
@@ -93,8 +93,7 @@ class Solution:
     def residual_m(self) -> Floats:
         """(T,) mean distance of the posed skeleton to the landmarks; NaN where there are none."""
         residual = np.full(len(self.landmarks), np.nan)
-        for start in range(0, len(residual), _STRETCH):
-            frames = slice(start, start + _STRETCH)
+        for frames in blocks(len(residual)):
             squares = ((self.joints(frames) - self.landmarks[frames]) ** 2).sum(-1)
             seen = np.isfinite(squares)
             distance = np.sqrt(np.where(seen, squares, 0)).sum(-1)

@@ -9,8 +9,8 @@ from signrep_core.body.forward import (
     hand_signs,
     palm_frame,
     root_frame,
-    turn,
-    turns,
+    rotate,
+    rotate_euler,
     wrist_angles,
 )
 from signrep_core.body.inverse import Solution, solve_angles
@@ -24,8 +24,8 @@ __all__ = [
     "hand_signs",
     "palm_frame",
     "root_frame",
+    "rotate",
+    "rotate_euler",
     "solve_angles",
-    "turn",
-    "turns",
     "wrist_angles",
 ]

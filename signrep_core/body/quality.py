@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.body.arrays import blocks
 from signrep_core.body.inverse import Solution
 from signrep_core.skeleton import ARMS, HANDS, HEAD, HIPS, N_WRIST_ANGLES, SIDES
 
 _BIN = 1e-4  # metres
 _N_BINS = 5000  # to half a metre; larger errors count in the last bin
-_STRETCH = 4096  # frames judged at a time
 
 GROUPS: Final = MappingProxyType(
     {
@@ -43,8 +43,7 @@ class Quality:
         """Judge one video."""
         self._frames += len(solution.landmarks)
         self._filled += int(solution.interpolated.sum())
-        for start in range(0, len(solution.landmarks), _STRETCH):
-            frames = slice(start, start + _STRETCH)
+        for frames in blocks(len(solution.landmarks)):
             posed, seen = solution.joints(frames), solution.landmarks[frames]
             for group, joints in GROUPS.items():
                 self._count(group, posed[:, joints] - seen[:, joints])

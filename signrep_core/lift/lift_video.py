@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from signrep_core.body.arrays import BLOCK
 from signrep_core.body.bones import shared_lengths
 from signrep_core.body.fit_body import BODY_REST
 from signrep_core.body.fit_hand import HAND_REST
@@ -25,7 +26,6 @@ from signrep_core.skeleton import BODY, HANDS, MIN_CONFIDENCE, N_BODY_OFFSETS, N
 
 Floats = NDArray[np.floating]
 
-STRETCH: Final = 1024  # frames lifted at a time
 # A joint is good when it lies nearer than this to the truth: the body's seen from the neck, a hand's from its wrist.
 WITHIN_M: Final[NDArray[np.float64]] = np.where(np.arange(N_JOINTS) < BODY.stop, 0.05, 0.015)
 JUMP: Final = np.radians(45.0)  # from frame to frame: no movement of a limb, but a wrist at the edge of its angles
@@ -56,17 +56,17 @@ def lift(lifter: Lifter, image_xy: Floats, confidence: Floats) -> LiftedVideo:
     frame = video_frame(image_xy, lifter.config.causal)
     xy = np.nan_to_num(frame.apply(image_xy))
     inputs = [_tensor(values) for values in (xy, np.where(missing, 0, confidence))]
-    parts = [_lift_stretch(lifter, inputs, start) for start in range(0, len(xy), STRETCH)]
+    parts = [_lift_block(lifter, inputs, start) for start in range(0, len(xy), BLOCK)]
     found = (np.concatenate(values) for values in zip(*parts, strict=True))
     return LiftedVideo(frame.neck, frame.width, *found, causal=lifter.config.causal)
 
 
-def _lift_stretch(lifter: Lifter, inputs: list[torch.Tensor], start: int) -> tuple[Floats, ...]:
-    """The outputs of STRETCH frames, from as many more around them as have a say."""
+def _lift_block(lifter: Lifter, inputs: list[torch.Tensor], start: int) -> tuple[Floats, ...]:
+    """The outputs of BLOCK frames, from as many more around them as have a say."""
     reach = lifter.config.reach
     before = min(start, reach)
-    window = slice(start - before, start + STRETCH + reach)
-    own = slice(before, before + STRETCH)
+    window = slice(start - before, start + BLOCK + reach)
+    own = slice(before, before + BLOCK)
     with torch.inference_mode():
         lifted: Lifted = lifter(*(values[None, window] for values in inputs))
         right, left = lifted.hand_angles()

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.forward import Frame, arm_frames, palm_frame, turns, wrist_angles
+from signrep_core.body.forward import Frame, arm_frames, palm_frame, root_frame, rotate_euler, wrist_angles
 from signrep_core.body.kinematics import forward_kinematics
-from signrep_core.body.rotations import zxy_angles
+from signrep_core.body.rotations import rotation_matrices, zxy_angles
 from signrep_core.skeleton import (
     BODY_ANGLES,
     BODY_LIMITS,
@@ -117,7 +117,7 @@ def draw_poses(bank: Bank, windows: int, frames: int, rng: np.random.Generator, 
     body = _vary_body(bank.body[index], varied, rng, variety)
     palms, hands = [], []
     for k in range(len(SIDES)):
-        palms.append(bank.palms[k][index] @ _rotations(varied * _wobble(rng, windows, frames, 3, variety.palms)))
+        palms.append(bank.palms[k][index] @ rotation_matrices(varied * _wobble(rng, windows, frames, 3, variety.palms)))
         hands.append(_vary_fingers(bank.hands[k][index][..., N_WRIST_ANGLES:], varied, rng, variety))
     view = _draw_views(rng, windows, variety)
     turned, wrists = turn_about_neck(body, np.stack(palms), view)
@@ -141,14 +141,14 @@ def turn_about_neck(body: Floats, palms: Floats, view: Floats) -> tuple[Floats, 
     turned = body.copy()
     for columns in (_HEAD, _SPINE):
         angles = body[..., columns]
-        turned[..., columns] = _zxy(_turned(view, turns(_identity(angles), "zxy", angles)))
+        turned[..., columns] = _zxy(_turned(view, rotate_euler(root_frame(angles), "zxy", angles)))
     wrists = []
     for k, side in enumerate(SIDES):
         clavicle, upper, fore = (_turned(view, frame) for frame in arm_frames(side, body))
         x = clavicle[0]
         z_angle = np.arctan2(x[..., 1], x[..., 0])
         y_angle = -np.arctan2(x[..., 2], np.hypot(x[..., 0], x[..., 1]))
-        new_clavicle = turns(_identity(x), "zy", np.stack((z_angle, y_angle), -1))
+        new_clavicle = rotate_euler(root_frame(x), "zy", np.stack((z_angle, y_angle), -1))
         shoulder = _zxy([_local(new_clavicle, column) for column in upper])
         columns = _ARM[side]
         turned[..., columns[:2]] = np.stack((z_angle, y_angle), -1)
@@ -163,11 +163,6 @@ def turn_about_neck(body: Floats, palms: Floats, view: Floats) -> tuple[Floats, 
 def _palm_in_forearm(side: Side, body: Floats, wrist: Floats) -> Floats:
     forearm = arm_frames(side, body)[2]
     return np.swapaxes(np.stack(forearm, -1), -1, -2) @ np.stack(palm_frame(side, wrist), -1)
-
-
-def _identity(like: Floats) -> Frame:
-    eye = np.broadcast_to(np.eye(3), (*like.shape[:-1], 3, 3))
-    return eye[..., 0], eye[..., 1], eye[..., 2]
 
 
 def _turned(view: Floats, frame: Frame) -> Frame:
@@ -238,16 +233,6 @@ def _draw_views(rng: np.random.Generator, windows: int, variety: Variety) -> Flo
     angles = (rng.normal(0, variety.roll, windows) * tilt, rng.normal(0, variety.pitch, windows) * tilt, yaw)
     eye = np.eye(3)
     roll, pitch, turn = (
-        _rotations(np.radians(angle)[:, None] * eye[axis]) for angle, axis in zip(angles, (2, 0, 1), strict=True)
+        rotation_matrices(np.radians(angle)[:, None] * eye[axis]) for angle, axis in zip(angles, (2, 0, 1), strict=True)
     )
     return roll @ pitch @ turn
-
-
-def _rotations(vectors: Floats) -> Floats:
-    """(..., 3, 3) rotation matrices of rotation vectors (..., 3)."""
-    angle = np.linalg.norm(vectors, axis=-1)[..., None]
-    x, y, z = np.moveaxis(vectors / np.maximum(angle, 1e-12), -1, 0)
-    zero = np.zeros_like(x)
-    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
-    s, c = np.sin(angle)[..., None], np.cos(angle)[..., None]
-    return np.eye(3) + s * skew + (1 - c) * (skew @ skew)

@@ -97,7 +97,8 @@ class Accuracy:
                 found.append((name, f"{np.median(everything):.1f} {_UNITS[name.split(':')[0]]}"))
         if bones is not None:
             true = np.median(self._true_bones, 0)
-            for name, ours, theirs in (("body", bones[0], true[:N_BODY_OFFSETS]), ("hand", bones[1], true[N_BODY_OFFSETS:])):
+            parts = (("body", bones[0], true[:N_BODY_OFFSETS]), ("hand", bones[1], true[N_BODY_OFFSETS:]))
+            for name, ours, theirs in parts:
                 absolute = [np.r_[values[0], values[0] * values[1:]] for values in (ours, theirs)]
                 error = np.abs(absolute[0] - absolute[1])
                 found.append((f"bone lengths: {name}", f"{1000 * np.median(error):.1f} mm median error"))

@@ -14,9 +14,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.kinematics import forward_kinematics, palm_frame, wrist_angles
+from signrep_core.body.kinematics import forward_kinematics, palm_frame, root_frame, rotate_euler, wrist_angles
+from signrep_core.body.rotations import rotation_matrices, rotation_vector
 from signrep_core.skeleton import HANDS, N_BODY_ANGLES, N_HAND_ANGLES, N_WRIST_ANGLES, NOSE, SIDES, Side
 from signrep_core.synthetic.anatomy import trunk_section
+from signrep_core.synthetic.arrays import unit
 from signrep_core.synthetic.signer import UPPER_ARM, Floats, Signer
 from signrep_core.synthetic.signs import BY_GLOSS, FINGER_AXIS, MOVES, PLACES, Place, Sign, direction, shape_angles
 
@@ -285,16 +287,8 @@ def _jitter(style: _Style, angles: Floats) -> Floats:
 def _turned(frame: Floats, turn: Floats, side: Side) -> Floats:
     """(T, 3, 3) palm frames turned by (twist, nod, wag): about the fingers, the width and the normal of the palm."""
     mirror = 1.0 if side == "right" else -1.0
-    twist, nod, wag = mirror * turn[:, 0], -turn[:, 1], mirror * turn[:, 2]
-    zero, one = np.zeros_like(twist), np.ones_like(twist)
-
-    def matrix(rows: list[list[Floats]]) -> Floats:
-        return np.stack([np.stack(row, -1) for row in rows], -2)
-
-    about_z = matrix([[np.cos(twist), -np.sin(twist), zero], [np.sin(twist), np.cos(twist), zero], [zero, zero, one]])
-    about_x = matrix([[one, zero, zero], [zero, np.cos(nod), -np.sin(nod)], [zero, np.sin(nod), np.cos(nod)]])
-    about_y = matrix([[np.cos(wag), zero, np.sin(wag)], [zero, one, zero], [-np.sin(wag), zero, np.cos(wag)]])
-    return frame @ about_z @ about_x @ about_y
+    angles = turn * (mirror, -1, mirror)
+    return np.stack(rotate_euler((frame[:, 0], frame[:, 1], frame[:, 2]), "zxy", angles), -1)
 
 
 def _fill(plan: _HandPlan, known: NDArray[np.bool_]) -> None:
@@ -321,28 +315,8 @@ def _gaps(known: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _slerp(first: Floats, last: Floats, u: Floats) -> Floats:
     """(n, 3, 3) rotations from `first` to `last` along the shortest way."""
-    vector = _rotation_vector(first.T @ last)
-    return first @ _rotation(u[:, None] * vector)
-
-
-def _rotation_vector(matrix: Floats) -> Floats:
-    angle = np.arccos(np.clip((np.trace(matrix) - 1) / 2, -1, 1))
-    axis = np.array([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]])
-    if angle > np.pi - 1e-3:
-        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-        return angle * vectors[:, np.argmax(values)]
-    return axis * (angle / (2 * np.sin(angle)) if angle > 1e-6 else 0.5)
-
-
-def _rotation(vectors: Floats) -> Floats:
-    """(n, 3, 3) rotation matrices of rotation vectors (n, 3)."""
-    angle = np.linalg.norm(vectors, axis=-1)
-    axis = vectors / np.maximum(angle, 1e-12)[:, None]
-    x, y, z = axis.T
-    zero = np.zeros_like(x)
-    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
-    s, c = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
-    return np.eye(3) + s * skew + (1 - c) * (skew @ skew)
+    vector = rotation_vector(first.T @ last)
+    return first @ rotation_matrices(u[:, None] * vector)
 
 
 # ---------------------------------------------------------------- from plans to angles
@@ -355,9 +329,9 @@ class _Solver:
         zeros = np.zeros((len(body), N_HAND_ANGLES))
         joints = forward_kinematics(body, zeros, zeros, signer.body_offsets, signer.hand_offsets)
         self.nose = joints[:, NOSE]
-        self.face = _euler_zxy(body[:, 12:15]) @ _rotation(np.array([[-signer.face.upright, 0, 0]]))[0]
-        self.spine = _euler_zxy(body[:, 19:22])
-        self.lower = self.spine @ _rotation(body[:, 15:16] * np.array([[1.0, 0, 0]]))
+        self.face = _zxy_frames(body[:, 12:15]) @ rotation_matrices(np.array([[-signer.face.upright, 0, 0]]))[0]
+        self.spine = _zxy_frames(body[:, 19:22])
+        self.lower = self.spine @ rotation_matrices(body[:, 15:16] * np.array([[1.0, 0, 0]]))
 
     def fps(self, length: int) -> float:
         return 25.0
@@ -466,21 +440,21 @@ class _Solver:
         raised = np.clip((-wrist[:, 1] + 0.05) / 0.35, 0, 1) * np.radians(5)
         ahead = np.clip((-wrist[:, 2] - 0.15) / 0.30, 0, 1) * np.radians(4)
         zeros = np.zeros_like(raised)
-        frame = _euler_zxy(np.stack([-sign * raised, zeros, sign * ahead], -1))
+        frame = _zxy_frames(np.stack([-sign * raised, zeros, sign * ahead], -1))
         shoulder = frame[..., 0] * sign * clavicle
         reach = wrist - shoulder
         distance = np.linalg.norm(reach, axis=-1, keepdims=True)
-        unit = reach / distance
+        towards = reach / distance
         distance = np.clip(distance, 0.30 * (upper + fore), 0.985 * (upper + fore))
-        wrist = shoulder + unit * distance
+        wrist = shoulder + towards * distance
         along = (upper**2 - fore**2 + distance**2) / (2 * distance)
         height = np.sqrt(np.clip(upper**2 - along**2, 1e-9, None))
         # level fingers that point across the body ask for a raised elbow
         inward = np.clip(-sign * palm[:, 0, 2], 0, 1) * (1 - 0.8 * np.clip(-palm[:, 1, 2], 0, 1))
         pole = np.stack([sign * (0.32 + 0.70 * inward), np.ones_like(inward), 0.30 + 0 * inward], -1)
-        pole -= unit * (pole * unit).sum(-1, keepdims=True)
+        pole -= towards * (pole * towards).sum(-1, keepdims=True)
         pole /= np.linalg.norm(pole, axis=-1, keepdims=True)
-        elbow = shoulder + unit * along + pole * height
+        elbow = shoulder + towards * along + pole * height
         return _Arm(shoulder, elbow, wrist, frame, np.stack([-sign * raised, sign * ahead], -1))
 
     def _store_arm(self, side: Side, arm: "_Arm") -> None:
@@ -549,22 +523,16 @@ class _Arm:
         return self._frames()[1]
 
     def _frames(self) -> tuple[Floats, Floats]:
-        along = _unit(self.elbow - self.shoulder)
-        fore = _unit(self.wrist - self.elbow)
-        bend = _unit(fore - along * (fore * along).sum(-1, keepdims=True))
+        along = unit(self.elbow - self.shoulder)
+        fore = unit(self.wrist - self.elbow)
+        bend = unit(fore - along * (fore * along).sum(-1, keepdims=True))
         hinge = np.cross(along, -bend)
         return np.stack([hinge, along, -bend], -1), np.stack([hinge, fore, np.cross(hinge, fore)], -1)
 
 
-def _unit(vectors: Floats) -> Floats:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-
-
-def _euler_zxy(angles: Floats) -> Floats:
-    """(T, 3, 3) Rz Rx Ry of angles (T, 3)."""
-    eye = np.eye(3)
-    z, x, y = (_rotation(angles[:, k : k + 1] * eye[axis]) for k, axis in enumerate((2, 0, 1)))
-    return z @ x @ y
+def _zxy_frames(angles: Floats) -> Floats:
+    """(T, 3, 3) frames Rz Rx Ry of angles (T, 3)."""
+    return np.stack(rotate_euler(root_frame(angles), "zxy", angles), -1)
 
 
 def _limit_bend(palm: Floats, forearm: Floats) -> Floats:
@@ -572,8 +540,8 @@ def _limit_bend(palm: Floats, forearm: Floats) -> Floats:
     fingers = palm[..., 2]
     cosine = np.clip((fingers * forearm).sum(-1), -1, 1)
     excess = np.clip(np.arccos(cosine) - MOST_BEND, 0, None)
-    axis = _unit(np.cross(fingers, forearm))
-    return _rotation(axis * excess[:, None]) @ palm
+    axis = unit(np.cross(fingers, forearm))
+    return rotation_matrices(axis * excess[:, None]) @ palm
 
 
 def _push_apart(right: Floats, left: Floats) -> Floats:
@@ -581,5 +549,5 @@ def _push_apart(right: Floats, left: Floats) -> Floats:
     apart = (right[:, :, None] - left[:, None]).reshape(len(right), -1, 3)
     distance = np.linalg.norm(apart, axis=-1)
     deep = np.clip(FLESH - distance, 0, None)
-    way = _unit((_unit(apart) * deep[..., None]).sum(1))
+    way = unit((unit(apart) * deep[..., None]).sum(1))
     return 0.55 * way * deep.max(1)[:, None]

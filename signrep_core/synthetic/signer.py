@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.body.rotations import rotation_about
+
 Floats = NDArray[np.float64]
 Colour = tuple[float, float, float]
 
@@ -153,7 +155,7 @@ def make_scene(seed: int, signer: Signer) -> Scene:
     """The camera, light and wall of a video; the signer is framed from above the head to the hips."""
     rng = np.random.default_rng([seed, _SCENE])
     yaw, pitch, roll = np.radians([rng.uniform(-10, 10), rng.uniform(-5, 6), rng.uniform(-1, 1)])
-    view = turn_about("z", roll) @ turn_about("x", pitch) @ turn_about("y", yaw)
+    view = rotation_about("z", roll) @ rotation_about("x", pitch) @ rotation_about("y", yaw)
     distance = rng.uniform(1.7, 2.6)
     height = (
         signer.upper_arm / UPPER_ARM * rng.uniform(1.02, 1.18)
@@ -204,7 +206,7 @@ def _make_face(rng: np.random.Generator, upper_arm: float, breadth: float) -> Fa
 
 def _body_offsets(rng: np.random.Generator, upper_arm: float, breadth: float, face: Face) -> Floats:
     """The face points are turned from the face frame into the head frame, where kinematics has them."""
-    head = turn_about("x", -face.upright)
+    head = rotation_about("x", -face.upright)
     ear, mouth, eye = (head @ point / upper_arm for point in (face.ear, face.mouth, face.eye))
     neck_nose = 0.212 * face.scale * rng.uniform(0.97, 1.03) / upper_arm
     clavicle = 0.565 + 0.07 * breadth + rng.uniform(-0.02, 0.02)
@@ -240,13 +242,3 @@ def _hair_style(rng: np.random.Generator, breadth: float, tone: float) -> str:
 def _ramp(colours: tuple[Colour, ...], place: float) -> Floats:
     low = min(int(place), len(colours) - 2)
     return np.array(colours[low]) * (low + 1 - place) + np.array(colours[low + 1]) * (place - low)
-
-
-def turn_about(axis: str, angle: float) -> Floats:
-    """(3, 3) rotation by an angle (radians) about x, y or z."""
-    c, s = float(np.cos(angle)), float(np.sin(angle))
-    i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
-    matrix = np.eye(3)
-    matrix[i, i] = matrix[j, j] = c
-    matrix[j, i], matrix[i, j] = s, -s
-    return matrix

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.kinematics import forward_kinematics, hand_signs, palm_frame, root_frame, turn, turns
+from signrep_core.body.kinematics import forward_kinematics, hand_signs, palm_frame, root_frame, rotate, rotate_euler
 from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, HANDS, HIPS, N_JOINTS, N_WRIST_ANGLES, NOSE, SIDES, Side
 from signrep_core.synthetic.arrays import Array, cross, like, namespace, unit
 from signrep_core.synthetic.signer import UPPER_ARM, Floats, Signer
@@ -100,9 +100,8 @@ class Surface:
 
 
 # ---------------------------------------------------------------- bones and helper joints
-JOINTS_EXTRA: Final = {
-    name: N_JOINTS + i for i, name in enumerate(("neck", "mid_spine", "mid_hip", "skull", "nape", "right_root", "left_root"))
-}  # fmt: skip
+HELPER_JOINTS: Final = ("neck", "mid_spine", "mid_hip", "skull", "nape", "right_root", "left_root")
+JOINTS_EXTRA: Final = {name: N_JOINTS + i for i, name in enumerate(HELPER_JOINTS)}
 
 
 def _bone_names() -> list[str]:
@@ -129,9 +128,9 @@ def pose_signer(signer: Signer, body: Array, right: Array, left: Array) -> Pose:
     body_offsets, hand_offsets = like(signer.body_offsets, body), like(signer.hand_offsets, body)
     joints = forward_kinematics(body, right, left, body_offsets, hand_offsets)
     root = root_frame(body)
-    spine = turns(root, "zxy", body[..., 19:22])
-    lower = turn(spine, "x", body[..., 15])
-    face = turn(turns(root, "zxy", body[..., 12:15]), "x", body[..., 0] * 0 - signer.face.upright)
+    spine = rotate_euler(root, "zxy", body[..., 19:22])
+    lower = rotate(spine, "x", body[..., 15])
+    face = rotate(rotate_euler(root, "zxy", body[..., 12:15]), "x", body[..., 0] * 0 - signer.face.upright)
     extra = _helper_joints(signer, joints, spine, lower, face, body_offsets)
     joints = xp.concatenate((joints, extra), 1)
     frames = [(spine[1], spine[0]), (lower[1], lower[0]), (_between(joints, "nape", "skull"), face[0] + spine[0])]
@@ -167,9 +166,9 @@ def _between(joints: Array, start: str, end: str) -> Array:
 def _arm_frames(side: Side, body: Array, hand: Array, collar: Array) -> list[tuple[Array, Array]]:
     """(along, across) of an arm's bones, as in BONES; `collar` (B, 3) points from the neck to the shoulder."""
     xp, start, outward = namespace(body), (0 if side == "right" else 6), (-1 if side == "right" else 1)
-    clavicle = turns(root_frame(body), "zy", body[..., start : start + 2])
-    upper = turns(clavicle, "zxy", body[..., start + 2 : start + 5])
-    fore = turn(upper, "x", body[..., start + 5])
+    clavicle = rotate_euler(root_frame(body), "zy", body[..., start : start + 2])
+    upper = rotate_euler(clavicle, "zxy", body[..., start + 2 : start + 5])
+    fore = rotate(upper, "x", body[..., start + 5])
     signs = hand_signs(side)
     palm = palm_frame(side, hand[..., :N_WRIST_ANGLES])
     frames = [(collar, -outward * clavicle[1]), (upper[1], upper[0])]
@@ -183,7 +182,7 @@ def _arm_frames(side: Side, body: Array, hand: Array, collar: Array) -> list[tup
     for finger in FINGERS:
         frame, angle = palm, _FINGER_START[finger]
         for axes in _FINGER_TURNS[finger]:
-            frame = turns(frame, axes, hand[..., angle : angle + len(axes)], signs)
+            frame = rotate_euler(frame, axes, hand[..., angle : angle + len(axes)], signs)
             angle += len(axes)
             frames.append((frame[2], frame[0]))
     return frames

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from signrep_core.body.arrays import BLOCK
 from signrep_core.body.forward import forward_kinematics
 from signrep_core.errors import CheckpointError
-from signrep_core.lift.lift_video import STRETCH, lift, solve_by_lifter, solve_lifted, steady
+from signrep_core.lift.lift_video import lift, solve_by_lifter, solve_lifted, steady
 from signrep_core.lift.lifter import (
     Lifted,
     Lifter,
@@ -113,9 +114,9 @@ def test_a_long_video_is_lifted_in_stretches_as_if_in_one(monkeypatch: pytest.Mo
     xy, confidence = signer(90)
     lifter = wild(scale=1.0)
     whole = lift(lifter, xy, confidence)
-    monkeypatch.setattr("signrep_core.lift.lift_video.STRETCH", 25)
+    monkeypatch.setattr("signrep_core.lift.lift_video.BLOCK", 25)
     cut = lift(lifter, xy, confidence)
-    assert STRETCH > 90
+    assert BLOCK > 90
     np.testing.assert_allclose(cut.body_angles, whole.body_angles, atol=1e-4)
     np.testing.assert_allclose(cut.spread, whole.spread, atol=1e-4)
 
