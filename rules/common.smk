@@ -1,4 +1,4 @@
-"""What the rules share: the checked configuration, the sheet cut into shards, and the few functions of the workflow."""
+"""Shared by the rules: the checked configuration, the sheet cut into shards, and the functions of the workflow."""
 
 import sys
 from pathlib import Path
@@ -42,7 +42,7 @@ RECOGNISERS = [CONFIG.pretrain.run, "keypoints"]
 
 
 def recognised_datasets():
-    """The data sets that a recogniser is trained for: those named, or all whose test glosses are mostly trained on."""
+    """Data sets that a recogniser is trained for: those named, or all with most test glosses among the trained ones."""
     trained = {
         (row.dataset, row.gloss) for row in ROWS if row.split == "train" and row.gloss
     }
@@ -75,12 +75,12 @@ wildcard_constraints:
 
 
 def rows_digest(wildcards):
-    """Digest of the shard's rows of the sheet: rows appended later leave finished shards alone."""
+    """Digest of the shard's rows of the sheet: rows appended later do not rerun finished shards."""
     return shard_digest(SHARDS[wildcards.shard])
 
 
 def rendered_videos(wildcards):
-    """The demo's videos of this shard, to be rendered first; nothing where the user brings videos."""
+    """Truth of the demo's videos of this shard, which are rendered first; nothing where there is a sheet."""
     return (
         []
         if CONFIG.sheet
@@ -89,7 +89,7 @@ def rendered_videos(wildcards):
 
 
 def recogniser_start(wildcards):
-    """What a fine-tuning begins with; the network on keypoints begins with nothing."""
+    """Inputs of a fine-tuning: weights and features; none for the network on keypoints."""
     if wildcards.inputs == "keypoints":
         return {}
     run = f"{CONFIG.results}/pretrain/{wildcards.inputs}/best.safetensors"
@@ -100,14 +100,14 @@ def recogniser_start(wildcards):
 
 
 def recognition_baselines(wildcards):
-    """Metrics of the recogniser on keypoints, to stand beside those of the representation."""
+    """Metrics of the recogniser on keypoints, the baseline of the representation."""
     if wildcards.inputs == "keypoints":
         return []
     return [f"{CONFIG.results}/recognition/keypoints/{wildcards.dataset}.json"]
 
 
 def baseline_scores(wildcards):
-    """Metrics of the raw poses' translators, to stand beside those of the representation."""
+    """Metrics of the translators of raw poses, the baselines of the representation."""
     kinds = (
         CONFIG.translation.baselines if wildcards.inputs == CONFIG.pretrain.run else []
     )
@@ -118,14 +118,14 @@ def baseline_scores(wildcards):
 
 
 def own_lifter(wildcards):
-    """The weights that the workflow trains itself, where the configuration asks for them."""
+    """Weights of the lifter that the workflow trains, if the configuration asks for it."""
     if CONFIG.angles.solver == "closed_form" or CONFIG.angles.lifter != "train":
         return {}
     return {"lifter": f"{CONFIG.results}/lifter/best.safetensors"}
 
 
 def lifter_digest():
-    """Digest of the lifter's weights: other weights make other angles. Those trained here are an input already."""
+    """Digest of the lifter's weights, since other weights give other angles; weights trained here are an input."""
     if CONFIG.angles.solver == "closed_form" or CONFIG.angles.lifter == "train":
         return None
     weights = Path(CONFIG.angles.lifter or LIFTER_WEIGHTS)
@@ -180,7 +180,7 @@ FIRST_TABLES = [
 
 
 def show_summary():
-    """Print what became of the videos, the metrics, and where the files are, as far as they exist."""
+    """Print the summary of the videos, the metrics, and the paths of the files, as far as they exist."""
     datasets = {
         "retrieval": RETRIEVED,
         "recognition": RECOGNISED,

@@ -1,11 +1,11 @@
-"""Landmarks: one signer followed through each video.
+"""Landmarks: one signer tracked through each video.
 
 REQUIRED INPUTS
     video_status/deduplicate/{shard}.parquet and the videos it names
 
 OUTPUTS
     pose/{shard}.parquet                   per frame: 61 landmarks, image points, confidences, presence
-    video_status/extract_pose/{shard}.parquet  the video status table, with videos without a usable signer rejected
+    video_status/extract_pose/{shard}.parquet  the table of videos, with those without a usable signer rejected
 """
 
 

@@ -1,4 +1,4 @@
-"""Crops and shards: what crosses to the GPU machine.
+"""Crops and shards: the files for the GPU machine.
 
 REQUIRED INPUTS
     pose, angles, keypoints and activity of the shard, and the videos
@@ -7,12 +7,12 @@ OUTPUTS
     crops/{shard}.parquet, crops/{shard}.mp4    sequences with a signer, 256×256
     videos/{shard}.parquet                      the final table of videos: every video ok, excluded or rejected
     shards/{shard}.mp4, shards/{shard}.parquet  frames, packet index and targets, row by row
-    shards/index.parquet, shards/info.json      one row per sequence; what a reader must know
+    shards/index.parquet, shards/info.json      one row per sequence; parameters for decoding
 """
 
 
 rule crop_signers:
-    """Cut each run of frames with a signer to one steady square of the upper torso."""
+    """Cut each run of frames with a signer to one crop box of the upper torso."""
     input:
         videos="<results>/video_status/extract_pose/{shard}.parquet",
         pose="<results>/pose/{shard}.parquet",
@@ -69,7 +69,7 @@ rule pack_shards:
 
 
 rule index_shards:
-    """The table of all sequences, and what a reader must know of the shards."""
+    """Write the table of all sequences, and the parameters for decoding the shards."""
     input:
         sequences=all_shards("<results>/sequences/{shard}.parquet"),
         mp4s=all_shards("<results>/shards/{shard}.mp4"),

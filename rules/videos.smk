@@ -1,4 +1,4 @@
-"""The status of the videos: which are usable, which belong to evaluation data.
+"""Status of the videos: which are usable, which belong to evaluation data.
 
 REQUIRED INPUTS
     the sheet (config `sheet`); WLASL_v0.3.json for the audit (config `deduplicate.wlasl`), if given
@@ -11,7 +11,7 @@ OUTPUTS
 
 
 rule probe:
-    """Look into each video of a shard: usable, or rejected with a reason."""
+    """Probe each video of a shard: usable, or rejected with a reason."""
     input:
         sheet=ancient(SHEET),
         rendered=rendered_videos,

@@ -1,22 +1,21 @@
-"""The exceptions that SignRep raises, and the reason codes of videos that end outside the shards.
+"""The exceptions that SignRep raises, and the reason codes of videos that do not reach the shards.
 
 SignRepError
 ├── ConfigError      a key or value of the configuration
 ├── SheetError       a line or column of the sheet
 ├── SourceError      a data set's own metadata file
-├── VideoError       one video cannot be used: carries a reason code; the rest of its shard goes on
+├── VideoError       one video cannot be used: has a reason code; the rest of its shard continues
 ├── StorageError     a file cannot be written: full disk, read-only folder
 ├── TableError       a Parquet table of another schema or version, or broken
 ├── ShardError       MP4, packet index and tables of a shard disagree
-├── RecordError      the record of an output is broken
+├── RecordError      the record of an output is damaged, or an output of a job is missing
 ├── CheckpointError  weights that do not fit or cannot be read
-└── TrainingError    a training that cannot go on
-    └── NoTrainingDataError  its data set has nothing to learn from: other data sets go on
+└── TrainingError    a training that cannot continue
 
-A message says where, what was expected, what came, and what to do.
+A message says where the error is, what was expected, what was found, and what to do.
 """
 
-# Reason codes of the video status table (`videos/{shard}.parquet`), in the order in which a video meets them.
+# Reason codes of the video status table (`videos/{shard}.parquet`), in the order of the stages.
 REASONS = {
     # rejected by probe
     "missing_file": "no file at the sheet's path",
@@ -25,9 +24,9 @@ REASONS = {
     "no_video_stream": "the container holds no video stream (audio only)",
     "too_large": "a frame has more pixels than 8K",
     "undecodable": "no frame of the video stream can be decoded",
-    "no_duration": "the frames carry no usable time: the video has no duration",
-    "broken_clock": "the frames' times cannot be true: most go backwards, or over 300 frames a second",
-    "too_long": "more than four hours, or more frames than they can hold",
+    "no_duration": "the frames have no usable times: the video has no duration",
+    "broken_clock": "the frames' times are impossible: most go backwards, or over 300 frames a second",
+    "too_long": "more than four hours, or more frames than four hours can hold",
     "empty_span": "the sheet's start..end holds no frame of the video",
     "too_few_frames": "fewer frames on the common timeline than one window (16)",
     # excluded by deduplicate
@@ -40,10 +39,10 @@ REASONS = {
     "signer_too_brief": "no run of 16 consecutive frames shows a signer",
 }
 
-# Flags of frames whose angles are not to be taken at face value (`angles/{shard}.parquet`), the strongest first.
+# Flags of frames with unreliable angles (`angles/{shard}.parquet`), the strongest first.
 FLAGS = {
     "absent": "no shoulders were detected: every angle was filled in time",
-    "turned_away": "the shoulders are the wrong way round: the signer is seen from behind",
+    "turned_away": "the shoulders are in reverse order: the signer is seen from behind",
     "brief": "the video has fewer than eight frames",
     "incomplete": "a joint was not detected: its angles were filled in time, or guessed from the others",
 }
@@ -66,7 +65,7 @@ class SourceError(SignRepError):
 
 
 class VideoError(SignRepError):
-    """One video cannot be used; `reason` is a key of REASONS and `detail` says what was seen."""
+    """One video cannot be used; `reason` is a key of REASONS, `detail` says what was found."""
 
     def __init__(self, reason: str, detail: str) -> None:
         if reason not in REASONS:
@@ -88,11 +87,11 @@ class TableError(SignRepError):
 
 
 class ShardError(SignRepError):
-    """The parts of a shard disagree with each other."""
+    """The files of a shard disagree."""
 
 
 class RecordError(SignRepError):
-    """The record of how an output came to be is not as it was written."""
+    """The record of an output is damaged, or an output of a job is missing."""
 
 
 class CheckpointError(SignRepError):
@@ -100,8 +99,4 @@ class CheckpointError(SignRepError):
 
 
 class TrainingError(SignRepError):
-    """Training cannot go on; the message names the step and the cause."""
-
-
-class NoTrainingDataError(TrainingError):
-    """No training video of the data set reached the shards, or none has what is to be learned."""
+    """Training cannot continue; the message names the step and the cause."""

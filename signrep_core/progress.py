@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with rate and ETA on a terminal, plain log lines at most every ten seconds elsewhere."""
+"""Progress of long work: a bar with rate and time left on a terminal, elsewhere log lines at most every ten seconds."""
 
 import logging
 import sys
@@ -12,12 +12,12 @@ INTERVAL_S: Final = 10.0
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """Counts units of work done out of `total`; may be used from several threads.
+    """Counts finished units of work out of `total`; may be used from several threads.
 
     `with Progress("extract_pose 00000", total_frames) as progress: progress.advance(frames, note="3/64 videos")`
     """
 
-    bars: ClassVar[bool] = True  # set to False where several jobs share the terminal: they print lines
+    bars: ClassVar[bool] = True  # False where several jobs share the terminal: they print lines
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Progress(AbstractContextManager["Progress"]):
         return self
 
     def advance(self, amount: float = 1, note: str | None = None) -> None:
-        """Count `amount` more as done; `note` replaces the words behind the figures."""
+        """Count `amount` more as done; `note` replaces the text after the numbers."""
         with self._lock:
             self.done += amount
             self.note = self.note if note is None else note
@@ -56,17 +56,17 @@ class Progress(AbstractContextManager["Progress"]):
                 self._log.info("%s", self.line())
 
     def expect(self, amount: float) -> None:
-        """Correct the total by `amount`, where an estimate turned out wrong."""
+        """Correct an estimated total by `amount`."""
         with self._lock:
             self.total += amount
 
     @property
     def rate(self) -> float:
-        """Units a second since the beginning."""
+        """Units per second since the beginning."""
         return self.done / max(time.monotonic() - self._began, 1e-9)
 
     def line(self) -> str:
-        """What a log line says: done, share, rate, time left, note."""
+        """Text of a log line: done, share, rate, time left, note."""
         share = f" of {self.total:.0f} ({min(self.done / self.total, 1):.0%})" if self.total else ""
         left = f", {format_clock((self.total - self.done) / self.rate)} left" if self.total > self.done > 0 else ""
         note = f", {self.note}" if self.note else ""

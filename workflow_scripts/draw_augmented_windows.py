@@ -1,4 +1,4 @@
-"""Windows as they are stored, beside what training sees of them."""
+"""Draw windows as stored and as augmented for training."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The table of all sequences, and what a reader must know of the shards."""
+"""Write the table of all sequences, and the parameters for decoding the shards."""
 
 import _job
 

@@ -1,1 +1,1 @@
-"""One module per command of `signrep`: `add(commands)` says what it takes, `run(options)` does it."""
+"""One module per command of `signrep`: `add(commands)` adds its arguments, `run(options)` runs it."""

@@ -1,11 +1,11 @@
-"""`browse`: the corpus in a browser, on this machine alone."""
+"""`browse`: serve a page for looking through a corpus, on this machine only."""
 
 import argparse
 from pathlib import Path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "browse",
         help="look through a run's videos in a browser: filter them, play crops with joints and plots",

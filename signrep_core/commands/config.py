@@ -1,24 +1,24 @@
-"""`config`: every key with its default and its reason."""
+"""`config`: print every key with its default, meaning and source."""
 
 import argparse
 import sys
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "config",
-        help="print config.yaml: every key with its default and its reason",
-        epilog="example: signrep config > config.yaml",
+        help="print every key with its default, meaning and source",
+        epilog="example: signrep config",
     )
     parser.add_argument(
-        "--format", choices=("yaml", "markdown"), default="yaml", help="config.yaml, or docs/configuration.md"
+        "--format", choices=("yaml", "markdown"), default="yaml", help="YAML, or the text of docs/configuration.md"
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the defaults."""
-    from signrep_core.config import default_yaml, reference_page
+    from signrep_core.config import reference_page, reference_yaml, workflow_config
 
-    sys.stdout.write(default_yaml() if options.format == "yaml" else reference_page())
+    sys.stdout.write(reference_yaml() if options.format == "yaml" else reference_page(workflow_config()))

@@ -1,11 +1,11 @@
-"""`doctor`: can this machine run everything?"""
+"""`doctor`: check whether this machine can run everything."""
 
 import argparse
 from pathlib import Path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "doctor",
         help="check Python, packages, codecs, models, GPU, memory and disk, one line each",

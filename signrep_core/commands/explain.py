@@ -1,4 +1,4 @@
-"""`explain`: how a file of the results came to be."""
+"""`explain`: print the origin of a file of the results."""
 
 import argparse
 import sys
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "explain",
-        help="how a file of the results came to be, and the command that makes it again",
+        help="print the origin of a file of the results, and the command that makes it again",
         epilog="example: signrep explain results/pose/00003.parquet",
     )
     parser.add_argument("file", type=Path, nargs="+", help="outputs of a results folder")

@@ -1,4 +1,4 @@
-"""`export`: poses, windows and tables in other people's formats."""
+"""`export`: write poses, windows and tables in other formats."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """The command's arguments, a format each."""
     export = commands.add_parser(
         "export",
-        help="poses, windows and tables in other people's formats",
+        help="write poses, windows and tables in other formats",
         epilog="examples:\n"
         "  signrep export pose asl_book_C --results results --out asl_book_C.pose\n"
         "  signrep export webdataset results/shards --out windows\n"

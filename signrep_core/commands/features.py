@@ -1,21 +1,21 @@
-"""`features`: features of plain videos, without the workflow."""
+"""`features`: compute features of video files, without the workflow."""
 
 import argparse
 from pathlib import Path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "features",
-        help="features of plain videos, without the workflow and without pose",
+        help="compute features of video files, without the workflow and without pose",
         epilog="example: signrep features clips/*.mp4 --weights best.safetensors --out features.parquet",
     )
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or image folders")
     parser.add_argument("--weights", type=Path, required=True, help="of a pretraining, or a converted checkpoint")
     parser.add_argument("--out", type=Path, default=Path("features.parquet"), help="default: features.parquet")
     parser.add_argument(
-        "--box", type=parse_box, help="x0,y0,x1,y1 in pixels around head and hands (default: the picture's middle)"
+        "--box", type=parse_box, help="x0,y0,x1,y1 in pixels around head and hands (default: the middle of the frame)"
     )
     parser.add_argument("--fps", type=float, help="rate of image folders")
     parser.set_defaults(run=run)

@@ -1,4 +1,4 @@
-"""`figures`: pictures for papers and pages."""
+"""`figures`: draw figures for papers and pages."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """The command's arguments, a figure each."""
     figures = commands.add_parser(
         "figures",
-        help="pictures for papers and pages",
+        help="draw figures for papers and pages",
         epilog="example: signrep figures skeleton --out skeleton.svg",
     )
     which = figures.add_subparsers(required=True, metavar="FIGURE")

@@ -1,14 +1,14 @@
-"""`import`: other people's poses as our table."""
+"""`import`: convert .pose files to a pose table."""
 
 import argparse
 from pathlib import Path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "import",
-        help=".pose files of MediaPipe Holistic, or exported ones in pixels, as a pose table",
+        help="convert .pose files of MediaPipe Holistic, or exported ones in pixels, to a pose table",
         epilog="example: signrep import poses/*.pose --out results/pose/00000.parquet",
     )
     parser.add_argument("files", type=Path, nargs="+", help=".pose files; each is a video, named by its file")

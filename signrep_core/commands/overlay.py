@@ -1,14 +1,14 @@
-"""`overlay`: a video beside what the pipeline made of it."""
+"""`overlay`: draw a video with its joints, crop, activity and posed skeleton."""
 
 import argparse
 from pathlib import Path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "overlay",
-        help="a video with its joints, crop and activity, beside the posed skeleton",
+        help="draw a video with its joints, crop and activity, next to the posed skeleton",
         epilog="examples:\n"
         "  signrep overlay my_video.mp4 --out overlay.mp4\n"
         "  signrep overlay asl_book_C --results results --out overlay.mp4\n"

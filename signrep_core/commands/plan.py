@@ -1,4 +1,4 @@
-"""`plan`: what a sheet will cost, before it is run."""
+"""`plan`: estimate the cost of a sheet before it is run."""
 
 import argparse
 import os
@@ -11,11 +11,11 @@ SPAN_S = 5.0  # of each
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "plan",
-        help="what a sheet will cost: core-hours, GB and time, from a sample of it",
-        description="Probes 1 %% of the sheet's videos (at least 30), and takes what an hour of video costs from the "
+        help="estimate the cost of a sheet from a sample: core-hours, GB and time",
+        description="Probes 1 %% of the sheet's videos (at least 30), and takes the cost of an hour of video from the "
         "records of a run (--measured); without one the stages are run on a few seconds of a few videos.",
         epilog="example: signrep plan videos.tsv --cores 64 --measured results/pilot",
     )
@@ -29,11 +29,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the forecast."""
-    from signrep_core.config import Config, load_config_file
+    from signrep_core.config import workflow_config
     from signrep_core.inspect import forecast
     from signrep_core.sources.sheet import cut_shards, read_sheet
 
-    config = load_config_file(options.configfile) if options.configfile else Config()
+    config = workflow_config(options.configfile)
     rows = read_sheet(options.sheet)
     sample = forecast.sample_videos(rows, threads=os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as scratch:

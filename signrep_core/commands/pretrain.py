@@ -1,4 +1,4 @@
-"""`pretrain`: train on packed shards, or go on with a run that was stopped."""
+"""`pretrain`: train on packed shards, or continue a stopped run."""
 
 import argparse
 import sys
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "pretrain",
-        help="train on packed shards, or go on with a run that was stopped",
+        help="train on packed shards, or continue a stopped run",
         epilog="example: signrep pretrain --shards shards --out pretrain/my_run --configfile configs/paper.yaml",
     )
     parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards")
@@ -24,7 +24,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train, or go on with a stopped run."""
+    """Train, or continue a stopped run."""
     from signrep_core.config import Config, load_config_file
     from signrep_core.store.job import open_job
     from signrep_core.train.loop import Devices, RunSetup
@@ -42,4 +42,4 @@ def run(options: argparse.Namespace) -> None:
         setup = RunSetup(options.out, config.seed, devices, job.provenance)
         result = pretrain(options.shards, config.pretrain, setup, options.validation)
         if not result.finished:
-            sys.exit(0)  # its state is saved, its outputs are still to come
+            sys.exit(0)  # stopped by SIGTERM: its state is saved

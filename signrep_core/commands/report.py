@@ -1,4 +1,4 @@
-"""`report`: one HTML page about a run."""
+"""`report`: write an HTML page about a run."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`search`: the nearest glosses and windows of a video in a gallery of features."""
+"""`search`: find the nearest glosses and windows of a video in a gallery of features."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -9,10 +9,10 @@ from signrep_core.commands.features import parse_box
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "search",
-        help="the nearest glosses of a video, and a picture of the nearest strips",
+        help="find the nearest glosses of a video, and draw the nearest strips",
         epilog="example: signrep search QUERY.mp4 --gallery results/features/demo/synthetic.parquet",
     )
     parser.add_argument("video", help="a video file, or an image folder")
@@ -31,7 +31,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the nearest glosses and write the picture strip."""
     from signrep_core.evaluate.nearest import search
-    from signrep_core.evaluate.raw_video import plain_features
+    from signrep_core.evaluate.raw_video import plain_features, plain_window
     from signrep_core.evaluate.retrieval import check_weights, read_features
     from signrep_core.inspect.figures.strips import search_strips
     from signrep_core.model.signrep import SignRep
@@ -45,7 +45,8 @@ def run(options: argparse.Namespace) -> None:
     print(f"{options.video}: nearest of {found.n_videos} videos ({found.n_windows} windows)")
     for place, match in enumerate(found.matches, 1):
         print(f"{place:>3}  {match.similarity:.3f}  {match.gloss}  ({match.video_id})")
-    search_strips(options.video, found, glosses, frames_of, options.out, box=options.box, fps=options.fps)
+    window = plain_window(options.video, found.reference.start_frame, box=options.box, fps=options.fps)
+    search_strips(window, found, glosses, frames_of, options.out)
     print(f"picture: {options.out}")
 
 

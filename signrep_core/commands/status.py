@@ -1,4 +1,4 @@
-"""`status`: where a run stands, and the time left."""
+"""`status`: print the progress of a run and the time left."""
 
 import argparse
 import sys
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "status",
-        help="where a run stands: videos by state, shards by stage, time left; runs nothing",
+        help="print the progress of a run: videos by status, shards by stage, time left",
         epilog="example: signrep status results/mine",
     )
     parser.add_argument("results", type=Path, nargs="?", help="the results folder (default: the configuration's)")
@@ -22,13 +22,13 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the status."""
-    from signrep_core.config import Config, load_config_file
+    from signrep_core.config import workflow_config
     from signrep_core.inspect.status import config_of, format_status, status
     from signrep_core.synthetic.corpus import planned_rows
 
-    config = load_config_file(options.configfile) if options.configfile else None
+    config = workflow_config(options.configfile) if options.configfile else None
     if config is None:
-        config = config_of(options.results or Path(Config().results)) or Config()
+        config = config_of(options.results or Path(workflow_config().results)) or workflow_config()
     if options.results:
         config = config.model_copy(update={"results": str(options.results)})
     gone = config.sheet is not None and not Path(config.sheet).exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "synthesize",
         help="render a corpus of procedural signers with its sheet and true joints",
@@ -14,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--signers", type=int, default=6, help="people (default: 6)")
     parser.add_argument("--glosses", type=int, default=6, help="different signs (default: 6)")
     parser.add_argument("--takes", type=int, default=1, help="performances per signer and sign (default: 1)")
-    parser.add_argument("--size", type=int, default=320, help="picture side in pixels (default: 320)")
+    parser.add_argument("--size", type=int, default=320, help="frame side in pixels (default: 320)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same corpus (default: 0)")
     parser.add_argument("--kind", choices=("isolated", "pretraining", "sentences"), default="isolated")
     parser.add_argument("--processes", type=int, default=2, help="videos rendered at a time (default: 2)")

@@ -1,4 +1,4 @@
-"""`train`: one command per kind of training besides pretraining, and what the pose stage ships with."""
+"""`train`: one command per kind of training besides pretraining, and the models that the pose stage ships with."""
 
 import argparse
 import sys
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments, a kind each."""
+    """Add the command's arguments, a subcommand for each kind."""
     train = commands.add_parser(
         "train",
-        help="train what follows pretraining, or what the pose stage ships with",
+        help="train what follows pretraining, or the models that the pose stage ships with",
         epilog="examples:\n"
         "  signrep train recognition --shards shards --dataset wlasl "
         "--weights pretrain/my_run/best.safetensors --out recognition/my_run/wlasl\n"
@@ -35,7 +35,7 @@ def _add_recognition(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--dataset", required=True, help="name of the data set, as in the sheet")
     parser.add_argument("--weights", type=Path, help="of the pretraining (default: a network on keypoints instead)")
     parser.add_argument("--features", type=Path, help="of the data set under these weights (default: computed first)")
-    parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet beside it")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet next to it")
     parser.add_argument("--configfile", help="YAML with the sections that differ from the defaults")
     parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
     parser.set_defaults(run=_recognition)
@@ -63,7 +63,7 @@ def _recognition(options: argparse.Namespace) -> None:
             Origin(options.dataset, options.weights, options.features),
         )
         if not result.finished:
-            sys.exit(0)  # its state is saved, its outputs are still to come
+            sys.exit(0)  # stopped by SIGTERM: its state is saved
     with open_job([metrics, predictions], {"weights": [weights], **shards}, **about) as job:
         _, found = write_evaluation(
             result.weights,
@@ -89,7 +89,7 @@ def _add_translation(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--features", type=Path, required=True, help="features table of the data set")
     parser.add_argument("--index", type=Path, required=True, help="index.parquet of the shards: splits and texts")
     parser.add_argument("--dataset", required=True, help="name of the data set, as in the sheet")
-    parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet beside it")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet next to it")
     parser.add_argument("--configfile", help="YAML with the sections that differ from the defaults")
     parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
     parser.set_defaults(run=_translation)
@@ -120,7 +120,7 @@ def _translation(options: argparse.Namespace) -> None:
             options.dataset,
         )
         if not result.finished:
-            sys.exit(0)  # its state is saved, its outputs are still to come
+            sys.exit(0)  # stopped by SIGTERM: its state is saved
     with open_job([metrics, translations], {"weights": [weights], **inputs}, **about) as job:
         found = write_evaluation(
             result.weights,
@@ -135,7 +135,7 @@ def _translation(options: argparse.Namespace) -> None:
 
 
 def _outputs(out: Path) -> tuple[Path, Path, Path, Path]:
-    """What a kind with an evaluation writes: weights, metrics of the training, and beside them scores and a table."""
+    """Outputs of a kind with an evaluation: weights, metrics of the training, scores and a table."""
     scores, table = (out.with_name(f"{out.name}{suffix}") for suffix in (".json", ".parquet"))
     return out / "best.safetensors", out / "metrics.csv", scores, table
 
@@ -143,12 +143,12 @@ def _outputs(out: Path) -> tuple[Path, Path, Path, Path]:
 def _add_detector(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "detector",
-        help="measure how the pose detector errs, from rendered signers and what it found in them",
+        help="measure the errors of the pose detector on rendered signers",
         epilog="example: signrep train detector --truth truth.parquet --pose pose.parquet --out detector.json",
     )
     parser.add_argument("--truth", type=Path, required=True, help="truth.parquet, as synthesize writes it")
     parser.add_argument("--pose", type=Path, required=True, help="the pose of those videos, as extract_pose writes it")
-    parser.add_argument("--size", type=int, default=320, help="picture side in pixels (default: 320)")
+    parser.add_argument("--size", type=int, default=320, help="frame side in pixels (default: 320)")
     parser.add_argument("--out", type=Path, required=True, help="the error model, JSON")
     parser.set_defaults(run=run_detector)
 
@@ -156,22 +156,22 @@ def _add_detector(kinds: argparse._SubParsersAction) -> None:
 def _add_lifter(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "lifter",
-        help="train the network that lifts 2-D joints to angles, or go on with a run that was stopped",
-        description="The workflow uses its weights where the configuration has angles.lifter: OUT/best.safetensors.",
+        help="train the network that lifts 2-D joints to angles, or continue a stopped run",
+        description="The workflow uses OUT/best.safetensors if the configuration names it in angles.lifter.",
         epilog="example: signrep train lifter --out lifter",
     )
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--steps", type=int, help="optimiser steps (default: 12000)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--initial", type=Path, help="weights to start from (default: none)")
-    parser.add_argument("--causal", action="store_true", help="a frame's pose then needs no later frame")
+    parser.add_argument("--causal", action="store_true", help="compute each frame's pose without later frames")
     parser.set_defaults(run=run_lifter)
 
 
 def _add_calibration(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "calibration",
-        help="set a lifter's confidence right, from rendered signers and what the detector found in them",
+        help="calibrate a lifter's confidence on rendered signers",
         epilog="example: signrep train calibration --weights lifter/best.safetensors "
         "--truth truth.parquet --pose pose.parquet --out lifter/calibrated.safetensors",
     )
@@ -184,13 +184,14 @@ def _add_calibration(kinds: argparse._SubParsersAction) -> None:
 
 def run_detector(options: argparse.Namespace) -> None:
     """Fit the detector's errors."""
-    from signrep_core.lift.detector_errors import fit_errors, read_pairs, save_errors
+    from signrep_core.lift.detector_errors import save_errors
+    from signrep_core.lift.fit_detector_errors import fit_errors, read_pairs
 
     save_errors(fit_errors(read_pairs(options.truth, options.pose, (options.size, options.size))), options.out)
 
 
 def run_lifter(options: argparse.Namespace) -> None:
-    """Train the lifter, or go on with a stopped run."""
+    """Train the lifter, or continue a stopped run."""
     from signrep_core.lift.lifter import LifterConfig
     from signrep_core.lift.train import LifterSettings, train_lifter
     from signrep_core.synthetic.clips import make_bank

@@ -17,7 +17,7 @@ SHOWN = 5  # files with the same problem that are listed one by one
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "verify",
         help="check every byte and every invariant of a results folder",

@@ -1,7 +1,7 @@
-"""Random access to a features table: the windows of one video, read from its own row groups.
+"""Random access to a features table: read the windows of one video from its own row groups.
 
 A row group holds windows of one video and the footer says which, so opening a table of 35,000 sentences reads no
-features, and what is in memory is the footer and the sentence that is asked for.
+features; memory holds the footer and the sentence that is being read.
 
 Legend: n windows, D values of a window.
 """
@@ -46,7 +46,7 @@ class FeatureTable:
         return video_id in self._groups
 
     def n_windows(self, video_id: str) -> int:
-        """How many windows a video has."""
+        """Number of windows of a video."""
         return self._n_windows[video_id]
 
     def read(self, video_id: str) -> NDArray[np.float32]:
@@ -69,12 +69,12 @@ class FeatureTable:
         return features
 
     def close(self) -> None:
-        """Let go of the file (before forking: no two processes may share one)."""
+        """Close the file (before forking: two processes must not share one)."""
         self._file = None
 
 
 def features_width(path: str | Path) -> int:
-    """How many values a feature vector of a table has.
+    """Number of values in a feature vector of a table.
 
     Raises:
         TableError: the file cannot be read or has no features.

@@ -1,4 +1,4 @@
-"""Atomic files: written beside, fsynced, renamed, so that a path either holds a whole file or nothing."""
+"""Atomic files: written under a temporary name, fsynced and renamed, so a path holds a complete file or nothing."""
 
 import errno
 import glob
@@ -14,17 +14,17 @@ from signrep_core.errors import StorageError, TableError
 
 T = TypeVar("T")
 
-# What a write fails with when the disk is full, the quota or a size limit is reached, or the folder is read-only.
+# Errors of a write when the disk is full, a quota or a size limit is reached, or the folder is read-only.
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_RIGHT: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; on success it is fsynced and renamed, on an error removed.
+    """Give a temporary path next to `path` to write to; on success it is fsynced and renamed, on an error removed.
 
-    The temporary name keeps the suffix, since encoders choose their container by it. What a killed process left of an
-    earlier try is removed first.
+    The temporary name keeps the suffix, since encoders choose their container by it. Temporary files that a
+    killed process left are removed first.
 
     Raises:
         StorageError: the disk is full, or the folder may not be written to.
@@ -47,7 +47,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Errors of writing `path` as StorageError; what reading raises passes."""
+    """Turn errors of writing `path` into StorageError; errors of reading pass through."""
     try:
         yield
     except OSError as error:
@@ -60,7 +60,7 @@ def storage_errors(path: Path) -> Iterator[None]:
             raise
         raise StorageError(
             f"{path}: cannot be written ({os.strerror(error.errno)}); {do} and run the same command again: "
-            "what is finished is kept"
+            "finished work is kept"
         ) from error
 
 
@@ -76,7 +76,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path, parse: Callable[[Any], T], rule: str) -> T:
-    """What `parse` makes of the values in a JSON file that `rule` wrote.
+    """Read a JSON file that `rule` wrote, as `parse` converts its values.
 
     Raises:
         TableError: the file is missing or damaged, or `parse` refuses it; names the stage to rerun.

@@ -1,6 +1,6 @@
-"""The files of a results folder: each output's path, the rule that makes it and the table it holds, once.
+"""The files of a results folder: the path of each output, the rule that makes it and the table it holds.
 
-The workflow takes its targets from here, `status` what to count and `verify` what must be recorded.
+The workflow takes its targets from here, `status` the files to count and `verify` those that must have a record.
 """
 
 import os
@@ -22,11 +22,11 @@ class Output:
     schema: Schema | None = None  # of a Parquet table; features know their width only from the file
 
     def path(self, **wildcards: str) -> str:
-        """The path with its wildcards filled in."""
+        """Fill in the wildcards."""
         return self.pattern.format(**wildcards)
 
 
-# Of every shard, in the order in which the stages make them.
+# Outputs of every shard, in the order of the stages.
 PER_SHARD = (
     Output("video_status/probe/{shard}.parquet", "probe", schemas.VIDEOS),
     Output("video_status/deduplicate/{shard}.parquet", "deduplicate", schemas.VIDEOS),
@@ -51,7 +51,7 @@ VIDEO_TABLES = tuple(output for output in PER_SHARD if output.schema is schemas.
 DRAWINGS = ("detection", "bones", "angles", "lengths", "activity", "training", "timing")
 # Sections of the report that hold tables, each a page of its own too.
 PAGES = ("videos", "leaks", "sequences", "results", "provenance")
-# Of the whole corpus.
+# Outputs of the whole corpus.
 WHOLE = (
     Output("overlap.tsv", "audit_overlap"),
     Output("bones.json", "median_bones"),
@@ -65,7 +65,7 @@ WHOLE = (
     Output("figures/crops.jpg", "report"),
     *(Output(f"report/{page}.html", "report") for page in PAGES),
 )
-# Of a training run, and of a data set evaluated with it.
+# Outputs of a training run, and of a data set evaluated with it.
 PER_RUN = (
     Output("pretrain/{run}/best.safetensors", "pretrain"),
     Output("pretrain/{run}/metrics.csv", "pretrain"),
@@ -76,7 +76,7 @@ PER_DATASET = (
     Output("retrieval/{run}/{dataset}.json", "evaluate_retrieval"),
     Output("figures/retrieval_{run}_{dataset}.png", "evaluate_retrieval"),
 )
-# Of a data set that is translated; the run is one of raw poses for the baselines.
+# Outputs of a data set that is translated; `run` is `keypoints` or `angles` for the baselines.
 BASELINES = (
     Output("features/keypoints/{dataset}.parquet", "pool_keypoints"),
     Output("features/angles/{dataset}.parquet", "pool_keypoints"),
@@ -87,7 +87,7 @@ PER_TRANSLATION = (
     Output("translation/{run}/{dataset}/best.safetensors", "train_translation"),
     Output("translation/{run}/{dataset}/metrics.csv", "train_translation"),
 )
-# Of a data set whose glosses are recognised; the run is `keypoints` for the baseline.
+# Outputs of a data set whose glosses are recognised; `run` is `keypoints` for the baseline.
 PER_RECOGNITION = (
     Output("recognition/{run}/{dataset}.json", "evaluate_recognition"),
     Output("recognition/{run}/{dataset}.parquet", "evaluate_recognition", schemas.PREDICTIONS),
@@ -95,23 +95,23 @@ PER_RECOGNITION = (
     Output("recognition/{run}/{dataset}/best.safetensors", "train_recognition"),
     Output("recognition/{run}/{dataset}/metrics.csv", "train_recognition"),
 )
-# Of a lifter of one's own: config key angles.lifter.
+# Outputs of training a lifter: config key angles.lifter.
 LIFTER = (
     Output("lifter/best.safetensors", "train_lifter"),
     Output("lifter/metrics.csv", "train_lifter"),
 )
-# Of the embedded demo alone.
+# Outputs of the embedded demo only.
 DEMO = (
     Output("synthetic/videos.tsv", "write_synthetic_sheet"),
     Output("synthetic/truth/{shard}.parquet", "synthesize", schemas.TRUTH),
 )
 OUTPUTS = (*PER_SHARD, *WHOLE, *PER_RUN, *BASELINES, *PER_DATASET, *PER_TRANSLATION, *PER_RECOGNITION, *LIFTER, *DEMO)
-WEIGHTS, METRICS = "best.safetensors", "metrics.csv"  # what every training leaves
+WEIGHTS, METRICS = "best.safetensors", "metrics.csv"  # outputs of every training
 TRAINED = tuple(dict.fromkeys(o.pattern.split("/")[0] for o in OUTPUTS if o.pattern.endswith(f"/{WEIGHTS}")))  # folders
 
 
 def find_output(path: str) -> tuple[Output, dict[str, str]] | None:
-    """The output that a path below the results folder is, and its wildcards; None if it is none."""
+    """Find the output with a path (below the results folder), and its wildcards; None if no output has it."""
     for output, pattern in _patterns():
         if found := pattern.fullmatch(path):
             return output, found.groupdict()
@@ -119,7 +119,7 @@ def find_output(path: str) -> tuple[Output, dict[str, str]] | None:
 
 
 def find_results(path: str | Path) -> Path | None:
-    """The results folder that a file is an output in, by its path alone; None if the path is none of an output."""
+    """Find the results folder of an output by its path; None if no output has such a path."""
     absolute = Path(os.path.abspath(path))
     return next((root for root in absolute.parents if find_output(absolute.relative_to(root).as_posix())), None)
 

@@ -1,6 +1,6 @@
-"""Packing a shard: its frames, where their packets lie and what training wants of them, row by row; and the index.
+"""Pack a shard: a row for each frame with the place of its packet and its training targets; and write the index.
 
-What is asserted here, the rest may rely on: rows of the pose-derived tables = frames cropped = packets of the MP4 =
+Checked here, and relied on elsewhere: rows of the pose-derived tables = frames cropped = packets of the MP4 =
 rows of the frame table, in the same order, each sequence beginning with a keyframe and having one every GOP frames.
 """
 
@@ -94,7 +94,7 @@ def write_index(
     out_info: str | Path,
     provenance: Mapping[str, str] | None = None,
 ) -> None:
-    """Join the shards' SEQUENCES tables to the index, and write what a reader must know of the MP4s.
+    """Join the shards' SEQUENCES tables to the index, and write info.json, which a reader needs to decode the MP4s.
 
     Raises:
         ShardError: an MP4 was encoded with other parameters than the first.
@@ -116,7 +116,7 @@ def write_index(
 
 
 def read_packets(mp4: str | Path) -> Columns:
-    """Offset, size and keyframe flag of every packet, from the container's index; empty for a file of zero bytes."""
+    """Read offset, size and keyframe flag of every packet from the container's index; a file of zero bytes has none."""
     found: list[tuple[Any, int, bool]] = []
     if os.path.getsize(mp4):
         with av.open(str(mp4)) as container:
@@ -144,7 +144,7 @@ def _check_keyframes(shard: str, cuts: Columns, first_rows: Any, packets: Column
 
 
 def read_parameters(mp4: str | Path) -> dict[str, Any]:
-    """How an MP4 was encoded and what decoding it needs."""
+    """Read the encoder settings of an MP4 and the parameters that decoding it needs."""
     with av.open(str(mp4)) as container:
         codec = container.streams.video[0].codec_context
         return {
@@ -154,7 +154,7 @@ def read_parameters(mp4: str | Path) -> dict[str, Any]:
 
 
 def _common_parameters(mp4s: Sequence[str | Path]) -> dict[str, Any]:
-    """What decoding needs, the same in all MP4s that hold frames; empty text and zeros if none does."""
+    """Parameters for decoding, equal in all MP4s that hold frames; empty text and zeros if none holds frames."""
     common: dict[str, Any] = {}
     origin: str | Path = ""
     for mp4 in mp4s:
@@ -172,7 +172,7 @@ def _common_parameters(mp4s: Sequence[str | Path]) -> dict[str, Any]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A hard link, else a copy, with the time of now: what is packed is newer than what it was packed from."""
+    """Make a hard link, or a copy where the disk has no links, with the present time: newer than its inputs."""
     with atomic_path(target) as partial:
         partial.unlink(missing_ok=True)
         try:
@@ -193,8 +193,10 @@ def _in_order(
     for parts in zip_longest(*tables.values()):
         ids = [part[0] if part else None for part in parts]
         if len(set(ids)) > 1:
-            told = ", ".join(f"{name} {video!r}" for name, video in zip(tables, ids, strict=True))
-            raise ShardError(f"shard {shard}: the tables disagree on the next video: {told}; rerun angles_to_keypoints")
+            found = ", ".join(f"{name} {video!r}" for name, video in zip(tables, ids, strict=True))
+            raise ShardError(
+                f"shard {shard}: the tables disagree on the next video: {found}; rerun angles_to_keypoints"
+            )
         if remaining and ids[0] == remaining[0]:
             remaining.pop(0)
             yield ids[0], {name: part[1] for name, part in zip(tables, parts, strict=True)}
@@ -225,7 +227,7 @@ def _frame_rows(
 
 
 def _check_frames(shard: str, video: str, name: str, table: Columns, frames: Any, angles: Columns) -> None:
-    """The table has a row for each frame of the video, at its place and at the same time as the angles have it."""
+    """Check that the table has a row for each frame of the video, in order, at the time that the angles have."""
     n = len(table["frame"])
     if frames[-1] >= n:
         raise ShardError(f"shard {shard}, video {video!r}: {name} has {n} frames, the crops go to {frames[-1]}; {REDO}")

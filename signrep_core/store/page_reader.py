@@ -1,11 +1,11 @@
-"""Rows out of a Parquet table that was written `plain`, straight from its bytes.
+"""Parquet page reader: read rows of a table that was written uncompressed, directly from its bytes.
 
-Training wants 16 rows of a dozen columns from anywhere, and a Parquet reader takes a third as long over them as their
-pictures take, and 13 ms to open a shard for each hour of video in it (docs/decisions/0006). In a plain table each
-column of a row group is one uncompressed page in which the values stand side by side, so that a page is an array as
-soon as its checksum is found right. pyarrow reads the footer once, which says where the pages lie; what they look like
-is the format's own definition (https://parquet.apache.org/docs/file-format): a header in Thrift's compact protocol,
-levels where values are nested or may be missing, the values.
+Training reads 16 rows of a dozen columns at random places. A Parquet reader takes a third as long for them as decoding
+their frames, and 13 ms to open a shard for each hour of video in it (docs/decisions/0006). In an uncompressed table
+each column of a row group is one page with its values one after the other, so a page is an array once its checksum is
+verified. pyarrow reads the footer once, for the places of the pages. Their layout is that of the format's definition
+(https://parquet.apache.org/docs/file-format): a header in Thrift's compact protocol, levels where values are nested or
+may be missing, the values.
 """
 
 import os
@@ -29,10 +29,10 @@ INT_FIELD: Final = 0x15  # the byte before each of a header's first four fields:
 
 
 class PageReader:
-    """Where the pages of a plain table lie: some 70 bytes for each row group. No file stays open.
+    """Reads pages of an uncompressed table; it keeps their places, some 70 bytes for each row group, and no open file.
 
     Raises:
-        TableError: as open_table; or the table is not plain.
+        TableError: as open_table; or the table was not written uncompressed.
     """
 
     def __init__(self, path: str | Path, schema: Schema) -> None:
@@ -42,15 +42,15 @@ class PageReader:
         with open_table(path, schema) as file:
             groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
             self._bounds = np.cumsum([0, *(group.num_rows for group in groups)], dtype=np.int64)
-            edges = [_edges(group, list(columns)) for group in groups] if _is_plain(file, schema) else [None]
+            edges = [_edges(group, list(columns)) for group in groups] if _is_uncompressed(file, schema) else [None]
         if None in edges:
-            raise TableError(f"{path}: expected a table written plain, found another layout; {redo(schema)}")
+            raise TableError(f"{path}: expected a table written uncompressed, found another layout; {redo(schema)}")
         absolute = np.array(edges, np.int64).reshape(len(groups), len(columns) + 1)
         self._origins = absolute[:, 0].copy()
         self._edges = (absolute - absolute[:, :1]).astype(np.uint32)
 
     def groups(self, begin: int, end: int) -> tuple[range, int]:
-        """The row groups that rows begin..end lie in, and the row that the first of them begins with.
+        """Find the row groups of rows begin..end, and the first row of the first group.
 
         Raises:
             TableError: the table is shorter.
@@ -61,10 +61,10 @@ class PageReader:
         return range(first, last + 1), int(self._bounds[first])
 
     def read(self, descriptor: int, groups: range, names: Sequence[str]) -> Columns:
-        """Columns of numbers of some row groups, out of the open file; the arrays cannot be written on.
+        """Read columns of numbers of some row groups from the open file; the arrays are read-only.
 
         Raises:
-            TableError: a page is damaged, or not plain.
+            TableError: a page is damaged or compressed.
         """
         return concatenate([self._read_group(descriptor, group, names) for group in groups])
 
@@ -86,8 +86,8 @@ class PageReader:
         return columns
 
 
-def _is_plain(file: pq.ParquetFile, schema: Schema) -> bool:
-    """The columns are the schema's, and those of numbers are neither compressed nor behind a dictionary."""
+def _is_uncompressed(file: pq.ParquetFile, schema: Schema) -> bool:
+    """Whether the columns are the schema's, and those of numbers have neither compression nor dictionary."""
     if not file.schema_arrow.equals(arrow_schema(schema)):
         return False
     group = file.metadata.row_group(0) if file.num_row_groups else None
@@ -96,7 +96,7 @@ def _is_plain(file: pq.ParquetFile, schema: Schema) -> bool:
 
 
 def _edges(group: pq.RowGroupMetaData, places: list[int]) -> list[int] | None:
-    """Where a row group's chunks begin, and where the last ends; None if they do not follow each other."""
+    """Begin of each chunk of a row group, and the end of the last; None if the chunks are not contiguous."""
     chunks = [group.column(place) for place in places]
     sizes = [chunk.total_compressed_size for chunk in chunks]
     begins = [chunk.data_page_offset for chunk in chunks]
@@ -107,7 +107,7 @@ def _edges(group: pq.RowGroupMetaData, places: list[int]) -> list[int] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a column lies in its pages."""
+    """Layout of a column in its pages."""
 
     place: int  # among the columns of numbers
     dtype: np.dtype[Any]
@@ -122,19 +122,19 @@ def _layout(place: int, column: Column) -> _Layout:
 
 
 def _content(page: memoryview) -> memoryview:
-    """What a column's only page holds after its header.
+    """Check the header of a column's only page and return the content.
 
     Raises:
-        ValueError, IndexError: it is no such page, or its checksum is wrong.
+        ValueError, IndexError: the page is of another kind, or its checksum is wrong.
     """
     fields, at = [], 0
     for _ in range(4):
         if page[at] != INT_FIELD:
-            raise ValueError("its header is none")
+            raise ValueError("it has no page header")
         number, at = _varint(page, at + 1)
         fields.append((number >> 1) ^ -(number & 1))
-    kind, plain_size, size, checksum = fields
-    if kind != DATA_PAGE or plain_size != size or not 0 <= size <= len(page) - at:
+    kind, full_size, size, checksum = fields
+    if kind != DATA_PAGE or full_size != size or not 0 <= size <= len(page) - at:
         raise ValueError("its header is that of another kind of page")
     content = page[len(page) - size :]  # the only page: it ends where its column does
     if zlib.crc32(content) != checksum & 0xFFFFFFFF:
@@ -143,21 +143,21 @@ def _content(page: memoryview) -> memoryview:
 
 
 def _values(content: memoryview, layout: _Layout, n: int) -> Any:
-    """The n rows that a page's content holds, no more and no fewer."""
+    """Read the n rows of a page's content, which must hold exactly these."""
     if layout.shape:
         begin = _skip(content, _skip(content, 0))  # levels of repetition and of definition: all values are there
-        return _plain(content[begin:], layout.dtype, n * layout.size).reshape(n, *layout.shape)
+        return _numbers(content[begin:], layout.dtype, n * layout.size).reshape(n, *layout.shape)
     if not layout.nullable:
-        return _plain(content, layout.dtype, n)
+        return _numbers(content, layout.dtype, n)
     levels = _skip(content, 0)
     known = _bits(content[4:levels], n)
     values = np.zeros(n, layout.dtype)
-    values[known] = _plain(content[levels:], layout.dtype, int(known.sum()))
+    values[known] = _numbers(content[levels:], layout.dtype, int(known.sum()))
     return np.ma.MaskedArray(values, ~known)
 
 
-def _plain(content: memoryview, dtype: np.dtype[Any], n: int) -> NDArray[Any]:
-    """The n values that a content consists of."""
+def _numbers(content: memoryview, dtype: np.dtype[Any], n: int) -> NDArray[Any]:
+    """Read n values; the content must hold exactly these."""
     size = (n + 7) // 8 if dtype.kind == "b" else n * dtype.itemsize
     if len(content) != size:
         raise ValueError(f"{len(content)} bytes for {n} values")
@@ -165,12 +165,12 @@ def _plain(content: memoryview, dtype: np.dtype[Any], n: int) -> NDArray[Any]:
 
 
 def _skip(content: memoryview, at: int) -> int:
-    """Where levels end that begin there with their length."""
+    """End of the levels that begin at a place with their length."""
     return at + 4 + int.from_bytes(content[at : at + 4], "little")
 
 
 def _bits(data: memoryview, n: int) -> NDArray[np.bool_]:
-    """Levels of one bit: runs of (number << 1, value), or of (bytes << 1 | 1, bits)."""
+    """Read levels of one bit: runs of (number << 1, value), or of (bytes << 1 | 1, bits)."""
     found, at = np.empty(n, bool), 0
     done = 0
     while done < n:
@@ -188,7 +188,7 @@ def _unpack(data: memoryview, n: int) -> NDArray[np.bool_]:
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first; and where it ends."""
+    """Read a number of seven bits a byte, the lowest first; return it and its end."""
     number = shift = 0
     while True:
         byte = data[at]

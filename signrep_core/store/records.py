@@ -1,9 +1,9 @@
-"""Records: what bytes an output has and how it came to be, in a hidden file beside it (`.records/NAME.json`).
+"""Records: size and digest of an output and its origin, in a hidden file next to it (`.records/NAME.json`).
 
-A job writes the records of its outputs twice: without digests when it begins, and whole when it has ended; so a file is
-either recorded, under way, or left by a job that was killed. A record ends with a digest of itself, hence a flipped
-byte anywhere, in an output or in its record, is found. Records hold the times and places that the outputs themselves
-must not: equal jobs give equal bytes. See docs/decisions/0022.
+A job writes the records of its outputs twice (`store.job`): without digests when it begins, and complete when it has
+ended. So an output is recorded, under way, or left by a job that was killed. A record ends with a digest of itself, so
+a flipped byte in an output or in its record is found. Times and hosts are in records and not in outputs, so that equal
+jobs give equal outputs. See docs/decisions/0022.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ from signrep_core.store.files import write_text
 FOLDER: Final = ".records"
 FORMAT: Final = "signrep record 1"
 SNAKEFILE: Final = Path(__file__).resolve().parents[2] / "Snakefile"  # of the workflow that this core belongs to
-Inputs = dict[str, list[list[str]]]  # name -> [path, SHA-256] each; paths in the results folder count from there
+Inputs = dict[str, list[list[str]]]  # name -> [path, SHA-256] each
 
 
 @dataclass(frozen=True)
 class Record:
-    """How one output came to be. Times are UTC; paths in the results folder count from it."""
+    """Origin of one output. Times are UTC; paths in the results folder are relative to it."""
 
     file: str
     rule: str
@@ -38,12 +38,12 @@ class Record:
     config: dict[str, Any]  # values that are not the defaults
     versions: dict[str, str]
     code: str  # digest of this package's modules
-    command: str  # that makes it again
-    folder: str  # that the job ran in
+    command: str  # makes the output again
+    folder: str  # working directory of the job
     host: str
     pid: int
     began: str
-    startup_cpu_s: float  # processor seconds until the job's own work began: the imports
+    startup_cpu_s: float  # processor seconds before the work began: the imports
     ended: str = ""  # empty while the job runs
     seconds: float = 0.0
     cpu_s: float = 0.0  # of the work, with child processes
@@ -70,21 +70,21 @@ class Record:
 
 
 def record_path(output: str | Path) -> Path:
-    """Where an output's record lies."""
+    """Path of an output's record."""
     output = Path(output)
     return output.parent / FOLDER / f"{output.name}.json"
 
 
 def write_record(output: str | Path, record: Record) -> None:
-    """Write an output's record, atomically, with a digest of itself at its end."""
+    """Write an output's record atomically, with a digest of itself at the end."""
     write_text(record_path(output), _text(asdict(record)))
 
 
 def read_record(output: str | Path) -> Record | None:
-    """The record of an output; None if it has none.
+    """Read the record of an output; None if it has none.
 
     Raises:
-        RecordError: the record is not as it was written.
+        RecordError: the record is damaged.
     """
     path = record_path(output)
     try:
@@ -108,7 +108,7 @@ def read_record(output: str | Path) -> Record | None:
 
 @cache
 def code_digest() -> str:
-    """A short digest of this package's modules: tells two states of the code apart where the version does not."""
+    """Short digest of this package's modules: it differs where the code differs, even at the same version."""
     root = Path(__file__).parents[1]
     total = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

@@ -11,10 +11,10 @@ from signrep_core.store.tables import read_groups_of, read_table
 
 
 def find_video(results: Path, video_id: str) -> tuple[str, dict[str, Any]]:
-    """The shard that a video is in and its row of the video status table, with `timeline_of` it.
+    """Find the shard of a video and its row of the final table of videos, with the values of `timeline_of`.
 
     Raises:
-        TableError: no table of videos of the folder has the video.
+        TableError: the folder does not hold the video, or its status is not ok.
     """
     paths = sorted((results / "videos").glob("*.parquet"))
     for path in paths:
@@ -28,7 +28,7 @@ def find_video(results: Path, video_id: str) -> tuple[str, dict[str, Any]]:
 
 
 def timeline_of(results: Path, shard: str, video_id: str) -> dict[str, Any]:
-    """The `rate` of a video's timeline by the times of its poses, and whether it is `native`: as uneven as the source.
+    """Measure the `rate` of a video's timeline from its poses, and whether it is `native`: the source's own times.
 
     Raises:
         TableError: the shard holds no pose of the video.

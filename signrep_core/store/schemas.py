@@ -1,4 +1,4 @@
-"""The tables that stages hand to each other: columns, shapes and versions, each once.
+"""Schemas of the tables that stages exchange: columns, shapes and versions.
 
 A column with a shape is a fixed-size list of its flattened values. Raise a table's version when a column changes its
 name, type, shape or meaning: readers then refuse older files and name the stage to rerun, and the workflow reruns it.
@@ -45,7 +45,7 @@ class Schema:
 
 FLOAT, INT, LONG, BOOL, TEXT = pa.float32(), pa.int32(), pa.int64(), pa.bool_(), pa.string()
 
-# What the sheet says of a video, as it travels to the video status table and to the shards' index.
+# Columns of the sheet that are copied to the video status table and to the shards' index.
 SHEET_COLUMNS = (
     Column("dataset", TEXT),
     Column("split", TEXT),
@@ -63,8 +63,8 @@ _ANGLES = (
 _KEYPOINTS = (Column("keypoints", FLOAT, (N_JOINTS, 3)), Column("confidence", FLOAT, (N_JOINTS,)))
 _ACTIVITY = (Column("right_active", BOOL, nullable=True), Column("left_active", BOOL, nullable=True))
 
-# The status of every video of a shard. probe writes the first table, each later stage finalises
-# more rows, and the last one is published as videos/{shard}.parquet.
+# The status of every video of a shard. probe writes the first table, each later stage makes more rows final, and the
+# last table is published as videos/{shard}.parquet.
 VIDEOS = Schema(
     "videos", 2, "probe",
     (
@@ -75,7 +75,7 @@ VIDEOS = Schema(
         Column("end", pa.float64(), nullable=True),     # null = to the end
         Column("status", TEXT),                         # ok, excluded or rejected
         Column("reason", TEXT),                         # a key of errors.REASONS, empty when ok
-        Column("detail", TEXT),                         # what was seen; of an ok video, damaged frames, a cut span
+        Column("detail", TEXT),                         # what was found; for an ok video damaged frames, a cut span
         Column("width", INT),                           # upright, after rotation
         Column("height", INT),
         Column("fps", FLOAT),                           # mean rate of the source; of an image folder the sheet's
@@ -93,8 +93,8 @@ POSE = Schema(
     (
         *_FRAME_KEYS,
         Column("present", BOOL),                        # the signer was found in this frame
-        Column("damaged", BOOL),                        # the video's frame of this time cannot be shown; never present
-        Column("doubtful", BOOL),                       # who the signer is was not clear-cut (other people near)
+        Column("damaged", BOOL),                        # this frame of the video cannot be decoded; never present
+        Column("doubtful", BOOL),                       # other people are near: who the signer is, is uncertain
         Column("landmarks", FLOAT, (N_JOINTS, 3)),      # NaN where not detected
         Column("image_xy", FLOAT, (N_JOINTS, 2)),       # NaN where not detected
         Column("confidence", FLOAT, (N_JOINTS,)),       # 0 where not detected
@@ -110,9 +110,9 @@ ANGLES = Schema(
         Column("body_offsets", FLOAT, (N_BODY_OFFSETS,)),   # of this frame; NaN where a joint is missing
         Column("hand_offsets", FLOAT, (N_HAND_OFFSETS,)),   # left and right pooled
         Column("confidence", FLOAT, (N_JOINTS,)),       # of the solved joints: the masks of A8
-        Column("residual_m", FLOAT),                    # mean distance of the posed joints to what was detected
+        Column("residual_m", FLOAT),                    # mean distance of the posed joints to the detected ones
         Column("interpolated", BOOL),                   # some angle was filled over a gap or guessed, not detected
-        Column("flag", TEXT),                           # a key of errors.FLAGS, empty where nothing is to be said
+        Column("flag", TEXT),                           # a key of errors.FLAGS, or empty
     ),
 )  # fmt: skip
 
@@ -128,7 +128,7 @@ DISTANCES = Schema(
     ),
 )  # fmt: skip
 
-# Of the window that starts at this frame; null where no full window starts.
+# Activity in the window that starts at this frame; null where no full window starts.
 ACTIVITY = Schema("activity", 1, "activity_labels", (*_FRAME_KEYS, *_ACTIVITY))
 
 CROPS = Schema(
@@ -138,7 +138,7 @@ CROPS = Schema(
         Column("sequence", INT),                        # counts from 0 within the shard
         Column("start_frame", INT),                     # on the common timeline
         Column("n_frames", INT),
-        Column("x0", FLOAT),                            # the square, pixels of the source frame (may reach outside)
+        Column("x0", FLOAT),                            # the crop box, pixels of the source frame (may reach outside)
         Column("y0", FLOAT),
         Column("side", FLOAT),
     ),
@@ -192,14 +192,14 @@ PREDICTIONS = Schema(
     "predictions", 1, "evaluate_recognition",
     (
         Column("video_id", TEXT),
-        Column("gloss", TEXT),                          # the right one
-        Column("rank", INT),                            # of the right one, from 0; -1 = it was not trained on
+        Column("gloss", TEXT),                          # the true one
+        Column("rank", INT),                            # of the true one, from 0; -1 = it was not trained on
         *(column for k in range(1, TOP + 1)
           for column in (Column(f"predicted_{k}", TEXT), Column(f"probability_{k}", FLOAT))),
     ),
 )  # fmt: skip
 
-# Sentences as they were translated, beside what they should have been.
+# Translated sentences and their references.
 TRANSLATIONS = Schema(
     "translations", 1, "evaluate_translation",
     (
@@ -210,7 +210,7 @@ TRANSLATIONS = Schema(
     ),
 )  # fmt: skip
 
-# What the synthetic signer really did. `joints` are forward kinematics of the angles, in body axes; `camera_joints` are
+# True poses of the synthetic signers. `joints` are forward kinematics of the angles, in body axes; `camera_joints` are
 # those points in camera axes (x right, y down, z away), to compare landmarks with. Both have the neck at the origin.
 TRUTH = Schema(
     "truth", 2, "synthesize",
@@ -221,7 +221,7 @@ TRUTH = Schema(
         Column("hand_offsets", FLOAT, (N_HAND_OFFSETS,)),
         Column("joints", FLOAT, (N_JOINTS, 3)),
         Column("camera_joints", FLOAT, (N_JOINTS, 3)),
-        Column("image_xy", FLOAT, (N_JOINTS, 2)),           # pixels; may lie outside the picture
+        Column("image_xy", FLOAT, (N_JOINTS, 2)),           # pixels; may lie outside the frame
         Column("right_signing", BOOL),                      # the hand takes part in a sign's stroke
         Column("left_signing", BOOL),
         Column("gloss", TEXT),                              # the sign under way, empty in rest and transitions

@@ -1,7 +1,7 @@
-"""Reading windows out of the shards: one ranged read and one decode each, no container opened.
+"""Read windows of the shards: one ranged read and one decode each, without opening a container.
 
-A shard is an MP4, and a table with a row per frame of it: where the frame's packet lies and what training wants of
-the frame. `index.parquet` has a row per sequence, `info.json` what a decoder must know. Every sequence begins with a
+A shard is an MP4 and a table with a row per frame: the place of the frame's packet and its training targets.
+`index.parquet` has a row per sequence, `info.json` the parameters of the decoder. Every sequence begins with a
 keyframe and has one every `gop` frames, so a window is decoded from the keyframe at or before its first frame.
 
 Legend: T frames of a window, J = 61 joints.
@@ -30,10 +30,10 @@ from signrep_core.store.schemas import FRAMES, SEQUENCES
 from signrep_core.store.tables import Columns, read_table
 from signrep_core.window import WINDOW
 
-GOP: Final = 6  # frames from keyframe to keyframe: what a random window costs besides its own (docs/decisions/0011)
-FORMAT_VERSION: Final = 1  # of the shards as a whole; raise it when a reader of before could misread them
-# Of the frame tables. A window reads the whole group that it lies in, a reader keeps the place of every group: smaller
-# groups make the one faster and the other larger (measured: benchmarks/loader.py).
+GOP: Final = 6  # frames from keyframe to keyframe (docs/decisions/0011)
+FORMAT_VERSION: Final = 1  # of the shards as a whole; raise it when an older reader could misread them
+# Of the frame tables. A window reads all row groups that it touches, and a reader keeps the place of every group:
+# smaller groups make reading faster and the reader larger (measured: benchmarks/loader.py).
 ROWS_PER_GROUP: Final = 128
 PACKETS: Final = ("sequence", "packet_offset", "packet_size", "keyframe")
 TARGETS: Final = (
@@ -48,8 +48,8 @@ class ShardReader:
 
     Args:
         folder: holds `index.parquet` and `info.json`.
-        max_open: shards kept open, at two file descriptors each. Where a shard's rows lie is kept of all that were
-            read from, some 50 KB for each hour of video in them.
+        max_open: shards kept open, at two file descriptors each. The places of a shard's rows are kept for all
+            that were read from, some 50 KB for each hour of video.
 
     Raises:
         ShardError: another format or skeleton version.
@@ -64,15 +64,15 @@ class ShardReader:
         self._forget()
 
     def __len__(self) -> int:
-        """Sequences."""
+        """Number of sequences."""
         return len(self.index["shard"])
 
     def read_window(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]:
-        """Frames start .. start + n_frames of a sequence as (T, 256, 256, 3) RGB; `row` is the index's.
+        """Read frames start .. start + n_frames of a sequence as (T, 256, 256, 3) RGB; `row` is its row of the index.
 
         Raises:
             IndexError: the sequence has no such frames.
-            ShardError: the shard's bytes are not what its table says, naming shard and sequence.
+            ShardError: the shard's bytes disagree with its table; names shard and sequence.
         """
         rgb = np.empty((max(n_frames, 0), self.info.height, self.info.width, 3), np.uint8)
         for k, frame in enumerate(self._decode(row, start, n_frames)):
@@ -83,7 +83,7 @@ class ShardReader:
         return rgb
 
     def read_planes(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]:
-        """The same frames as decoded, (T, 384, 256): 256 rows of Y, 64 of U, 64 of V (yuv420p, BT.709, TV range)."""
+        """Read the same frames as (T, 384, 256): 256 rows of Y, 64 of U, 64 of V (yuv420p, BT.709, TV range)."""
         height, width = self.info.height, self.info.width
         planes = np.empty((max(n_frames, 0), height + height // 2, width), np.uint8)
         for k, frame in enumerate(self._decode(row, start, n_frames)):
@@ -94,7 +94,7 @@ class ShardReader:
         return planes
 
     def read_mp4(self, row: int, start: int = 0, n_frames: int | None = None) -> bytes:
-        """The same frames as an MP4 of their own, copied packet by packet; `start` must be a keyframe's.
+        """Read the same frames as an MP4 of their own, copied packet by packet; `start` must be a keyframe.
 
         Args:
             n_frames: to the end of the sequence by default.
@@ -119,7 +119,8 @@ class ShardReader:
         return written.getvalue()
 
     def read_targets(self, row: int, start: int, n_frames: int = WINDOW) -> Columns:
-        """TARGETS of the same frames, each (T, ...); activity, a masked array, is of the window from each frame on.
+        """Read the TARGETS of the same frames, each (T, ...). Activity (masked) is that of the window that starts
+        at each frame.
 
         Raises:
             IndexError, ShardError: as read_window.
@@ -138,7 +139,7 @@ class ShardReader:
         self._forget()
 
     def _forget(self) -> None:
-        """Begin without open files or a decoder: those of another process must not be used."""
+        """Drop open files and the decoder: those of another process must not be used."""
         self._pid = os.getpid()
         self._open: OrderedDict[str, _Shard] = OrderedDict()
         self._pages: dict[tuple[str, int, int], PageReader] = {}  # of all shards that were read from, open or not
@@ -154,10 +155,10 @@ class ShardReader:
         return int(self.index["first_row"][row]) + start
 
     def _decode(self, row: int, start: int, n_frames: int) -> Iterator[Any]:
-        """The window's frames, each as soon as it is decoded: what was just written is read fastest."""
+        """Yield the window's frames, each as soon as it is decoded, while it is in the cache."""
         lead = start % self.info.gop  # frames between the keyframe and the window
         packets = self._packets(row, start - lead, lead + n_frames)
-        decoder, self._decoder = self._decoder or self.info.decoder(), None  # not used again if something goes wrong
+        decoder, self._decoder = self._decoder or self.info.decoder(), None  # not used again after an error
         found = 0
         try:
             for packet in (*packets, None):
@@ -201,8 +202,8 @@ class ShardReader:
         return rows
 
     def _groups(self, shard: "_Shard", begin: int, end: int, names: tuple[str, ...]) -> tuple[Columns, int]:
-        """The row groups of some rows, and where they begin; those read last are kept: a window's targets come with
-        where its packets lie.
+        """Read the row groups of some rows; return them and their first row. The last ones are kept: a window's targets
+        are in the same groups as the places of its packets.
         """
         groups, first = shard.pages.groups(begin, end)
         if self._last is None or self._last[:2] != (shard, groups) or not self._last[2].keys() >= set(names):
@@ -210,9 +211,9 @@ class ShardReader:
         return self._last[2], first
 
     def _shard(self, row: int) -> "_Shard":
-        """The open shard of a sequence; the one used longest ago is closed where there are too many."""
+        """Open the shard of a sequence; close the least recently used one if too many are open."""
         if self._pid != os.getpid():
-            self._forget()  # forked: the files' positions and the decoder are the parent's
+            self._forget()  # forked: files and decoder are the parent's
         name = self.index["shard"][row]
         shard = self._open.pop(name, None)
         if shard is None:
@@ -244,7 +245,7 @@ class ShardReader:
 
 
 def _unpadded(plane: Any) -> NDArray[np.uint8]:
-    """A decoded plane, line after line; PyAV's own conversion copies twice."""
+    """Copy a decoded plane without its padding; PyAV's own conversion copies twice."""
     if plane.line_size == plane.width:
         return np.frombuffer(plane, np.uint8, plane.width * plane.height)
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width].reshape(-1)
@@ -263,7 +264,7 @@ class _Shard:
             raise
 
     def read(self, groups: range, names: Sequence[str]) -> Columns:
-        """Row groups of the frame table."""
+        """Read row groups of the frame table."""
         return self.pages.read(self._frames, groups, names)
 
     def close(self) -> None:
@@ -276,9 +277,9 @@ class _Shard:
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What a reader must know of all shards of a folder: the content of info.json."""
+    """Content of info.json: format and decoder parameters of all shards of a folder."""
 
-    encoder: str  # settings, as recorded
+    encoder: str  # its settings
     codec: str
     extradata: bytes  # the decoder's parameters (avcC)
     width: int
@@ -289,15 +290,15 @@ class ShardInfo:
     paths: dict[str, str]
 
     def decoder(self) -> Any:
-        """A decoder for the shards' packets."""
+        """Open a decoder for the shards' packets."""
         decoder = av.CodecContext.create(self.codec, "r")
         decoder.extradata = self.extradata
-        decoder.thread_count = 1  # a frame thread holds frames back, and the loader runs many processes
+        decoder.thread_count = 1  # frame threads delay frames, and the loader runs many processes
         decoder.options = {"err_detect": "explode"}
         return decoder
 
     def to_json(self) -> dict[str, Any]:
-        """As written to info.json."""
+        """The content of info.json."""
         return {
             "format": "signrep shards",
             "version": FORMAT_VERSION,

@@ -1,7 +1,7 @@
-"""Parquet tables with a named, versioned schema: written atomically in row groups of one video, read back as arrays.
+"""Parquet tables with a named, versioned schema: written atomically in row groups of one video, read as arrays.
 
-A column with a shape comes and goes as an array (rows, *shape); a nullable column as a masked array; text as a list.
-A row group never holds two videos and at most ROWS_PER_GROUP rows, so that a stage's memory does not grow with its
+A column with a shape is an array (rows, *shape), a nullable column a masked array, text a list.
+A row group never holds two videos and at most ROWS_PER_GROUP rows, so a stage's memory does not grow with its
 shard.
 """
 
@@ -23,15 +23,16 @@ from signrep_core.store.files import atomic_path
 from signrep_core.store.schemas import Column, Schema
 
 ROWS_PER_GROUP = 4096
-BYTES_PER_GROUP = 1 << 28  # a group is read whole: no file may demand more
+BYTES_PER_GROUP = 1 << 28  # a group is read whole: a larger one is refused
 Columns = dict[str, Any]  # column name -> array (rows, *shape), masked array or list of str
 
 
 class TableWriter(AbstractContextManager["TableWriter"]):
     """Writes a table piece by piece; the file appears under its name only when the block ends without an error.
 
-    A `plain` table is for reading here and there (`store.page_reader`): a page per column and row group, numbers not
-    compressed.
+    Args:
+        uncompressed: write for random access (`store.page_reader`): one page per column and row group, numbers not
+            compressed.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class TableWriter(AbstractContextManager["TableWriter"]):
     def __enter__(self) -> "TableWriter":
         partial = self._stack.enter_context(atomic_path(self._path))
         arrow = arrow_schema(self._schema).with_metadata(_metadata(self._schema, self._provenance))
-        # Dictionaries pay for text only, and statistics only where somebody selects by them: footers stay small.
+        # Dictionaries only for text, and statistics only for the key that rows are selected by: footers stay small.
         text = [column.name for column in self._schema.columns if column.dtype == pa.string()]
         keys = [name for name in text if name == "video_id"]
         self._writer = self._stack.enter_context(
@@ -61,7 +62,7 @@ class TableWriter(AbstractContextManager["TableWriter"]):
         return self
 
     def _compression(self) -> dict[str, str]:
-        """By column, under its name within the file."""
+        """Compression by column, under its name in the file."""
         return {
             f"{column.name}.list.element" if column.shape else column.name: (
                 "none" if self._uncompressed and column.dtype != pa.string() else "zstd"
@@ -117,7 +118,7 @@ def read_groups(path: str | Path, schema: Schema, names: Sequence[str] | None = 
 def read_groups_of(
     path: str | Path, schema: Schema, video_id: str, names: Sequence[str] | None = None
 ) -> Iterator[Columns]:
-    """Read the row groups of one video, in file order; the others are passed over by their statistics."""
+    """Read the row groups of one video, in file order; others are skipped by their statistics."""
     with open_table(path, schema) as file:
         place = file.schema_arrow.get_field_index("video_id")
         for group in range(file.num_row_groups):
@@ -129,7 +130,7 @@ def read_groups_of(
 
 
 def read_videos(path: str | Path, schema: Schema, names: Sequence[str] | None = None) -> Iterator[tuple[str, Columns]]:
-    """Read a table a video at a time: (video_id, its columns), in file order, however its row groups are cut.
+    """Read a table a video at a time: (video_id, its columns), in file order, whatever its row groups.
 
     Raises:
         TableError: as open_table; or the rows of a video do not follow each other.
@@ -175,7 +176,7 @@ def arrow_schema(schema: Schema) -> pa.Schema:
 
 
 def to_arrow(columns: Mapping[str, Any], schema: Schema) -> pa.Table:
-    """Arrays to an Arrow table.
+    """Convert arrays to an Arrow table.
 
     Raises:
         TableError: a column is missing, unknown, of another shape or of another length than the first.
@@ -204,26 +205,26 @@ def to_arrow(columns: Mapping[str, Any], schema: Schema) -> pa.Table:
 
 
 def from_arrow(table: pa.Table, schema: Schema) -> Columns:
-    """The columns that an Arrow table holds, as arrays."""
+    """Convert an Arrow table to arrays."""
     by_name = {column.name: column for column in schema.columns}
     return {name: _from_arrow_array(table[name].combine_chunks(), by_name[name]) for name in table.column_names}
 
 
 def concatenate(pieces: list[Columns]) -> Columns:
-    """Rows one after the other."""
+    """Concatenate the rows of several pieces."""
     if len(pieces) == 1:
         return pieces[0]
     return {name: _join([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
 def redo(schema: Schema) -> str:
-    """What to do about a broken table, for messages."""
+    """Advice on a broken table, for messages."""
     return f"rerun the stage that writes it: snakemake --forcerun {schema.stage}"
 
 
 @contextmanager
 def _damage(path: str | Path, schema: Schema) -> Iterator[None]:
-    """What goes wrong in reading is told as damage of this file."""
+    """Turn errors of reading into a TableError."""
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -231,7 +232,7 @@ def _damage(path: str | Path, schema: Schema) -> Iterator[None]:
 
 
 def _runs(group: Columns) -> Iterator[Columns]:
-    """A row group in pieces of one video: itself, as TableWriter's callers cut them."""
+    """Cut a row group into pieces of one video each; as a rule it is one piece."""
     ids = group["video_id"]
     starts = [k for k, video in enumerate(ids) if k == 0 or video != ids[k - 1]]
     for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):

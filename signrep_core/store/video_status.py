@@ -1,6 +1,7 @@
-"""The video status of a shard: what became of every video of the sheet, one row each (table `schemas.VIDEOS`).
+"""Video status: a table per shard with one row per video of the sheet: ok, excluded or rejected (`schemas.VIDEOS`).
 
-probe opens it, each later stage finalises the videos that end there, and none is ever dropped from it.
+probe writes the first table; each later stage writes it again with the final status of the videos that end there. No
+row is ever dropped.
 """
 
 from collections import Counter
@@ -15,13 +16,13 @@ from signrep_core.errors import REASONS
 from signrep_core.store.schemas import TEXT, VIDEOS, Column
 from signrep_core.store.tables import Columns, read_table
 
-OVERLONG_S: Final = 0.2  # a span that lacks no more is whole: spans are rounded, and a last frame has no end of its own
+OVERLONG_S: Final = 0.2  # a span may end so much later than its video: spans are rounded, and the last frame has no end
 FINAL_STATUSES = ("excluded", "rejected")
 STATUSES = ("ok", *FINAL_STATUSES)
 
 
 class FinalStatus(NamedTuple):
-    """What became of a video that goes no further."""
+    """Final status of a video that is excluded or rejected."""
 
     status: str  # excluded or rejected
     reason: str  # a key of errors.REASONS
@@ -55,18 +56,18 @@ def new_video_status(rows: Iterable[Any]) -> Columns:
     return videos
 
 
-def finalise(videos: Columns, outcomes: Mapping[str, tuple[str, str, str]]) -> Columns:
-    """A copy of a video status table with the outcome (status, reason, detail) of some of its ok videos.
+def finalise(videos: Columns, final: Mapping[str, tuple[str, str, str]]) -> Columns:
+    """Copy a table of videos and set the final status of some of its ok videos.
 
     Args:
-        outcomes: by video_id; statuses of FINAL_STATUSES, reasons of `errors.REASONS`.
+        final: by video_id; statuses of FINAL_STATUSES, reasons of `errors.REASONS`.
 
     Raises:
         ValueError: a video that is not in the table or is final already, or an unknown status or reason.
     """
     places = {video_id: place for place, video_id in enumerate(videos["video_id"])}
-    final = {name: list(videos[name]) for name in ("status", "reason", "detail")}
-    for video_id, (status, reason, detail) in outcomes.items():
+    columns = {name: list(videos[name]) for name in ("status", "reason", "detail")}
+    for video_id, (status, reason, detail) in final.items():
         if video_id not in places:
             raise ValueError(f"the table holds no video {video_id!r}, which was to be {status} as {reason}")
         if status not in FINAL_STATUSES:
@@ -76,12 +77,12 @@ def finalise(videos: Columns, outcomes: Mapping[str, tuple[str, str, str]]) -> C
         place = places[video_id]
         if videos["status"][place] != "ok":
             raise ValueError(f"video {video_id!r} is {videos['status'][place]} already, as {videos['reason'][place]}")
-        final["status"][place], final["reason"][place], final["detail"][place] = status, reason, detail
-    return {**videos, **final}
+        columns["status"][place], columns["reason"][place], columns["detail"][place] = status, reason, detail
+    return {**videos, **columns}
 
 
 def add_notes(videos: Columns, notes: Mapping[str, str]) -> Columns:
-    """A copy of a video status table with a note added to the details of some of its ok videos, by video_id."""
+    """Copy a table of videos and add a note, by video_id, to the details of some of its ok videos."""
     details = [
         "; ".join(filter(None, (detail, notes.get(video_id)))) if status == "ok" else detail
         for video_id, status, detail in zip(videos["video_id"], videos["status"], videos["detail"], strict=True)
@@ -109,10 +110,10 @@ def video_task(videos: Columns, row: int) -> VideoTask:
 
 
 def overlong_spans(videos: Columns) -> dict[str, float]:
-    """The ok videos whose span ends after the video does: by video_id the seconds that are not there.
+    """Find the ok videos whose span ends after the video: by video_id the missing seconds.
 
     Args:
-        videos: its columns `video_id`, `status`, `start`, `end` and `duration_s` (of what is there) are read.
+        videos: its columns `video_id`, `status`, `start`, `end` and `duration_s` (of the part that exists) are read.
     """
     start, end = (np.ma.filled(np.ma.asarray(videos[name], float), 0) for name in ("start", "end"))
     lacking = end - start - np.asarray(videos["duration_s"], float)
@@ -121,7 +122,7 @@ def overlong_spans(videos: Columns) -> dict[str, float]:
 
 
 def count_lost_videos(videos: Iterable[str | Path], dataset: str, needed: str) -> dict[str, dict[str, int]]:
-    """How many of a data set's videos never reached the shards: split -> reason -> videos, a shard in memory at a time.
+    """Count a data set's videos that did not reach the shards: split -> reason -> number.
 
     Args:
         videos: files of the final tables of videos.
@@ -138,9 +139,9 @@ def count_lost_videos(videos: Iterable[str | Path], dataset: str, needed: str) -
 
 
 def count_statuses(videos: Iterable[Columns | str | Path]) -> dict[tuple[str, str], int]:
-    """Count videos by (status, reason) over video status tables or their files, a shard in memory at a time.
+    """Count videos by (status, reason) over tables of videos or their files; one table in memory at a time.
 
-    ("ok", "") is always there; the others only where videos have them, in the order of `errors.REASONS`.
+    ("ok", "") is always among them; the others only where videos have them, in the order of `errors.REASONS`.
     """
     counts: Counter[tuple[str, str]] = Counter()
     for table in videos:

@@ -1,4 +1,4 @@
-"""Where to cut a signer out of a video: runs of frames with a signer, and one steady upper-torso square per run.
+"""Crop boxes: runs of frames with a signer, and one square of the upper torso for each run.
 
 Pure geometry on pose arrays (supplement A2: signer present by pose, cropped to the upper torso).
 Legend: T frames, J = 61 joints; xy in pixels of the source frame, y down.
@@ -15,7 +15,7 @@ from signrep_core.window import WINDOW
 REACHING = [joint for side in SIDES for joint in ARMS[side][1:]]  # elbows and wrists
 NOSE_TO_SHOULDERS = 1.5  # shoulder width over the height of the nose above them, of the default bones
 CROWN = 0.45  # of the shoulder width: from the eyes to the top of the hair
-CHEST = 1.0  # of the shoulder width: how far below the shoulders the square always reaches
+CHEST = 1.0  # of the shoulder width: the box always reaches so far below the shoulders
 HIPS = 1.4  # of the shoulder width: the hips below the shoulders, of the default bones; a hand lower than that rests
 REACH = 2.6  # of the shoulder width: no hand is further than this from the middle of its own shoulders
 OUTLIERS = 0.02  # share of a run's frames, at least one, that may reach outside on each side
@@ -25,12 +25,12 @@ SMALLEST_SIDE = 16.0  # pixels
 def signer_runs(
     present: Any, min_frames: int = WINDOW, max_gap: int = 5, damaged: Any | None = None
 ) -> list[tuple[int, int]]:
-    """(start, length) of every run of frames with the signer present, in order.
+    """Find (start, length) of every run of frames with the signer present, in order.
 
     Args:
         present: (T,) bool.
         max_gap: absences of at most so many frames belong to the run around them (angles are interpolated there).
-        damaged: (T,) bool, frames that no run may hold; none are present.
+        damaged: (T,) bool, frames that no run may hold.
     """
     shown = np.flatnonzero(np.asarray(present, bool))
     if len(shown) == 0:
@@ -42,11 +42,11 @@ def signer_runs(
 
 
 def torso_box(image_xy: Any, confidence: Any, margin: float = 0.1) -> tuple[float, float, float]:
-    """One square that holds head, chest and the reach of the hands in all frames of a run but outliers.
+    """Compute one square that holds head, chest and the reach of the hands in all frames of a run but outliers.
 
-    Hands that hang below the hips do not draw the square down: signing happens above.
-    The extent is taken frame by frame from that frame's own shoulders, so a signer who walks stays inside; the most
-    extreme 2 % of the frames (at least one) are left out on each side, so a single wrong detection does not matter.
+    Hands below the hips do not enlarge the box: signing happens above.
+    The extent of each frame is measured from its own shoulders, so a signer who walks stays inside. The most extreme
+    2 % of the frames (at least one) are left out on each side, so one wrong detection has no effect.
 
     Args:
         image_xy: (T, 61, 2) pixels, NaN where not detected.
@@ -54,7 +54,7 @@ def torso_box(image_xy: Any, confidence: Any, margin: float = 0.1) -> tuple[floa
         margin: room around, as a share of the extent.
 
     Returns:
-        x0, y0, side in whole pixels; the square may reach outside the frame.
+        x0, y0, side in whole pixels; the box may reach outside the frame.
 
     Raises:
         ValueError: no joint is seen in any frame.
@@ -72,7 +72,7 @@ def torso_box(image_xy: Any, confidence: Any, margin: float = 0.1) -> tuple[floa
 
 
 def _torso_extent(xy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Corners (T, 2) and (T, 2) of what the square must hold in each frame, all with both shoulders seen."""
+    """Corners (T, 2) and (T, 2) of the extent in each frame; both shoulders are seen in all."""
     shoulders = xy[:, SHOULDERS]
     middle = shoulders.mean(1)
     width = np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1)
@@ -92,14 +92,14 @@ def _torso_extent(xy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 
 
 def _any_extent(xy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Corners of all joints seen, for a run that never shows both shoulders."""
+    """Corners of all seen joints, for a run that never shows both shoulders."""
     if len(xy) == 0:
         raise ValueError("no joint is seen in any frame of the run")
     return np.nanmin(xy, 1), np.nanmax(xy, 1)
 
 
 def _robust(corners: NDArray[np.float64], outward: int) -> NDArray[np.float64]:
-    """The extreme of (T, 2) corners in a direction, without the most extreme frames; (2,)."""
+    """Extreme of (T, 2) corners in a direction, without the most extreme frames; (2,)."""
     dropped = min(int(np.ceil(OUTLIERS * len(corners))), len(corners) - 1)
     ordered = np.sort(corners, axis=0)
     return ordered[dropped] if outward < 0 else ordered[-1 - dropped]

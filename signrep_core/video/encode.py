@@ -1,8 +1,8 @@
-"""Encoding 256×256 frames so that a window of them can be read back alone, and joining encoded pieces into one MP4.
+"""Encode 256×256 frames so that a window of them can be read back alone, and join encoded pieces into one MP4.
 
 H.264 yuv420p, BT.709 in TV range, constant frame rate, closed GOPs, no B-frames, keyframes at each piece's start and
 every `gop` frames after it and nowhere else. ffmpeg-python drives the FFmpeg binary that imageio-ffmpeg ships; x264
-runs single-threaded, so the same frames give the same bytes.
+runs single-threaded, so the result does not depend on the machine's cores.
 """
 
 import functools
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from signrep_core.errors import ShardError
 from signrep_core.store.shards import GOP
 
-STDERR_TAIL = 2000  # characters of FFmpeg's complaint that an error message carries
+STDERR_TAIL = 2000  # characters of FFmpeg's messages that an error message holds
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class EncoderSettings:
 
     @property
     def x264(self) -> str:
-        """Parameters for x264 beside preset and crf."""
+        """Parameters for x264 besides preset and crf."""
         # Lookahead past the closed GOP buys nothing. CAVLC instead of CABAC: measured on real clips, frames decode in
         # about half the time at 7 % more bytes, and every frame is decoded far more often than it is encoded.
         return (
@@ -56,16 +56,16 @@ class EncoderSettings:
 
 
 class Encoder(AbstractContextManager["Encoder"]):
-    """Encodes frames one by one to a piece; the piece is whole when the block ends without an error."""
+    """Encodes frames one by one to a piece; the piece is complete when the block ends without an error."""
 
     def __init__(self, path: Path, settings: EncoderSettings) -> None:
         self._path, self._settings, self.size = path, settings, settings.size
         self.n_frames = 0
 
     def __enter__(self) -> "Encoder":
-        self._complaint = tempfile.TemporaryFile()  # a pipe that nobody reads could fill and block FFmpeg
+        self._stderr = tempfile.TemporaryFile()  # a pipe that nobody reads could fill and block FFmpeg
         self._process = subprocess.Popen(
-            _command(self._path, self._settings), stdin=subprocess.PIPE, stderr=self._complaint, bufsize=0
+            _command(self._path, self._settings), stdin=subprocess.PIPE, stderr=self._stderr, bufsize=0
         )
         return self
 
@@ -98,15 +98,15 @@ class Encoder(AbstractContextManager["Encoder"]):
             if self._process.wait() != 0 and kind is None:
                 raise self._failure()
         finally:
-            self._complaint.close()
+            self._stderr.close()
 
     def _failure(self) -> ShardError:
         code = self._process.wait()
-        self._complaint.seek(0)
-        said = " | ".join(self._complaint.read().decode(errors="replace").split("\n")).strip(" |")[-STDERR_TAIL:]
+        self._stderr.seek(0)
+        said = " | ".join(self._stderr.read().decode(errors="replace").split("\n")).strip(" |")[-STDERR_TAIL:]
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
         return ShardError(
-            f"{self._path}: FFmpeg stopped after {self.n_frames} frames ({how}): {said or 'it said nothing'}; "
+            f"{self._path}: FFmpeg stopped after {self.n_frames} frames ({how}): {said or 'no message'}; "
             "free disk space or memory if that is what ran out, and run the stage again"
         )
 
@@ -136,7 +136,7 @@ def join_pieces(pieces: Sequence[tuple[Path, int]], mp4: Path, settings: Encoder
                         stream, extradata = output.add_stream_from_template(source), source.codec_context.extradata
                     if source.codec_context.extradata != extradata:
                         raise ShardError(f"{path}: encoded with other parameters than {pieces[0][0]}")
-                    copied = _copy_packets(piece, source, output, stream, position, tick, settings.gop)
+                    copied = _copy_packets(piece, stream, position, tick, settings.gop)
                 if copied != n_frames:
                     raise ShardError(f"{path}: {n_frames} frames went in, {copied} came out")
                 position += copied
@@ -144,10 +144,10 @@ def join_pieces(pieces: Sequence[tuple[Path, int]], mp4: Path, settings: Encoder
         raise ShardError(f"{mp4}: cannot be written: {error}; free disk space and run the stage again") from error
 
 
-def _copy_packets(piece: Any, source: Any, output: Any, stream: Any, position: int, tick: Fraction, gop: int) -> int:
-    """Copy a piece's packets to frame `position` and on; how many they were."""
+def _copy_packets(piece: Any, stream: Any, position: int, tick: Fraction, gop: int) -> int:
+    """Copy a piece's packets to a stream from frame `position` on; return their number."""
     copied = 0
-    for packet in piece.demux(source):
+    for packet in piece.demux(piece.streams.video[0]):
         if packet.size == 0:
             continue
         if packet.is_keyframe != (copied % gop == 0):
@@ -156,7 +156,7 @@ def _copy_packets(piece: Any, source: Any, output: Any, stream: Any, position: i
         packet.time_base = tick
         packet.pts = packet.dts = position + copied
         packet.duration = 1
-        output.mux(packet)
+        stream.container.mux(packet)
         copied += 1
     return copied
 

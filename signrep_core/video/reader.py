@@ -4,8 +4,8 @@ Pose and crop both take their frames from `read_frames`, so frame k of one is fr
 common timeline is shown at k / target_fps seconds after the first shown frame (or after `start`) and is the source
 frame nearest in time, whatever rate, gaps or repeats the source has.
 
-A frame that is damaged, or that builds on a damaged one, is never shown: it keeps its place on the timeline, marked,
-with the last good frame in its place.
+A frame that is damaged, or predicted from a damaged one, is never shown: it keeps its place on the timeline, is marked
+as damaged, and holds the last good frame.
 """
 
 from collections.abc import Iterable, Iterator

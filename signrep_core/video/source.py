@@ -112,7 +112,7 @@ class VideoFile:
         """Every frame in display order: decoded, or lost."""
         damage = Damage()
         for packet in self._packets():
-            damage.promise(packet)
+            damage.expect(packet)
             try:
                 frames = packet.decode()
             except av.FFmpegError:
@@ -122,7 +122,7 @@ class VideoFile:
                 yield from damage.sort(frame)
         yield from damage.rest()
         if damage.lost:
-            log.warning("%s: %d frames are damaged, or build on damaged ones", self.path, damage.lost)
+            log.warning("%s: %d frames are damaged, or are predicted from damaged ones", self.path, damage.lost)
 
     def _packets(self) -> Iterator[Any]:
         """The stream's packets with the closing empty one; continues after damaged reads."""

@@ -1,6 +1,6 @@
-"""The common timeline: rising times from a file's timestamps, and which frame is shown when.
+"""The common timeline: increasing times from a file's timestamps, and the frame that is shown at each.
 
-Pure: what is shown may be decoded frames, or nothing but their times.
+Pure functions of times: the items may be decoded frames or None.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,13 +11,13 @@ LONGEST_STEP_S: Final = Fraction(60)  # a longer step between two frames is a br
 # A frame up to this much before its predecessor is dropped; more is a clock that restarted.
 STEP_BACK_S: Final = Fraction(1, 5)
 
-Timed = tuple[Any, Fraction]  # something shown, and its time after the video's first frame in seconds
+Timed = tuple[Any, Fraction]  # a frame, and its time after the video's first frame in seconds
 
 
 def on_timeline(
     shown: Iterable[Timed], target_fps: float | None, start: float | None, end: float | None
 ) -> Iterator[tuple[int, Fraction, Timed]]:
-    """(index, time, what is shown) for every frame of the timeline; `shown` has rising times."""
+    """Yield (index, time, item) for every frame of the timeline; `shown` has increasing times."""
     origin, stop = exact_span(start, end)
     origin = origin or Fraction(0)
     if target_fps is None:
@@ -30,7 +30,7 @@ def on_timeline(
         if previous is not None:
             step = min(item[1] - previous[1], Fraction(1))
             middle = (previous[1] + item[1]) / 2
-            if previous[0] is None is not item[0]:  # what is lost may have been longer than one frame
+            if previous[0] is None is not item[0]:  # a lost item may have been longer than one frame
                 middle = max(middle, item[1] - period / 2)
             elif item[0] is None is not previous[0]:
                 middle = min(middle, previous[1] + period / 2)
@@ -46,7 +46,7 @@ def on_timeline(
 
 
 class Clock:
-    """Rising times from timestamps: missing ones continue at the nominal rate, jumps are closed, repeats dropped."""
+    """Increasing times of timestamps: missing ones follow at the nominal rate, jumps are closed, repeats dropped."""
 
     def __init__(self, tick: Fraction, rate: Fraction | None, first: int | None = None) -> None:
         self._tick, self._step = tick, 1 / rate if rate else None
@@ -72,7 +72,7 @@ class Clock:
 
 
 class Intervals:
-    """Passes timed items through and keeps what their times say about those inside the span."""
+    """Passes timed items through and measures the intervals of those inside the span."""
 
     def __init__(self, shown: Iterable[Timed], start: Fraction | None, end: Fraction | None) -> None:
         self._shown, self._start, self._end = shown, start or Fraction(0), end
@@ -100,6 +100,6 @@ class Intervals:
 
 
 def exact_span(start: float | None, end: float | None) -> tuple[Fraction | None, Fraction | None]:
-    """A span's ends in exact microseconds, so that 0.1 s means one tenth."""
+    """Round a span's ends to exact microseconds, so that 0.1 s is one tenth."""
     begin = None if start is None else max(Fraction(start).limit_denominator(1_000_000), Fraction(0))
     return begin, None if end is None else Fraction(end).limit_denominator(1_000_000)

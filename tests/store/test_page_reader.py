@@ -1,4 +1,4 @@
-"""Rows straight out of a plain table's bytes, beside what a Parquet reader finds in it."""
+"""The page reader compared with a Parquet reader."""
 
 import os
 import re
@@ -133,7 +133,7 @@ def test_a_file_that_lost_its_end_is_noticed(tmp_path: Path) -> None:
 
 def test_a_table_written_otherwise_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", [rows(16, [True])], uncompressed=False)
-    with pytest.raises(TableError, match=r"a\.parquet: expected a table written plain.*forcerun make_example"):
+    with pytest.raises(TableError, match=r"a\.parquet: expected a table written uncompressed.*forcerun make_example"):
         PageReader(path, SCHEMA)
 
 
@@ -143,7 +143,7 @@ def test_a_table_of_other_types_is_refused(tmp_path: Path) -> None:
         tmp_path / "a.parquet", Schema("example", 1, "make_example", tuple(columns)), uncompressed=True
     ) as writer:
         writer.write(rows(16, [True]))
-    with pytest.raises(TableError, match="expected a table written plain, found another layout"):
+    with pytest.raises(TableError, match="expected a table written uncompressed, found another layout"):
         PageReader(tmp_path / "a.parquet", SCHEMA)
 
 

@@ -20,21 +20,21 @@ def sort(damage: Damage, *frames: Any) -> list[int | Lost]:
     return [item if isinstance(item, Lost) else item.pts for item in found]
 
 
-def promised(*pts: int) -> Damage:
+def expecting(*pts: int) -> Damage:
     damage = Damage()
     for each in pts:
-        damage.promise(packet(each))
+        damage.expect(packet(each))
     return damage
 
 
 def test_good_frames_pass() -> None:
-    damage = promised(0, 1, 2)
+    damage = expecting(0, 1, 2)
     assert sort(damage, frame(0, key=True), frame(1), frame(2)) == [0, 1, 2]
     assert (list(damage.rest()), damage.lost) == ([], 0)
 
 
 def test_a_packet_that_did_not_decode_is_lost_with_all_up_to_the_next_keyframe() -> None:
-    damage = promised(0, 1, 2, 3, 4)
+    damage = expecting(0, 1, 2, 3, 4)
     damage.errors = 1  # packet 1
     found = sort(damage, frame(0, key=True), frame(2), frame(3, key=True), frame(4))
     assert found == [0, Lost(1), Lost(2), 3, 4]
@@ -42,20 +42,20 @@ def test_a_packet_that_did_not_decode_is_lost_with_all_up_to_the_next_keyframe()
 
 
 def test_a_packet_without_a_frame_is_no_damage_where_none_failed() -> None:
-    damage = promised(0, 1, 2)
+    damage = expecting(0, 1, 2)
     assert sort(damage, frame(0, key=True), frame(2)) == [0, 2]
     assert damage.lost == 0
 
 
 def test_corrupt_packets_and_frames_are_lost_though_they_decode() -> None:
-    damage = promised(0)
-    damage.promise(packet(1, corrupt=True))
+    damage = expecting(0)
+    damage.expect(packet(1, corrupt=True))
     assert sort(damage, frame(0, key=True), frame(1), frame(2), frame(3, key=True)) == [0, Lost(1), Lost(2), 3]
-    assert sort(promised(0), frame(0, key=True, corrupt=True)) == [Lost(0)]
+    assert sort(expecting(0), frame(0, key=True, corrupt=True)) == [Lost(0)]
 
 
 def test_what_is_missing_at_the_end_is_told() -> None:
-    damage = promised(0, 1, 2)
+    damage = expecting(0, 1, 2)
     damage.errors = 2
     assert sort(damage, frame(0, key=True)) == [0]
     assert list(damage.rest()) == [Lost(1), Lost(2)]
