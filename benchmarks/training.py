@@ -6,7 +6,6 @@ for all rows; utilisation is their rate as a share of the GPU's dense bf16 peak.
 and a step's memory is counted where the CPU allocates it: the same tensors, but not what a GPU's libraries take.
 """
 
-import dataclasses
 import json
 import tempfile
 import time
@@ -21,15 +20,17 @@ from timm.models.hiera import Hiera
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from signrep_core.config import Pretrain
 from signrep_core.data.augment import augment, draw_augmentations
 from signrep_core.data.windows import Batch
 from signrep_core.model.discriminator import Discriminator, style_width
 from signrep_core.model.encoder import Encoded, Encoder, random_units
 from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.skeleton import N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
+from signrep_core.train.loop import RunSetup
 from signrep_core.train.optimiser import make_adamw, parameter_groups
 from signrep_core.train.pretrain import COLUMNS, stage1_channels
-from signrep_core.train.step import PretrainRun, PretrainSettings, train_step
+from signrep_core.train.step import PretrainRun, train_step
 
 WINDOWS = 20  # of a batch
 ITERATIONS: Final = 500_000  # A3
@@ -148,7 +149,7 @@ def _time_step(encoder: type[Encoder], precision: Any, compiled: bool, n: int) -
     """Seconds of one `train_step`, and the GPU's peak memory in GB."""
     gpu = torch.cuda.is_available()
     fabric = Fabric(accelerator="gpu" if gpu else "cpu", devices=1, precision=precision)
-    settings = dataclasses.replace(PretrainSettings(), batch_size=n)
+    settings = Pretrain(batch_size=n)
     run = _make_run(fabric, settings, encoder, compiled)
     batch = _synthetic_batch(n, fabric.device.type == "cuda")
     if gpu:
@@ -166,7 +167,7 @@ def _count_memory(n: int) -> float:
     """GB that are allocated at once in the second of two steps in bf16: weights, optimisers, activations, the batch."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
-        run = _make_run(fabric, dataclasses.replace(PretrainSettings(), batch_size=n), Encoder, compiled=False)
+        run = _make_run(fabric, Pretrain(batch_size=n), Encoder, compiled=False)
         batch = _synthetic_batch(n, planes=False)
         for _ in range(2):
             train_step(run, batch)
@@ -178,15 +179,16 @@ def _count_memory(n: int) -> float:
     return max(event["args"]["Total Allocated"] for event in events if event.get("name") == "[memory]") / 1e9
 
 
-def _make_run(fabric: Fabric, settings: PretrainSettings, encoder: type[Encoder], compiled: bool) -> PretrainRun:
+def _make_run(fabric: Fabric, settings: Pretrain, encoder: type[Encoder], compiled: bool) -> PretrainRun:
     model = SignRep(PRESETS["base"])
     model.encoder.__class__ = encoder  # the same weights, another forward pass
     judge = Discriminator(model.n_features, style_width(stage1_channels(model)), model.n_features)
     groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
     unused: Any = None
     run = PretrainRun(
-        kind="benchmark", fabric=fabric, settings=settings, identity={}, iterations=ITERATIONS, folder=Path(),
-        columns=COLUMNS, selection="", network=model, dataset=unused, open_validation=unused, validation=unused,
+        kind="benchmark", fabric=fabric, settings=settings, setup=RunSetup(Path()), values={}, data={},
+        iterations=ITERATIONS, columns=COLUMNS, selection="", network=model, dataset=unused, open_validation=unused,
+        validation=unused,
         by_retrieval=False,
     )  # fmt: skip
     optimiser = make_adamw(groups, settings.betas, settings.weight_decay, fabric.device)

@@ -58,6 +58,7 @@ rule summarize:
     params:
         benchmarks=f"{CONFIG.results}/benchmarks",
         target_fps=CONFIG.timeline.rate,
+        departures=describe_departures(CONFIG),
     script:
         "../workflow_scripts/summarize.py"
 

@@ -1,6 +1,7 @@
-"""The configuration: every knob once, with its reason; `config.yaml` is generated from these models.
+"""The configuration: every key once, with default, meaning and source.
 
-Runtime knobs (cores, memory, GPUs, retries) live in `profiles/`. A value that the paper fixes carries its section.
+The defaults of the trainings are the paper's (for translation, the published ones); `config.yaml` and `configs/*.yaml`
+hold departures only. Cores, memory, GPUs and retries are set in `profiles/`.
 """
 
 import difflib
@@ -8,17 +9,54 @@ import hashlib
 import json
 import textwrap
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from signrep_core.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Baseline = Literal["keypoints", "angles"]  # raw poses in the place of a run's features
-Solver = Literal["lifter", "lifter_refined", "closed_form"]  # of joint angles
+Solver = Literal["lifter", "closed_form"]  # of joint angles
+
+
+Pooling = Literal["weighted", "average"]  # of a video's windows
+Preset = Literal["tiny", "base"]  # sizes of a model
+Prior = Literal[
+    "body_angles", "right_angles", "left_angles", "body_keypoints", "right_keypoints", "left_keypoints",
+    "body_distances", "right_distances", "left_distances",
+]  # fmt: skip
+PriorLoss = Literal["l1", "smooth_l1", "mse"]
+Tokenizer = Literal["13a", "intl", "zh", "char", "none"]  # sacrebleu's
+
+DEMO_CONFIG: Final = Path(__file__).resolve().parents[1] / "config.yaml"
+PAPER_CONFIG: Final = "configs/paper.yaml"
+TARRES: Final = "Tarrés et al. 2023"
+
+
+def method(default: Any, source: str, description: str, **limits: Any) -> Any:
+    """Define a field of the method.
+
+    Args:
+        source: of the default: a supplement (A1-A8), table or section of the paper, another publication, or "D" with
+            the decision record of an open choice.
+        limits: as pydantic's `Field` takes them.
+    """
+    return Field(default, description=description, json_schema_extra={"source": source}, **limits)
+
+
+def operation(default: Any, description: str, **limits: Any) -> Any:
+    """Define a field that does not decide what a run computes; arguments as in `method`."""
+    return Field(default, description=description, json_schema_extra={"operation": True}, **limits)
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    """What `method` or `operation` noted of a field."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 class Section(BaseModel):
@@ -78,9 +116,7 @@ class Angles(Section):
     solver: Solver = Field(
         "lifter",
         description="`lifter` = the network that reads 2-D joints, as the paper's estimator does (A1); "
-        "`lifter_refined` = its angles brought to where the joints were seen, less what the detector errs by: steadier "
-        "hands, a seventh of the speed (docs/lifter.md); `closed_form` = inverse kinematics of the detector's own 3-D "
-        "landmarks, whose depth is weak",
+        "`closed_form` = inverse kinematics of the detector's own 3-D landmarks, whose depth is weak",
     )
     lifter: str | None = Field(
         None,
@@ -115,65 +151,76 @@ class Crop(Section):
     preset: str = Field("medium", description="x264 speed preset")
 
 
-class Pretrain(Section):
+class Training(Section):
+    """Settings of a training; the seed is given apart from them."""
+
+    def identity(self) -> dict[str, Any]:
+        """Values that decide what a run computes, as plain values: a run resumes only with the same ones."""
+        decisive = {name for name, field in type(self).model_fields.items() if not _extra(field).get("operation")}
+        return self.model_dump(mode="json", include=decisive)
+
+
+class Pretrain(Training):
     """Self-supervised pretraining (A3, A4)."""
 
-    run: str = Field("demo", pattern=r"^[\w.-]+$", description="name of the run: its folder is pretrain/{run}")
+    run: str = operation("signrep", "name of the run: its folder is pretrain/{run}", pattern=r"^[\w.-]+$")
     splits: list[str] = Field(
         ["train"],
         description="splits of the sheet that are pretrained on: the only ones that overlaps are excluded from",
     )
-    preset: Literal["tiny", "base"] = Field("tiny", description="`base` is the paper's model (50.8 M parameters)")
-    iterations: PositiveInt = Field(400, description="optimiser steps; the paper: 500000")
-    batch_size: PositiveInt = Field(20, description="windows in a batch, two of each video (A2)")
-    mask_ratio: float = Field(
-        0.0,
+    preset: Preset = method("base", "section 2", "size of the model: `base` has 50.8 M parameters, `tiny` is for a CPU")
+    iterations: PositiveInt = method(500_000, "A3", "optimiser steps")
+    batch_size: PositiveInt = method(20, "A2", "windows in a batch, two of each video")
+    mask_ratio: float = method(0.8, "section 2", "share of the mask units hidden in training", ge=0, lt=1)
+    learning_rate: float = method(1e-4, "A3", "peak, after warm-up", gt=0)
+    warmup: int = method(50_000, "A3", "warm-up steps", ge=0)
+    betas: tuple[float, float] = method((0.9, 0.95), "A3", "of AdamW")
+    weight_decay: float = method(0.5, "A3", "of AdamW; not of biases, norms and position embeddings", ge=0)
+    layer_decay: float = method(0.85, "A3", "learning rate of each layer as a share of the next layer's", gt=0, le=1)
+    clip: float = method(1.0, "A3", "largest norm of the gradient", gt=0)
+    discriminator_learning_rate: float = method(1e-4, "A4", "peak of the discriminator's learning rate", gt=0)
+    discriminator_betas: tuple[float, float] = method((0.5, 0.9), "A4", "of the discriminator's AdamW")
+    discriminator_weight_decay: float = method(1e-3, "A4", "of the discriminator's AdamW", ge=0)
+    momentum: float = method(0.1, "A4", "of the running means of the discriminator's outputs", gt=0, le=1)
+    prior_loss: PriorLoss = method("l1", "D, decision 0008", "error between a prior and its target")
+    priors: list[Prior] = method(list(get_args(Prior)), "Table 9", "sign priors that are trained on")
+    variance_weight: float = method(1.0, "Table 9", "weight of the variance term", ge=0)
+    covariance_weight: float = method(0.004, "Table 9", "weight of the covariance term", ge=0)
+    adversarial_weight: float = method(2.0, "Table 9", "weight of the adversarial term; 0 = no discriminator", ge=0)
+    divide_by_width: bool = method(
+        True, "D, decision 0008", "divide variance and covariance by the number of features, as VICReg does"
+    )
+    initialise_from_data: bool = method(
+        False,
+        "section 2; D, decision 0016",
+        "data-dependent initialisation for short runs from scratch: patch filters at the principal changes from frame "
+        "to frame, sharp attention, the decoder at the median target; with initial_weights only the decoder's part",
+    )
+    regularize_after: int = method(
+        0,
+        "section 3; D, decision 0016",
+        "steps before the variance, covariance and adversarial terms are added to the loss",
         ge=0,
-        lt=1,
-        description="share of the mask units hidden in training; the paper: 0.8 (section 2), which a few hundred steps "
-        "from scratch do not get over",
     )
-    learning_rate: float = Field(2e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
-    warmup: int = Field(50, ge=0, description="warm-up steps; the paper: 50000")
-    weight_decay: float = Field(0.05, ge=0, description="of AdamW; the paper, over 500000 steps: 0.5")
-    layer_decay: float = Field(
-        1.0,
-        gt=0,
-        le=1,
-        description="each layer's learning rate as a share of the next one's; the paper, which starts from pretrained "
-        "weights: 0.85; from scratch the early layers have as much to learn as the late ones",
-    )
-    quick_start: bool = Field(
-        True,
-        description="begin where a short run from scratch would have to get to first: patch filters at the principal "
-        "changes from frame to frame, sharp attention, the decoder at the median target; the paper, which starts from "
-        "pretrained weights and trains long: false (with initial_weights only the decoder's part is done)",
-    )
-    regularize_after: int = Field(
-        250,
-        ge=0,
-        description="steps before the variance, covariance and adversarial terms have a say: features that know "
-        "nothing of the pose yet are spread over looks instead; the paper: 0",
-    )
-    validate_every: PositiveInt = Field(
-        100, description="steps between validations; the best one is kept; the paper: 25000"
-    )
-    save_every: PositiveInt = Field(50, description="steps between resume states")
+    validate_every: PositiveInt = method(25_000, "A3", "steps between validations; the best weights are kept")
     initial_weights: str | None = Field(
         None,
-        description="converted weights to start from, as `signrep convert` writes them; "
-        "the paper: Hiera-B, Kinetics-400 MAE (section 2)",
+        description="converted weights to start from, as `signrep convert` writes them; the paper starts from Hiera-B "
+        "trained as a masked autoencoder on Kinetics-400 (section 2)",
     )
     max_broken: Fraction = Field(
-        0.05, description="videos that cannot be read, per window read, above which the run stops (never below ten)"
+        0.05,
+        description="share of unreadable videos above which the run stops (never below ten videos; decision 0017)",
     )
-    compile: bool = Field(False, description="torch.compile the model on a GPU: slower to begin, faster steps")
-    workers: int = Field(1, ge=0, description="loader processes")
+    save_every: PositiveInt = operation(1_000, "steps between resume states")
+    log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
+    compile: bool = operation(False, "torch.compile the model on a GPU: slower to start, faster steps")
+    workers: int = operation(1, "loader processes", ge=0)
 
     @field_validator("run")
     @classmethod
     def _not_a_baseline(cls, run: str) -> str:
-        """Outputs of the baselines lie beside the run's, under their own names."""
+        """Refuse the baselines' names: their outputs are stored next to the run's, under those names."""
         if run in get_args(Baseline):
             taken = " and ".join(get_args(Baseline))
             raise PydanticCustomError(
@@ -187,88 +234,91 @@ class Retrieval(Section):
 
     gallery: str = Field("train", description="split whose videos are searched")
     queries: str = Field("test", description="split whose videos are looked up")
-    pooling: Literal["weighted", "average"] = Field(
-        "weighted", description="of a video's windows, by activity or plain"
+    pooling: Pooling = method(
+        "weighted", "section 6", "mean over a video's windows: `weighted` by the hands' activity, or `average`"
     )
-    baselines: list[Baseline] = Field(
+    baselines: list[Baseline] = method(
         ["keypoints", "angles"],
-        description="raw poses, pooled per window, that are retrieved in the same way for comparison (Table 4)",
+        "Table 4",
+        "raw poses, pooled per window, that are retrieved in the same way for comparison",
     )
 
 
-class Recognition(Section):
-    """Fine-tuning for isolated signs: 64 frames of a video to its gloss (sections 5, 6; A5, A6)."""
+class Recognition(Training):
+    """Fine-tuning for isolated signs: 64 frames of a video to its gloss (A3, A5, A6)."""
 
-    datasets: list[str] | None = Field(
+    datasets: list[str] | None = operation(
         None,
-        description="data sets of the sheet that a recogniser is trained for on `train`, selected on `val` and "
-        "measured on `test`; null = those most of whose test videos have a gloss that is trained on, [] = none",
+        "data sets of the sheet for which a recogniser is trained on `train`, selected on `val` and measured on "
+        "`test`; null = those most of whose test videos have a gloss of the training split, [] = none",
     )
-    epochs: PositiveInt = Field(100, description="times that each training video is seen; the paper: 100")
-    batch_size: PositiveInt = Field(8, description="clips in a batch; the paper: 8")
-    learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up; the paper at its size: 1e-4")
-    warmup: int = Field(20, ge=0, description="warm-up steps; the paper: 1000")
-    weight_decay: float = Field(0.05, ge=0, description="of AdamW; of pretraining the paper says 0.5")
-    layer_decay: float = Field(
-        1.0,
-        gt=0,
-        le=1,
-        description="each layer's learning rate as a share of the next one's; of pretraining the paper says 0.85; "
-        "after a short pretraining the early layers still have much to learn",
+    epochs: PositiveInt = method(100, "A3", "times that each training video is seen")
+    batch_size: PositiveInt = method(8, "A3", "clips in a batch")
+    learning_rate: float = method(1e-4, "A3", "peak, after warm-up", gt=0)
+    warmup: int = method(1_000, "A3", "warm-up steps", ge=0)
+    betas: tuple[float, float] = method((0.9, 0.95), "A3", "of AdamW")
+    weight_decay: float = method(0.5, "A3", "of AdamW; not of biases, norms and position embeddings", ge=0)
+    layer_decay: float = method(0.85, "A3", "learning rate of each layer as a share of the next layer's", gt=0, le=1)
+    clip: float = method(1.0, "A3", "largest norm of the gradient", gt=0)
+    freeze: Literal["nothing", "encoder"] = method(
+        "nothing", "section 6", "`encoder` = only projection and classifier learn, several times as fast"
     )
-    freeze: Literal["nothing", "encoder"] = Field(
-        "nothing",
-        description="`encoder` = only projection and classifier learn, several times as fast; the paper: nothing",
+    kappa: float = method(
+        0.2, "A5", "weight of the divergence from the class distribution; 0 = plain cross entropy", ge=0
     )
-    kappa: float = Field(
-        0.2, ge=0, description="weight of the divergence from the class distribution (A5); 0 = plain cross entropy"
+    label_smoothing: Fraction = method(0.1, "section 3", "of the cross entropy")
+    validate_every: PositiveInt = method(
+        1_000, "D, decision 0020", "steps between validations; the best weights are kept"
     )
-    label_smoothing: Fraction = Field(0.1, description="of the cross entropy; the paper: 0.1")
-    keypoint_learning_rate: float = Field(
-        1e-3, gt=0, description="of the network on keypoints and angles that the figure is compared with"
+    keypoint_learning_rate: float = operation(
+        1e-3, "learning rate of the network on keypoints and angles, which the figures are compared with", gt=0
     )
-    validate_every: PositiveInt = Field(
-        50, description="steps between validations; the best weights are kept; about an epoch of a large data set"
-    )
-    save_every: PositiveInt = Field(50, description="steps between resume states")
-    workers: int = Field(1, ge=0, description="loader processes")
+    save_every: PositiveInt = operation(1_000, "steps between resume states")
+    log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
+    workers: int = operation(1, "loader processes", ge=0)
+
+    def for_keypoints(self) -> "Recognition":
+        """Settings of the network on keypoints and angles: its own learning rate, no distribution, nothing frozen."""
+        return self.model_copy(update={"learning_rate": self.keypoint_learning_rate, "kappa": 0.0, "freeze": "nothing"})
 
 
-class Translation(Section):
+class Translation(Training):
     """Sentences from frozen features (section 6), as Tarrés et al. 2023 published it for How2Sign."""
 
-    datasets: list[str] | None = Field(
-        None, description="data sets that are translated; null = every one whose sheet has texts"
+    datasets: list[str] | None = operation(None, "data sets that are translated; null = every one with texts")
+    baselines: list[Baseline] = operation(
+        ["keypoints"], "raw poses, pooled per window, for which a translator of the same size is trained for comparison"
     )
-    baselines: list[Baseline] = Field(
-        ["keypoints"],
-        description="raw poses, pooled per window, that a translator of the same size is trained on for comparison",
+    preset: Preset = method("base", TARRES, "`base` has 6 encoder and 3 decoder layers of width 256")
+    vocabulary: PositiveInt = method(7_000, TARRES, "word pieces at most, learned from the training text")
+    lowercase: bool = method(True, TARRES, "learn and count lower case only")
+    tokenizer: Tokenizer = method(
+        "13a", TARRES, "sacrebleu's, for BLEU and ROUGE-L; `char` counts characters (Chinese)"
     )
-    preset: Literal["tiny", "base"] = Field(
-        "tiny", description="`base` is the published one: 6 encoder and 3 decoder layers of width 256"
+    iterations: PositiveInt = method(100_000, TARRES, "optimiser steps")
+    batch_size: PositiveInt = method(32, TARRES, "sentences in a batch")
+    learning_rate: float = method(1e-3, TARRES, "peak, after warm-up", gt=0)
+    warmup: int = method(2_000, TARRES, "warm-up steps", ge=0)
+    betas: tuple[float, float] = method((0.9, 0.98), TARRES, "of AdamW")
+    weight_decay: float = method(0.1, TARRES, "of AdamW; not of biases and norms", ge=0)
+    label_smoothing: Fraction = method(0.1, TARRES, "of the cross entropy")
+    clip: float = method(1.0, TARRES, "largest norm of the gradient", gt=0)
+    max_windows: PositiveInt = method(1_024, TARRES, "longer sentences are cut after so many windows")
+    max_pieces: PositiveInt = method(200, TARRES, "longest translation, word pieces")
+    beam: PositiveInt = method(5, TARRES, "hypotheses kept in beam search; 1 = greedy")
+    length_penalty: float = method(
+        1.0, TARRES, "exponent of the length that a hypothesis's log-probability is divided by"
     )
-    vocabulary: PositiveInt = Field(
-        200, description="word pieces at most, learned from the training text; published: 7000"
+    validate_every: PositiveInt = method(
+        2_000, TARRES, "steps between validations by BLEU-4 (about every other epoch); the best weights are kept"
     )
-    lowercase: bool = Field(True, description="learn and count lower case only, as published")
-    tokenizer: Literal["13a", "intl", "zh", "char", "none"] = Field(
-        "13a", description="sacrebleu's, for BLEU and ROUGE-L; `char` counts characters (Chinese)"
-    )
-    iterations: PositiveInt = Field(300, description="optimiser steps; published: 100000 at most")
-    batch_size: PositiveInt = Field(16, description="sentences in a batch; published: 32")
-    learning_rate: float = Field(1e-3, gt=0, description="peak, after warm-up, as published")
-    warmup: int = Field(50, ge=0, description="warm-up steps; published: 2000")
-    validate_every: PositiveInt = Field(
-        100, description="steps between validations by BLEU-4; the best weights are kept; published: every other epoch"
-    )
-    save_every: PositiveInt = Field(100, description="steps between resume states")
-    max_windows: PositiveInt = Field(1024, description="longer sentences are cut after so many windows, as published")
-    max_pieces: PositiveInt = Field(60, description="longest translation, word pieces; published: 200")
-    beam: PositiveInt = Field(5, description="hypotheses kept in beam search, as published; 1 = greedy")
-    length_penalty: float = Field(
-        1.0, description="exponent of the length that a hypothesis's log-probability is divided by, as published"
-    )
-    workers: int = Field(0, ge=0, description="loader processes")
+    save_every: PositiveInt = operation(1_000, "steps between resume states")
+    log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
+    workers: int = operation(0, "loader processes", ge=0)
+
+    def search(self) -> dict[str, Any]:
+        """Settings of the beam search, as arguments of `evaluate.translation.translate`."""
+        return {name: getattr(self, name) for name in ("beam", "length_penalty", "max_pieces", "max_windows")}
 
 
 class Config(Section):
@@ -309,8 +359,35 @@ def load_config(values: Mapping[str, Any]) -> Config:
         raise ConfigError("the configuration is wrong:\n" + "\n".join(f"  {line}" for line in problems)) from None
 
 
-def load_config_file(path: str) -> Config:
+def load_config_file(path: str | Path) -> Config:
     """Read and check a YAML file."""
+    return load_config(read_yaml(path))
+
+
+def workflow_config(path: str | Path | None = None) -> Config:
+    """The configuration of the workflow: `config.yaml` beside the Snakefile, and a file given with --configfile.
+
+    Where the core is installed without the workflow, the defaults take the place of `config.yaml`.
+    """
+    values = read_yaml(DEMO_CONFIG) if DEMO_CONFIG.is_file() else {}
+    return load_config(merge(values, read_yaml(path) if path else {}))
+
+
+def merge(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values with those of `over` in their place, as Snakemake merges configuration files."""
+    merged = dict(values)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Keys and values of a configuration file, not checked.
+
+    Raises:
+        ConfigError: it cannot be read, or has no keys at the top level.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             values = yaml.safe_load(file) or {}
@@ -318,7 +395,7 @@ def load_config_file(path: str) -> Config:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(values, Mapping):
         raise ConfigError(f"{path}: expected keys and values at the top level, found {type(values).__name__}")
-    return load_config(values)
+    return dict(values)
 
 
 def digest(values: Any) -> str:
@@ -327,7 +404,7 @@ def digest(values: Any) -> str:
 
 
 def changed_values(config: Section, default: Section | None = None) -> dict[str, Any]:
-    """The values that differ from the defaults, nested as in a configuration file."""
+    """Values that differ from the defaults, or from another configuration, nested as in a configuration file."""
     default = default or type(config)()
     changed: dict[str, Any] = {}
     for name in type(config).model_fields:
@@ -337,39 +414,113 @@ def changed_values(config: Section, default: Section | None = None) -> dict[str,
     return changed
 
 
-def default_yaml() -> str:
-    """The text of `config.yaml`: every key with its default and its reason."""
+# ---------------------------------------------------------------- departures from the paper
+
+
+def describe_departures(settings: "Config | Training") -> str:
+    """Describe in one line how a run, or one training, departs from the paper's settings; empty where it does not."""
+    trainings = (
+        {"": settings}
+        if isinstance(settings, Training)
+        else {
+            "pretraining": settings.pretrain,
+            "recognition": settings.recognition,
+            "translation": settings.translation,
+        }
+    )
+    departures = {name: found for name, training in trainings.items() if (found := _departures(training))}
+    if not departures:
+        return ""
+    small = any(getattr(training, "preset", None) == "tiny" for training in trainings.values())
+    listed = "; ".join(
+        f"{name}: {', '.join(found)}" if name else ", ".join(found) for name, found in departures.items()
+    )
+    return f"{'small' if small else 'own'} settings: {listed}; the paper's: --configfile {PAPER_CONFIG}"
+
+
+def _departures(training: Training) -> list[str]:
+    """The fields of the method whose values are not the paper's, a phrase each."""
+    found = []
+    for name, field in type(training).model_fields.items():
+        value, default, source = getattr(training, name), field.get_default(), _extra(field).get("source")
+        if source is None or value == default:
+            continue
+        if name == "preset":
+            found.append(f"{value} preset")
+        elif name == "iterations":
+            found.append(f"{value:,} of {default:,} steps")
+        elif name == "mask_ratio" and not value:
+            found.append("no masks")
+        else:
+            origin = "published" if source == TARRES else "paper"
+            found.append(f"{name.replace('_', ' ')} {_number(value)} ({origin} {_number(default)})")
+    return found
+
+
+def _number(value: Any) -> str:
+    """A value for people: whole numbers with separators, others short."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ("no", "yes")[value] if isinstance(value, bool) else _inline(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+# ---------------------------------------------------------------- reference of all keys
+
+
+def reference_yaml() -> str:
+    """Every key with its default, meaning and source, as YAML."""
     head = textwrap.wrap(
-        "Every knob of the workflow with its default and its reason. Generated by `signrep config`; "
-        "give other values in a file of your own (--configfile) or with --config key=value.",
+        "Every key with its default, its meaning and the source of the default. Generated by `signrep config`. "
+        "Give other values in a file of your own (--configfile) or with --config key=value; config.yaml holds those "
+        "of the demo.",
         118,
     )
     return "\n".join([*(f"# {line}" for line in head), "", *_section_yaml(Config(), 0)]) + "\n"
 
 
-def reference_page() -> str:
-    """The text of `docs/configuration.md`: a table of keys per section."""
+def reference_page(demo: Config) -> str:
+    """The text of `docs/configuration.md`: a table of keys per section, with the demo's values (`config.yaml`)."""
     lines = [
         "# Configuration",
         "",
-        "Every key with its default and its reason, generated by `signrep config --format markdown`.",
+        "Every key, generated by `signrep config --format markdown`. *Default* is the value that holds if nothing is",
+        "given; in the trainings it is the paper's, and *source* says where the paper gives it: a supplement (A1-A8),",
+        "a table or a section. D = no source says, our choice, with the number of its page in",
+        "[decisions](decisions/README.md). *Demo* is the value of `config.yaml`, which the workflow loads first, where",
+        "it departs from the default: a small model that trains in minutes on a CPU. `--configfile configs/paper.yaml`",
+        "restores the paper's.",
+        "",
         "Give other values with `--config key=value`, nested ones as `--config 'crop={crf: 20}'`, or in a file of your",
         "own with `--configfile`. A key that does not exist is an error that names the nearest one. Changing a value",
-        "redoes the stages that use it and what depends on them, nothing else.",
+        "runs the stages that use it and those that depend on them again, and no others.",
     ]
-    sections = {"": Config(), **{name: part for name, part in Config() if isinstance(part, Section)}}
-    for name, section in sections.items():
+    sections: dict[str, tuple[Section, Section]] = {"": (Config(), demo)}
+    sections |= {name: (part, getattr(demo, name)) for name, part in Config() if isinstance(part, Section)}
+    for name, (section, small) in sections.items():
         lines += ["", f"## `{name}`" if name else "## At the top", "", (type(section).__doc__ or "").strip(), ""]
-        lines += ["| key | default | reason |", "|---|---|---|"]
-        for key, field in type(section).model_fields.items():
-            value = getattr(section, key)
-            if not isinstance(value, Section):
-                text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
-                reason = " ".join((field.description or "").split()).replace("|", "\\|")
-                lines.append(
-                    f"| `{name}.{key}` | `{text}` | {reason} |" if name else f"| `{key}` | `{text}` | {reason} |"
-                )
+        lines += _reference_table(name, section, small)
     return "\n".join(lines) + "\n"
+
+
+def _reference_table(name: str, section: Section, demo: Section) -> list[str]:
+    """Rows of a section's keys; columns that would be empty are left out."""
+    fields = {
+        k: field for k, field in type(section).model_fields.items() if not isinstance(getattr(section, k), Section)
+    }
+    departs = {key for key in fields if getattr(section, key) != getattr(demo, key)}
+    sourced = {key for key, field in fields.items() if "source" in _extra(field)}
+    columns = ["key", "default", *(["demo"] if departs else []), *(["source"] if sourced else []), "meaning"]
+    rows = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for key, field in fields.items():
+        cells = {
+            "key": f"`{name}.{key}`" if name else f"`{key}`",
+            "default": f"`{_inline(getattr(section, key))}`",
+            "demo": f"`{_inline(getattr(demo, key))}`" if key in departs else "",
+            "source": _extra(field).get("source", ""),
+            "meaning": " ".join((field.description or "").split()).replace("|", "\\|"),
+        }
+        rows.append(f"| {' | '.join(cells[column] for column in columns)} |")
+    return rows
 
 
 def _section_yaml(section: Section, depth: int) -> list[str]:
@@ -381,10 +532,21 @@ def _section_yaml(section: Section, depth: int) -> list[str]:
             lines += ["", f"{indent}# {(type(value).__doc__ or '').strip()}", f"{indent}{name}:"]
             lines += _section_yaml(value, depth + 1)
         else:
-            text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
-            lines += [f"{indent}# {line}" for line in textwrap.wrap(field.description or "", 116)]
-            lines.append(f"{indent}{name}: {text}")
+            source = _extra(field).get("source")
+            reason = f"{field.description or ''}{f' [{source}]' if source else ''}"
+            lines += [f"{indent}# {line}" for line in textwrap.wrap(reason, 116)]
+            lines.append(f"{indent}{name}: {_inline(value)}")
     return lines
+
+
+def _inline(value: Any) -> str:
+    """A value as YAML on one line."""
+    value = list(value) if isinstance(value, tuple) else value
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=1_000)
+    return text.removesuffix("...\n").strip()
+
+
+# ---------------------------------------------------------------- messages
 
 
 def _explain(problem: Mapping[str, Any]) -> str:

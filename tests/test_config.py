@@ -2,28 +2,134 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import yaml
 
-from signrep_core.config import Config, default_yaml, load_config, load_config_file, reference_page
+from signrep_core.body.targets import PRIORS
+from signrep_core.config import (
+    PAPER_CONFIG,
+    Config,
+    Pretrain,
+    Prior,
+    changed_values,
+    describe_departures,
+    load_config,
+    load_config_file,
+    merge,
+    read_yaml,
+    reference_page,
+    reference_yaml,
+    workflow_config,
+)
 from signrep_core.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_config_yaml_is_what_the_models_generate():
-    assert (ROOT / "config.yaml").read_text() == default_yaml(), "run: signrep config > config.yaml"
+TRAININGS = ("pretrain", "recognition", "translation")
+DEMO = read_yaml(ROOT / "config.yaml")
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested values by their dotted keys."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
+    return found
 
 
 def test_the_page_on_the_configuration_is_what_the_models_generate():
     command = "signrep config --format markdown > docs/configuration.md"
-    assert (ROOT / "docs/configuration.md").read_text() == reference_page(), f"run: {command}"
+    page = reference_page(workflow_config())
+    assert (ROOT / "docs/configuration.md").read_text() == page, f"run: {command}"
 
 
-def test_default_yaml_loads_as_the_defaults():
-    assert load_config(yaml.safe_load(default_yaml())) == Config()
+def test_the_page_shows_default_demo_and_source_side_by_side():
+    page = reference_page(load_config({"pretrain": {"iterations": 7}}))
+    assert "| `pretrain.iterations` | `500000` | `7` | A3 | optimiser steps |" in page
+    assert "| `pretrain.warmup` | `50000` |  | A3 | warm-up steps |" in page
+    assert "| key | default | meaning |" in page  # a section without departures and sources has neither column
+
+
+def test_the_reference_loads_as_the_defaults():
+    assert load_config(yaml.safe_load(reference_yaml())) == Config()
+
+
+def test_every_value_of_config_yaml_departs_from_the_default():
+    defaults = flat(Config().model_dump(mode="json"))
+    assert [key for key, value in flat(DEMO).items() if value == defaults[key]] == []
+
+
+@pytest.mark.parametrize("overlay", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_value_of_an_overlay_departs_from_what_it_is_laid_over(overlay):
+    """Over config.yaml in the workflow, over the defaults in a command."""
+    values = flat(load_config(read_yaml(overlay)).model_dump(mode="json"))
+    bases = [flat(base.model_dump(mode="json")) for base in (Config(), workflow_config())]
+    assert [key for key in flat(read_yaml(overlay)) if all(values[key] == base[key] for base in bases)] == []
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))], ids=lambda p: p.stem
+)
+def test_every_departure_carries_its_reason(path):
+    lines = [line for line in path.read_text().splitlines() if re.match(r" *\w+: +[^#\s]", line)]
+    assert [line for line in lines if " # " not in line] == []
+
+
+def test_the_paper_s_overlay_undoes_every_departure_of_the_demo():
+    paper = load_config(merge(DEMO, read_yaml(ROOT / PAPER_CONFIG)))
+    assert describe_departures(paper) == ""
+    changed = flat(changed_values(paper))
+    free = {"run", "workers", "compile", "save_every"}
+    assert {key for key in changed if key.split(".")[0] in TRAININGS and key.split(".")[1] not in free} == set()
+
+
+def test_the_defaults_are_the_paper_s():
+    pretrain, recognition = Config().pretrain, Config().recognition
+    assert (pretrain.mask_ratio, pretrain.weight_decay, pretrain.layer_decay) == (0.8, 0.5, 0.85)
+    assert (pretrain.initialise_from_data, pretrain.regularize_after) == (False, 0)
+    assert (pretrain.preset, pretrain.iterations, pretrain.batch_size) == ("base", 500_000, 20)  # A3, A4
+    assert (pretrain.learning_rate, pretrain.warmup, pretrain.validate_every) == (1e-4, 50_000, 25_000)
+    assert (recognition.weight_decay, recognition.layer_decay) == (0.5, 0.85)  # A3
+
+
+def test_the_priors_of_the_configuration_are_those_of_the_targets():
+    assert get_args(Prior) == tuple(PRIORS)
+
+
+def test_departures_are_described_in_one_line():
+    small = load_config(
+        {
+            "pretrain": {"preset": "tiny", "iterations": 400, "mask_ratio": 0, "learning_rate": 0.002, "run": "x"},
+            "translation": {"vocabulary": 200, "workers": 3, "save_every": 5},
+        }
+    )
+    assert describe_departures(small) == (
+        "small settings: pretraining: tiny preset, 400 of 500,000 steps, no masks, learning rate 0.002 (paper 0.0001); "
+        "translation: vocabulary 200 (published 7,000); the paper's: --configfile configs/paper.yaml"
+    )
+    assert describe_departures(small.translation) == (
+        "own settings: vocabulary 200 (published 7,000); the paper's: --configfile configs/paper.yaml"
+    )
+    assert describe_departures(Config()) == ""
+
+
+def test_what_decides_a_run_leaves_out_names_and_processes():
+    section = Pretrain(run="a", workers=5, save_every=3, splits=["train", "extra"])
+    assert {"run", "workers", "save_every", "log_every", "compile"}.isdisjoint(section.identity())
+    assert section.identity()["splits"] == ["train", "extra"]
+    assert section.identity()["betas"] == [0.9, 0.95]
+
+
+def test_files_merge_key_by_key_and_later_ones_win(tmp_path):
+    assert merge({"a": {"x": 1, "y": 2}, "b": 3}, {"a": {"y": 4}}) == {"a": {"x": 1, "y": 4}, "b": 3}
+    (tmp_path / "c.yaml").write_text("pretrain: {iterations: 7}")
+    config = workflow_config(tmp_path / "c.yaml")
+    assert (config.pretrain.iterations, config.pretrain.preset) == (7, "tiny")
 
 
 def test_every_key_has_a_reason():
@@ -72,19 +178,6 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path):
     (tmp_path / "c.yaml").write_text("a: [")
     with pytest.raises(ConfigError, match="cannot be read as YAML"):
         load_config_file(str(tmp_path / "c.yaml"))
-
-
-@pytest.mark.parametrize("overlay", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_each_overlay_is_a_valid_configuration(overlay):
-    load_config_file(str(overlay))
-
-
-def test_the_paper_s_run_has_the_paper_s_values():
-    pretrain = load_config_file(str(ROOT / "configs/youtube_sl_25.yaml")).pretrain
-    assert (pretrain.mask_ratio, pretrain.weight_decay, pretrain.layer_decay) == (0.8, 0.5, 0.85)
-    assert (pretrain.quick_start, pretrain.regularize_after) == (False, 0)
-    assert (pretrain.preset, pretrain.iterations, pretrain.batch_size) == ("base", 500_000, 20)  # A3, A4
-    assert (pretrain.learning_rate, pretrain.warmup, pretrain.validate_every) == (1e-4, 50_000, 25_000)
 
 
 def test_the_conda_environment_has_the_pinned_versions():

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import _job
 
+from signrep_core.evaluate.comparison import Comparison
+from signrep_core.evaluate.features import Inference
 from signrep_core.evaluate.recognition import write_evaluation
 from signrep_core.inspect.figures.confusion import confusion_matrix
 
@@ -13,13 +15,9 @@ with _job.open_job(snakemake) as job:
     predictions, _ = write_evaluation(
         inputs.weights,
         Path(inputs.index).parent,
-        dataset=wildcards.dataset,
-        metrics=outputs.metrics,
-        predictions=outputs.predictions,
-        baselines={Path(path).parent.name: path for path in inputs.baselines},
-        videos=inputs.videos,
-        provenance=job.provenance,
-        batch_size=params.batch_size,
-        workers=params.workers,
+        wildcards.dataset,
+        (outputs.metrics, outputs.predictions),
+        Comparison({Path(path).parent.name: path for path in inputs.baselines}, inputs.videos, job.provenance),
+        Inference(batch_size=params.batch_size, workers=params.workers),
     )
     confusion_matrix(predictions, outputs.figure, f"{wildcards.inputs}: test videos of {wildcards.dataset}")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import _job
 
+from signrep_core.evaluate.comparison import Comparison
 from signrep_core.evaluate.translation import write_evaluation
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table
@@ -15,10 +16,7 @@ with _job.open_job(snakemake) as job:
         inputs.weights,
         inputs.features,
         read_table(inputs.index, SEQUENCES),
-        dataset=snakemake.wildcards.dataset,
-        metrics=outputs.metrics,
-        translations=outputs.translations,
-        baselines={Path(path).parent.name: path for path in inputs.baselines},
-        videos=inputs.videos,
-        provenance=job.provenance,
+        snakemake.wildcards.dataset,
+        (outputs.metrics, outputs.translations),
+        Comparison({Path(path).parent.name: path for path in inputs.baselines}, inputs.videos, job.provenance),
     )

@@ -6,7 +6,7 @@ import _job
 
 import torch
 
-from signrep_core.evaluate.features import extract_features
+from signrep_core.evaluate.features import Inference, Selection, extract_features
 
 with _job.open_job(snakemake) as job:
     workers = snakemake.threads // 2 if torch.cuda.is_available() else 0  # a GPU waits for decoding, a CPU for itself
@@ -15,8 +15,7 @@ with _job.open_job(snakemake) as job:
         snakemake.input.weights,
         Path(snakemake.input.index).parent,
         snakemake.output.features,
-        dataset=snakemake.wildcards.dataset,
-        workers=workers,
-        empty_ok=True,
-        provenance=job.provenance,
+        Selection(snakemake.wildcards.dataset, empty_ok=True),
+        Inference(workers=workers),
+        job.provenance,
     )

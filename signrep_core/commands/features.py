@@ -24,11 +24,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the table; videos that cannot be read are named and counted."""
     from signrep_core.errors import SignRepError
-    from signrep_core.evaluate.raw_video import extract_plain
+    from signrep_core.evaluate.raw_video import extract_video_files
     from signrep_core.store.job import open_job
 
     with open_job([options.out], {"weights": [options.weights]}, command=options.command) as job:
-        failed = extract_plain(
+        failed = extract_video_files(
             options.weights, options.videos, options.out, box=options.box, fps=options.fps,
             provenance=job.provenance,
         )  # fmt: skip

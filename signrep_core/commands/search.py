@@ -31,7 +31,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the nearest glosses and write the picture strip."""
     from signrep_core.evaluate.nearest import search
-    from signrep_core.evaluate.raw_video import plain_features, plain_window
+    from signrep_core.evaluate.raw_video import video_file_features, video_file_window
     from signrep_core.evaluate.retrieval import check_weights, read_features
     from signrep_core.inspect.figures.strips import search_strips
     from signrep_core.model.signrep import SignRep
@@ -39,13 +39,13 @@ def run(options: argparse.Namespace) -> None:
     results = options.gallery.absolute().parents[2] if len(options.gallery.absolute().parents) > 2 else Path()
     weights = options.weights or results / "pretrain" / options.gallery.absolute().parent.name / "best.safetensors"
     check_weights(options.gallery, weights)
-    query = plain_features(SignRep.load(weights), options.video, box=options.box, fps=options.fps)
+    query = video_file_features(SignRep.load(weights), options.video, box=options.box, fps=options.fps)
     glosses, frames_of = _open_gallery(options.shards or results / "shards")
     found = search(query, read_features(options.gallery), glosses, n_glosses=options.glosses)
     print(f"{options.video}: nearest of {found.n_videos} videos ({found.n_windows} windows)")
     for place, match in enumerate(found.matches, 1):
         print(f"{place:>3}  {match.similarity:.3f}  {match.gloss}  ({match.video_id})")
-    window = plain_window(options.video, found.reference.start_frame, box=options.box, fps=options.fps)
+    window = video_file_window(options.video, found.reference.start_frame, box=options.box, fps=options.fps)
     search_strips(window, found, glosses, frames_of, options.out)
     print(f"picture: {options.out}")
 

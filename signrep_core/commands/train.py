@@ -43,6 +43,8 @@ def _add_recognition(kinds: argparse._SubParsersAction) -> None:
 
 def _recognition(options: argparse.Namespace) -> None:
     from signrep_core.config import Config, load_config_file
+    from signrep_core.evaluate.comparison import Comparison
+    from signrep_core.evaluate.features import Inference
     from signrep_core.evaluate.recognition import write_evaluation
     from signrep_core.inspect.report.summary import format_recognition
     from signrep_core.store.job import open_job
@@ -68,12 +70,10 @@ def _recognition(options: argparse.Namespace) -> None:
         _, found = write_evaluation(
             result.weights,
             options.shards,
-            dataset=options.dataset,
-            metrics=metrics,
-            predictions=predictions,
-            provenance=job.provenance,
-            batch_size=section.batch_size,
-            workers=section.workers,
+            options.dataset,
+            (metrics, predictions),
+            Comparison(provenance=job.provenance),
+            Inference(batch_size=section.batch_size, workers=section.workers),
         )
     print(format_recognition(options.dataset, found))
 
@@ -97,6 +97,7 @@ def _add_translation(kinds: argparse._SubParsersAction) -> None:
 
 def _translation(options: argparse.Namespace) -> None:
     from signrep_core.config import Config, load_config_file
+    from signrep_core.evaluate.comparison import Comparison
     from signrep_core.evaluate.translation import write_evaluation
     from signrep_core.inspect.report.summary import format_translation
     from signrep_core.store.job import open_job
@@ -126,10 +127,9 @@ def _translation(options: argparse.Namespace) -> None:
             result.weights,
             options.features,
             index,
-            dataset=options.dataset,
-            metrics=metrics,
-            translations=translations,
-            provenance=job.provenance,
+            options.dataset,
+            (metrics, translations),
+            Comparison(provenance=job.provenance),
         )
     print(format_translation(options.dataset, found))
 

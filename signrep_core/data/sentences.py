@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from signrep_core.data.stream import ALONE, Loading
 from signrep_core.errors import TableError, TrainingError
 from signrep_core.store.feature_table import FeatureTable
 
@@ -111,15 +112,17 @@ class SentenceBatch:
 
     def to(self, device: torch.device) -> "SentenceBatch":
         """The batch on another device."""
-        moved = (tensor.to(device, non_blocking=True) for tensor in self._tensors())
-        return SentenceBatch(*moved, self.video_ids, self.unread)
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "SentenceBatch":
         """The batch in page-locked memory, from where a copy to the GPU does not wait."""
-        return SentenceBatch(*(tensor.pin_memory() for tensor in self._tensors()), self.video_ids, self.unread)
+        return self._with(lambda tensor: tensor.pin_memory())
 
-    def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.features, self.n_windows, self.pieces, self.n_pieces
+    def _with(self, change: Callable[[Tensor], Tensor]) -> "SentenceBatch":
+        return SentenceBatch(
+            change(self.features), change(self.n_windows), change(self.pieces), change(self.n_pieces),
+            self.video_ids, self.unread,
+        )  # fmt: skip
 
 
 def read_batch(
@@ -153,12 +156,13 @@ class TrainingBatches(Dataset[SentenceBatch]):
 
     def __init__(
         self, sentences: Sentences, pieces: Sequence[Sequence[int]], batch_size: int, seed: int, max_windows: int,
-        rank: int = 0, ranks: int = 1,
+        loading: Loading = ALONE,
     ) -> None:  # fmt: skip
-        if batch_size % ranks:
-            raise TrainingError(f"a batch of {batch_size} sentences cannot be shared evenly by {ranks} devices")
+        if batch_size % loading.ranks:
+            raise TrainingError(f"a batch of {batch_size} sentences cannot be shared evenly by {loading.ranks} devices")
+        self.loading = loading
         self.sentences, self._pieces, self._seed, self._max_windows = sentences, pieces, seed, max_windows
-        self._batch_size, self._rows = batch_size, slice(rank, None, ranks)
+        self._batch_size, self._rows = batch_size, slice(loading.rank, None, loading.ranks)
         self._epoch: tuple[int, NDArray[np.int64]] | None = None
 
     @property
@@ -183,15 +187,14 @@ class TrainingBatches(Dataset[SentenceBatch]):
         return batch
 
 
-def load_batches(
-    dataset: TrainingBatches, steps: range, *, workers: int = 0, pin_memory: bool = False
-) -> Iterator[SentenceBatch]:
-    """The batches of the given steps, in order, read ahead by `workers` processes."""
-    if workers:
+def load_batches(dataset: TrainingBatches, steps: range) -> Iterator[SentenceBatch]:
+    """The batches of the given steps, in order."""
+    loading = dataset.loading
+    if loading.workers:
         dataset.sentences.table.close()
     loader = DataLoader(
-        dataset, batch_size=None, sampler=steps, num_workers=workers, pin_memory=pin_memory,
-        prefetch_factor=4 if workers else None,
+        dataset, batch_size=None, sampler=steps, num_workers=loading.workers, pin_memory=loading.pin_memory,
+        prefetch_factor=4 if loading.workers else None,
     )  # fmt: skip
     yield from loader
 

@@ -7,6 +7,7 @@ replaying the ones before it.
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -111,6 +112,19 @@ class Stream(Dataset[dict[str, Any]]):
         raise TrainingError(f"item {item}: {MAX_ATTEMPTS} videos in a row cannot be read, the last: {broken[-1]}")
 
 
+@dataclass(frozen=True)
+class Loading:
+    """How one rank of a training loads its share of each batch."""
+
+    rank: int = 0
+    ranks: int = 1
+    workers: int = 0  # processes that read ahead; 0 = the training's own process reads
+    pin_memory: bool = False  # page-locked memory, from where a copy to a GPU does not wait
+
+
+ALONE: Final = Loading()
+
+
 def batch_items(steps: range, items: int, rank: int = 0, ranks: int = 1) -> Iterator[list[int]]:
     """The items of a rank at each step: step s of the whole run holds items s·n to (s + 1)·n of the stream."""
     own = items // ranks
@@ -138,23 +152,19 @@ def load_items(
     collate: Callable[[Sequence[Mapping[str, Any]]], Any],
     steps: range,
     items: int,
-    *,
-    rank: int = 0,
-    ranks: int = 1,
-    workers: int = 0,
-    pin_memory: bool = False,
+    loading: Loading = ALONE,
 ) -> Iterator[Any]:
-    """The batches of the given steps, `items` of the stream in each, in order, read ahead by `workers` processes."""
-    if workers:
+    """The batches of the given steps in order, with `items` of the stream in each (this rank's share of them)."""
+    if loading.workers:
         stream.detach()
     loader = DataLoader(
         stream,
-        batch_sampler=_Steps(steps, items, rank, ranks),
-        num_workers=workers,
+        batch_sampler=_Steps(steps, items, loading.rank, loading.ranks),
+        num_workers=loading.workers,
         collate_fn=collate,
-        pin_memory=pin_memory,
+        pin_memory=loading.pin_memory,
         worker_init_fn=_start_worker,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=4 if loading.workers else None,
     )
     yield from loader
 

@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from signrep_core.data.stream import Stream, WindowReader, load_items
+from signrep_core.data.stream import ALONE, Loading, Stream, WindowReader, load_items
 from signrep_core.errors import ShardError, TrainingError
 from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
 
-Found = TypeVar("Found")  # what a reader gives of a window
+Window = TypeVar("Window")  # what a reader gives of a window
 
 TARGETS: Final = ("body_angles", "right_angles", "left_angles", "keypoints", "confidence")
 
@@ -124,7 +124,7 @@ def read_window(
     }
 
 
-def sample_windows(dataset: WindowPairs, n: int, read: Callable[[int, int], Found]) -> list[Found]:
+def sample_windows(dataset: WindowPairs, n: int, read: Callable[[int, int], Window]) -> list[Window]:
     """What `read(row, start)` gives of a window of each of the first n items of the stream; at most n, always the same.
 
     Raises:
@@ -178,31 +178,20 @@ def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
     )
 
 
-def load_batches(
-    dataset: WindowPairs,
-    steps: range,
-    pairs: int,
-    *,
-    rank: int = 0,
-    ranks: int = 1,
-    workers: int = 0,
-    pin_memory: bool = False,
-) -> Iterator[Batch]:
-    """The batches of the given steps, in order, read ahead by `workers` processes.
+def load_batches(dataset: WindowPairs, steps: range, pairs: int, loading: Loading = ALONE) -> Iterator[Batch]:
+    """The batches of the given steps, in order.
 
     Raises:
-        TrainingError: the pairs cannot be shared out evenly, or there is no other video to be unmatched with.
+        TrainingError: the pairs cannot be shared evenly, or there is no second video to take unmatched styles from.
     """
-    if pairs % ranks or pairs // ranks < 2:
+    if pairs % loading.ranks or pairs // loading.ranks < 2:
         raise TrainingError(
-            f"a batch of {2 * pairs} windows holds {pairs} videos: each of {ranks} devices must get the same number, "
-            "two at least; change the batch size"
+            f"a batch of {2 * pairs} windows holds {pairs} videos: each of {loading.ranks} devices must get the same "
+            "number, two at least; change the batch size"
         )
     if len(dataset.videos) < 2:
         raise TrainingError(
             "pretraining needs windows of at least two videos (the style of another video); "
             f"the shards hold {len(dataset.videos)} in these splits"
         )
-    yield from load_items(
-        dataset, collate, steps, pairs, rank=rank, ranks=ranks, workers=workers, pin_memory=pin_memory
-    )
+    yield from load_items(dataset, collate, steps, pairs, loading)

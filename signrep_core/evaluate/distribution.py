@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from signrep_core.config import Pooling
 from signrep_core.evaluate.features import VideoFeatures
-from signrep_core.evaluate.retrieval import Pooling, pool
+from signrep_core.evaluate.retrieval import pool
 
 log = logging.getLogger(__name__)
 

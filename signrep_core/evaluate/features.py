@@ -18,15 +18,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from signrep_core.data.augment import prepare
-from signrep_core.data.windows import WINDOW, WindowReader
+from signrep_core.data.windows import WindowReader
 from signrep_core.errors import ShardError, TrainingError, VideoError
 from signrep_core.model.signrep import SignRep
 from signrep_core.progress import Progress
 from signrep_core.store.files import file_digest
 from signrep_core.store.resume import open_resume_cache, work_key
-from signrep_core.store.schemas import features_schema
+from signrep_core.store.schemas import Schema, features_schema
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import TableWriter, join_tables
+from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
 
@@ -56,59 +57,72 @@ class Chunk:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Videos of the shards."""
+
+    dataset: str | None = None  # None = all
+    splits: Sequence[str] | None = None  # None = all
+    empty_ok: bool = False  # no such video is no error (all of a sheet's may have been rejected)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a model is applied to many videos."""
+
+    accelerator: str = "auto"  # as Lightning Fabric takes it
+    batch_size: int = 32  # windows, or clips, in a forward pass
+    workers: int = 0  # loader processes
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the accelerator stands for."""
+        return Fabric(accelerator=self.accelerator, devices=1).device
+
+
+ALL_VIDEOS: Final = Selection()
+ALONE: Final = Inference()
+
+
 def extract_features(
     weights: str | Path,
     shards: str | Path,
     out: str | Path,
-    *,
-    dataset: str | None = None,
-    splits: Sequence[str] | None = None,
-    batch_size: int = 32,
-    workers: int = 0,
-    accelerator: str = "auto",
-    empty_ok: bool = False,
+    selection: Selection = ALL_VIDEOS,
+    inference: Inference = ALONE,
     provenance: Mapping[str, str] | None = None,
 ) -> int:
-    """Write the features of a data set's videos as a Parquet table (`store.schemas.features_schema`).
+    """Write the features of videos as a Parquet table (`store.schemas.features_schema`).
 
-    A shard at a time, each a table of its own in the job's resume cache until all are done: a killed run continues
-    with the first unfinished shard.
+    Each shard gets a table of its own in the job's resume cache until all are done: a killed run continues with the
+    first unfinished shard.
 
     Args:
         weights: a safetensors file of `SignRep`.
         shards: folder of the packed shards.
-        dataset, splits: which videos; None = all.
-        batch_size: windows per forward pass on a GPU.
-        workers: loader processes.
-        empty_ok: where there is no such video, write a table without rows (all of a sheet's were rejected, say).
-        provenance: what the table's metadata are to say of its origin, besides the weights' digest.
+        provenance: noted in the table's metadata, with the weights' digest.
 
     Returns:
-        Videos written; one of which nothing can be read is logged and left out.
+        Videos written; one that cannot be read at all is logged and left out.
 
     Raises:
         CheckpointError: the weights cannot be used.
-        TrainingError: there is no such sequence, and that is not ok.
+        TrainingError: there is no such sequence, and the selection does not allow that.
     """
-    model = SignRep.load(weights, Fabric(accelerator=accelerator, devices=1).device)
+    model = SignRep.load(weights, inference.device)
     schema, out = features_schema(model.n_features), Path(out)
     opener = partial(ShardReader, Path(shards))
     index = opener().index
-    rows = select_rows(index, splits, dataset, empty_ok)
+    rows = select_rows(index, selection.splits, selection.dataset, selection.empty_ok)
     about = {**(provenance or {}), "weights": Path(weights).name, "weights_sha256": file_digest(weights)}
     tables, n_videos = [], 0
-    progress = Progress(f"extract_features {dataset or ''}".strip(), _count_videos(index, rows), "videos")
+    progress = Progress(f"extract_features {selection.dataset or ''}".strip(), _count_videos(index, rows), "videos")
     with open_resume_cache(out) as cache, progress:
         for shard, own in _by_shard(index, rows):
             key = work_key(Path(shards) / "info.json", about, _describe_rows(index, own))
             table = cache.folder / f"{key}.parquet"
             if (done := cache.find(key)) is None:
-                done = {"videos": 0}
-                with TableWriter(table, schema) as writer:
-                    for video in video_features(model, opener, own, batch_size=batch_size, workers=workers):
-                        writer.write(features_columns(video))
-                        progress.advance()
-                        done["videos"] += 1
+                done = {"videos": _write_videos(table, schema, video_features(model, opener, own, inference), progress)}
                 cache.record(key, done, [table.name])
             else:
                 progress.advance(_count_videos(index, own), note=f"shard {shard} was finished before")
@@ -116,6 +130,17 @@ def extract_features(
             n_videos += done["videos"]
         join_tables(tables, out, schema, about)
     return n_videos
+
+
+def _write_videos(path: Path, schema: Schema, videos: Iterator[VideoFeatures], progress: Progress) -> int:
+    """Write videos as they come, and count them."""
+    n = 0
+    with TableWriter(path, schema) as writer:
+        for video in videos:
+            writer.write(features_columns(video))
+            progress.advance()
+            n += 1
+    return n
 
 
 def _by_shard(index: Mapping[str, Any], rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
@@ -172,9 +197,7 @@ def video_features(
     model: SignRep,
     open_reader: Callable[[], WindowReader],
     rows: NDArray[np.int64],
-    *,
-    batch_size: int = 32,
-    workers: int = 0,
+    inference: Inference = ALONE,
 ) -> Iterator[VideoFeatures]:
     """The features of every video among `rows` (grouped by video), in order; memory does not grow with the corpus.
 
@@ -182,9 +205,9 @@ def video_features(
     """
     dataset = _Chunks(open_reader, rows)
     ids = dataset.video_ids
-    loader = DataLoader(dataset, batch_size=None, num_workers=workers, collate_fn=_as_is)
+    loader = DataLoader(dataset, batch_size=None, num_workers=inference.workers, collate_fn=_as_is)
     pending: list[tuple[str, NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]] = []
-    for chunks in _gather(iter(loader), batch_size):
+    for chunks in _gather(iter(loader), inference.batch_size):
         for chunk, features, activity in encode(model, chunks):
             video_id = ids[chunk.row]
             if pending and pending[0][0] != video_id:
@@ -284,5 +307,5 @@ def _join(pieces: list[tuple[str, NDArray[np.int32], NDArray[np.float32], NDArra
     return VideoFeatures(pieces[0][0], np.concatenate(starts), np.concatenate(features), np.concatenate(activity))
 
 
-def _as_is(chunk: Chunk) -> Chunk:
+def _as_is(chunk: Any) -> Any:
     return chunk

@@ -7,27 +7,28 @@ Legend: T = 16 frames, n windows, J = 61 joints, A = 104 angles, D values of a w
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from signrep_core.data.windows import WINDOW, WindowReader
+from signrep_core.config import Baseline
+from signrep_core.data.windows import WindowReader
 from signrep_core.errors import ShardError, TrainingError
 from signrep_core.evaluate.features import STRIDE, select_rows, window_starts
 from signrep_core.skeleton import N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import TableWriter
+from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["keypoints", "angles"]
 ANGLES: Final = ("body_angles", "right_angles", "left_angles")
 N_VALUES: Final[dict[str, int]] = {"keypoints": 3 * N_JOINTS, "angles": 2 * (N_BODY_ANGLES + 2 * N_HAND_ANGLES)}
 
@@ -36,11 +37,10 @@ def pool_keypoints(
     shards: str | Path,
     out: str | Path,
     *,
-    kind: Kind = "keypoints",
+    kind: Baseline = "keypoints",
     dataset: str | None = None,
     empty_ok: bool = False,
     provenance: Mapping[str, str] | None = None,
-    open_reader: Callable[[Path], WindowReader] = ShardReader,
 ) -> int:
     """Write the mean and the standard deviation over each window's frames of its keypoints, or of its angles' sines and
     cosines, as a features table (D = 366 or 416); the hands' activity labels stand for the probabilities.
@@ -54,7 +54,7 @@ def pool_keypoints(
     Raises:
         TrainingError: there is no such sequence, and that is not ok; or none can be read.
     """
-    reader = open_reader(Path(shards))
+    reader = ShardReader(Path(shards))
     rows = select_rows(reader.index, None, dataset, empty_ok)
     ids = reader.index["video_id"]
     done = 0
@@ -81,7 +81,7 @@ def pool_windows(values: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.concatenate((windows.mean(-1), windows.std(-1)), 1).astype(np.float32)
 
 
-def _sequences(reader: WindowReader, rows: Iterator[np.int64], kind: Kind) -> Iterator[dict[str, NDArray[Any]]]:
+def _sequences(reader: WindowReader, rows: Iterator[np.int64], kind: Baseline) -> Iterator[dict[str, NDArray[Any]]]:
     for row in rows:
         n_frames = int(reader.index["n_frames"][row])
         try:
@@ -99,7 +99,7 @@ def _sequences(reader: WindowReader, rows: Iterator[np.int64], kind: Kind) -> It
         }
 
 
-def _values(targets: Mapping[str, Any], kind: Kind) -> NDArray[np.floating]:
+def _values(targets: Mapping[str, Any], kind: Baseline) -> NDArray[np.floating]:
     if kind == "keypoints":
         return np.asarray(targets["keypoints"], np.float64)
     angles = np.concatenate([targets[name] for name in ANGLES], 1, dtype=np.float64)

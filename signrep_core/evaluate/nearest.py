@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from signrep_core.config import Pooling
 from signrep_core.evaluate.features import VideoFeatures
-from signrep_core.evaluate.retrieval import Pooling, pool
+from signrep_core.evaluate.retrieval import pool
 
 AROUND: Final = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25  # of a window and its neighbours: the middle of a sign
 ACTIVE: Final = 0.5  # a window's signer is active where a hand is so with this probability
@@ -40,8 +41,8 @@ class Match(NamedTuple):
     similarity: float
 
 
-class Found(NamedTuple):
-    """What a search gives, the nearest first."""
+class SearchResult(NamedTuple):
+    """Result of a search, the nearest first."""
 
     matches: list[Match]  # one a gloss; one a video where there are no glosses
     reference: Window  # the query's most active window
@@ -112,7 +113,7 @@ def search(
     n_glosses: int = 10,
     n_windows: int = 3,
     pooling: Pooling = "weighted",
-) -> Found:
+) -> SearchResult:
     """The glosses whose best video is nearest to a query video, and the windows nearest to its most active one.
 
     Args:
@@ -131,7 +132,7 @@ def search(
             best[gloss] = Match(gloss, video.video_id, similarity)
         nearest.add(video)
     matches = sorted(best.values(), key=lambda match: -match.similarity)[:n_glosses]
-    return Found(matches, reference, nearest.windows()[0], n_videos, n_seen)
+    return SearchResult(matches, reference, nearest.windows()[0], n_videos, n_seen)
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Features of plain videos: no workflow, no pose; the signer is cut out by a given box, or from the middle.
+"""Features of video files, without workflow or pose; the signer is cropped by a given box, or from the middle.
 
 Legend: n windows, D features.
 """
@@ -11,12 +11,19 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
-from signrep_core.data.windows import WINDOW
 from signrep_core.errors import ConfigError, VideoError
-from signrep_core.evaluate.features import CHUNK, STRIDE, Chunk, VideoFeatures, encode, features_columns, window_starts
+from signrep_core.evaluate.features import (
+    CHUNK,
+    STRIDE,
+    Chunk,
+    Inference,
+    VideoFeatures,
+    encode,
+    features_columns,
+    window_starts,
+)
 from signrep_core.model.signrep import SignRep
 from signrep_core.progress import Progress
 from signrep_core.store.files import file_digest
@@ -25,6 +32,7 @@ from signrep_core.store.schemas import features_schema
 from signrep_core.store.tables import join_tables, write_table
 from signrep_core.video.crop import cut_box
 from signrep_core.video.reader import Frame, read_frames
+from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +41,13 @@ SIZE: Final = 256  # pixels of a crop, as the shards have them
 SPAN: Final = (CHUNK - 1) * STRIDE + WINDOW  # frames of a full chunk
 
 
-def extract_plain(
+def extract_video_files(
     weights: str | Path,
     videos: Sequence[str],
     out: str | Path,
     *,
     box: Box | None = None,
     fps: float | None = None,
-    accelerator: str = "auto",
     provenance: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Write the features of video files as a features table; a video_id is the path as given.
@@ -58,7 +65,7 @@ def extract_plain(
     Raises:
         CheckpointError: the weights cannot be used.
     """
-    model = SignRep.load(weights, Fabric(accelerator=accelerator, devices=1).device)
+    model = SignRep.load(weights, Inference().device)
     schema = features_schema(model.n_features)
     tables: list[Path] = []
     failed: dict[str, str] = {}
@@ -71,7 +78,7 @@ def extract_plain(
             table = cache.folder / f"{key}.parquet"
             try:
                 if cache.find(key) is None:
-                    found = plain_features(model, video, box=box, fps=fps)
+                    found = video_file_features(model, video, box=box, fps=fps)
                     write_table(table, schema, features_columns(found))
                     cache.record(key, {}, [table.name])
                 tables.append(table)
@@ -83,7 +90,9 @@ def extract_plain(
     return failed
 
 
-def plain_features(model: SignRep, video: str, *, box: Box | None = None, fps: float | None = None) -> VideoFeatures:
+def video_file_features(
+    model: SignRep, video: str, *, box: Box | None = None, fps: float | None = None
+) -> VideoFeatures:
     """The features of all windows of one video file, in constant memory but for themselves.
 
     Raises:
@@ -97,7 +106,7 @@ def plain_features(model: SignRep, video: str, *, box: Box | None = None, fps: f
     return VideoFeatures(video, np.concatenate(starts).astype(np.int32), features, activity)
 
 
-def plain_window(video: str, start: int, *, box: Box | None = None, fps: float | None = None) -> NDArray[np.uint8]:
+def video_file_window(video: str, start: int, *, box: Box | None = None, fps: float | None = None) -> NDArray[np.uint8]:
     """The frames of one window of a video file, (T, 256, 256, 3); fewer at its end.
 
     Raises:

@@ -9,7 +9,7 @@ Legend: N videos, G glosses, K best glosses that are kept of each (5, or G if fe
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,6 +26,8 @@ from signrep_core.data.augment import Draws, augment, prepare
 from signrep_core.data.clips import Inputs, LabelledVideos, iterate_clips, select_labelled
 from signrep_core.data.stream import WindowReader
 from signrep_core.data.windows import TARGETS
+from signrep_core.evaluate.comparison import Comparison
+from signrep_core.evaluate.features import Inference
 from signrep_core.model.inflate import CLIP
 from signrep_core.model.recogniser import ADVICE, AnyRecogniser, Recogniser, keypoint_values, load_recogniser
 from signrep_core.model.weights import UNTRAINED, read_notes
@@ -35,12 +36,12 @@ from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import PREDICTIONS, TOP
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import write_table
-from signrep_core.store.video_status import count_lost_videos
 
 log = logging.getLogger(__name__)
 
 NAMED: Final = 5  # glosses named in a message
 COLUMNS: Final = ("video", "top", "probability", "rank", "right")  # of predictions, gathered batch by batch
+INFERENCE: Final = Inference(batch_size=8)
 PAIRS: Final = 20  # most frequent confusions that are reported
 
 
@@ -80,9 +81,7 @@ def predict(
     model: AnyRecogniser,
     open_reader: Callable[[], WindowReader],
     labelled: LabelledVideos,
-    *,
-    batch_size: int = 8,
-    workers: int = 0,
+    inference: Inference = INFERENCE,
     progress: Progress | None = None,
 ) -> Predictions:
     """What the model, in evaluation mode, says of every video; those that cannot be read are logged."""
@@ -90,7 +89,9 @@ def predict(
     kept = min(TOP, len(model.glosses))
     columns: dict[str, list[Tensor]] = {name: [] for name in COLUMNS}
     unreadable: list[str] = []
-    clips = iterate_clips(open_reader, labelled, CLIP, inputs_of(model), batch_size=batch_size, workers=workers)
+    clips = iterate_clips(
+        open_reader, labelled, CLIP, inputs_of(model), batch_size=inference.batch_size, workers=inference.workers
+    )
     for batch in clips:
         for line in batch.broken:
             unreadable.append(line)
@@ -126,18 +127,21 @@ def _predictions(
     unreadable: list[str],
 ) -> Predictions:  # fmt: skip
     shapes = {"top": (0, kept), "probability": (0, kept)}
-    found = {
+    found: dict[str, NDArray[Any]] = {
         name: torch.cat(values).numpy() if values else np.zeros(shapes.get(name, (0,)), np.int64)
         for name, values in columns.items()
     }
-    videos = found.pop("video")
+    videos = found["video"]
     return Predictions(
         glosses=glosses,
         video_ids=[labelled.video_ids[k] for k in videos],
         truth=[labelled.glosses[k] for k in videos],
         labels=labelled.labels[videos],
+        top=found["top"],
+        probability=found["probability"],
+        rank=found["rank"],
+        right=found["right"],
         unreadable=unreadable,
-        **found,
     )
 
 
@@ -156,7 +160,7 @@ def accuracies(predictions: Predictions) -> dict[str, float] | None:
         return None
     ranks, (_, gloss) = predictions.rank[usable], np.unique(predictions.labels[usable], return_inverse=True)
     count = np.bincount(gloss)
-    values = {}
+    values: dict[str, float] = {}
     for k in (1, TOP):
         hit = (ranks < k).astype(float)
         values |= {
@@ -184,61 +188,73 @@ def confusions(predictions: Predictions) -> list[tuple[str, str, int]]:
 def evaluate_recognition(
     weights: str | Path,
     shards: str | Path,
-    *,
     dataset: str,
     split: str = "test",
-    batch_size: int = 8,
-    workers: int = 0,
-    accelerator: str = "auto",
+    inference: Inference = INFERENCE,
 ) -> tuple[Predictions, dict[str, Any]]:
-    """Predictions for a data set's split, and their accuracies with protocol, counts and chance beside.
+    """Predictions for a data set's split, and their accuracies with protocol, counts and chance.
 
-    Metrics and chance are None where the split has no video that can be judged, or where nothing was trained, and
-    `note` says why; where it has no labelled video at all, the log says which splits have some.
+    Metrics and chance are None where no video of the split can be scored, or where nothing was trained, and `note` says
+    why; where the split has no labelled video at all, the log says which splits have some.
 
     Raises:
         CheckpointError: not a recogniser's weights.
     """
     notes = read_notes(weights, ADVICE)
-    model = None
-    if UNTRAINED not in notes:
-        model = load_recogniser(weights, Fabric(accelerator=accelerator, devices=1).device)
-    glosses = model.glosses if model else ()
-    opener = partial(ShardReader, Path(shards))
-    index = opener().index
-    labelled = select_labelled(index, dataset, [split], glosses)
+    model = None if UNTRAINED in notes else load_recogniser(weights, inference.device)
+    open_reader = partial(ShardReader, Path(shards))
+    index = open_reader().index
+    labelled = select_labelled(index, dataset, [split], model.glosses if model else ())
     if not len(labelled):
         log.warning("%s", no_labelled(index, dataset, split))
     with Progress(f"evaluate_recognition {dataset}", len(labelled), "videos") as progress:
-        predictions = (
-            predict(model, opener, labelled, batch_size=batch_size, workers=workers, progress=progress)
-            if model
-            else no_predictions(labelled)
-        )
+        predictions = predict(model, open_reader, labelled, inference, progress) if model else no_predictions(labelled)
     unknown = sorted({gloss for gloss, label in zip(labelled.glosses, labelled.labels, strict=True) if label < 0})
     if unknown:
         log.warning("%s, split %s: %d glosses are not trained on, their videos are left out of the accuracies: %s%s",
                     dataset, split, len(unknown), ", ".join(unknown[:NAMED]),
                     ", ..." if len(unknown) > NAMED else "")  # fmt: skip
     metrics = accuracies(predictions)
-    usable = int((predictions.labels >= 0).sum())
     return predictions, {
-        "protocol": {"dataset": dataset, "trained_on": "train", "measured_on": split,
-                     "selected_by": notes.get("selected_by", ""), "selected_at_step": int(notes.get("step", 0)),
-                     "inputs": inputs_of(model) if model else None,
-                     "frames": CLIP, "sampling": "middles of equal parts", "ties": "against the right gloss",
-                     "gloss_not_trained_on": "predicted and counted, left out of the accuracies",
-                     "class": "mean over the glosses of the split"},
-        "counts": {"videos": usable, "glosses": len(set(predictions.labels[predictions.labels >= 0].tolist())),
-                   "glosses_trained_on": len(glosses),
-                   "videos_without_trained_gloss": len(labelled) - usable - len(predictions.unreadable),
-                   "glosses_not_trained_on": len(unknown), "unreadable_videos": len(predictions.unreadable)},
+        "protocol": _protocol(dataset, split, notes, model),
+        "counts": _counts(predictions, labelled, len(unknown)),
         "note": "" if metrics else notes.get(UNTRAINED, "no test video could be read whose gloss is trained on"),
         "metrics": metrics,
-        "chance": chance_accuracies(len(glosses)) if metrics else None,
+        "chance": chance_accuracies(len(predictions.glosses)) if metrics else None,
         "confusions": [list(pair) for pair in confusions(predictions)[:PAIRS]],
         "digests": {"weights": file_digest(weights), "settings": digest(json.loads(notes.get("settings", "{}")))},
-    }  # fmt: skip
+    }
+
+
+def _protocol(dataset: str, split: str, notes: Mapping[str, str], model: AnyRecogniser | None) -> dict[str, Any]:
+    """How a recogniser was trained and measured."""
+    return {
+        "dataset": dataset,
+        "trained_on": "train",
+        "measured_on": split,
+        "selected_by": notes.get("selected_by", ""),
+        "selected_at_step": int(notes.get("step", 0)),
+        "inputs": inputs_of(model) if model else None,
+        "frames": CLIP,
+        "sampling": "middles of equal parts",
+        "ties": "against the right gloss",
+        "gloss_not_trained_on": "predicted and counted, left out of the accuracies",
+        "class": "mean over the glosses of the split",
+    }
+
+
+def _counts(predictions: Predictions, labelled: LabelledVideos, n_unknown: int) -> dict[str, int]:
+    """Videos and glosses that the accuracies are of, and those that are left out of them."""
+    usable = predictions.labels >= 0
+    n_usable, n_unreadable = int(usable.sum()), len(predictions.unreadable)
+    return {
+        "videos": n_usable,
+        "glosses": len(set(predictions.labels[usable].tolist())),
+        "glosses_trained_on": len(predictions.glosses),
+        "videos_without_trained_gloss": len(labelled) - n_usable - n_unreadable,
+        "glosses_not_trained_on": n_unknown,
+        "unreadable_videos": n_unreadable,
+    }
 
 
 def no_labelled(index: Mapping[str, Any], dataset: str, split: str) -> str:
@@ -258,27 +274,21 @@ def no_labelled(index: Mapping[str, Any], dataset: str, split: str) -> str:
 def write_evaluation(
     weights: str | Path,
     shards: str | Path,
-    *,
-    metrics: str | Path,
-    predictions: str | Path,
-    baselines: Mapping[str, str | Path] | None = None,
-    videos: Sequence[str | Path] | None = None,
-    provenance: Mapping[str, str] | None = None,
-    **options: Any,
+    dataset: str,
+    out: tuple[str | Path, str | Path],
+    comparison: Comparison,
+    inference: Inference = INFERENCE,
 ) -> tuple[Predictions, dict[str, Any]]:
-    """`evaluate_recognition` to files: metrics as JSON, predictions as Parquet.
+    """Evaluate on the test split and write files.
 
     Args:
-        baselines: metrics files of other recognisers on the same videos, by name, to stand beside.
-        videos: of the shards, to count the data set's videos that never reached them (`lost`).
-        provenance: what made them and from what (the digest of the configuration among it).
-        options: of `evaluate_recognition`.
+        out: of the metrics (JSON) and of the predictions (Parquet).
     """
-    found, result = evaluate_recognition(weights, shards, **options)
-    others = {name: json.loads(Path(path).read_text("utf-8"))["metrics"] for name, path in (baselines or {}).items()}
-    result["baselines"] = {name: values for name, values in others.items() if values}
-    result["lost"] = None if videos is None else count_lost_videos(videos, options["dataset"], "gloss")
-    result["provenance"] = dict(provenance or {})
+    found, result = evaluate_recognition(weights, shards, dataset, inference=inference)
+    result["baselines"] = comparison.metrics()
+    result["lost"] = comparison.lost(dataset, "gloss")
+    result["provenance"] = dict(comparison.provenance)
+    metrics, predictions = out
     write_predictions(predictions, found, {"weights_sha256": result["digests"]["weights"], **result["provenance"]})
     write_json(metrics, result)
     return found, result

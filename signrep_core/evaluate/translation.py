@@ -22,6 +22,7 @@ from sacrebleu.metrics import BLEU
 from signrep_core.config import Tokenizer, digest
 from signrep_core.data.sentences import Sentences, evaluation_batches, select_sentences
 from signrep_core.errors import CheckpointError
+from signrep_core.evaluate.comparison import Comparison
 from signrep_core.model.translator import ADVICE, Translator
 from signrep_core.model.vocabulary import Vocabulary, clean_text
 from signrep_core.model.weights import UNTRAINED, read_notes
@@ -29,7 +30,6 @@ from signrep_core.store.feature_table import FeatureTable
 from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import TRANSLATIONS
 from signrep_core.store.tables import Columns, write_table
-from signrep_core.store.video_status import count_lost_videos
 
 log = logging.getLogger(__name__)
 
@@ -132,17 +132,9 @@ def evaluate_translator(
     Raises:
         CheckpointError: the weights cannot be used, or are for windows of another width.
     """
-    notes = read_notes(weights, ADVICE)
-    model = None
-    if UNTRAINED not in notes:
-        model, _ = Translator.load(weights, Fabric(accelerator=accelerator, devices=1).device)
-    settings = json.loads(notes["settings"])
     table = FeatureTable(features)
-    if model and table.width != model.config.features:
-        raise CheckpointError(
-            f"{weights}: was trained on windows of {model.config.features} values, {features} has windows of "
-            f"{table.width}; give the features that it was trained on, or train it again"
-        )
+    model, notes = _load_translator(weights, table, accelerator)
+    settings = json.loads(notes["settings"])
     clean = partial(clean_text, lowercase=settings["lowercase"])
     training, chosen = (
         select_sentences(table, index, dataset, name, clean, settings["max_windows"]) for name in ("train", split)
@@ -166,31 +158,43 @@ def evaluate_translator(
     return result, translations
 
 
+def _load_translator(
+    weights: str | Path, table: FeatureTable, accelerator: str
+) -> tuple[Translator | None, dict[str, str]]:
+    """The translator, or None where nothing was trained, and the notes of its weights."""
+    notes = read_notes(weights, ADVICE)
+    if UNTRAINED in notes:
+        return None, notes
+    model, _ = Translator.load(weights, Fabric(accelerator=accelerator, devices=1).device)
+    if table.width != model.config.features:
+        raise CheckpointError(
+            f"{weights}: was trained on windows of {model.config.features} values, {table.path} has windows of "
+            f"{table.width}; give the features that it was trained on, or train it again"
+        )
+    return model, notes
+
+
 def write_evaluation(
     weights: str | Path,
     features: str | Path,
     index: Mapping[str, Any],
-    *,
     dataset: str,
-    metrics: str | Path,
-    translations: str | Path,
-    baselines: Mapping[str, str | Path] | None = None,
-    videos: Sequence[str | Path] | None = None,
-    provenance: Mapping[str, str] | None = None,
+    out: tuple[str | Path, str | Path],
+    comparison: Comparison,
 ) -> dict[str, Any]:
-    """Evaluate a translator on the test split; write the metrics (JSON) and every translation (Parquet).
+    """Evaluate a translator on the test split and write files.
 
     Args:
-        baselines: metrics files of translators of other inputs, whose metrics stand beside this one's.
-        videos: of the shards, to count the data set's sentences that never reached them (`lost`).
+        out: of the metrics (JSON) and of the translations (Parquet).
     """
     result, found = evaluate_translator(weights, features, index, dataset=dataset)
-    result["lost"] = None if videos is None else count_lost_videos(videos, dataset, "text")
-    others = {name: json.loads(Path(path).read_text("utf-8"))["metrics"] for name, path in (baselines or {}).items()}
-    result["baselines"] |= {name: values for name, values in others.items() if values}
-    origin = {"weights_sha256": result["digests"]["weights"], **(provenance or {})}
-    write_table(translations, TRANSLATIONS, translation_columns(found), origin)
-    write_json(metrics, {**result, "provenance": dict(provenance or {})})
+    result["lost"] = comparison.lost(dataset, "text")
+    result["baselines"] |= comparison.metrics()
+    provenance = dict(comparison.provenance)
+    metrics, translations = out
+    columns, origin = translation_columns(found), {"weights_sha256": result["digests"]["weights"], **provenance}
+    write_table(translations, TRANSLATIONS, columns, origin)
+    write_json(metrics, {**result, "provenance": provenance})
     for each in found[:SHOWN]:
         log.info("%s: %r should be %r", each.video_id, each.hypothesis, each.reference)
     return result

@@ -8,69 +8,98 @@ Legend: B sentences, K beam, L pieces so far, V vocabulary.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-class Found(NamedTuple):
-    """The best hypothesis: its pieces, without start and end, and its score."""
+class Hypothesis(NamedTuple):
+    """A finished hypothesis: its pieces, without start and end, and its score."""
 
     pieces: list[int]
     score: float
 
 
+@dataclass(frozen=True)
+class Search:
+    """Settings of a beam search."""
+
+    beam: int = 5  # hypotheses kept; 1 is greedy search
+    max_length: int = 200  # pieces of a hypothesis at most, the end included
+    length_penalty: float = 1.0  # exponent of the length that a log-probability is divided by
+
+
 def beam_search(
     score: Callable[[Tensor], Tensor],
     n: int,
+    search: Search,
     *,
-    beam: int,
     start: int,
     end: int,
-    max_length: int,
-    length_penalty: float = 1.0,
     device: torch.device | str = "cpu",
-) -> list[Found]:
-    """The best hypothesis of each of n sentences.
+) -> list[Hypothesis]:
+    """Find the best hypothesis of each of n sentences.
 
     Args:
         score: prefixes (B·K, L), those of a sentence side by side, each begun with `start` → log-probabilities
             (B·K, V) of the next piece.
-        beam: hypotheses kept; 1 is greedy search.
-        max_length: pieces of a hypothesis at most, the end included.
     """
-    prefixes = torch.full((n, beam, 1), start, device=device)
-    totals = torch.full((n, beam), -torch.inf, device=device)
-    totals[:, 0] = 0  # all prefixes are the same at first
-    best = torch.full((n,), -torch.inf, device=device)
-    pieces = torch.full((n, max_length), end, device=device)
-    n_ended = torch.zeros(n, dtype=torch.long, device=device)
-    for length in range(1, max_length + 1):
-        sums = totals[..., None] + score(prefixes.flatten(0, 1)).unflatten(0, (n, beam))  # (B, K, V)
-        if length == max_length:  # nothing but the end is left
-            other = torch.arange(sums.shape[-1], device=device) != end
-            sums = sums.masked_fill(other, -torch.inf)
-        values, place = sums.flatten(1).topk(2 * beam)  # enough to go on with: each prefix ends in one way
-        origin, piece = place // sums.shape[-1], place % sums.shape[-1]
-        ends = piece == end
-
-        ending = ends & values.isfinite() & (torch.arange(2 * beam, device=device) < beam)
-        scores = (values / length**length_penalty).masked_fill(~ending, -torch.inf)
-        value, which = scores.max(1)
-        better = (value > best) & (n_ended < beam)
-        said = prefixes[torch.arange(n, device=device), origin.gather(1, which[:, None])[:, 0], 1:]
-        pieces[better, : length - 1] = said[better]
-        pieces[better, length - 1 :] = end
-        best = torch.where(better, value, best)
-        n_ended += ending.sum(1)
-        if (n_ended >= beam).all():
+    beams = _Beams(n, search, start, end, device)
+    for length in range(1, search.max_length + 1):
+        beams.advance(score(beams.prefixes.flatten(0, 1)).unflatten(0, (n, search.beam)), length)
+        if beams.finished():
             break
+    return beams.hypotheses()
 
-        totals, kept = values.masked_fill(ends, -torch.inf).topk(beam)
+
+class _Beams:
+    """Unfinished prefixes of n sentences, and the best finished hypothesis of each."""
+
+    def __init__(self, n: int, search: Search, start: int, end: int, device: torch.device | str) -> None:
+        self._search, self._end, self._device = search, end, device
+        self.prefixes = torch.full((n, search.beam, 1), start, device=device)  # (B, K, L)
+        self._totals = torch.full((n, search.beam), -torch.inf, device=device)  # (B, K) log-probabilities
+        self._totals[:, 0] = 0  # all prefixes are the same at first
+        self._best = torch.full((n,), -torch.inf, device=device)
+        self._pieces = torch.full((n, search.max_length), end, device=device)  # of the best
+        self._n_ended = torch.zeros(n, dtype=torch.long, device=device)
+
+    def advance(self, log_probabilities: Tensor, length: int) -> None:
+        """Extend every prefix by one piece, its `length`-th, whose log-probabilities are (B, K, V)."""
+        beam, n_pieces = self._search.beam, log_probabilities.shape[-1]
+        sums = self._totals[..., None] + log_probabilities
+        if length == self._search.max_length:  # nothing but the end is left
+            sums = sums.masked_fill(torch.arange(n_pieces, device=self._device) != self._end, -torch.inf)
+        values, place = sums.flatten(1).topk(2 * beam)  # enough to go on with: each prefix ends in one way
+        origin, piece = place // n_pieces, place % n_pieces
+        ends = piece == self._end
+        self._finish(values, origin, ends, length)
+        self._totals, kept = values.masked_fill(ends, -torch.inf).topk(beam)
         chosen = origin.gather(1, kept)[..., None].expand(-1, -1, length)
-        prefixes = torch.cat((prefixes.gather(1, chosen), piece.gather(1, kept)[..., None]), 2)
-    return [
-        Found([piece for piece in row if piece != end], value)
-        for row, value in zip(pieces.tolist(), best.tolist(), strict=True)
-    ]
+        self.prefixes = torch.cat((self.prefixes.gather(1, chosen), piece.gather(1, kept)[..., None]), 2)
+
+    def _finish(self, values: Tensor, origin: Tensor, ends: Tensor, length: int) -> None:
+        """Keep the best of the hypotheses that end here; all arguments (B, 2K), the likeliest first."""
+        beam, n = self._search.beam, len(values)
+        ending = ends & values.isfinite() & (torch.arange(2 * beam, device=self._device) < beam)
+        scores = (values / length**self._search.length_penalty).masked_fill(~ending, -torch.inf)
+        value, which = scores.max(1)
+        better = (value > self._best) & (self._n_ended < beam)
+        said = self.prefixes[torch.arange(n, device=self._device), origin.gather(1, which[:, None])[:, 0], 1:]
+        self._pieces[better, : length - 1] = said[better]
+        self._pieces[better, length - 1 :] = self._end
+        self._best = torch.where(better, value, self._best)
+        self._n_ended += ending.sum(1)
+
+    def finished(self) -> bool:
+        """Whether every sentence has as many finished hypotheses as the beam holds."""
+        return bool((self._n_ended >= self._search.beam).all())
+
+    def hypotheses(self) -> list[Hypothesis]:
+        """The best finished hypothesis of each sentence."""
+        return [
+            Hypothesis([piece for piece in row if piece != self._end], value)
+            for row, value in zip(self._pieces.tolist(), self._best.tolist(), strict=True)
+        ]

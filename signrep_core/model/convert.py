@@ -1,10 +1,10 @@
-"""Checkpoints of others to our format: the authors' released SignRep, and Meta's masked autoencoder of Kinetics-400.
+"""Convert released checkpoints to our format: the authors' SignRep, and Meta's masked autoencoder of Kinetics-400.
 
-Method section 2 (C). Both are under CC BY-NC: they are read from the user's path, never bundled.
+Method section 2 (C). Both are licensed CC BY-NC; they are read from the user's path and never bundled.
 """
 
-import logging
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,11 +15,9 @@ from torch import Tensor
 from signrep_core.errors import CheckpointError
 from signrep_core.model.signrep import PRESETS, SignRep, SignRepConfig, save_weights
 
-log = logging.getLogger(__name__)
-
 LICENCE = "CC BY-NC: for non-commercial use only, and so is what is trained from it"
 
-# The released checkpoint's names of the heads.
+# Names of the heads in the released checkpoint → ours.
 _HEADS = MappingProxyType(
     {
         "full_body_angles": "body_angles", "full_right_angles": "right_angles", "full_left_angles": "left_angles",
@@ -27,7 +25,7 @@ _HEADS = MappingProxyType(
         "body_dist": "body_distances", "right_dist": "right_distances", "left_dist": "left_distances",
     }
 )  # fmt: skip
-# Of its names the beginnings, and ours.
+# Prefixes of names in the released checkpoint → ours.
 _PREFIXES = MappingProxyType(
     {
         "backbone.": "encoder.",
@@ -37,22 +35,33 @@ _PREFIXES = MappingProxyType(
         "active_head.": "activity_head.",
     }
 )
-# Of Meta's autoencoder, what reconstructs pixels, and norms and heads that our encoder does not end with.
+# Weights of Meta's autoencoder without a counterpart: the pixel decoder, and final norms and heads.
 _NOT_ENCODER = re.compile(r"^(decoder_|mask_token|multi_scale_fusion_heads\.|encoder_norm\.|norm\.|head\.)")
 _UNUSED = re.compile(r"^backbone\.(head|norm)\.")
+# Parts of the model by the beginning of our names.
+_PARTS = MappingProxyType(
+    {
+        "encoder.": "encoder",
+        "projection.": "projection",
+        "decoder.heads.": "decoder heads",
+        "decoder.": "decoder",
+        "activity_head.": "activity head",
+    }
+)
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What became of every key of a checkpoint."""
+    """The keys of a converted checkpoint."""
 
     kind: str  # "signrep" or "encoder"
-    renamed: dict[str, str]  # their name → ours
-    dropped: list[str]
+    renamed: dict[str, str]  # name in the checkpoint → our name
+    dropped: list[str]  # names of weights that the model does not have
+    shapes: dict[str, tuple[int, ...]]  # by name in the checkpoint
 
 
 def convert_checkpoint(checkpoint: str | Path, out: str | Path, config: SignRepConfig = PRESETS["base"]) -> Conversion:
-    """Read a checkpoint and write it as safetensors of ours; every key is accounted for in the log.
+    """Read a checkpoint and write it as a safetensors file in our format.
 
     A SignRep release (key `model`) becomes a whole model for `SignRep.load`; a masked autoencoder (key `model_state`)
     an encoder, to give as `initial_weights` of a pretraining.
@@ -62,23 +71,37 @@ def convert_checkpoint(checkpoint: str | Path, out: str | Path, config: SignRepC
     """
     kind, found = _read(Path(checkpoint))
     renamed = {name: _our_name(name, kind) for name in found if not _is_dropped(name, kind)}
-    conversion = Conversion(kind, renamed, sorted(set(found) - set(renamed)))
+    shapes = {name: tuple(weight.shape) for name, weight in found.items()}
+    conversion = Conversion(kind, renamed, sorted(set(found) - set(renamed)), shapes)
     weights = {ours: found[theirs] for theirs, ours in renamed.items()}
     _check(Path(checkpoint), weights, kind, config)
-    for theirs, ours in renamed.items():
-        log.info("%s -> %s %s", theirs, ours, tuple(found[theirs].shape))
-    for name in conversion.dropped:
-        log.info("%s dropped", name)
-    log.info("%s: %s", checkpoint, LICENCE)
     save_weights(out, weights, config, {"converted_from": Path(checkpoint).name, "licence": LICENCE})
     return conversion
+
+
+def summarise_conversion(conversion: Conversion) -> str:
+    """Count the weights of a conversion by part of the model, one line each."""
+    counts = Counter(_part(ours) for ours in conversion.renamed.values())
+    rows = [(part, counts[part]) for part in _PARTS.values() if counts[part]]
+    rows += [("dropped", len(conversion.dropped)), ("missing", 0)]  # a checkpoint with a missing weight is refused
+    return "\n".join(f"  {part:<16}{n:>5}" for part, n in rows)
+
+
+def list_keys(conversion: Conversion) -> str:
+    """List every key of a conversion with its new name and shape, one line each."""
+    lines = [f"{theirs} -> {ours} {conversion.shapes[theirs]}" for theirs, ours in conversion.renamed.items()]
+    return "\n".join([*lines, *(f"{name} dropped" for name in conversion.dropped)])
+
+
+def _part(name: str) -> str:
+    return next(part for prefix, part in _PARTS.items() if name.startswith(prefix))
 
 
 def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file of something else makes the unpickler raise anything at all
-        raise CheckpointError(f"{path}: cannot be read as a PyTorch checkpoint of plain weights ({error!r})") from error
+    except Exception as error:  # the unpickler can raise any error on a file of another kind
+        raise CheckpointError(f"{path}: cannot be read as a PyTorch checkpoint of tensors only ({error!r})") from error
     for key, kind in (("model", "signrep"), ("model_state", "encoder")):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             return kind, {name: value for name, value in content[key].items() if isinstance(value, Tensor)}
@@ -93,7 +116,7 @@ def _is_dropped(name: str, kind: str) -> bool:
 
 
 def _our_name(name: str, kind: str) -> str:
-    """Our name of a weight; a name that nobody knows stays, and fails the check."""
+    """Our name of a weight; an unknown name stays as it is and fails the check."""
     if kind == "encoder":
         return f"encoder.{name}"
     prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
@@ -101,7 +124,7 @@ def _our_name(name: str, kind: str) -> str:
 
 
 def _check(path: Path, weights: dict[str, Tensor], kind: str, config: SignRepConfig) -> None:
-    """Names and shapes are exactly those of the model."""
+    """Check that names and shapes are exactly those of the model."""
     with torch.device("meta"):
         model = SignRep(config)
     wanted = {name: tuple(w.shape) for name, w in model.state_dict().items()}
@@ -117,4 +140,4 @@ def _check(path: Path, weights: dict[str, Tensor], kind: str, config: SignRepCon
     ]
     if problems:
         more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
-        raise CheckpointError(f"{path}: its weights are not those of the model: {'; '.join(problems[:8])}{more}")
+        raise CheckpointError(f"{path}: its weights do not fit the model: {'; '.join(problems[:8])}{more}")

@@ -62,12 +62,22 @@ class Encoder(Hiera):
             drop_path_rate=config.drop_path,
             sep_pos_embed=True,
         )
-        self.head = nn.Identity()  # timm's holds a norm that no output here passes through
+        self.head = nn.Identity()  # type: ignore[assignment]  # timm's holds a norm that no output here passes through
         self.input_shape = (3, config.frames, config.image_size, config.image_size)
-        self.units = tuple(self.mask_spatial_shape)  # mask units along time, height, width: (8, 7, 7)
+        along_t, along_y, along_x = self.mask_spatial_shape
+        self.units = (along_t, along_y, along_x)  # mask units along time, height, width: (8, 7, 7)
         self.n_units = self.units[0] * self.units[1] * self.units[2]
 
-    def forward(self, video: Tensor, visible: Tensor | None = None) -> Encoded:
+    @property
+    def projection(self) -> nn.Conv3d:
+        """The convolution that embeds the patches."""
+        projection = self.patch_embed.proj
+        assert isinstance(projection, nn.Conv3d)
+        return projection
+
+    def forward(  # type: ignore[override]  # timm's gives the logits of its head
+        self, video: Tensor, visible: Tensor | None = None
+    ) -> Encoded:
         """Tokens of a normalised video.
 
         Args:
@@ -84,13 +94,14 @@ class Encoder(Hiera):
         x = x.flatten(1, 2)  # (B, U·n, C), window-major from here on
         stage1 = x
         for i, block in enumerate(self.blocks):
+            assert isinstance(block, HieraBlock)
             x, n = _run_block(block, x, n)
             if i == self.stage_ends[0]:
                 stage1 = x
         return Encoded(x, stage1)
 
     def _embed_all(self, video: Tensor) -> Tensor:
-        x = self.patch_embed.proj(video)  # (B, C, t, h, w)
+        x = self.projection(video)  # (B, C, t, h, w)
         (_, uh, uw), (_, mh, mw) = self.units, MASK_UNIT
         x = x.unflatten(4, (uw, mw)).unflatten(3, (uh, mh))  # (B, C, ut, uh, mh, uw, mw)
         x = x.permute(0, 2, 3, 5, 1, 4, 6).flatten(1, 3)  # (B, units, C, mh, mw)
@@ -98,7 +109,7 @@ class Encoder(Hiera):
 
     def _embed_visible(self, video: Tensor, visible: Tensor) -> Tensor:
         """Embed only the visible units; pixels of hidden units that a kernel would reach are 0, as in timm."""
-        projection = self.patch_embed.proj
+        projection = self.projection
         patches = self._gather_pixels(video, visible)  # (B·U, 3, kt, 35, 35)
         x = F.conv2d(
             patches.flatten(1, 2), projection.weight.flatten(1, 2), projection.bias, stride=projection.stride[1:]
@@ -108,7 +119,7 @@ class Encoder(Hiera):
 
     def _gather_pixels(self, video: Tensor, visible: Tensor) -> Tensor:
         """(B·U, 3, kt, ph, pw): the pixels under the kernels of each visible unit."""
-        kernel, stride, pad = (getattr(self.patch_embed.proj, name) for name in ("kernel_size", "stride", "padding"))
+        kernel, stride, pad = (getattr(self.projection, name) for name in ("kernel_size", "stride", "padding"))
         steps = [stride[d] * MASK_UNIT[d] for d in range(3)]  # pixels from unit to unit: (2, 32, 32)
         sizes = [steps[d] - stride[d] + kernel[d] for d in range(3)]  # pixels under a unit's kernels: (3, 35, 35)
         keep = torch.zeros(len(video), self.n_units, device=video.device, dtype=video.dtype)
@@ -131,6 +142,8 @@ class Encoder(Hiera):
     def _positions(self) -> Tensor:
         """(units, 64, C): the separable position embedding, by unit."""
         (_, uh, uw), (_, mh, mw) = self.units, MASK_UNIT
+        assert self.pos_embed_spatial is not None
+        assert self.pos_embed_temporal is not None
         space = self.pos_embed_spatial[0].unflatten(0, (uh, mh, uw, mw)).permute(0, 2, 4, 1, 3)  # (uh, uw, C, mh, mw)
         space = _unroll(space.flatten(0, 1)[None])  # (1, uh·uw, 64, C)
         return (self.pos_embed_temporal[0][:, None, None] + space).flatten(0, 1)

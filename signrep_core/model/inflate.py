@@ -20,15 +20,15 @@ SPACING: Final = 2  # in time, of the old kernel's taps within the inflated one:
 
 def inflate_config(config: EncoderConfig) -> EncoderConfig:
     """The arguments of the inflated encoder: from the paper's, kernel (7, 7, 7), stride (8, 4, 4), padding 3 (A6)."""
-    taps, *kernel = config.patch_kernel
-    step, *stride = config.patch_stride
-    _, *padding = config.patch_padding
+    taps, kernel_y, kernel_x = config.patch_kernel
+    step, stride_y, stride_x = config.patch_stride
+    _, padding_y, padding_x = config.patch_padding
     return dataclasses.replace(
         config,
         frames=CLIP,
-        patch_kernel=(SPACING * taps + 1, *kernel),
-        patch_stride=(GROWTH * step, *stride),
-        patch_padding=(SPACING + 1, *padding),
+        patch_kernel=(SPACING * taps + 1, kernel_y, kernel_x),
+        patch_stride=(GROWTH * step, stride_y, stride_x),
+        patch_padding=(SPACING + 1, padding_y, padding_x),
     )
 
 

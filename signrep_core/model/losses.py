@@ -6,20 +6,16 @@ Legend: B batch, D features, G glosses, `...` leading dimensions, C values of on
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from signrep_core.body.targets import ACTIVITY_WEIGHT, PRIORS, Target
+from signrep_core.config import PriorLoss
 
-PriorLoss = Literal["l1", "smooth_l1", "mse"]
 Reduce = Callable[[Tensor], Tensor]
 
-VARIANCE_WEIGHT = 1.0  # Table 9
-COVARIANCE_WEIGHT = 0.004
-ADVERSARIAL_WEIGHT = 2.0
 VARIANCE_EPSILON = 1e-4  # D: as VICReg, keeps the root's gradient finite
 
 _ELEMENTWISE = {"l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss, "mse": F.mse_loss}

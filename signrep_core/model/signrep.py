@@ -82,6 +82,7 @@ class SignDecoder(nn.Module):
     def start_at(self, priors: Mapping[str, Tensor]) -> None:
         """Make the biases of the heads these priors, by name (*shape) in Table 9's scale."""
         for name, head in self.heads.items():
+            assert isinstance(head, nn.Linear)
             head.bias.copy_(priors[name].flatten())
 
     def forward(self, z: Tensor) -> dict[str, Tensor]:
@@ -174,8 +175,9 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], SignRepConfig]:
 
 def config_from(values: dict[str, Any]) -> SignRepConfig:
     """A configuration out of the JSON of a file, which made its tuples lists."""
-    encoder, rest = (
-        {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
-        for part in (values["encoder"], {key: value for key, value in values.items() if key != "encoder"})
-    )
-    return SignRepConfig(EncoderConfig(**encoder), **rest)
+
+    def with_tuples(part: dict[str, Any]) -> dict[str, Any]:
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
+
+    rest = {key: value for key, value in values.items() if key != "encoder"}
+    return SignRepConfig(EncoderConfig(**with_tuples(values["encoder"])), **with_tuples(rest))

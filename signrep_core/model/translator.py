@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from signrep_core.errors import CheckpointError
-from signrep_core.model.beam import Found, beam_search
+from signrep_core.model.beam import Hypothesis, Search, beam_search
 from signrep_core.model.vocabulary import END, PAD, START
 from signrep_core.model.weights import read_weights, write_weights
 
@@ -45,7 +45,7 @@ class TranslatorConfig:
 
 
 # Arguments of TranslatorConfig by name: the published model, and a small one for the demo and the tests on a CPU (D).
-PRESETS = MappingProxyType(
+PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(  # arguments of TranslatorConfig
     {
         "base": {},
         "tiny": {"width": 64, "feedforward": 128, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.1},
@@ -123,7 +123,7 @@ class Translator(nn.Module):
     @torch.inference_mode()
     def translate(
         self, features: Tensor, lengths: Tensor, *, beam: int = 5, length_penalty: float = 1.0, max_pieces: int = 200
-    ) -> list[Found]:
+    ) -> list[Hypothesis]:
         """The best translation found of each sentence; `beam` 1 is greedy."""
         memory = self.encode(features, lengths)
         states, padding = (part.repeat_interleave(beam, 0) for part in memory)
@@ -134,8 +134,8 @@ class Translator(nn.Module):
             return logits.log_softmax(1)
 
         return beam_search(
-            score, len(features), beam=beam, start=START, end=END, max_length=max_pieces,
-            length_penalty=length_penalty, device=features.device,
+            score, len(features), Search(beam, max_pieces, length_penalty), start=START, end=END,
+            device=features.device,
         )  # fmt: skip
 
     def save(self, path: str | Path, notes: Mapping[str, str] | None = None) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from timm.models.hiera import HieraBlock
 from torch import Tensor, nn
 
 from signrep_core.body.targets import PRIORS, prior_targets
@@ -52,12 +53,15 @@ def start_encoder(model: SignRep, dataset: WindowPairs, generator: torch.Generat
     encoder = model.encoder
     pictures = sample_windows(dataset, PATCH_SAMPLE, dataset.reader.read_window)
     video = prepare(torch.from_numpy(np.stack(pictures)), model.config.encoder.image_size)
-    projection = encoder.patch_embed.proj
+    projection, positions = encoder.projection, encoder.pos_embed_spatial
+    assert projection.bias is not None
+    assert positions is not None
     filters = principal_changes(patches_of(video, projection), projection.kernel_size[0], projection.out_channels)
     projection.weight.copy_(filters.view_as(projection.weight))
     projection.bias.zero_()
-    encoder.pos_embed_spatial.copy_(_waves(encoder, generator))
+    positions.copy_(_waves(encoder, positions.shape[-1], generator))
     for block in encoder.blocks:
+        assert isinstance(block, HieraBlock)
         if not block.attn.use_mask_unit_attn:
             queries_and_keys = 2 * block.attn.qkv.out_features // 3
             block.attn.qkv.weight[:queries_and_keys] *= SHARPNESS
@@ -65,6 +69,7 @@ def start_encoder(model: SignRep, dataset: WindowPairs, generator: torch.Generat
 
 def patches_of(video: Tensor, projection: nn.Conv3d) -> Tensor:
     """What lies under the kernel at each of its places: (N, 3, T, S, S) → (places, K)."""
+    assert not isinstance(projection.padding, str)
     padding = [side for pad in reversed(projection.padding) for side in (pad, pad)]
     patches = nn.functional.pad(video, padding)
     for axis in range(3):
@@ -86,11 +91,10 @@ def principal_changes(patches: Tensor, frames: int, n: int) -> Tensor:
     return (direction / variance.clamp_min(_LEAST_VARIANCE).sqrt()).T.float()
 
 
-def _waves(encoder: Encoder, generator: torch.Generator) -> Tensor:
+def _waves(encoder: Encoder, channels: int, generator: torch.Generator) -> Tensor:
     """A plane wave over the picture for each channel, of unit variance: (1, tokens of a frame, C)."""
     height, width = (units * unit for units, unit in zip(encoder.units[1:], MASK_UNIT[1:], strict=True))
     y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
-    channels = encoder.pos_embed_spatial.shape[-1]
     fy, fx = WAVES * torch.randn(2, channels, generator=generator)
     phase = 2 * math.pi * torch.rand(channels, generator=generator)
     waves = math.sqrt(2) * torch.sin(y[..., None] * fy + x[..., None] * fx + phase)

@@ -5,7 +5,6 @@ a step, what a report adds, and a score of the weights. A run goes on bit for bi
 the run's parts and the step, and everything random follows from (seed, step).
 """
 
-import dataclasses
 import hashlib
 import json
 import logging
@@ -19,13 +18,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from signrep_core.config import Training, describe_departures
+from signrep_core.data.stream import Loading
 from signrep_core.errors import TrainingError
 from signrep_core.model.weights import UNTRAINED, write_weights
 from signrep_core.progress import Progress
@@ -34,6 +35,8 @@ from signrep_core.train.checkpoint import load_state, save_state
 from signrep_core.train.metrics import Meter, MetricLog
 
 log = logging.getLogger(__name__)
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 FEW_BROKEN: Final = 10  # D: unreadable videos that stop no run, however short
 
@@ -57,16 +60,42 @@ class TrainResult(NamedTuple):
     weights: Path
 
 
+@dataclass(frozen=True)
+class Devices:
+    """Where a training runs, as Lightning Fabric takes it."""
+
+    accelerator: str = "auto"
+    count: int | str = 1  # devices of each node: GPUs, or processes on a CPU
+    nodes: int = 1
+    precision: Precision | None = None  # None = bf16 on a GPU, single precision on a CPU
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """A run's folder, seed, devices and origin: all that defines it but its settings and data."""
+
+    out: Path  # holds last/ while the run is going on, then best.safetensors and metrics.csv
+    seed: int = 0
+    devices: Devices = Devices()
+    provenance: Mapping[str, str] = field(default_factory=dict)  # noted in the weights: how they were made
+
+    @property
+    def folder(self) -> Path:
+        """Resume state, weights and metrics of the unfinished run."""
+        return self.out / "last"
+
+
 @dataclass(kw_only=True)
 class Run:
-    """What every training consists of while it goes on."""
+    """State of a training while it runs."""
 
     kind: str  # of training, as the command is called
     fabric: Fabric
-    settings: Any  # a frozen dataclass with seed, clip, validate_every, save_every, log_every
-    identity: dict[str, Any]  # what must be the same for a run to go on
+    setup: RunSetup
+    settings: Any  # has clip, validate_every, save_every and log_every
+    values: dict[str, Any]  # settings and seed that decide the result, as plain values
+    data: dict[str, Any]  # what identifies the data, by name
     iterations: int
-    folder: Path  # last/
     columns: Sequence[str]  # of metrics.csv
     selection: str  # what the best weights are selected by, for people
     network: Any  # the module itself, with `save(path, notes)`; `model` is what Fabric wraps around it
@@ -77,12 +106,21 @@ class Run:
     broken: int = 0  # videos that could not be read, on all ranks
     max_broken: float = 0.05  # D: of them per example, above which the run stops
     baseline: bool = False  # whether the weights are scored before the first step, as step 0 of the metrics
-    provenance: dict[str, str] = field(default_factory=dict)  # of the weights, for their notes
     meter: Meter = field(default_factory=Meter)  # since the last report
     since_validation: Meter = field(default_factory=Meter)
 
+    @property
+    def folder(self) -> Path:
+        """Resume state, weights and metrics of the unfinished run."""
+        return self.setup.folder
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a run to be resumed."""
+        return self.values | self.data
+
     def parts(self) -> dict[str, Any]:
-        """What has a state of its own."""
+        """Objects with a state of their own, by the name that the resume state has for them."""
         return {
             "model": self.network,
             "optimiser": self.optimiser,
@@ -96,23 +134,27 @@ AnyExamples = TypeVar("AnyExamples", bound=Examples)
 Score = tuple[float, dict[str, float]]  # of the weights: what selects them (higher is better), and what to report
 
 
-def launch(
-    job: Callable[[Fabric], TrainResult], accelerator: str, devices: int | str, nodes: int, precision: str | None
-) -> TrainResult:
-    """Run a job on every device; arguments as Lightning Fabric takes them, precision None = bf16 on a GPU.
+def launch(job: Callable[[Fabric], TrainResult], devices: Devices) -> TrainResult:
+    """Run a job on every device.
 
     `job` must be a partial: Fabric looks into the arguments of what it launches and refuses frozen dataclasses.
     """
+    accelerator = devices.accelerator
     launched = "WORLD_SIZE" in os.environ or "SLURM_NTASKS" in os.environ  # by torchrun or srun: Fabric joins them
     gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
     fabric = Fabric(
         accelerator=accelerator,
-        devices=devices,
-        num_nodes=nodes,
-        strategy="auto" if launched or devices in (1, "1") else "ddp_spawn",
-        precision=precision or ("bf16-mixed" if gpu else "32-true"),
+        devices=devices.count,
+        num_nodes=devices.nodes,
+        strategy="auto" if launched or devices.count in (1, "1") else "ddp_spawn",
+        precision=devices.precision or ("bf16-mixed" if gpu else "32-true"),
     )
     return fabric.launch(job)
+
+
+def share_of(fabric: Fabric, workers: int) -> Loading:
+    """How this rank loads its share of each batch."""
+    return Loading(fabric.global_rank, fabric.world_size, workers, fabric.device.type == "cuda")
 
 
 def train(
@@ -166,13 +208,12 @@ def train(
     return TrainResult(True, run.step, run.best, out / "best.safetensors")
 
 
-def leave_untrained(
-    out: Path, settings: Any, columns: Sequence[str], why: str, provenance: Mapping[str, str]
-) -> TrainResult:
-    """What a training leaves that has nothing to learn from, where others go on: weights that hold nothing and say why,
+def write_placeholder(setup: RunSetup, settings: Training, columns: Sequence[str], why: str) -> TrainResult:
+    """Write placeholder outputs for a data set without training data: weights without a tensor that note the reason,
     and metrics without a row."""
     log.warning("nothing is trained: %s", why)
-    notes = {"step": "0", "selected_by": "", "settings": json.dumps(plain(settings)), UNTRAINED: why, **provenance}
+    out, values = setup.out, json.dumps(described_settings(settings, setup.seed))
+    notes = {"step": "0", "selected_by": "", "settings": values, UNTRAINED: why, **setup.provenance}
     write_weights(out / "best.safetensors", {}, {"format": UNTRAINED, "notes": notes})
     with atomic_path(out / "metrics.csv") as partial:
         partial.write_text(",".join(columns) + "\n", encoding="utf-8")
@@ -187,7 +228,7 @@ def seed_step(run: Run) -> torch.Generator:
 
     Torch's own generator (drop path, dropout) is seeded too, differently on every rank.
     """
-    key = (run.settings.seed, 2, run.step)
+    key = (run.setup.seed, 2, run.step)
     seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1
     torch.manual_seed(seed + run.fabric.global_rank)
     return torch.Generator().manual_seed(seed)
@@ -209,8 +250,7 @@ def as_numbers(run: Run, terms: Mapping[str, Tensor], examples: Sequence[str]) -
         TrainingError: a term is not finite; names the step and the batch's examples.
     """
     numbers = torch.stack([term.detach().float() for term in terms.values()])
-    if run.fabric.world_size > 1:
-        numbers = run.fabric.all_reduce(numbers, reduce_op="mean")
+    numbers = mean_over_ranks(run.fabric, numbers)
     values = dict(zip(terms, numbers.tolist(), strict=True))
     if wrong := [name for name, value in values.items() if not math.isfinite(value)]:
         raise TrainingError(
@@ -221,12 +261,37 @@ def as_numbers(run: Run, terms: Mapping[str, Tensor], examples: Sequence[str]) -
     return values
 
 
+def log_departures(settings: Training) -> None:
+    """Log once how a training departs from the paper."""
+    if departures := describe_departures(settings):
+        log.info("%s", departures)
+
+
 def sum_ranks(fabric: Fabric, *numbers: float) -> list[float]:
     """Each number's sum over the ranks."""
     if fabric.world_size == 1:
         return list(numbers)
     total = fabric.all_reduce(torch.tensor(numbers, dtype=torch.float64, device=fabric.device), reduce_op="sum")
-    return [float(number) for number in torch.as_tensor(total)]
+    assert isinstance(total, Tensor)
+    return [float(number) for number in total]
+
+
+def mean_over_ranks(fabric: Fabric, values: Tensor) -> Tensor:
+    """Mean of a tensor over the ranks, value by value."""
+    if fabric.world_size == 1:
+        return values
+    mean = fabric.all_reduce(values, reduce_op="mean")
+    assert isinstance(mean, Tensor)
+    return mean
+
+
+def gather_ranks(fabric: Fabric, rows: Tensor, sync_grads: bool = False) -> Tensor:
+    """Rows of all ranks, in the order of the ranks."""
+    if fabric.world_size == 1:
+        return rows
+    gathered = fabric.all_gather(rows, sync_grads=sync_grads)
+    assert isinstance(gathered, Tensor)
+    return gathered.flatten(0, 1)
 
 
 def unwrapped(module: Any) -> Any:
@@ -290,7 +355,7 @@ def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float
         run.best = score
         if run.fabric.is_global_zero:
             notes = {"step": str(run.step), "selected_by": run.selection, "score": f"{score:.6g}",
-                     "settings": json.dumps(plain(run.settings)), **run.provenance}  # fmt: skip
+                     "settings": json.dumps(run.values), **run.setup.provenance}  # fmt: skip
             run.network.save(run.folder / "best.safetensors", notes)
     log.info("step %d: %s %.4g (best %.4g)", run.step, run.selection, score, run.best)
     run.since_validation.take()
@@ -321,9 +386,9 @@ def _metrics(run: Run) -> AbstractContextManager[MetricLog | None]:
 # ---------------------------------------------------------------- resume state
 
 
-def plain(settings: Any) -> dict[str, Any]:
-    """A dataclass of settings as plain values."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(settings).items()}
+def described_settings(settings: Training, seed: int) -> dict[str, Any]:
+    """What decides the results of a run but its data, as plain values."""
+    return settings.identity() | {"seed": seed}
 
 
 def data_digest(index: Mapping[str, Any]) -> str:
@@ -343,7 +408,7 @@ def _save(run: Run, finished: bool = False) -> None:
             run.folder / "state.pt",
             {
                 "identity": run.identity,
-                "provenance": run.provenance,
+                "provenance": dict(run.setup.provenance),
                 "finished": finished,
                 "step": run.step,
                 "best": run.best,
@@ -374,7 +439,7 @@ def _resume(run: Run) -> None:
             + ", ".join(f"{key} was {there.get(key)!r} and is {here[key]!r}" for key in changed)
             + f"; set them back to go on, or delete {run.folder} to start afresh"
         )
-    before, now = (made.get("inputs") for made in (state.get("provenance", {}), run.provenance))
+    before, now = (made.get("inputs") for made in (state.get("provenance", {}), run.setup.provenance))
     if before and now and before != now:
         log.warning("%s: the run's inputs were made anew since step %d and are not the same; it goes on with them; "
                     "delete %s to start afresh", path, state["step"], run.folder)  # fmt: skip

@@ -4,16 +4,18 @@ Method section 5 (A3, A4).
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
+from torch import nn
 
+from signrep_core.config import Pretrain
 from signrep_core.data.windows import WindowPairs, WindowReader, load_batches
 from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate.features import VideoFeatures, select_rows, video_features
@@ -23,9 +25,19 @@ from signrep_core.model.discriminator import Discriminator, style_width
 from signrep_core.model.signrep import PRESETS, SignRep, load_weights
 from signrep_core.store.shards import ShardReader
 from signrep_core.train.initialise import start_decoder, start_encoder
-from signrep_core.train.loop import Score, TrainResult, data_digest, launch, plain, train
+from signrep_core.train.loop import (
+    RunSetup,
+    Score,
+    TrainResult,
+    data_digest,
+    described_settings,
+    launch,
+    log_departures,
+    share_of,
+    train,
+)
 from signrep_core.train.optimiser import make_adamw, parameter_groups
-from signrep_core.train.step import TERMS, PretrainRun, PretrainSettings, train_step
+from signrep_core.train.step import TERMS, PretrainRun, train_step
 
 log = logging.getLogger(__name__)
 
@@ -37,66 +49,40 @@ BY_RETRIEVAL = "retrieval on the validation split (DCG)"
 BY_LOSS = "the negative training loss (there is no validation split whose glosses are trained on)"
 
 
-def pretrain(
-    shards: Path,
-    out: Path,
-    settings: PretrainSettings,
-    *,
-    workers: int = 0,
-    accelerator: str = "auto",
-    devices: int | str = 1,
-    nodes: int = 1,
-    precision: str | None = None,
-    validation: Path | None = None,
-    provenance: Mapping[str, str] | None = None,
-    open_reader: Callable[[Path], WindowReader] = ShardReader,
-) -> TrainResult:
-    """Train, or go on training, the run whose folder is `out`.
+def pretrain(shards: Path, settings: Pretrain, setup: RunSetup, validation: Path | None = None) -> TrainResult:
+    """Train, or resume training, the run in the folder `setup.out`.
 
-    Writes `out/last/` while it runs (state, selected weights, metrics) and `out/best.safetensors`, `out/metrics.csv`
-    when it is finished. SIGTERM saves the state and returns; calling it again with the same settings goes on.
+    Writes `last/` there while it runs (state, selected weights, metrics) and `best.safetensors`, `metrics.csv` when it
+    is finished. SIGTERM saves the state and returns; calling it again with the same settings goes on.
 
     Args:
         shards: folder of the packed shards.
-        workers: loader processes per device.
-        accelerator, devices, nodes, precision: as Lightning Fabric takes them; precision None = bf16 on a GPU.
         validation: folder of shards with labelled `train` and `val` splits (the paper: WLASL) that the best weights
             are selected on; None = `shards`. Without such labels the lowest training loss selects.
-        provenance: what the weights' notes are to say of their origin.
-        open_reader: what reads the shards.
 
     Raises:
-        TrainingError: a loss is not finite, the data do not suffice, or `out` holds a run with other settings.
+        TrainingError: a loss is not finite, the data do not suffice, or the folder holds a run with other settings.
         CheckpointError: the resume state or the initial weights cannot be used.
     """
+    log_departures(settings)
+    open_reader, open_validation = (partial(ShardReader, Path(folder)) for folder in (shards, validation or shards))
     job = partial(
-        _pretrain,
-        open_reader=partial(open_reader, Path(shards)),
-        open_validation=partial(open_reader, Path(validation or shards)),
-        folder=Path(out) / "last",
-        settings=settings,
-        workers=workers,
-        provenance=dict(provenance or {}),
-    )
-    return launch(job, accelerator, devices, nodes, precision)
+        _pretrain, open_reader=open_reader, open_validation=open_validation, settings=settings, setup=setup
+    )  # fmt: skip
+    return launch(job, setup.devices)
 
 
 def _pretrain(
     fabric: Fabric,
     open_reader: Callable[[], WindowReader],
     open_validation: Callable[[], WindowReader],
-    folder: Path,
-    settings: PretrainSettings,
-    workers: int,
-    provenance: dict[str, str],
+    settings: Pretrain,
+    setup: RunSetup,
 ) -> TrainResult:
-    dataset = WindowPairs(open_reader, settings.splits, settings.seed, planes=fabric.device.type == "cuda")
-    run = _start(fabric, dataset, open_validation, folder, settings)
-    run.provenance = provenance
-    load = partial(
-        load_batches, dataset, pairs=settings.batch_size // 2, rank=fabric.global_rank, ranks=fabric.world_size,
-        workers=workers, pin_memory=fabric.device.type == "cuda",
-    )  # fmt: skip
+    dataset = WindowPairs(open_reader, settings.splits, setup.seed, planes=fabric.device.type == "cuda")
+    run = _start(fabric, dataset, open_validation, settings, setup)
+    loading = share_of(fabric, settings.workers)
+    load = partial(load_batches, dataset, pairs=settings.batch_size // 2, loading=loading)
     return train(run, load, train_step, _report, _validate)
 
 
@@ -107,23 +93,22 @@ def _start(
     fabric: Fabric,
     dataset: WindowPairs,
     open_validation: Callable[[], WindowReader],
-    folder: Path,
-    settings: PretrainSettings,
+    settings: Pretrain,
+    setup: RunSetup,
 ) -> PretrainRun:
-    model = _make_model(settings, dataset)
-    judge = Discriminator(model.n_features, style_width(stage1_channels(model)), model.n_features)
-    groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
+    model = _make_model(settings, setup.seed, dataset)
     validation = open_validation().index
     by_retrieval = _has_glosses(validation)
     run = PretrainRun(
         kind="pretrain",
         fabric=fabric,
+        setup=setup,
         settings=settings,
-        identity=plain(settings) | {"shards": data_digest(dataset.reader.index)},
+        values=described_settings(settings, setup.seed),
+        data={"shards": data_digest(dataset.reader.index)},
         iterations=settings.iterations,
         max_broken=settings.max_broken,
         baseline=by_retrieval,
-        folder=folder,
         columns=COLUMNS,
         selection=BY_RETRIEVAL if by_retrieval else BY_LOSS,
         network=model,
@@ -132,13 +117,7 @@ def _start(
         validation=validation,
         by_retrieval=by_retrieval,
     )
-    optimiser = make_adamw(groups, settings.betas, settings.weight_decay, fabric.device)
-    discriminator_optimiser = make_adamw(
-        judge.parameters(), settings.discriminator_betas, settings.discriminator_weight_decay, fabric.device
-    )
-    compiled = torch.compile(model) if settings.compile and fabric.device.type == "cuda" else model
-    run.model, run.optimiser = fabric.setup(compiled, optimiser)
-    run.discriminator, run.discriminator_optimiser = fabric.setup(judge, discriminator_optimiser)
+    _add_optimisers(run, model)
     log.info(
         "%d videos, %d sequences; the best weights are selected by %s",
         len(dataset.videos), len(dataset.videos.rows), run.selection,
@@ -146,19 +125,35 @@ def _start(
     return run
 
 
-def start_model(settings: PretrainSettings, open_reader: Callable[[], WindowReader]) -> SignRep:
+def _add_optimisers(run: PretrainRun, model: SignRep) -> None:
+    """Add the discriminator and both optimisers, on the run's devices."""
+    settings, device = run.settings, run.fabric.device
+    discriminator = Discriminator(model.n_features, style_width(stage1_channels(model)), model.n_features)
+    groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
+    optimiser = make_adamw(groups, settings.betas, settings.weight_decay, device)
+    its_optimiser = make_adamw(
+        discriminator.parameters(), settings.discriminator_betas, settings.discriminator_weight_decay, device
+    )
+    network: nn.Module = model
+    if settings.compile and device.type == "cuda":
+        network = cast(nn.Module, torch.compile(model))
+    run.model, run.optimiser = run.fabric.setup(network, optimiser)
+    run.discriminator, run.discriminator_optimiser = run.fabric.setup(discriminator, its_optimiser)
+
+
+def start_model(settings: Pretrain, seed: int, shards: Path) -> SignRep:
     """The weights that a pretraining on these shards begins with."""
-    return _make_model(settings, WindowPairs(open_reader, settings.splits, settings.seed))
+    return _make_model(settings, seed, WindowPairs(partial(ShardReader, shards), settings.splits, seed))
 
 
-def _make_model(settings: PretrainSettings, dataset: WindowPairs) -> SignRep:
-    torch.manual_seed(settings.seed)  # the same initial weights on every rank
+def _make_model(settings: Pretrain, seed: int, dataset: WindowPairs) -> SignRep:
+    torch.manual_seed(seed)  # the same initial weights on every rank
     model = SignRep(PRESETS[settings.preset])
     if settings.initial_weights:
         _load_initial(model, Path(settings.initial_weights))
-    elif settings.quick_start:
-        start_encoder(model, dataset, torch.Generator().manual_seed(settings.seed))
-    if settings.quick_start:
+    elif settings.initialise_from_data:
+        start_encoder(model, dataset, torch.Generator().manual_seed(seed))
+    if settings.initialise_from_data:
         start_decoder(model, dataset)
     return model
 

@@ -1,18 +1,18 @@
 """Fine-tuning for recognition: a linear classifier on z of whole videos, or on their keypoints to compare it with.
 
 Method sections 3, 5 and 6 (supplement A3, A5, A6). The loop, its resume state and its selection are those of
-pretraining; the optimiser's constants, which no source gives for fine-tuning, too (D).
+pretraining.
 
 Legend: B clips of a batch, G glosses.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -24,9 +24,9 @@ from signrep_core.data.augment import draw_augmentations
 from signrep_core.data.clips import Clips, Inputs, LabelledVideos, select_labelled
 from signrep_core.data.stream import WindowReader, load_items
 from signrep_core.data.windows import Batch, collate
-from signrep_core.errors import CheckpointError, NoTrainingDataError, TrainingError
+from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate.distribution import class_distribution, mean_features
-from signrep_core.evaluate.features import video_features
+from signrep_core.evaluate.features import Inference, video_features
 from signrep_core.evaluate.recognition import Predictions, accuracies, clip_inputs, no_labelled, predict
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.model.inflate import CLIP
@@ -38,15 +38,19 @@ from signrep_core.store.files import file_digest
 from signrep_core.store.shards import ShardReader
 from signrep_core.train.loop import (
     Run,
+    RunSetup,
     Score,
     TrainResult,
     as_numbers,
     data_digest,
+    described_settings,
     launch,
-    plain,
+    log_departures,
     seed_step,
+    share_of,
     train,
     update,
+    write_placeholder,
 )
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, parameter_groups, set_learning_rate
 
@@ -59,37 +63,17 @@ BY_LOSS: Final = "the negative training loss (no validation video has a gloss th
 
 
 @dataclass(frozen=True)
-class RecognitionSettings:
-    """Everything that decides what a run computes; the defaults are the paper's."""
+class Origin:
+    """Data set and starting weights of a recogniser."""
 
-    epochs: int = 100  # section 5
-    batch_size: int = 8  # section 5
-    learning_rate: float = 1e-4  # section 5
-    warmup: int = 1_000  # section 5
-    betas: tuple[float, float] = (0.9, 0.95)  # D: as in pretraining
-    weight_decay: float = 0.5  # D: as in pretraining
-    layer_decay: float = 0.85  # D: as in pretraining
-    clip: float = 1.0  # D: as in pretraining
-    label_smoothing: float = 0.1  # section 3
-    kappa: float = 0.2  # section 3
-    freeze: Literal["nothing", "encoder"] = "nothing"
-    validate_every: int = 1_000  # D
-    save_every: int = 1_000  # D
-    log_every: int = 10  # D
-    seed: int = 0
-
-    @classmethod
-    def from_config(cls, config: Recognition, seed: int, inputs: Inputs = "video") -> "RecognitionSettings":
-        """The settings of a configuration's section; what it does not name is the paper's."""
-        values = config.model_dump(exclude={"datasets", "workers", "keypoint_learning_rate"})
-        if inputs == "keypoints":
-            values |= {"learning_rate": config.keypoint_learning_rate, "kappa": 0.0, "freeze": "nothing"}
-        return cls(**values, seed=seed)
+    dataset: str  # learned from its `train` videos, selected on its `val` videos
+    weights: Path | None = None  # of the pretrained SignRep; None = the network on keypoints and angles instead
+    features: Path | None = None  # of the data set under these weights; None = they are computed first
 
 
 @dataclass(kw_only=True)
 class RecognitionRun(Run):
-    """What a fine-tuning consists of besides."""
+    """State of a fine-tuning while it runs."""
 
     clips: Clips
     validation: LabelledVideos
@@ -97,75 +81,51 @@ class RecognitionRun(Run):
     distribution: Tensor | None  # φ (G, G) on the device
 
 
-def train_recognition(
-    shards: Path,
-    out: Path,
-    settings: RecognitionSettings,
-    *,
-    dataset: str,
-    weights: Path | None,
-    features: Path | None = None,
-    provenance: Mapping[str, str] | None = None,
-    workers: int = 0,
-    accelerator: str = "auto",
-    devices: int | str = 1,
-    nodes: int = 1,
-    precision: str | None = None,
-    open_reader: Callable[[Path], WindowReader] = ShardReader,
-) -> TrainResult:
-    """Train, or go on training, the recogniser whose folder is `out`.
+def train_recognition(shards: Path, settings: Recognition, setup: RunSetup, origin: Origin) -> TrainResult:
+    """Train, or resume training, the recogniser in the folder `setup.out`.
 
-    Writes what pretraining writes: `out/last/`, then `out/best.safetensors` and `out/metrics.csv`.
+    Writes the same files as pretraining: `last/`, then `best.safetensors` and `metrics.csv`; for a data set without
+    training data placeholders of these two.
 
     Args:
         shards: folder of the packed shards.
-        dataset: whose `train` videos are learned; the best weights are selected on its `val` videos.
-        weights: of the pretrained SignRep; None = the network on keypoints and angles instead.
-        features: of the data set under these weights, for the class distribution; None = they are computed first.
-        provenance: what makes them and from what, for the notes in the weights.
-        workers, accelerator, devices, nodes, precision, open_reader: as `pretrain`.
+        settings: of the recogniser on video; the network on keypoints has its own learning rate among them.
 
     Raises:
-        NoTrainingDataError: there are not two labelled glosses.
-        TrainingError: a loss is not finite, or `out` holds another run.
-        CheckpointError: the weights, or the resume state, cannot be used.
+        TrainingError: a loss is not finite, or the folder holds another run.
+        CheckpointError: the weights, the features or the resume state cannot be used.
     """
+    if origin.weights is None:
+        settings = settings.for_keypoints()
+    else:
+        log_departures(settings)
+    open_reader = partial(ShardReader, Path(shards))
+    index = open_reader().index
+    labelled = select_labelled(index, origin.dataset, ["train"])
+    if why := _untrainable(index, origin.dataset, labelled):
+        return write_placeholder(setup, settings, COLUMNS, why)
     job = partial(
-        _train_recognition,
-        open_reader=partial(open_reader, Path(shards)),
-        folder=Path(out) / "last",
-        settings=settings,
-        dataset=dataset,
-        weights=weights,
-        features=features,
-        workers=workers,
-        provenance=dict(provenance or {}),
+        _train_recognition, open_reader=open_reader, labelled=labelled, settings=settings, setup=setup, origin=origin
     )
-    return launch(job, accelerator, devices, nodes, precision)
+    return launch(job, setup.devices)
 
 
 def _train_recognition(
     fabric: Fabric,
     open_reader: Callable[[], WindowReader],
-    folder: Path,
-    settings: RecognitionSettings,
-    dataset: str,
-    weights: Path | None,
-    features: Path | None,
-    workers: int,
-    provenance: dict[str, str],
+    labelled: LabelledVideos,
+    settings: Recognition,
+    setup: RunSetup,
+    origin: Origin,
 ) -> TrainResult:
     if settings.batch_size % fabric.world_size:
         raise TrainingError(
-            f"a batch of {settings.batch_size} clips cannot be shared out among {fabric.world_size} devices; "
+            f"a batch of {settings.batch_size} clips cannot be shared evenly by {fabric.world_size} devices; "
             "change the batch size"
         )
-    run = _start(fabric, open_reader, folder, settings, dataset, weights, features)
-    run.provenance = provenance
-    load = partial(
-        load_items, run.clips, collate, items=settings.batch_size, rank=fabric.global_rank, ranks=fabric.world_size,
-        workers=workers, pin_memory=fabric.device.type == "cuda",
-    )  # fmt: skip
+    run = _start(fabric, open_reader, labelled, settings, setup, origin)
+    loading = share_of(fabric, settings.workers)
+    load = partial(load_items, run.clips, collate, items=settings.batch_size, loading=loading)
     return train(run, load, _train_step, _report, _validate)
 
 
@@ -175,67 +135,75 @@ def _train_recognition(
 def _start(
     fabric: Fabric,
     open_reader: Callable[[], WindowReader],
-    folder: Path,
-    settings: RecognitionSettings,
-    dataset: str,
-    weights: Path | None,
-    features: Path | None,
+    labelled: LabelledVideos,
+    settings: Recognition,
+    setup: RunSetup,
+    origin: Origin,
 ) -> RecognitionRun:
-    torch.manual_seed(settings.seed)  # the same classifier on every rank
+    torch.manual_seed(setup.seed)  # the same classifier on every rank
     index = open_reader().index
-    labelled = _training_videos(index, dataset)
     glosses = sorted(set(labelled.glosses))
-    validation = select_labelled(index, dataset, ["val"], glosses, only_these=True)
+    validation = select_labelled(index, origin.dataset, ["val"], glosses, only_these=True)
     model: AnyRecogniser = KeypointRecogniser(glosses)
     phi = None
-    if weights is not None:
-        signrep = SignRep.load(weights)
+    if origin.weights is not None:
+        signrep = SignRep.load(origin.weights)
         model = Recogniser.from_signrep(signrep, glosses)
         model.encoder.requires_grad_(settings.freeze == "nothing")
         if settings.kappa:
-            phi = _distribution(signrep.to(fabric.device), labelled, glosses, open_reader, features)
-    inputs: Inputs = "keypoints" if weights is None else "planes" if fabric.device.type == "cuda" else "video"
-    iterations = max(1, settings.epochs * len(labelled) // settings.batch_size)
+            phi = _distribution(signrep.to(fabric.device), labelled, glosses, open_reader, origin.features)
+    inputs: Inputs = "keypoints" if origin.weights is None else "planes" if fabric.device.type == "cuda" else "video"
     run = RecognitionRun(
         kind="recognition",
         fabric=fabric,
+        setup=setup,
         settings=settings,
-        identity=plain(settings)
-        | {"dataset": dataset, "shards": data_digest(index), "weights": file_digest(weights) if weights else "none"},
-        iterations=iterations,
-        folder=folder,
+        values=described_settings(settings, setup.seed),
+        data=_identify_data(index, origin),
+        iterations=max(1, settings.epochs * len(labelled) // settings.batch_size),
         columns=COLUMNS,
         selection=BY_ACCURACY if len(validation) else BY_LOSS,
         network=model,
-        clips=Clips(open_reader, labelled, settings.seed, CLIP, inputs),
+        clips=Clips(open_reader, labelled, setup.seed, CLIP, inputs),
         validation=validation,
         open_reader=open_reader,
         distribution=None if phi is None else phi.to(fabric.device),
     )
-    blocks = len(model.encoder.blocks) if isinstance(model, Recogniser) else 0
-    groups = parameter_groups(model, blocks, settings.layer_decay, settings.weight_decay)
-    optimiser = make_adamw(groups, settings.betas, settings.weight_decay, fabric.device)
-    run.model, run.optimiser = fabric.setup(model, optimiser)
+    _add_optimiser(run, model)
     log.info("%s: %d training videos of %d glosses, %d steps; the best weights are selected by %s",
-             dataset, len(labelled), len(glosses), iterations, run.selection)  # fmt: skip
+             origin.dataset, len(labelled), len(glosses), run.iterations, run.selection)  # fmt: skip
     return run
 
 
-def _training_videos(index: Any, dataset: str) -> LabelledVideos:
-    """The labelled training videos; glosses with one video only are said."""
-    labelled = select_labelled(index, dataset, ["train"])
+def _identify_data(index: Any, origin: Origin) -> dict[str, Any]:
+    """What identifies a run's data and starting weights."""
+    weights = file_digest(origin.weights) if origin.weights else "none"
+    return {"dataset": origin.dataset, "shards": data_digest(index), "weights": weights}
+
+
+def _add_optimiser(run: RecognitionRun, model: AnyRecogniser) -> None:
+    """Add the optimiser, on the run's devices."""
+    settings, device = run.settings, run.fabric.device
+    blocks = len(model.encoder.blocks) if isinstance(model, Recogniser) else 0
+    groups = parameter_groups(model, blocks, settings.layer_decay, settings.weight_decay)
+    optimiser = make_adamw(groups, settings.betas, settings.weight_decay, device)
+    run.model, run.optimiser = run.fabric.setup(model, optimiser)
+
+
+def _untrainable(index: Any, dataset: str, labelled: LabelledVideos) -> str:
+    """Why nothing can be learned from these training videos; empty if it can. Glosses with one video are logged."""
     counts = Counter(labelled.glosses)
     if not counts:
-        raise NoTrainingDataError(no_labelled(index, dataset, "train"))
+        return no_labelled(index, dataset, "train")
     if len(counts) < 2:
-        raise NoTrainingDataError(
+        return (
             f"data set {dataset!r}: all {len(labelled)} training videos have the gloss {labelled.glosses[0]!r}; "
-            "recognition needs two glosses at least; leave the data set out (recognition.datasets)"
+            "recognition needs at least two glosses; leave the data set out (recognition.datasets)"
         )
     if once := [gloss for gloss, n in counts.items() if n == 1]:
         log.warning("%s: %d of %d glosses have one training video only (%s, ...)", dataset, len(once), len(counts),
                     once[0])  # fmt: skip
-    return labelled
+    return ""
 
 
 def _distribution(
@@ -245,7 +213,7 @@ def _distribution(
     open_reader: Callable[[], WindowReader],
     features: Path | None,
 ) -> Tensor | None:
-    """φ of the training videos' features under the weights that the run begins with."""
+    """Class distribution φ (G, G) of the training videos' features under the weights that the run begins with."""
     if features is None:
         videos = video_features(signrep, open_reader, labelled.videos.rows)
     elif (width := features_width(features)) == signrep.n_features:
@@ -296,7 +264,7 @@ def _validate(run: RecognitionRun) -> Score:
         return -run.since_validation.mean("loss"), {}
     run.network.eval()
     try:
-        found = predict(run.network, run.open_reader, run.validation, batch_size=run.settings.batch_size)
+        found = predict(run.network, run.open_reader, run.validation, Inference(batch_size=run.settings.batch_size))
     finally:
         run.network.train()
     metrics = accuracies(found)

@@ -10,68 +10,23 @@ S style values.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from signrep_core.body.targets import PRIORS, prior_targets
-from signrep_core.config import Pretrain
 from signrep_core.data.augment import augment, draw_augmentations
 from signrep_core.data.windows import TARGETS, Batch, WindowPairs, WindowReader
 from signrep_core.model import losses
 from signrep_core.model.discriminator import accuracy, style_of
 from signrep_core.model.encoder import random_units
 from signrep_core.model.signrep import SignRepOutput
-from signrep_core.train.loop import Run, as_numbers, seed_step, unwrapped, update
+from signrep_core.train.loop import Run, as_numbers, gather_ranks, mean_over_ranks, seed_step, unwrapped, update
 from signrep_core.train.optimiser import learning_rate_at, set_learning_rate
 
 TERMS = (*PRIORS, "activity", "reconstruction", "variance", "covariance", "adversarial", "loss", "discriminator")
-
-
-@dataclass(frozen=True)
-class PretrainSettings:
-    """Everything that decides what a run computes; the defaults are the paper's."""
-
-    preset: Literal["tiny", "base"] = "base"
-    splits: tuple[str, ...] = ("train",)
-    iterations: int = 500_000  # A3
-    batch_size: int = 20  # A2: windows, two of each video
-    mask_ratio: float = 0.8  # section 2
-    learning_rate: float = 1e-4  # A3
-    warmup: int = 50_000  # A3
-    betas: tuple[float, float] = (0.9, 0.95)  # A3
-    weight_decay: float = 0.5  # A3
-    layer_decay: float = 0.85  # A3
-    clip: float = 1.0  # A3: gradient norm
-    discriminator_learning_rate: float = 1e-4  # A4
-    discriminator_betas: tuple[float, float] = (0.5, 0.9)  # A4
-    discriminator_weight_decay: float = 1e-3  # A4
-    momentum: float = 0.1  # A4: of the discriminator's running means
-    prior_loss: losses.PriorLoss = "l1"  # D
-    priors: tuple[str, ...] = tuple(PRIORS)  # that are trained on; the ablation leaves some out
-    variance_weight: float = losses.VARIANCE_WEIGHT  # Table 9
-    covariance_weight: float = losses.COVARIANCE_WEIGHT  # Table 9
-    adversarial_weight: float = losses.ADVERSARIAL_WEIGHT  # Table 9; 0 = no discriminator
-    regularize_after: int = 0  # D: steps before variance, covariance and the adversarial term have a say
-    divide_by_width: bool = True  # D: variance and covariance over D, as VICReg
-    validate_every: int = 25_000  # A3
-    save_every: int = 1_000  # D
-    log_every: int = 10  # D
-    initial_weights: str | None = None  # converted Kinetics-400 MAE (section 2); None = from scratch
-    quick_start: bool = (
-        False  # D: begin where a short run from scratch would have to get to first (train/initialise.py)
-    )
-    max_broken: float = 0.05  # D: videos that cannot be read, per window, above which the run stops
-    compile: bool = False  # D: torch.compile the model on a GPU
-    seed: int = 0
-
-    @classmethod
-    def from_config(cls, config: Pretrain, seed: int) -> "PretrainSettings":
-        """The settings of a configuration's section; what it does not name is the paper's."""
-        values = config.model_dump(exclude={"run", "workers"})
-        return cls(**{**values, "splits": tuple(config.splits)}, seed=seed)
 
 
 @dataclass(kw_only=True)
@@ -147,7 +102,7 @@ def _draw(run: PretrainRun, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor
 def _model_terms(run: PretrainRun, batch: Batch, output: SignRepOutput) -> dict[str, Tensor]:
     """Every loss of the model but the adversarial one."""
     settings = run.settings
-    mean = partial(run.fabric.all_reduce, reduce_op="mean") if run.fabric.world_size > 1 else None
+    mean = partial(mean_over_ranks, run.fabric) if run.fabric.world_size > 1 else None
     targets = prior_targets(*(batch.tensors[name] for name in TARGETS))
     terms = losses.prior_losses(output.priors, targets, settings.prior_loss, mean)
     terms["activity"] = losses.activity_loss(
@@ -155,7 +110,7 @@ def _model_terms(run: PretrainRun, batch: Batch, output: SignRepOutput) -> dict[
     )
     chosen = {name: term for name, term in terms.items() if name in settings.priors or name == "activity"}
     terms["reconstruction"] = losses.reconstruction_loss(chosen)
-    z = _gather(run.fabric, output.features, sync_grads=True)
+    z = gather_ranks(run.fabric, output.features, sync_grads=True)
     terms["variance"] = losses.variance_loss(z, settings.divide_by_width)
     terms["covariance"] = losses.covariance_loss(z, settings.divide_by_width)
     return terms
@@ -174,8 +129,8 @@ def _paired_styles(fabric: Fabric, stage1: Tensor, videos: Tensor, choice: Tenso
     """Each window's matched style, of the other window of its video, and an unmatched one, of another video (w, S)."""
     own = style_of(stage1)
     matched = own.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
-    same = videos[:, None] == _gather(fabric, videos)[None, :]
-    return matched, _gather(fabric, own)[choice.masked_fill(same, -1).argmax(1)]
+    same = videos[:, None] == gather_ranks(fabric, videos)[None, :]
+    return matched, gather_ranks(fabric, own)[choice.masked_fill(same, -1).argmax(1)]
 
 
 def _adversarial(run: PretrainRun, z: Tensor, matched: Tensor, unmatched: Tensor) -> Tensor:
@@ -184,7 +139,9 @@ def _adversarial(run: PretrainRun, z: Tensor, matched: Tensor, unmatched: Tensor
     judge.requires_grad_(False)
     logits = judge(torch.cat((z, z)), torch.cat((matched, unmatched)))
     judge.requires_grad_(True)
-    return losses.adversarial_loss(*logits.chunk(2), judge.mean_matched.clone(), judge.mean_unmatched.clone())
+    on_matched, on_unmatched = logits.chunk(2)
+    means = judge.mean_matched.clone(), judge.mean_unmatched.clone()
+    return losses.adversarial_loss(on_matched, on_unmatched, *means)
 
 
 def _train_discriminator(run: PretrainRun, z: Tensor, matched: Tensor, unmatched: Tensor) -> dict[str, Tensor]:
@@ -196,11 +153,6 @@ def _train_discriminator(run: PretrainRun, z: Tensor, matched: Tensor, unmatched
     run.discriminator_optimiser.zero_grad(set_to_none=True)
     fabric.backward(loss)
     run.discriminator_optimiser.step()
-    on_matched, on_unmatched = _gather(fabric, on_matched.detach()), _gather(fabric, on_unmatched.detach())
+    on_matched, on_unmatched = gather_ranks(fabric, on_matched.detach()), gather_ranks(fabric, on_unmatched.detach())
     unwrapped(run.discriminator).update_means(on_matched, on_unmatched, settings.momentum)
     return {"discriminator": loss, "discriminator_accuracy": accuracy(on_matched, on_unmatched)}
-
-
-def _gather(fabric: Fabric, x: Tensor, sync_grads: bool = False) -> Tensor:
-    """The rows of all ranks, in the order of the ranks."""
-    return x if fabric.world_size == 1 else fabric.all_gather(x, sync_grads=sync_grads).flatten(0, 1)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,12 +27,26 @@ from signrep_core.data.sentences import (
     load_batches,
     select_sentences,
 )
-from signrep_core.errors import NoTrainingDataError
-from signrep_core.evaluate.translation import Scorer, Tokenizer, translate
+from signrep_core.evaluate.translation import Scorer, translate
 from signrep_core.model.translator import PRESETS, Translator, TranslatorConfig
 from signrep_core.model.vocabulary import END, START, Vocabulary, clean_text, train_vocabulary
 from signrep_core.store.feature_table import FeatureTable
-from signrep_core.train.loop import Run, Score, TrainResult, as_numbers, launch, plain, seed_step, train, update
+from signrep_core.train.loop import (
+    Run,
+    RunSetup,
+    Score,
+    TrainResult,
+    as_numbers,
+    described_settings,
+    launch,
+    log_departures,
+    mean_over_ranks,
+    seed_step,
+    share_of,
+    train,
+    update,
+    write_placeholder,
+)
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, parameter_groups, set_learning_rate
 
 log = logging.getLogger(__name__)
@@ -45,44 +59,9 @@ BY_LOSS = "the negative training loss (no sentence of the validation split has f
 IGNORED = -100  # a target that does not count
 
 
-@dataclass(frozen=True)
-class TranslationSettings:
-    """Everything that decides what a run computes; the defaults are the published ones."""
-
-    preset: Literal["tiny", "base"] = "base"
-    vocabulary: int = 7000
-    lowercase: bool = True
-    tokenizer: Tokenizer = "13a"
-    iterations: int = 100_000
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    warmup: int = 2000
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 0.1
-    label_smoothing: float = 0.1
-    clip: float = 1.0  # gradient norm
-    max_windows: int = 1024
-    max_pieces: int = 200
-    beam: int = 5
-    length_penalty: float = 1.0
-    validate_every: int = 2000  # about every other epoch of How2Sign
-    save_every: int = 1000  # D
-    log_every: int = 10  # D
-    seed: int = 0
-
-    @classmethod
-    def from_config(cls, config: Translation, seed: int) -> "TranslationSettings":
-        """The settings of a configuration's section; what it does not name is as published."""
-        return cls(**config.model_dump(exclude={"datasets", "baselines", "workers"}), seed=seed)
-
-    def search(self) -> dict[str, Any]:
-        """How translations are looked for, as arguments of `evaluate.translation.translate`."""
-        return {name: getattr(self, name) for name in ("beam", "length_penalty", "max_pieces", "max_windows")}
-
-
 @dataclass(kw_only=True)
 class TranslationRun(Run):
-    """A run that translates."""
+    """State of a translator's training while it runs."""
 
     dataset: TrainingBatches
     validation: Sentences
@@ -90,86 +69,62 @@ class TranslationRun(Run):
 
 
 def train_translation(
-    features: Path,
-    index: Mapping[str, Any],
-    out: Path,
-    settings: TranslationSettings,
-    *,
-    dataset: str,
-    workers: int = 0,
-    accelerator: str = "auto",
-    devices: int | str = 1,
-    nodes: int = 1,
-    precision: str | None = None,
-    provenance: Mapping[str, str] | None = None,
+    features: Path, index: Mapping[str, Any], settings: Translation, setup: RunSetup, dataset: str
 ) -> TrainResult:
-    """Train, or go on training, the translator whose folder is `out`, on the `train` split of a data set.
+    """Train, or resume training, the translator in the folder `setup.out`, on the `train` split of a data set.
 
-    Writes `out/last/` while it runs, and `out/best.safetensors` (with the vocabulary inside) and `out/metrics.csv` when
-    it is finished; a stopped run goes on when it is called again with the same settings and data.
+    Writes `last/` there while it runs, and `best.safetensors` (with the vocabulary inside) and `metrics.csv` when it is
+    finished; for a data set without training data placeholders of these two. A stopped run goes on when it is called
+    again with the same settings and data.
 
     Args:
         features: a features table, of a representation or of raw poses.
         index: columns `video_id`, `dataset`, `split` and `text` of the sequences.
-        workers: loader processes per device.
-        accelerator, devices, nodes, precision: as Lightning Fabric takes them; precision None = bf16 on a GPU.
-        provenance: what the weights' notes are to say of their origin.
 
     Raises:
-        NoTrainingDataError: no sentence can be trained on.
-        TrainingError: a loss is not finite, or `out` holds a run with other settings.
+        TrainingError: a loss is not finite, or the folder holds a run with other settings.
     """
-    job = partial(
-        _train, features=Path(features), index=index, folder=Path(out) / "last", settings=settings, dataset=dataset,
-        workers=workers, provenance=dict(provenance or {}),
-    )  # fmt: skip
-    return launch(job, accelerator, devices, nodes, precision)
-
-
-def _train(
-    fabric: Fabric,
-    features: Path,
-    index: Mapping[str, Any],
-    folder: Path,
-    settings: TranslationSettings,
-    dataset: str,
-    workers: int,
-    provenance: dict[str, str],
-) -> TrainResult:
+    log_departures(settings)
     clean = partial(clean_text, lowercase=settings.lowercase)
     table = FeatureTable(features)
     training, validation = (
         select_sentences(table, index, dataset, split, clean, settings.max_windows) for split in ("train", "val")
     )
     if not len(training):
-        raise NoTrainingDataError(
-            f"{features}: no training sentence of data set {dataset!r} has features and a text ("
-            + ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in training.counts.items())
-            + "); fill dataset, split and text in the sheet, or name other data sets (translation.datasets)"
+        counts = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in training.counts.items())
+        why = (
+            f"{features}: no training sentence of data set {dataset!r} has features and a text ({counts}); fill "
+            "dataset, split and text in the sheet, or name other data sets (translation.datasets)"
         )
-    run = _start(fabric, training, validation, folder, settings)
-    run.provenance = provenance
-    load = partial(load_batches, run.dataset, workers=workers, pin_memory=fabric.device.type == "cuda")
-    return train(run, load, train_step, _report, _validate)
+        return write_placeholder(setup, settings, COLUMNS, why)
+    job = partial(_train, training=training, validation=validation, settings=settings, setup=setup)
+    return launch(job, setup.devices)
+
+
+def _train(
+    fabric: Fabric, training: Sentences, validation: Sentences, settings: Translation, setup: RunSetup
+) -> TrainResult:
+    run = _start(fabric, training, validation, settings, setup)
+    return train(run, partial(load_batches, run.dataset), train_step, _report, _validate)
 
 
 def _start(
-    fabric: Fabric, training: Sentences, validation: Sentences, folder: Path, settings: TranslationSettings
+    fabric: Fabric, training: Sentences, validation: Sentences, settings: Translation, setup: RunSetup
 ) -> TranslationRun:
     vocabulary = train_vocabulary(training.texts, settings.vocabulary)
     pieces = [[START, *vocabulary.encode(text), END] for text in training.texts]
     dataset = TrainingBatches(
-        training, pieces, settings.batch_size, settings.seed, settings.max_windows,
-        rank=fabric.global_rank, ranks=fabric.world_size,
+        training, pieces, settings.batch_size, setup.seed, settings.max_windows, share_of(fabric, settings.workers)
     )  # fmt: skip
-    model = _make_model(training, vocabulary, settings)
+    model = _make_model(training, vocabulary, settings, setup.seed)
     run = TranslationRun(
         kind="train_translation",
         fabric=fabric,
+        setup=setup,
         settings=settings,
-        identity=plain(settings) | {"width": training.table.width, "sentences": _digest(training, validation)},
+        values=described_settings(settings, setup.seed),
+        data={"width": training.table.width, "sentences": _digest(training, validation)},
         iterations=settings.iterations,
-        folder=folder,
         columns=COLUMNS,
         selection=BY_BLEU if len(validation) else BY_LOSS,
         network=model,
@@ -185,11 +140,11 @@ def _start(
     return run
 
 
-def _make_model(training: Sentences, vocabulary: Vocabulary, settings: TranslationSettings) -> Translator:
-    torch.manual_seed(settings.seed)  # the same initial weights on every rank
+def _make_model(training: Sentences, vocabulary: Vocabulary, settings: Translation, seed: int) -> Translator:
+    torch.manual_seed(seed)  # the same initial weights on every rank
     config = TranslatorConfig(training.table.width, len(vocabulary), **PRESETS[settings.preset])
     model = Translator(config, vocabulary.model)
-    model.standardise(*feature_statistics(training, seed=settings.seed))
+    model.standardise(*feature_statistics(training, seed=seed))
     return model
 
 
@@ -206,9 +161,8 @@ def train_step(run: TranslationRun, batch: SentenceBatch) -> dict[str, float]:
     batch = batch.to(run.fabric.device)
     targets = next_pieces(batch.pieces, batch.n_pieces)
     logits = run.model(batch.features, batch.n_windows, batch.pieces[:, :-1]).float()
-    counts = (targets != IGNORED).sum().float()
-    if run.fabric.world_size > 1:  # so that every piece of the whole batch weighs the same
-        counts = run.fabric.all_reduce(counts, reduce_op="mean")
+    # The mean over the ranks, so that every piece of the whole batch has the same weight.
+    counts = mean_over_ranks(run.fabric, (targets != IGNORED).sum().float())
     loss = translation_loss(logits, targets, settings.label_smoothing) / counts
     terms = {
         "loss": loss,

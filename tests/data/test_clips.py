@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signrep_core.data.clips import Clips, iterate_clips, read_clip, select_labelled, spread_frames
-from signrep_core.data.stream import load_items
+from signrep_core.data.stream import Loading, load_items
 from signrep_core.data.windows import collate
 from tests.fake_reader import FakeReader
 
@@ -117,7 +117,7 @@ def test_an_item_is_a_pure_function_of_seed_and_number_and_ranks_share_a_batch()
         return Clips(Numbered, labelled(FakeReader()), 0, 5)
 
     alone = list(load_items(stream(), collate, range(2, 5), 2))
-    shared = [list(load_items(stream(), collate, range(2, 5), 2, rank=rank, ranks=2)) for rank in (0, 1)]
+    shared = [list(load_items(stream(), collate, range(2, 5), 2, Loading(rank, 2))) for rank in (0, 1)]
     for k in range(3):
         assert alone[k].windows == shared[0][k].windows + shared[1][k].windows
         assert alone[k].tensors["frames"].shape == (2, 5, 2, 2, 3)

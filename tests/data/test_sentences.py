@@ -17,6 +17,7 @@ from signrep_core.data.sentences import (
     read_batch,
     select_sentences,
 )
+from signrep_core.data.stream import Loading
 from signrep_core.errors import TrainingError
 from signrep_core.store.feature_table import FeatureTable
 from tests.store.test_feature_table import windows, write_features
@@ -114,7 +115,7 @@ def test_any_step_is_read_without_the_ones_before_it(table):
 
 def test_worker_processes_change_nothing(table):
     alone = list(load_batches(batches_of(table), range(5)))
-    helped = list(load_batches(batches_of(table), range(5), workers=2))
+    helped = list(load_batches(batches_of(table, loading=Loading(workers=2)), range(5)))
     for a, b in zip(alone, helped, strict=True):
         assert a.video_ids == b.video_ids
         assert torch.equal(a.features, b.features)
@@ -122,11 +123,11 @@ def test_worker_processes_change_nothing(table):
 
 def test_ranks_share_a_batch_without_overlap(table):
     whole = batches_of(table)[3].video_ids
-    parts = [batches_of(table, rank=rank, ranks=2)[3].video_ids for rank in (0, 1)]
+    parts = [batches_of(table, loading=Loading(rank, 2))[3].video_ids for rank in (0, 1)]
     assert sorted(parts[0] + parts[1]) == sorted(whole)
     assert [len(part) for part in parts] == [2, 2]
     with pytest.raises(TrainingError, match="a batch of 4 sentences cannot be shared evenly by 3 devices"):
-        batches_of(table, ranks=3)
+        batches_of(table, loading=Loading(ranks=3))
 
 
 def test_a_sentence_that_cannot_be_read_is_left_out_of_its_batch(tmp_path):

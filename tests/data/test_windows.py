@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signrep_core.data.stream import batch_items, shuffle_epoch
+from signrep_core.data.stream import Loading, batch_items, shuffle_epoch
 from signrep_core.data.windows import (
     WindowPairs,
     collate,
@@ -94,7 +94,7 @@ def test_no_sequence_at_all_says_which_splits_exist() -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_batches_do_not_depend_on_the_number_of_workers(workers: int) -> None:
     alone = list(load_batches(pairs(), range(3), 2))
-    helped = list(load_batches(pairs(), range(3), 2, workers=workers))
+    helped = list(load_batches(pairs(), range(3), 2, Loading(workers=workers)))
     for a, b in zip(alone, helped, strict=True):
         assert a.windows == b.windows
         assert all(torch.equal(a.tensors[name], b.tensors[name]) for name in a.tensors)
@@ -110,7 +110,7 @@ def test_training_resumes_at_any_step_without_replaying() -> None:
 
 def test_ranks_share_the_batch_of_one() -> None:
     alone = next(load_batches(pairs(), range(5, 6), 4))
-    shared = [next(load_batches(pairs(), range(5, 6), 4, rank=rank, ranks=2)) for rank in range(2)]
+    shared = [next(load_batches(pairs(), range(5, 6), 4, Loading(rank, 2))) for rank in range(2)]
     assert shared[0].windows + shared[1].windows == alone.windows
 
 
@@ -158,7 +158,7 @@ def test_unknown_activity_is_marked() -> None:
 
 def test_a_batch_that_cannot_be_shared_out_is_an_error() -> None:
     with pytest.raises(TrainingError, match=r"batch of 6 windows.*2 devices"):
-        next(load_batches(pairs(), range(1), 3, ranks=2))
+        next(load_batches(pairs(), range(1), 3, Loading(ranks=2)))
 
 
 def test_one_video_is_not_enough(caplog: pytest.LogCaptureFixture) -> None:

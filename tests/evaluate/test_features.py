@@ -16,6 +16,8 @@ from signrep_core.data.augment import prepare
 from signrep_core.errors import TrainingError
 from signrep_core.evaluate import features as module
 from signrep_core.evaluate.features import (
+    Inference,
+    Selection,
     cut_windows,
     extract_features,
     select_rows,
@@ -52,9 +54,9 @@ class Sharded(FakeReader):
         self.index["shard"] = ["00000"] * 8 + ["00001"] * 4
 
 
-def extract(weights: Path, out: Path, reader: Any = Sharded, **options: Any) -> int:
+def extract(weights: Path, out: Path, reader: Any = Sharded, **selection: Any) -> int:
     with use_reader(reader, module):
-        return extract_features(weights, Path("shards"), out, accelerator="cpu", **options)
+        return extract_features(weights, Path("shards"), out, Selection(**selection), Inference("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def test_windows_are_cut_out_of_the_frames_and_padded_with_the_last() -> None:
 
 def test_the_features_are_those_of_the_model_on_each_window(model: SignRep) -> None:
     reader = Long()
-    (video, _) = list(video_features(model, Long, np.arange(4), batch_size=10))
+    (video, _) = list(video_features(model, Long, np.arange(4), Inference(batch_size=10)))
     assert video.video_id == "video00"
     assert video.start_frame.tolist() == [*range(0, 75, 2), *range(100, 175, 2)]  # the fake's second starts at 100
     for k in (0, 23, 24, 37, 38, 75):  # at the seams of chunks and sequences too
@@ -94,7 +96,7 @@ def test_the_features_are_those_of_the_model_on_each_window(model: SignRep) -> N
 
 def test_features_do_not_depend_on_batches_or_workers(model: SignRep) -> None:
     one, other = (
-        list(video_features(model, Long, np.arange(4), batch_size=size, workers=workers))
+        list(video_features(model, Long, np.arange(4), Inference(batch_size=size, workers=workers)))
         for size, workers in ((1, 0), (200, 1))
     )
     for a, b in zip(one, other, strict=True):

@@ -1,13 +1,22 @@
 """Raw poses pooled over windows, in the place of features."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from signrep_core.errors import TrainingError
+from signrep_core.evaluate import keypoints
 from signrep_core.evaluate.keypoints import pool_keypoints, pool_windows
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.store.feature_table import FeatureTable
-from tests.fake_reader import FakeReader
+from tests.fake_reader import FakeReader, use_reader
+
+
+def pool(out: Path, reader: Any = FakeReader, **options: Any) -> int:
+    with use_reader(reader, keypoints):
+        return pool_keypoints("shards", out, **options)
 
 
 class OneBrokenSequence(FakeReader):
@@ -34,7 +43,7 @@ def test_a_sequence_shorter_than_a_window_stays_with_its_last_frame():
 
 @pytest.mark.parametrize(("kind", "width"), [("keypoints", 2 * 183), ("angles", 2 * 2 * 104)])
 def test_the_table_reads_as_features_do(tmp_path, kind, width):
-    assert pool_keypoints("shards", tmp_path / "k.parquet", kind=kind, open_reader=FakeReader) == 6
+    assert pool(tmp_path / "k.parquet", kind=kind) == 6
     assert FeatureTable(tmp_path / "k.parquet").width == width
     videos = {video.video_id: video for video in read_features(tmp_path / "k.parquet")}
     video = videos["video00"]  # two sequences of 24 frames: windows at 0, 2, 4, 6, 8 of each
@@ -43,24 +52,24 @@ def test_the_table_reads_as_features_do(tmp_path, kind, width):
 
 
 def test_the_values_are_those_of_the_frames(tmp_path):
-    pool_keypoints("shards", tmp_path / "k.parquet", open_reader=FakeReader)
+    pool(tmp_path / "k.parquet")
     frames = FakeReader().read_targets(1, 4, 16)["keypoints"].reshape(16, -1)
     found = FeatureTable(tmp_path / "k.parquet").read("video00")[5 + 2]
     np.testing.assert_allclose(found, np.concatenate((frames.mean(0), frames.std(0))), atol=1e-6)
 
 
 def test_a_sequence_that_cannot_be_read_is_left_out(tmp_path, caplog):
-    pool_keypoints("shards", tmp_path / "k.parquet", open_reader=OneBrokenSequence)
+    pool(tmp_path / "k.parquet", OneBrokenSequence)
     assert FeatureTable(tmp_path / "k.parquet").n_windows("video01") == 5
     assert "no keypoints of row 2: row 2: the packets do not decode" in caplog.text
     with pytest.raises(TrainingError, match="no sequence of data set 'any' can be read"):
-        pool_keypoints("shards", tmp_path / "x.parquet", open_reader=AllBroken)
+        pool(tmp_path / "x.parquet", AllBroken)
     assert not (tmp_path / "x.parquet").exists()
 
 
 def test_a_data_set_whose_videos_were_all_rejected_has_an_empty_table_where_that_is_ok(tmp_path, caplog):
-    assert pool_keypoints("s", tmp_path / "k.parquet", dataset="lost", empty_ok=True, open_reader=FakeReader) == 0
+    assert pool(tmp_path / "k.parquet", dataset="lost", empty_ok=True) == 0
     assert list(read_features(tmp_path / "k.parquet")) == []
     assert "no sequence of data set 'lost'" in caplog.text
     with pytest.raises(TrainingError, match="name one of these"):
-        pool_keypoints("s", tmp_path / "k.parquet", dataset="lost", open_reader=FakeReader)
+        pool(tmp_path / "k.parquet", dataset="lost")

@@ -11,9 +11,9 @@ import torch
 from signrep_core.__main__ import main
 from signrep_core.data.augment import prepare
 from signrep_core.errors import ConfigError
-from signrep_core.evaluate import raw_video as plain
+from signrep_core.evaluate import raw_video as module
 from signrep_core.evaluate.features import VideoFeatures
-from signrep_core.evaluate.raw_video import SPAN, crop_frames, cut_chunks, extract_plain, plain_features
+from signrep_core.evaluate.raw_video import SPAN, crop_frames, cut_chunks, extract_video_files, video_file_features
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.store.records import read_record
@@ -63,7 +63,7 @@ def test_the_crop_is_the_middle_square_or_the_square_around_the_box() -> None:
 
 def test_the_features_are_those_of_the_model_on_each_window(model: SignRep, tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", range(70))
-    found = plain_features(model, str(path), box=(20, 10, 100, 90))
+    found = video_file_features(model, str(path), box=(20, 10, 100, 90))
     assert found.start_frame.tolist() == list(range(0, 55, 2))
     crops = np.stack(list(crop_frames(read_frames(path), (20, 10, 100, 90))))
     for k in (0, 23, 24, 27):
@@ -111,23 +111,23 @@ def test_a_killed_run_goes_on_with_the_first_unfinished_video(model: SignRep, tm
         described.append(video)
         if len(described) == 2:
             raise KeyboardInterrupt
-        return plain_features(model, video)
+        return video_file_features(model, video)
 
-    extract = partial(extract_plain, tmp_path / "w.safetensors", out=tmp_path / "f.parquet", accelerator="cpu")
+    extract = partial(extract_video_files, tmp_path / "w.safetensors", out=tmp_path / "f.parquet")
     with monkeypatch.context() as patch:
-        patch.setattr(plain, "plain_features", describe)
+        patch.setattr(module, "video_file_features", describe)
         with pytest.raises(KeyboardInterrupt):
             extract(videos)
         assert not (tmp_path / "f.parquet").exists()
         assert extract(videos) == {}
         assert described == [videos[0], videos[1], videos[1], videos[2]]
     assert not (tmp_path / ".f.resume").exists()
-    extract_plain(tmp_path / "w.safetensors", videos, tmp_path / "whole.parquet", accelerator="cpu")
+    extract_video_files(tmp_path / "w.safetensors", videos, tmp_path / "whole.parquet")
     for one, other in zip(
         read_features(tmp_path / "f.parquet"), read_features(tmp_path / "whole.parquet"), strict=True
     ):
         assert one.video_id == other.video_id
-        np.testing.assert_array_equal(one.features, other.features)
+        np.testing.assert_allclose(one.features, other.features, atol=1e-5)
 
 
 def test_a_part_of_another_box_or_of_a_changed_file_is_made_again(model: SignRep, tmp_path: Path, monkeypatch) -> None:
@@ -139,14 +139,14 @@ def test_a_part_of_another_box_or_of_a_changed_file_is_made_again(model: SignRep
         if video == other:
             raise KeyboardInterrupt  # so that the first one's part stays
         described.append(video)
-        return plain_features(model, video)
+        return video_file_features(model, video)
 
-    monkeypatch.setattr(plain, "plain_features", describe)
+    monkeypatch.setattr(module, "video_file_features", describe)
     for n, box in ((20, None), (20, None), (20, (0.0, 0.0, 50.0, 50.0)), (24, (0.0, 0.0, 50.0, 50.0))):
         if n == 24:
             write_video(Path(one), range(n))
         with pytest.raises(KeyboardInterrupt):
-            extract_plain(tmp_path / "w.safetensors", [one, other], tmp_path / "f.parquet", box=box, accelerator="cpu")
+            extract_video_files(tmp_path / "w.safetensors", [one, other], tmp_path / "f.parquet", box=box)
     assert len(described) == 3
 
 

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from signrep_core.config import digest
+from signrep_core.config import Recognition, digest
 from signrep_core.errors import CheckpointError
+from signrep_core.evaluate import recognition as module
+from signrep_core.evaluate.comparison import Comparison
+from signrep_core.evaluate.features import Inference
 from signrep_core.evaluate.recognition import (
     Predictions,
     accuracies,
@@ -28,9 +31,9 @@ from signrep_core.store.files import file_digest
 from signrep_core.store.schemas import PREDICTIONS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
 from signrep_core.store.video_status import finalise, new_video_status
-from signrep_core.train.loop import leave_untrained
-from signrep_core.train.recognition import COLUMNS, RecognitionSettings
-from tests.fake_reader import FakeReader
+from signrep_core.train.loop import RunSetup, write_placeholder
+from signrep_core.train.recognition import COLUMNS
+from tests.fake_reader import FakeReader, use_reader
 
 GLOSSES = ("A", "B", "C", "D", "E", "F")
 
@@ -115,7 +118,8 @@ def weights(tmp_path: Path) -> Path:
 
 
 def evaluate(weights: Path, reader: Any, **options: Any) -> tuple[Predictions, dict[str, Any]]:
-    return evaluate_recognition(weights, Path(), dataset="fake", accelerator="cpu", open_reader=reader, **options)
+    with use_reader(reader, module):
+        return evaluate_recognition(weights, Path(), "fake", inference=Inference("cpu", batch_size=8), **options)
 
 
 def test_a_gloss_that_was_not_trained_on_is_counted_and_said_and_left_out(
@@ -137,11 +141,12 @@ def test_a_gloss_that_was_not_trained_on_is_counted_and_said_and_left_out(
 def test_files_hold_metrics_predictions_and_digests(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"metrics": {"top1_instance": 40.0}}')
     (tmp_path / "none.json").write_text('{"metrics": null}')
-    write_evaluation(
-        weights, Path(), metrics=tmp_path / "m.json", predictions=tmp_path / "p.parquet", provenance={"params": "abc"},
-        baselines={"keypoints": tmp_path / "other.json", "angles": tmp_path / "none.json"},
-        dataset="fake", accelerator="cpu", open_reader=Test,
-    )  # fmt: skip
+    baselines = {"keypoints": tmp_path / "other.json", "angles": tmp_path / "none.json"}
+    with use_reader(Test, module):
+        write_evaluation(
+            weights, Path(), "fake", (tmp_path / "m.json", tmp_path / "p.parquet"),
+            Comparison(baselines, provenance={"params": "abc"}),
+        )  # fmt: skip
     found = json.loads((tmp_path / "m.json").read_text())
     assert found["digests"] == {"weights": file_digest(weights), "settings": digest({"epochs": 2})}
     assert (found["protocol"]["selected_by"], found["protocol"]["selected_at_step"]) == ("top-1", 40)
@@ -176,10 +181,11 @@ def test_labelled_videos_that_never_reached_the_shards_are_counted(weights: Path
     rows = [Row("gone", "/gone.mp4", "fake", "test", "gloss0"), Row("video04", "/4.mp4", "fake", "test", "gloss1")]
     videos = finalise(new_video_status(rows), {"gone": ("rejected", "missing_file", "")})
     write_table(tmp_path / "videos.parquet", VIDEOS, videos)
-    _, result = write_evaluation(
-        weights, Path(), metrics=tmp_path / "m.json", predictions=tmp_path / "p.parquet",
-        videos=[tmp_path / "videos.parquet"], dataset="fake", accelerator="cpu", open_reader=Test,
-    )  # fmt: skip
+    with use_reader(Test, module):
+        _, result = write_evaluation(
+            weights, Path(), "fake", (tmp_path / "m.json", tmp_path / "p.parquet"),
+            Comparison(videos=[tmp_path / "videos.parquet"]),
+        )  # fmt: skip
     assert result["lost"] == {"test": {"missing_file": 1}}
 
 
@@ -194,7 +200,8 @@ def test_every_video_unreadable_leaves_no_metrics(weights: Path) -> None:
 
 
 def test_where_nothing_was_trained_nothing_is_said_but_why_not(tmp_path: Path) -> None:
-    left = leave_untrained(tmp_path / "run", RecognitionSettings(), COLUMNS, "no video of 'fake'", {"params": "abc"})
+    setup = RunSetup(tmp_path / "run", provenance={"params": "abc"})
+    left = write_placeholder(setup, Recognition(), COLUMNS, "no video of 'fake'")
     assert (left.finished, left.step, left.best) == (True, 0, None)
     assert (tmp_path / "run/metrics.csv").read_text() == ",".join(COLUMNS) + "\n"
     found, result = evaluate(left.weights, Test)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from signrep_core.model.beam import beam_search
+from signrep_core.model.beam import Search, beam_search
 
 START, END, V = 0, 1, 4
 
@@ -36,9 +36,7 @@ def every_sequence(model, max_length: int, length_penalty: float) -> tuple[list[
 
 
 def search(model, n=1, beam=3, max_length=4, length_penalty=1.0):
-    return beam_search(
-        model, n, beam=beam, start=START, end=END, max_length=max_length, length_penalty=length_penalty
-    )  # fmt: skip
+    return beam_search(model, n, Search(beam, max_length, length_penalty), start=START, end=END)
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0])

@@ -1,14 +1,17 @@
-"""Checkpoints of others, made here with their names."""
+"""Conversion of released checkpoints, imitated with their names."""
 
 import argparse
 import dataclasses
-import logging
+import functools
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from signrep_core.__main__ import main
 from signrep_core.errors import CheckpointError
+from signrep_core.model import convert
 from signrep_core.model.convert import convert_checkpoint
 from signrep_core.model.signrep import PRESETS, SignRep, load_weights
 
@@ -47,10 +50,7 @@ def autoencoder(model: SignRep) -> dict[str, torch.Tensor]:
     return ours | {name: torch.zeros(2) for name in others}
 
 
-def test_a_release_becomes_a_model_that_says_the_same(
-    model: SignRep, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
+def test_a_release_becomes_a_model_with_the_same_output(model: SignRep, tmp_path: Path) -> None:
     weights = released(model) | {"backbone.head.norm.weight": torch.zeros(3)}
     torch.save({"model": weights, "epoch": 3}, tmp_path / "release.pth")
     conversion = convert_checkpoint(tmp_path / "release.pth", tmp_path / "ours.safetensors", TINY)
@@ -62,8 +62,27 @@ def test_a_release_becomes_a_model_that_says_the_same(
     torch.testing.assert_close(ours.priors["left_distances"], theirs.priors["left_distances"])
     torch.testing.assert_close(ours.activity, theirs.activity)
     assert conversion.dropped == ["backbone.head.norm.weight"]
-    assert "non-commercial" in caplog.text
-    assert all(name in caplog.text for name in weights)
+
+
+def test_the_command_prints_a_summary_and_on_request_every_key(
+    model: SignRep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(convert, "convert_checkpoint", functools.partial(convert_checkpoint, config=TINY))
+    weights = released(model) | {"backbone.head.norm.weight": torch.zeros(3)}
+    torch.save({"model": weights}, tmp_path / "release.pth")
+    call = ["convert", str(tmp_path / "release.pth"), "--out", str(tmp_path / "ours.safetensors")]
+    assert main(call) == 0
+    summary = capsys.readouterr().out
+    counts = dict(re.findall(r"^  ([a-z ]+?) +(\d+)$", summary, re.MULTILINE))
+    n_encoder = sum(name.startswith("encoder.") for name in model.state_dict())
+    assert counts == {"encoder": str(n_encoder), "projection": "3", "decoder heads": "18", "decoder": "4",
+                      "activity head": "4", "dropped": "1", "missing": "0"}  # fmt: skip
+    assert f"{len(weights) - 1} of {len(weights)} weights converted" in summary
+    assert "non-commercial" in summary
+    assert "fc.0.weight" not in summary
+    assert main([*call, "--verbose"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in weights)
 
 
 def test_an_autoencoder_becomes_an_encoder(model: SignRep, tmp_path: Path) -> None:
@@ -101,5 +120,5 @@ def test_a_file_of_something_else_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"expected the key 'model' .* found \['state_dict'\]"):
         convert_checkpoint(path, tmp_path / "x.safetensors")
     torch.save({"model": {}, "args": argparse.Namespace()}, path)  # code is not run
-    with pytest.raises(CheckpointError, match="of plain weights"):
+    with pytest.raises(CheckpointError, match="of tensors only"):
         convert_checkpoint(path, tmp_path / "x.safetensors")

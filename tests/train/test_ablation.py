@@ -1,21 +1,22 @@
 """The ablation: the paper's four objectives on shards in memory."""
 
-import dataclasses
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
+from signrep_core.train import ablation
 from signrep_core.train import pretrain as module
 from signrep_core.train.ablation import NAMES, VARIANTS, ablate, format_table
-from tests.fake_reader import FakeReader
-from tests.train.test_pretrain import MICRO, SETTINGS, metrics
+from tests.fake_reader import FakeReader, use_reader
+from tests.train.test_pretrain import CPU, MICRO, changed, metrics
 
 
 def test_each_variant_is_trained_judged_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PRESETS", MappingProxyType({"tiny": MICRO}))
-    short = dataclasses.replace(SETTINGS, iterations=2, log_every=1, validate_every=2)
-    found = ablate(Path("shards"), tmp_path, short, [0, 1], open_reader=FakeReader, accelerator="cpu")
+    short = changed(iterations=2, log_every=1, validate_every=2)
+    with use_reader(FakeReader, module, ablation):
+        found = ablate(Path("shards"), tmp_path, short, [0, 1], CPU)
     assert list(found) == ["chance", *NAMES]
     assert all(len(seeds) == 2 for seeds in found.values())
     last = {variant: metrics(tmp_path / f"{variant}-0" / "metrics.csv")[-1] for variant in VARIANTS}
@@ -26,7 +27,7 @@ def test_each_variant_is_trained_judged_and_kept(tmp_path: Path, monkeypatch: py
     assert float(last["angles"]["reconstruction"]) < float(last["keypoints_distances"]["reconstruction"])
 
     monkeypatch.setattr("signrep_core.train.ablation.pretrain", None)  # nothing is trained again
-    assert ablate(Path("shards"), tmp_path, short, [0, 1], open_reader=FakeReader, accelerator="cpu") == found
+    assert ablate(Path("shards"), tmp_path, short, [0, 1], CPU) == found
 
 
 def test_the_table_gives_mean_and_deviation_of_the_seeds() -> None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from signrep_core.config import Pretrain
-from signrep_core.evaluate.features import extract_features
+from signrep_core.evaluate.features import Inference, extract_features
 from signrep_core.evaluate.retrieval import evaluate_retrieval, read_features
 from signrep_core.inspect.figures.strips import retrieval_strips
 from signrep_core.model.signrep import PRESETS
@@ -61,7 +61,7 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="module")
 def features(shards: Path, trained: TrainResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("features") / "features.parquet"
-    assert extract_features(trained.weights, shards, out, workers=1, accelerator="cpu") == 3
+    assert extract_features(trained.weights, shards, out, inference=Inference("cpu", workers=1)) == 3
     return out
 
 

@@ -1,4 +1,4 @@
-"""Pretraining on shards in memory: it learns, resumes bit for bit, and says what is wrong."""
+"""Pretraining on shards in memory: it learns, resumes exactly, and says what is wrong."""
 
 import csv
 import dataclasses
@@ -13,22 +13,25 @@ import numpy as np
 import pytest
 import torch
 
+from signrep_core.body.targets import PRIORS
+from signrep_core.config import Pretrain
 from signrep_core.errors import TrainingError
 from signrep_core.model.discriminator import Discriminator
 from signrep_core.model.signrep import PRESETS, SignRep
+from signrep_core.model.weights import read_weights
 from signrep_core.train import loop, step
 from signrep_core.train import pretrain as module
 from signrep_core.train.checkpoint import load_state
-from signrep_core.train.loop import TrainResult
-from signrep_core.train.pretrain import PretrainSettings, pretrain
-from tests.fake_reader import FakeReader
+from signrep_core.train.loop import Devices, RunSetup, TrainResult
+from signrep_core.train.pretrain import pretrain
+from tests.fake_reader import FakeReader, use_reader
 
 MICRO = dataclasses.replace(
     PRESETS["tiny"],
     encoder=dataclasses.replace(PRESETS["tiny"].encoder, image_size=32, embed_dim=16, stages=(1, 1, 1, 1)),
     decoder_channels=(64, 48),
 )
-SETTINGS = PretrainSettings(
+SETTINGS = Pretrain(
     preset="tiny",
     mask_ratio=0.5,
     iterations=12,
@@ -38,7 +41,9 @@ SETTINGS = PretrainSettings(
     validate_every=6,
     save_every=4,
     log_every=3,
+    workers=0,
 )
+CPU = Devices("cpu")
 TIMING = ("clips_per_s", "data_wait")
 
 
@@ -47,8 +52,16 @@ def _micro(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PRESETS", MappingProxyType({"tiny": MICRO}))
 
 
-def train(out: Path, settings: PretrainSettings = SETTINGS, reader: Any = FakeReader, **options: Any) -> TrainResult:
-    return pretrain(Path("shards"), out, settings, accelerator="cpu", open_reader=reader, **options)
+def changed(settings: Pretrain = SETTINGS, **values: Any) -> Pretrain:
+    return settings.model_copy(update=values)
+
+
+def train(
+    out: Path, settings: Pretrain = SETTINGS, seed: int = 0, reader: Any = FakeReader, **options: Any
+) -> TrainResult:
+    shards, validation = options.pop("shards", Path("shards")), options.pop("validation", None)
+    with use_reader(reader, module):
+        return pretrain(shards, settings, RunSetup(out, seed, **{"devices": CPU, **options}), validation)
 
 
 def metrics(path: Path) -> list[dict[str, str]]:
@@ -57,16 +70,29 @@ def metrics(path: Path) -> list[dict[str, str]]:
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    """Weights, optimisers and reported values are equal bit for bit; times differ."""
+    """Weights, optimisers and reported values are the same within rounding; times differ."""
     a, b = load_state(one / "last" / "state.pt"), load_state(other / "last" / "state.pt")
     for part in ("model", "discriminator", "optimiser", "discriminator_optimiser"):
         assert_equal(a[part], b[part])
-    assert (a["step"], a["best"]) == (b["step"], b["best"])
-    rows = [
-        [{k: v for k, v in row.items() if k not in TIMING} for row in metrics(p / "metrics.csv")] for p in (one, other)
-    ]
-    assert rows[0] == rows[1]
-    assert (one / "best.safetensors").read_bytes() == (other / "best.safetensors").read_bytes()
+    assert (a["step"], a["best"]) == (b["step"], pytest.approx(b["best"], rel=1e-4))
+    assert_same_metrics(one / "metrics.csv", other / "metrics.csv")
+    assert_same_weights(one / "best.safetensors", other / "best.safetensors")
+
+
+def assert_same_metrics(one: Path, other: Path) -> None:
+    for a, b in zip(metrics(one), metrics(other), strict=True):
+        numbers = [
+            {name: float(value) for name, value in row.items() if value and name not in TIMING} for row in (a, b)
+        ]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-3, abs=1e-4)
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    (a, about), (b, other_about) = (read_weights(path, "") for path in (one, other))
+    scores = [about["notes"].pop("score", 0), other_about["notes"].pop("score", 0)]
+    assert about == other_about
+    assert float(scores[0]) == pytest.approx(float(scores[1]), rel=1e-4)
+    assert_equal(a, b)
 
 
 def assert_equal(a: Any, b: Any) -> None:
@@ -75,7 +101,9 @@ def assert_equal(a: Any, b: Any) -> None:
         for key in a:
             assert_equal(a[key], b[key])
     elif isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    elif isinstance(a, float):
+        assert a == pytest.approx(b, rel=1e-4)
     elif isinstance(a, list):
         for x, y in zip(a, b, strict=True):
             assert_equal(x, y)
@@ -100,7 +128,7 @@ class Interrupted(FakeReader):
 
 
 def test_the_defaults_are_the_papers() -> None:
-    s = PretrainSettings()
+    s = Pretrain()
     assert (s.preset, s.iterations, s.batch_size, s.learning_rate, s.warmup) == ("base", 500_000, 20, 1e-4, 50_000)
     assert (s.betas, s.weight_decay, s.layer_decay, s.clip, s.mask_ratio) == ((0.9, 0.95), 0.5, 0.85, 1.0, 0.8)
     assert (s.discriminator_learning_rate, s.discriminator_betas, s.discriminator_weight_decay) == (
@@ -108,12 +136,13 @@ def test_the_defaults_are_the_papers() -> None:
         (0.5, 0.9),
         1e-3,
     )
+    assert s.priors == list(PRIORS)
     assert (s.variance_weight, s.covariance_weight, s.adversarial_weight, s.momentum) == (1.0, 0.004, 2.0, 0.1)
     assert s.validate_every == 25_000
 
 
 def test_a_run_learns_and_leaves_weights_metrics_and_events(tmp_path: Path) -> None:
-    result = train(tmp_path / "run", dataclasses.replace(SETTINGS, iterations=40, validate_every=40))
+    result = train(tmp_path / "run", changed(iterations=40, validate_every=40))
     untrained, *rows = metrics(tmp_path / "run" / "metrics.csv")
     assert untrained["step"] == "0"
     assert float(untrained["retrieval_DCG"]) > 0
@@ -129,9 +158,9 @@ def test_a_run_learns_and_leaves_weights_metrics_and_events(tmp_path: Path) -> N
     assert SignRep.load(result.weights).config == MICRO
 
 
-def test_two_equal_runs_are_equal_bit_for_bit_and_another_seed_is_not(tmp_path: Path) -> None:
+def test_two_equal_runs_give_equal_weights_and_another_seed_does_not(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train(tmp_path / name, dataclasses.replace(SETTINGS, iterations=3, seed=seed))
+        train(tmp_path / name, changed(iterations=3), seed)
     assert_same_run(tmp_path / "a", tmp_path / "b")
     with pytest.raises(AssertionError):
         assert_same_run(tmp_path / "a", tmp_path / "c")
@@ -190,15 +219,15 @@ def test_an_unfinished_run_with_other_settings_is_not_touched(tmp_path: Path) ->
     train(tmp_path / "run", reader=Interrupted)
     before = (tmp_path / "run" / "last" / "state.pt").read_bytes()
     with pytest.raises(TrainingError, match=r"batch_size was 8 and is 4; set them back to go on, or delete"):
-        train(tmp_path / "run", dataclasses.replace(SETTINGS, batch_size=4))
+        train(tmp_path / "run", changed(batch_size=4))
     assert (tmp_path / "run" / "last" / "state.pt").read_bytes() == before
 
 
 def test_a_finished_run_is_trained_afresh_when_asked_again(tmp_path: Path) -> None:
-    short = dataclasses.replace(SETTINGS, iterations=3)
+    short = changed(iterations=3)
     train(tmp_path / "run", short)
-    train(tmp_path / "run", dataclasses.replace(short, seed=1))
-    train(tmp_path / "other", dataclasses.replace(short, seed=1))
+    train(tmp_path / "run", short, seed=1)
+    train(tmp_path / "other", short, seed=1)
     assert_same_run(tmp_path / "run", tmp_path / "other")
 
 
@@ -206,7 +235,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_term_and_windows(tmp_path: Pa
     with pytest.raises(
         TrainingError, match=r"step \d+: .*body_angles.* became (nan|inf).*the batch: video0\d row \d+ frame"
     ):
-        train(tmp_path / "run", dataclasses.replace(SETTINGS, learning_rate=1e30, warmup=0))
+        train(tmp_path / "run", changed(learning_rate=1e30, warmup=0))
 
 
 def test_the_best_is_selected_by_retrieval_where_there_are_validation_glosses(
@@ -242,8 +271,8 @@ def test_another_folder_can_hold_the_labelled_videos_and_unlabelled_ones_are_lef
                 encoded.append(self.index["video_id"][row])
             return super().read_window(row, start, n_frames)
 
-    settings = dataclasses.replace(SETTINGS, iterations=2)
-    pretrain(Path("shards"), tmp_path, settings, accelerator="cpu", validation=Path("labelled"), open_reader=Two)
+    settings = changed(iterations=2)
+    train(tmp_path, settings, reader=Two, validation=Path("labelled"))
     assert metrics(tmp_path / "metrics.csv")[-1]["retrieval_DCG"]
     assert set(encoded) == {"video00", "video01", "video04", "video05"}
 
@@ -265,12 +294,12 @@ def test_sentences_are_no_glosses_to_retrieve(tmp_path: Path) -> None:
             encoded.append(self.index["video_id"][row])
             return super().read_window(row, start, n_frames)
 
-    settings = dataclasses.replace(SETTINGS, iterations=1)
-    pretrain(Path("mixed"), tmp_path / "mixed", settings, accelerator="cpu", open_reader=Mixed)
+    settings = changed(iterations=1)
+    train(tmp_path / "mixed", settings, reader=Mixed, shards=Path("mixed"))
     assert metrics(tmp_path / "mixed" / "metrics.csv")[-1]["retrieval_DCG"]
     assert {"video03", "video05"} <= set(encoded)  # the validation's signs
     assert "video04" not in encoded  # its sentence
-    pretrain(Path("sentences"), tmp_path / "sentences", settings, accelerator="cpu", open_reader=Mixed)
+    train(tmp_path / "sentences", settings, reader=Mixed, shards=Path("sentences"))
     assert not metrics(tmp_path / "sentences" / "metrics.csv")[-1]["retrieval_DCG"]
 
 
@@ -293,7 +322,7 @@ def test_broken_sequences_are_logged_and_counted(tmp_path: Path, caplog: pytest.
     class Broken(FakeReader):
         broken_rows = (0, 1)
 
-    train(tmp_path / "run", dataclasses.replace(SETTINGS, splits=("train", "test"), validate_every=99, iterations=6),
+    train(tmp_path / "run", changed(splits=["train", "test"], validate_every=99, iterations=6),
           reader=Broken)  # fmt: skip
     logged = [record.message for record in caplog.records if "another took its place" in record.message]
     assert logged
@@ -305,9 +334,7 @@ def test_too_many_broken_sequences_stop_the_run(tmp_path: Path) -> None:
     class Broken(FakeReader):
         broken_rows = (0, 1)
 
-    settings = dataclasses.replace(
-        SETTINGS, splits=("train", "val", "test"), iterations=40, validate_every=99, max_broken=0.01
-    )
+    settings = changed(splits=["train", "val", "test"], iterations=40, validate_every=99, max_broken=0.01)
     with pytest.raises(TrainingError, match=r"11 videos could not be read in \d+ examples, more than the 1%"):
         train(tmp_path, settings, reader=Broken)
 
@@ -315,18 +342,16 @@ def test_too_many_broken_sequences_stop_the_run(tmp_path: Path) -> None:
 def test_the_decoder_can_begin_at_the_median_target(tmp_path: Path) -> None:
     losses = {}
     for start in (False, True):
-        train(tmp_path / str(start), dataclasses.replace(SETTINGS, iterations=1, log_every=1, quick_start=start))
+        train(tmp_path / str(start), changed(iterations=1, log_every=1, initialise_from_data=start))
         losses[start] = float(metrics(tmp_path / str(start) / "metrics.csv")[1]["reconstruction"])
     assert losses[True] < 0.6 * losses[False]
 
 
 def test_mixed_precision_gives_nearly_the_losses_of_full_precision(tmp_path: Path) -> None:
-    short = dataclasses.replace(SETTINGS, iterations=1, log_every=1)
+    short = changed(iterations=1, log_every=1)
     rows = []
     for precision in ("32-true", "bf16-mixed"):
-        pretrain(
-            Path("shards"), tmp_path / precision, short, accelerator="cpu", precision=precision, open_reader=FakeReader
-        )
+        train(tmp_path / precision, short, devices=Devices("cpu", precision=precision))
         rows.append(metrics(tmp_path / precision / "metrics.csv")[1])
     for name in ("reconstruction", "variance", "discriminator"):
         assert float(rows[1][name]) == pytest.approx(float(rows[0][name]), rel=0.02)
@@ -335,15 +360,15 @@ def test_mixed_precision_gives_nearly_the_losses_of_full_precision(tmp_path: Pat
 
 
 def test_a_prior_that_is_left_out_is_reported_but_not_trained_on(tmp_path: Path) -> None:
-    angles = ("body_angles", "right_angles", "left_angles")
-    train(tmp_path / "run", dataclasses.replace(SETTINGS, iterations=3, priors=angles))
+    angles = ["body_angles", "right_angles", "left_angles"]
+    train(tmp_path / "run", changed(iterations=3, priors=angles))
     row = {name: float(value) for name, value in metrics(tmp_path / "run" / "metrics.csv")[-1].items() if value}
     assert row["body_distances"] > 0
     assert row["reconstruction"] == pytest.approx(10 * sum(row[a] for a in angles) + 0.2 * row["activity"], rel=1e-4)
 
 
 def test_without_the_adversarial_term_there_is_no_discriminator(tmp_path: Path) -> None:
-    train(tmp_path / "run", dataclasses.replace(SETTINGS, iterations=3, adversarial_weight=0.0))
+    train(tmp_path / "run", changed(iterations=3, adversarial_weight=0.0))
     assert metrics(tmp_path / "run" / "metrics.csv")[-1]["discriminator"] == ""
 
 
@@ -383,16 +408,9 @@ def test_styles_are_matched_within_a_video_and_unmatched_across() -> None:
 @pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # spawned processes know the real presets only
-    settings = dataclasses.replace(SETTINGS, iterations=2, log_every=1, validate_every=2)  # which they share
+    settings = changed(iterations=2, log_every=1, validate_every=2)  # which they share
     for devices in (1, 2):
-        pretrain(
-            Path("shards"),
-            tmp_path / str(devices),
-            settings,
-            accelerator="cpu",
-            devices=devices,
-            open_reader=FakeReader,
-        )
+        train(tmp_path / str(devices), settings, devices=Devices("cpu", devices))
     one, two = (metrics(tmp_path / str(devices) / "metrics.csv") for devices in (1, 2))
     for a, b in zip(one[1:], two[1:], strict=True):
         for name in (*step.TERMS, "grad_norm"):

@@ -1,8 +1,9 @@
-"""Fine-tuning on shards in memory: it learns, resumes bit for bit, and says what is wrong."""
+"""Fine-tuning on shards in memory: it learns, resumes exactly, and says what is wrong."""
 
 import csv
 import dataclasses
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,30 @@ import torch
 from signrep_core.config import Recognition
 from signrep_core.data.clips import select_labelled
 from signrep_core.errors import CheckpointError, TrainingError
-from signrep_core.evaluate.features import extract_features
+from signrep_core.evaluate import features as extraction
+from signrep_core.evaluate import recognition as evaluation
+from signrep_core.evaluate.features import Inference, extract_features
 from signrep_core.evaluate.recognition import evaluate_recognition
 from signrep_core.model.encoder import EncoderConfig
 from signrep_core.model.recogniser import KeypointRecogniser, Recogniser, load_recogniser
 from signrep_core.model.signrep import PRESETS, SignRep
+from signrep_core.model.weights import UNTRAINED, read_notes
+from signrep_core.train import recognition
 from signrep_core.train.checkpoint import load_state
-from signrep_core.train.loop import TrainResult
-from signrep_core.train.recognition import RecognitionSettings, train_recognition
-from tests.fake_reader import FakeReader
-from tests.train.test_pretrain import TIMING, assert_equal
+from signrep_core.train.loop import Devices, RunSetup, TrainResult
+from signrep_core.train.recognition import Origin, train_recognition
+from tests.fake_reader import FakeReader, use_reader
+from tests.train.test_pretrain import assert_equal, assert_same_metrics, assert_same_weights
 
 MICRO = dataclasses.replace(
     PRESETS["tiny"],
     encoder=EncoderConfig(image_size=32, embed_dim=8, stages=(1, 1, 1, 1), drop_path=0.0),
     decoder_channels=(16, 16),
 )
-SETTINGS = RecognitionSettings(
-    epochs=8, batch_size=4, learning_rate=2e-3, warmup=2, validate_every=4, save_every=3, log_every=2
-)
+SETTINGS = Recognition(
+    epochs=8, batch_size=4, learning_rate=2e-3, keypoint_learning_rate=2e-3, warmup=2, validate_every=4, save_every=3,
+    log_every=2, workers=0,
+)  # fmt: skip
 
 
 class Labelled(FakeReader):
@@ -53,12 +59,29 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def changed(**values: Any) -> Recognition:
+    """The settings with other values; the network on keypoints learns at the same rate."""
+    rates = {"keypoint_learning_rate": values["learning_rate"]} if "learning_rate" in values else {}
+    return SETTINGS.model_copy(update=values | rates)
+
+
 def run(
-    out: Path, weights: Path | None, settings: RecognitionSettings = SETTINGS, reader: Any = Labelled, **options: Any
-) -> TrainResult:
-    return train_recognition(
-        Path("shards"), out, settings, dataset="fake", weights=weights, accelerator="cpu", open_reader=reader, **options
-    )
+    out: Path, weights: Path | None, settings: Recognition = SETTINGS, reader: Any = Labelled,
+    features: Path | None = None, devices: int = 1,
+) -> TrainResult:  # fmt: skip
+    setup = RunSetup(out, devices=Devices("cpu", devices))
+    with use_reader(reader, recognition):
+        return train_recognition(Path("shards"), settings, setup, Origin("fake", weights, features))
+
+
+def evaluate(weights: Path, reader: Any = Labelled) -> dict[str, Any]:
+    with use_reader(reader, evaluation):
+        return evaluate_recognition(weights, Path("shards"), "fake", "val", Inference("cpu", batch_size=8))[1]
+
+
+def extract(weights: Path, out: Path) -> None:
+    with use_reader(Labelled, extraction):
+        extract_features(weights, Path("shards"), out, inference=Inference("cpu"))
 
 
 def metrics(path: Path) -> list[dict[str, str]]:
@@ -67,15 +90,15 @@ def metrics(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_defaults_are_the_papers() -> None:
-    s = RecognitionSettings()
+    s = Recognition()
     assert (s.epochs, s.batch_size, s.learning_rate, s.warmup) == (100, 8, 1e-4, 1000)
+    assert (s.betas, s.weight_decay, s.clip) == ((0.9, 0.95), 0.5, 1.0)  # A3
     assert (s.label_smoothing, s.kappa, s.layer_decay, s.freeze) == (0.1, 0.2, 0.85, "nothing")
 
 
 def test_the_network_on_keypoints_has_its_own_learning_rate_and_no_class_distribution() -> None:
     config = Recognition(learning_rate=3e-4, keypoint_learning_rate=7e-3, kappa=0.3, epochs=5)
-    video, keypoints = (RecognitionSettings.from_config(config, 4, inputs) for inputs in ("video", "keypoints"))
-    assert (video.learning_rate, video.kappa, video.epochs, video.seed) == (3e-4, 0.3, 5, 4)
+    keypoints = config.for_keypoints()
     assert (keypoints.learning_rate, keypoints.kappa, keypoints.epochs) == (7e-3, 0.0, 5)
 
 
@@ -103,26 +126,22 @@ def test_fine_tuning_learns_and_knows_held_out_videos(weights: Path, tmp_path: P
             frames = super().read_window(row, start, n_frames)
             return frames // 8 + np.uint8(100 * (row // 2 % 3))
 
-    settings = dataclasses.replace(SETTINGS, epochs=24, layer_decay=1.0, learning_rate=5e-3)
+    settings = changed(epochs=24, layer_decay=1.0, learning_rate=5e-3)
     run(tmp_path, weights, settings, reader=Bright)
-    _, result = evaluate_recognition(
-        tmp_path / "best.safetensors", tmp_path, dataset="fake", split="val", accelerator="cpu", open_reader=Bright
-    )
+    result = evaluate(tmp_path / "best.safetensors", Bright)
     assert result["metrics"]["top1_instance"] == 100
 
 
 def test_keypoints_learn_too_and_know_held_out_videos(tmp_path: Path) -> None:
-    result = run(tmp_path, None, dataclasses.replace(SETTINGS, epochs=15, learning_rate=5e-3, validate_every=99))
+    result = run(tmp_path, None, changed(epochs=15, learning_rate=5e-3, validate_every=99))
     assert isinstance(load_recogniser(result.weights), KeypointRecogniser)
-    _, found = evaluate_recognition(
-        result.weights, tmp_path, dataset="fake", split="val", accelerator="cpu", open_reader=Labelled
-    )
+    found = evaluate(result.weights)
     assert found["metrics"]["top1_instance"] == 100
     assert found["protocol"]["inputs"] == "keypoints"
 
 
 @pytest.mark.parametrize("inputs", ["video", "keypoints"])
-def test_a_killed_run_goes_on_bit_for_bit(weights: Path, tmp_path: Path, inputs: str) -> None:
+def test_a_killed_run_ends_with_the_weights_of_a_whole_one(weights: Path, tmp_path: Path, inputs: str) -> None:
     start = weights if inputs == "video" else None
     state = tmp_path / "killed" / "last" / "state.pt"
     reads = 0
@@ -139,15 +158,12 @@ def test_a_killed_run_goes_on_bit_for_bit(weights: Path, tmp_path: Path, inputs:
         run(tmp_path / "killed", start, reader=Killed)
     assert state.exists()
     run(tmp_path / "killed", start)
-    a, b = (load_state(tmp_path / name / "last" / "state.pt") for name in ("whole", "killed"))
+    whole, killed = (tmp_path / name for name in ("whole", "killed"))
+    a, b = (load_state(folder / "last" / "state.pt") for folder in (whole, killed))
     assert_equal({part: a[part] for part in ("model", "optimiser", "step", "best")},
                  {part: b[part] for part in ("model", "optimiser", "step", "best")})  # fmt: skip
-    for row, other in zip(
-        metrics(tmp_path / "whole" / "metrics.csv"), metrics(tmp_path / "killed" / "metrics.csv"), strict=True
-    ):
-        assert {k: v for k, v in row.items() if k not in TIMING} == {k: v for k, v in other.items() if k not in TIMING}
-    first, second = ((tmp_path / name / "best.safetensors").read_bytes() for name in ("whole", "killed"))
-    assert first == second
+    assert_same_metrics(whole / "metrics.csv", killed / "metrics.csv")
+    assert_same_weights(whole / "best.safetensors", killed / "best.safetensors")
 
 
 def test_another_checkpoint_or_data_set_is_another_run(weights: Path, tmp_path: Path) -> None:
@@ -166,7 +182,7 @@ def test_another_checkpoint_or_data_set_is_another_run(weights: Path, tmp_path: 
 
 
 def test_a_frozen_encoder_stays_as_it_was(weights: Path, tmp_path: Path) -> None:
-    result = run(tmp_path, weights, dataclasses.replace(SETTINGS, epochs=2, freeze="encoder"))
+    result = run(tmp_path, weights, changed(epochs=2, freeze="encoder"))
     model = load_recogniser(result.weights)
     assert isinstance(model, Recogniser)
     before = Recogniser.from_signrep(SignRep.load(weights), model.glosses)
@@ -178,8 +194,8 @@ def test_a_frozen_encoder_stays_as_it_was(weights: Path, tmp_path: Path) -> None
 def test_features_of_the_same_weights_give_the_same_distribution_as_computing_them(
     weights: Path, tmp_path: Path
 ) -> None:
-    extract_features(weights, tmp_path, tmp_path / "features.parquet", accelerator="cpu", open_reader=Labelled)
-    settings = dataclasses.replace(SETTINGS, epochs=1)
+    extract(weights, tmp_path / "features.parquet")
+    settings = changed(epochs=1)
     for name, features in (("table", tmp_path / "features.parquet"), ("computed", None)):
         run(tmp_path / name, weights, settings, features=features)
     rows = [metrics(tmp_path / name / "metrics.csv")[0] for name in ("table", "computed")]
@@ -190,17 +206,24 @@ def test_features_of_a_checkpoint_of_another_size_are_refused(weights: Path, tmp
     config = dataclasses.replace(MICRO, encoder=dataclasses.replace(MICRO.encoder, embed_dim=16))
     SignRep(config).save(tmp_path / "wide.safetensors")
     table = tmp_path / "features.parquet"
-    extract_features(tmp_path / "wide.safetensors", tmp_path, table, accelerator="cpu", open_reader=Labelled)
+    extract(tmp_path / "wide.safetensors", table)
     with pytest.raises(CheckpointError, match=r"vectors of 128 values, the weights give 64: .*another checkpoint"):
         run(tmp_path / "run", weights, features=table)
 
 
 def test_weights_of_something_else_are_refused(weights: Path, tmp_path: Path) -> None:
-    result = run(tmp_path / "run", weights, dataclasses.replace(SETTINGS, epochs=1))
+    result = run(tmp_path / "run", weights, changed(epochs=1))
     with pytest.raises(CheckpointError, match=r"expected SignRep weights .* found format 'recogniser-1'"):
         run(tmp_path / "again", result.weights)
     with pytest.raises(CheckpointError, match=r"expected a recogniser .* found 'signrep-1'; give a best.safetensors"):
         load_recogniser(weights)
+
+
+def assert_placeholder(result: TrainResult, why: str) -> None:
+    """The run left weights that note the reason, and metrics without a row."""
+    assert (result.finished, result.step, result.best) == (True, 0, None)
+    assert re.search(why, read_notes(result.weights, "")[UNTRAINED])
+    assert (result.weights.parent / "metrics.csv").read_text() == ",".join(recognition.COLUMNS) + "\n"
 
 
 def test_no_labelled_training_video_says_what_there_is(weights: Path, tmp_path: Path) -> None:
@@ -209,8 +232,9 @@ def test_no_labelled_training_video_says_what_there_is(weights: Path, tmp_path: 
             super().__init__(folder)
             self.index["gloss"] = ["" if s == "train" else "X" for s in self.index["split"]]
 
-    with pytest.raises(TrainingError, match=r"'fake' has no video with a gloss in split 'train'; .* fake val: 6"):
-        run(tmp_path, weights, reader=Bare)
+    assert_placeholder(
+        run(tmp_path, weights, reader=Bare), r"'fake' has no video with a gloss in split 'train'; .* fake val: 6"
+    )
 
 
 def test_one_gloss_is_not_enough(weights: Path, tmp_path: Path) -> None:
@@ -219,8 +243,7 @@ def test_one_gloss_is_not_enough(weights: Path, tmp_path: Path) -> None:
             super().__init__(folder)
             self.index["gloss"] = ["HELLO"] * len(self.index["gloss"])
 
-    with pytest.raises(TrainingError, match=r"all 6 training videos have the gloss 'HELLO'"):
-        run(tmp_path, weights, reader=One)
+    assert_placeholder(run(tmp_path, weights, reader=One), r"all 6 training videos have the gloss 'HELLO'")
 
 
 def test_glosses_with_one_video_are_said_and_without_validation_the_loss_selects(
@@ -231,7 +254,7 @@ def test_glosses_with_one_video_are_said_and_without_validation_the_loss_selects
         splits = ("train",)
 
     caplog.set_level(logging.INFO)
-    result = run(tmp_path, None, dataclasses.replace(SETTINGS, epochs=2), reader=Single)
+    result = run(tmp_path, None, changed(epochs=2), reader=Single)
     assert result.finished
     assert "2 of 3 glosses have one training video only (gloss1, ...)" in caplog.text
     assert "selected by the negative training loss" in caplog.text
@@ -247,7 +270,7 @@ def test_validation_videos_of_other_glosses_do_not_count(tmp_path: Path) -> None
 
     index = Other().index
     assert len(select_labelled(index, "fake", ["val"], ["gloss0", "gloss1", "gloss2"], only_these=True)) == 2
-    result = run(tmp_path, None, dataclasses.replace(SETTINGS, epochs=15, learning_rate=5e-3), reader=Other)
+    result = run(tmp_path, None, changed(epochs=15, learning_rate=5e-3), reader=Other)
     assert result.best is not None
     assert 100 < result.best < 100.011
 
@@ -260,29 +283,24 @@ def test_an_unreadable_training_video_is_replaced_and_counted(tmp_path: Path) ->
     assert int(metrics(tmp_path / "metrics.csv")[-1]["broken"]) >= 8  # once an epoch, or again as a replacement
 
 
-def test_a_batch_that_cannot_be_shared_out_is_an_error(tmp_path: Path) -> None:
-    from signrep_core.train import recognition
-
+def test_a_batch_that_cannot_be_shared_evenly_is_an_error(tmp_path: Path) -> None:
     class Two:
         world_size = 2
 
-    with pytest.raises(TrainingError, match=r"a batch of 7 clips cannot be shared out among 2 devices"):
+    with pytest.raises(TrainingError, match=r"a batch of 7 clips cannot be shared evenly by 2 devices"):
         recognition._train_recognition(
             Two(),  # type: ignore[arg-type]
             Labelled,
-            tmp_path,
-            RecognitionSettings(batch_size=7),
-            "fake",
-            None,
-            None,
-            0,
-            {},  # type: ignore[arg-type]
+            select_labelled(Labelled().index, "fake", ["train"]),
+            Recognition(batch_size=7),
+            RunSetup(tmp_path),
+            Origin("fake"),
         )
 
 
 @pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(weights: Path, tmp_path: Path) -> None:
-    settings = dataclasses.replace(SETTINGS, epochs=1, log_every=1, validate_every=99)
+    settings = changed(epochs=1, log_every=1, validate_every=99)
     for devices in (1, 2):
         run(tmp_path / str(devices), weights, settings, devices=devices)
     one, two = (metrics(tmp_path / str(devices) / "metrics.csv") for devices in (1, 2))

@@ -1,9 +1,10 @@
-"""Training a translator: it learns, resumes bit for bit, and says what is wrong with the data."""
+"""Training a translator: it learns, resumes exactly, and says what is wrong with the data."""
 
 import json
 import logging
-from dataclasses import replace
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,24 +12,26 @@ import pytest
 import torch
 
 from signrep_core.__main__ import main
+from signrep_core.config import Translation
 from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate.translation import evaluate_translator
 from signrep_core.model.translator import Translator
+from signrep_core.model.weights import UNTRAINED, read_notes
 from signrep_core.store.files import file_digest
 from signrep_core.store.records import read_record
 from signrep_core.store.schemas import SEQUENCES, TRANSLATIONS
 from signrep_core.store.tables import read_table, write_table
 from signrep_core.train import loop
-from signrep_core.train.loop import leave_untrained
+from signrep_core.train.loop import Devices, RunSetup, TrainResult, write_placeholder
 from signrep_core.train.translation import (
     COLUMNS,
     IGNORED,
-    TranslationSettings,
     next_pieces,
     train_translation,
     translation_loss,
 )
 from tests.store.test_feature_table import write_features
+from tests.train.test_pretrain import assert_equal, assert_same_weights
 
 TEXTS = {
     "a": "the mother is good",
@@ -38,10 +41,18 @@ TEXTS = {
     "e": "NO, the father is here",
     "f": "you help",
 }
-SETTINGS = TranslationSettings(
+SETTINGS = Translation(
     preset="tiny", vocabulary=60, iterations=120, batch_size=6, learning_rate=3e-3, warmup=10, validate_every=60,
     save_every=10, max_pieces=30, beam=3, label_smoothing=0.05,
 )  # fmt: skip
+
+
+def changed(**values: Any) -> Translation:
+    return SETTINGS.model_copy(update=values)
+
+
+def train(features: Path, index: dict[str, list[str]], out: Path, settings: Translation) -> TrainResult:
+    return train_translation(features, index, settings, RunSetup(out, devices=Devices("cpu")), "d")
 
 
 def write_corpus(folder: Path) -> tuple[Path, dict[str, list[str]]]:
@@ -66,7 +77,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
 @pytest.fixture(scope="module")
 def trained(corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
-    train_translation(*corpus, out, SETTINGS, dataset="d", accelerator="cpu")
+    train(*corpus, out, SETTINGS)
     return out
 
 
@@ -92,7 +103,8 @@ def test_the_command_trains_and_tells_what_it_reached(corpus, tmp_path, capsys):
     rest = {"shard": ["00000"] * n, **dict.fromkeys(("gloss", "language", "signer"), [""] * n)}
     numbers = {name: np.arange(n) for name in ("sequence", "first_row", "n_frames", "fps")}
     write_table(tmp_path / "index.parquet", SEQUENCES, index | rest | numbers)
-    (tmp_path / "c.yaml").write_text("translation: {iterations: 2, warmup: 1, batch_size: 2, max_pieces: 5}")
+    small = "preset: tiny, vocabulary: 200, iterations: 2, warmup: 1, batch_size: 2, max_pieces: 5"
+    (tmp_path / "c.yaml").write_text(f"translation: {{{small}}}")
     run = tmp_path / "translation" / "run"
     out = run / "d"
     arguments = ["--features", features, "--index", tmp_path / "index.parquet", "--dataset", "d", "--out", out]
@@ -116,13 +128,13 @@ def test_metrics_tell_loss_and_validation(trained):
     assert metrics.selection.max() == pytest.approx(100)
 
 
-def test_a_stopped_run_goes_on_bit_for_bit(corpus, tmp_path, monkeypatch):
+def test_a_stopped_run_ends_with_the_weights_of_a_whole_one(corpus, tmp_path, monkeypatch):
     class KilledError(Exception):
         pass
 
-    settings = replace(SETTINGS, iterations=16, validate_every=8, save_every=4)
+    settings = changed(iterations=16, validate_every=8, save_every=4)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    train_translation(*corpus, whole, settings, dataset="d", accelerator="cpu")
+    train(*corpus, whole, settings)
     save = loop._save
 
     def save_and_die(run):
@@ -132,13 +144,13 @@ def test_a_stopped_run_goes_on_bit_for_bit(corpus, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "_save", save_and_die)
     with pytest.raises(KilledError):
-        train_translation(*corpus, stopped, settings, dataset="d", accelerator="cpu")
+        train(*corpus, stopped, settings)
     assert not (stopped / "best.safetensors").exists()
     monkeypatch.setattr(loop, "_save", save)
-    train_translation(*corpus, stopped, settings, dataset="d", accelerator="cpu")
-    assert (stopped / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
+    train(*corpus, stopped, settings)
+    assert_same_weights(stopped / "best.safetensors", whole / "best.safetensors")
     ours, theirs = (torch.load(folder / "last/state.pt", weights_only=True)["model"] for folder in (stopped, whole))
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert_equal(ours, theirs)
 
 
 def test_the_vocabulary_is_learned_from_the_training_text_alone(corpus, tmp_path):
@@ -146,8 +158,8 @@ def test_the_vocabulary_is_learned_from_the_training_text_alone(corpus, tmp_path
     index = index | {
         "text": [t + " ß" if s != "train" else t for t, s in zip(index["text"], index["split"], strict=True)]
     }
-    settings = replace(SETTINGS, iterations=1, validate_every=1)
-    train_translation(features, index, tmp_path, settings, dataset="d", accelerator="cpu")
+    settings = changed(iterations=1, validate_every=1)
+    train(features, index, tmp_path, settings)
     model, _ = Translator.load(tmp_path / "best.safetensors")
     assert "ß".encode() not in model.vocabulary
     assert b"mother" in model.vocabulary or b"m" in model.vocabulary
@@ -156,9 +168,7 @@ def test_the_vocabulary_is_learned_from_the_training_text_alone(corpus, tmp_path
 def test_without_a_validation_split_the_loss_selects(corpus, tmp_path, caplog):
     features, index = corpus
     with caplog.at_level(logging.INFO):
-        train_translation(
-            features, without(index, "val"), tmp_path, replace(SETTINGS, iterations=3), dataset="d", accelerator="cpu"
-        )
+        train(features, without(index, "val"), tmp_path, changed(iterations=3))
     assert "selected by the negative training loss" in caplog.text
 
 
@@ -174,14 +184,14 @@ def test_an_empty_test_split_has_no_metrics_and_the_log_says_so(corpus, trained,
 def test_training_on_nothing_says_what_to_look_at(corpus, tmp_path):
     features, index = corpus
     index = index | {"text": [""] * len(index["text"])}
-    with pytest.raises(
-        TrainingError, match=r"no training sentence of data set 'd'.*without text 6.*fill dataset, split and text"
-    ):
-        train_translation(features, index, tmp_path, SETTINGS, dataset="d", accelerator="cpu")
+    result = train(features, index, tmp_path, SETTINGS)
+    assert (result.finished, result.step) == (True, 0)
+    why = r"no training sentence of data set 'd'.*without text 6.*fill dataset, split and text"
+    assert re.search(why, read_notes(result.weights, "")[UNTRAINED])
 
 
 def test_where_nothing_was_trained_nothing_is_said_but_why_not(corpus, tmp_path):
-    left = leave_untrained(tmp_path, SETTINGS, COLUMNS, "no sentence of 'd'", {})
+    left = write_placeholder(RunSetup(tmp_path), SETTINGS, COLUMNS, "no sentence of 'd'")
     result, translations = evaluate_translator(left.weights, *corpus, dataset="d", accelerator="cpu")
     assert (result["metrics"], result["chance"], result["note"], translations) == (None, None, "no sentence of 'd'", [])
     assert result["counts"]["test"]["sentences"] == 6
@@ -199,13 +209,13 @@ def test_an_unfinished_run_does_not_go_on_with_other_features(corpus, tmp_path, 
     features, index = corpus
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_publish", lambda *_: None)
-        train_translation(features, index, tmp_path, replace(SETTINGS, iterations=10), dataset="d", accelerator="cpu")
+        train(features, index, tmp_path, changed(iterations=10))
     state = torch.load(tmp_path / "last/state.pt", weights_only=True)
     torch.save(state | {"finished": False}, tmp_path / "last/state.pt")
     videos = {name: np.zeros((5, 9), np.float32) for name in index["video_id"]}
     other = write_features(tmp_path / "f.parquet", videos)
     with pytest.raises(TrainingError, match="width was 8 and is 9"):
-        train_translation(other, index, tmp_path, replace(SETTINGS, iterations=10), dataset="d", accelerator="cpu")
+        train(other, index, tmp_path, changed(iterations=10))
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_sentences(corpus, tmp_path):
@@ -213,7 +223,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_sentences(corpus, tmp_pat
     videos = {name: np.full((5, 8), np.nan, np.float32) for name in index["video_id"]}
     broken = write_features(tmp_path / "f.parquet", videos)
     with pytest.raises(TrainingError, match=r"step 0: loss.* became nan; the batch: .*train-a"):
-        train_translation(broken, index, tmp_path, SETTINGS, dataset="d", accelerator="cpu")
+        train(broken, index, tmp_path, SETTINGS)
 
 
 def test_padding_is_no_target():
