@@ -31,6 +31,7 @@ from signrep_core.errors import SignRepError
 
 STALLED_S: Final = 600.0  # a child that sends no message for so long is killed
 MEMORY_LIMIT: Final = 4 << 30  # bytes of data that a child which decodes a user's file may hold
+EXIT_S: Final = 10.0  # within which a child ends that has closed its output
 TRIES: Final = 2  # of a task that a process died in: the process may have been killed by hand, or for memory
 REPORT_S: Final = 0.5  # between two messages on progress
 ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -189,10 +190,13 @@ class _Child:
 
     def _reap(self) -> str:
         """Forget the dead process; say how it died."""
-        assert self._process is not None
-        self._process.kill()
-        code = self._process.wait()
-        self._process = None
+        process, self._process = self._process, None
+        assert process is not None
+        try:
+            code = process.wait(EXIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
         return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
 

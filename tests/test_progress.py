@@ -1,4 +1,4 @@
-"""Progress: what it says, and how often."""
+"""Progress: its lines, and how often they come."""
 
 import logging
 
@@ -34,7 +34,7 @@ def test_lines_between_come_at_most_once_an_interval(
     assert 2 <= len(lines(caplog)) - 1 <= seconds / 10
 
 
-def test_a_line_tells_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_shows_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("signrep_core.progress.time.monotonic", lambda: now[0])
     with Progress("stage 00000", 7200, terminal=False) as progress:
@@ -50,7 +50,7 @@ def test_an_estimate_can_be_corrected() -> None:
         assert progress.line().startswith("stage 00000: 80 of 80 (100%) frames")
 
 
-def test_a_failure_is_not_called_done(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_logged_as_stopped(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with pytest.raises(KeyError), Progress("stage 00000", 10, terminal=False):
         raise KeyError("x")

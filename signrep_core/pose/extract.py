@@ -72,7 +72,7 @@ def extract_pose(
     min_frames: int = WINDOW,
     on_frame: Callable[[bool], None] = lambda done: None,
 ) -> Iterator[Columns]:
-    """Follow a cast's signer through the frames of a video; arguments, results and errors as `extract_video`."""
+    """Track the signer of `people` through the frames of a video; arguments, results and errors as `extract_video`."""
     tracker, tally = Tracker(backend, people), _Tally()
     chunk = _Chunk(MIN_RUN if people.signer else MIN_RUN_FACELESS)
     for frame in frames:
@@ -117,7 +117,7 @@ class _Tally:
 
 
 class _Chunk:
-    """Sightings of successive frames, until they become columns."""
+    """SimulatedDetections of successive frames, until they become columns."""
 
     def __init__(self, min_run: int, begins: bool = True) -> None:
         self.min_run, self._begins = min_run, begins

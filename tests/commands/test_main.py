@@ -1,4 +1,4 @@
-"""The command line: what it writes, and how it fails."""
+"""The command line: its output and its errors."""
 
 import shlex
 
@@ -27,7 +27,7 @@ def test_an_error_is_one_message_and_status_2(tmp_path, capsys):
     assert not (tmp_path / "videos.tsv").exists()
 
 
-def test_a_checkpoint_that_is_none_is_one_message(tmp_path, capsys):
+def test_a_file_that_is_no_checkpoint_is_one_message(tmp_path, capsys):
     (tmp_path / "x.pth").write_text("no weights")
     assert main(["convert", str(tmp_path / "x.pth"), "--out", str(tmp_path / "x.safetensors")]) == 2
     assert "cannot be read as a PyTorch checkpoint" in capsys.readouterr().err

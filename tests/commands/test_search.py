@@ -1,4 +1,4 @@
-"""The search command: printed glosses and the picture, from shards and from plain videos."""
+"""The search command: printed glosses and the picture, from shards and from video files."""
 
 import dataclasses
 from pathlib import Path
@@ -20,7 +20,7 @@ CONFIG = dataclasses.replace(
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Features of three plain videos with the weights beside them."""
+    """Features of three video files, and their weights."""
     folder = tmp_path_factory.mktemp("gallery")
     torch.manual_seed(0)
     model = SignRep(CONFIG)
@@ -58,6 +58,6 @@ def test_weights_that_did_not_make_the_gallery_are_refused(gallery: Path, tmp_pa
     assert "best.safetensors: no such weights; give those that made" in capsys.readouterr().err
 
 
-def test_a_gallery_that_is_none_is_one_message(tmp_path: Path, capsys) -> None:
+def test_a_file_that_is_no_gallery_is_one_message(tmp_path: Path, capsys) -> None:
     assert main(["search", "q.mp4", "--gallery", str(tmp_path / "none.parquet")]) == 2
     assert "cannot be read as a features table" in capsys.readouterr().err

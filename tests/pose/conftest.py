@@ -1,4 +1,4 @@
-"""MediaPipe's models, opened once for all tests of the package."""
+"""MediaPipe's models, opened once for all tests here."""
 
 import pytest
 

@@ -63,7 +63,7 @@ def test_hands_come_with_presence_and_side(clips: Path, holistic: HolisticSoluti
     assert right < left, "the signer's right hand is on the picture's left"
 
 
-def test_an_empty_picture_holds_nobody(holistic: HolisticSolution) -> None:
+def test_an_empty_frame_has_no_detection(holistic: HolisticSolution) -> None:
     holistic.reset()
     assert holistic(np.full((120, 160, 3), 128, np.uint8), 0.0) is None
 
@@ -105,6 +105,6 @@ def test_chatter_is_dropped_and_errors_are_not(capfd: pytest.CaptureFixture[str]
     assert capfd.readouterr().err == "E0000 00:00:1 1 graph.cc:1] something broke\n"
 
 
-def test_a_backend_opens_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_backend_opens_without_output(capfd: pytest.CaptureFixture[str]) -> None:
     HolisticSolution().reset()
     assert capfd.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""Who is in a video and who signs: tracks, people, scores; faces are told, not detected."""
+"""The people in a video and the choice of the signer; faces are given, not detected."""
 
 import itertools
 
@@ -27,7 +27,7 @@ def face(x: float, y: float = 100, width: float = 40) -> Box:
 
 
 def people_of(scenes: list[list[tuple[Box, tuple[int, int, int], int]]]) -> People:
-    """The cast of successive scenes, three a second."""
+    """The people of successive scenes, three a second."""
     frames = [Frame(i, i / 3, scene(*people)) for i, people in enumerate(scenes)]
     boxes = iter([np.array([person[0] for person in people]).reshape(-1, 3) for people in scenes])
     return find_people(frames, lambda *_: next(boxes), lambda: None)
@@ -39,7 +39,7 @@ def test_a_lone_person_is_the_signer_without_doubt() -> None:
     assert (len(people.signer.times), people.others, people.doubtful) == (6, (), False)
 
 
-def test_nobody_is_nobody() -> None:
+def test_without_faces_there_is_no_signer() -> None:
     assert people_of([[]] * 6) == People(None, (), doubtful=False)
 
 
@@ -108,7 +108,7 @@ def test_a_face_seen_once_is_no_person() -> None:
     ("time_s", "x"),
     [(0.0, 100.0), (0.5, 150.0), (1.0, 200.0), (1.2, 200.0), (1.5, None), (8.9, 500.0), (9.0, 500.0), (9.5, None)],
 )
-def test_a_face_is_known_between_sightings_and_a_moment_around_them(time_s: float, x: float | None) -> None:
+def test_a_face_is_known_between_observations_and_a_moment_around_them(time_s: float, x: float | None) -> None:
     person = Person()
     for time, place in ((0.0, 100.0), (1.0, 200.0), (9.0, 500.0)):
         person.see(time, face(place), 0.0, np.ones(128))

@@ -1,4 +1,4 @@
-"""A shard: order, outcomes, and one video's end that is nobody else's."""
+"""Pose of a shard: order, results, and errors that stay with their video."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_rows_come_in_the_sheets_order_whichever_video_is_done_first(tmp_path: P
         np.testing.assert_allclose(columns["time_s"], np.arange(20) / 25)
 
 
-def test_what_befalls_one_video_costs_the_others_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_in_one_video_does_not_affect_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     videos = videos_of("a", "kill", "b", "raise", "damaged", "short", "c")
     outcomes = {o.video_id: o for o in extract(tmp_path, videos)}
     assert {name: o.reason for name, o in outcomes.items()} == {
@@ -72,7 +72,7 @@ def test_what_befalls_one_video_costs_the_others_nothing(tmp_path: Path, caplog:
     written = read_table(tmp_path / "00000.parquet", POSE)
     assert list(dict.fromkeys(written["video_id"])) == ["id-a", "id-b", "id-c"]
     assert len(written["video_id"]) == 60
-    assert [path.name for path in tmp_path.iterdir()] == ["00000.parquet"], "nothing is left beside the table"
+    assert [path.name for path in tmp_path.iterdir()] == ["00000.parquet"], "no other file is left"
 
 
 def test_a_killed_job_continues_with_the_video_it_was_killed_in(
@@ -104,7 +104,7 @@ def test_a_killed_job_continues_with_the_video_it_was_killed_in(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.parquet", "whole.parquet"]
 
 
-def test_damaged_frames_are_marked_counted_and_show_nobody(tmp_path: Path) -> None:
+def test_damaged_frames_are_marked_counted_and_without_a_signer(tmp_path: Path) -> None:
     (outcome,) = extract(tmp_path, videos_of("spoilt"))
     assert (outcome.final_status, outcome.note) == (None, "2 of 20 frames are damaged")
     pose = read_table(tmp_path / "00000.parquet", POSE)
@@ -133,7 +133,7 @@ def test_a_backend_that_cannot_start_fails_the_job_and_leaves_no_table(
     assert not (tmp_path / "00000.parquet").exists()
 
 
-def test_a_video_without_a_signer_is_to_be_rejected_and_another_stays() -> None:
+def test_a_video_without_a_signer_is_rejected_and_another_stays_ok() -> None:
     assert PoseResult("id-a", "", "").final_status is None
     assert PoseResult("id-b", "no_signer", "nobody").final_status == ("rejected", "no_signer", "nobody")
 

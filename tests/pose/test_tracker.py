@@ -1,4 +1,4 @@
-"""Following one signer, with a backend whose eyes are told: it locks on to the first person whose head it sees."""
+"""Tracking one signer, with a fake backend that locks on to the first head that it sees."""
 
 import math
 
@@ -22,7 +22,7 @@ def picture(width: int = 640, **x: float) -> np.ndarray:
 
 
 def person(*places: float, width: float = 40) -> Person:
-    """Sightings three a second."""
+    """Observations, three a second."""
     someone = Person()
     for i, x in enumerate(places):
         someone.see(i / 3, np.array([x, 100.0, width]), 0.0, np.ones(128))

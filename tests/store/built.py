@@ -21,7 +21,7 @@ PRESENT = {
 
 @dataclass(frozen=True)
 class Built:
-    """Where a shard's files are, and what cropping said."""
+    """Paths of a shard's files, and the result of cropping."""
 
     folder: Path
     crop: CropResult
@@ -72,7 +72,7 @@ def build_shard(folder: Path, present: dict[str, list[bool]], shard: str = "0000
 
 
 def build_results(folder: Path) -> Built:
-    """Shard 00000 with three sequences, and shard 00001 in which nobody is seen; packed and indexed."""
+    """Shard 00000 with three sequences, and shard 00001 without a signer; packed and indexed."""
     built = build_shard(folder, PRESENT)
     empty = build_shard(folder, {"empty room": [False] * 20}, "00001")
     pack_shard("00000", *built.files())

@@ -1,4 +1,4 @@
-"""Reading the windows of one video out of a features table."""
+"""Random access to a features table."""
 
 import pickle
 
@@ -28,7 +28,7 @@ def write_features(path, videos: dict[str, np.ndarray], rows_per_group: int = 40
 
 
 @pytest.mark.parametrize("rows_per_group", [4096, 4])
-def test_each_video_is_read_alone_and_whole(tmp_path, rows_per_group):
+def test_each_video_is_read_alone_and_completely(tmp_path, rows_per_group):
     videos = {"b": windows(0, 5), "a": windows(1, 1), "ü今": windows(2, 9)}
     table = FeatureTable(write_features(tmp_path / "f.parquet", videos, rows_per_group))
     assert table.width == 3
@@ -44,7 +44,7 @@ def test_an_opened_table_goes_to_other_processes_without_its_file(tmp_path):
     np.testing.assert_array_equal(table.read("a"), videos["a"])
 
 
-def test_a_footer_without_statistics_is_made_up_for_by_the_rows(tmp_path):
+def test_without_statistics_in_the_footer_the_rows_are_read(tmp_path):
     path = write_features(tmp_path / "f.parquet", {"a": windows(0, 5), "b": windows(1, 2)})
     table = pq.ParquetFile(path)
     with pq.ParquetWriter(tmp_path / "g.parquet", table.schema_arrow, write_statistics=False) as writer:

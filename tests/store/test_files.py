@@ -13,7 +13,7 @@ from signrep_core.errors import StorageError, TableError
 from signrep_core.store.files import atomic_path, file_digest, read_json, write_json, write_text
 
 
-def test_the_file_appears_whole_at_the_end(tmp_path: Path) -> None:
+def test_the_file_appears_complete_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "new folder" / "table.parquet"
     with atomic_path(target) as partial:
         partial.write_text("half")
@@ -53,7 +53,7 @@ def test_damaged_json_names_the_stage_to_rerun(tmp_path: Path, text: bytes | Non
         read_json(path, lambda values: values["a"], "median_bones")
 
 
-def test_what_the_reader_of_json_refuses_is_told_with_its_file_and_stage(tmp_path: Path) -> None:
+def test_refused_json_names_its_file_and_stage(tmp_path: Path) -> None:
     def refuse(values: object) -> None:
         raise TableError(f"expected 3, found {values}")
 
@@ -68,7 +68,7 @@ def test_text_is_utf8(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes() == "手話 été".encode()
 
 
-def test_json_keeps_order_and_refuses_what_json_has_not(tmp_path: Path) -> None:
+def test_json_keeps_order_and_refuses_values_that_json_lacks(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": 1, "a": [0.5, "é"]})
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "b": 1,\n  "a": [\n    0.5,\n    "é"\n  ]\n}\n'
     with pytest.raises(ValueError, match="not JSON compliant"):
@@ -82,7 +82,7 @@ def test_the_digest_is_sha256(tmp_path: Path) -> None:
     assert file_digest(tmp_path / "a") == hashlib.sha256(b"x" * 3_000_000).hexdigest()
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     for name in (".a.12.partial.parquet", ".b.12.partial.parquet", ".a.12.partial.mp4"):
         (tmp_path / name).touch()
     with atomic_path(tmp_path / "a.parquet") as partial:
@@ -93,7 +93,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "do"), [("ENOSPC", "free space there"), ("EFBIG", "free space"), ("EROFS", "make the folder writable")]
 )
-def test_a_disk_that_takes_no_more_is_told_with_what_to_do(tmp_path: Path, code: str, do: str) -> None:
+def test_a_full_disk_is_an_error_that_says_what_to_do(tmp_path: Path, code: str, do: str) -> None:
     def fail() -> None:
         with atomic_path(tmp_path / "a.txt") as partial:
             partial.write_text("half")
@@ -104,6 +104,6 @@ def test_a_disk_that_takes_no_more_is_told_with_what_to_do(tmp_path: Path, code:
     assert os.listdir(tmp_path) == []
 
 
-def test_what_cannot_be_read_while_writing_is_no_error_of_writing(tmp_path: Path) -> None:
+def test_an_error_of_reading_while_writing_passes_through(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.txt"):
         (tmp_path / "elsewhere" / "b.txt").read_text()

@@ -24,13 +24,13 @@ def write(outputs: list[Path], text: str) -> None:
         output.write_text(text)
 
 
-def test_the_results_folder_is_told_by_the_path_of_an_output(tmp_path: Path) -> None:
+def test_the_results_folder_is_found_by_the_path_of_an_output(tmp_path: Path) -> None:
     assert find_results(tmp_path / "a/features/mine/wlasl.parquet") == tmp_path / "a"
     assert find_results(tmp_path / "recognition/mine/wlasl/best.safetensors") == tmp_path
     assert find_results(tmp_path / "features.parquet") is None
 
 
-def test_what_a_command_makes_is_recorded_with_the_command(tmp_path: Path, outputs: list[Path]) -> None:
+def test_outputs_of_a_command_are_recorded_with_the_command(tmp_path: Path, outputs: list[Path]) -> None:
     index = tmp_path / "results/shards/index.parquet"
     write([index], "rows")
     with open_job(outputs, {"index": [index], "info": [tmp_path / "none"]}, command=COMMAND) as job:
@@ -50,7 +50,7 @@ def test_what_a_command_makes_is_recorded_with_the_command(tmp_path: Path, outpu
     assert files == {"shards/index.parquet"}  # which no command of ours made
 
 
-def test_a_job_of_the_workflow_tells_the_call_that_makes_its_output_again(
+def test_a_rule_records_the_snakemake_call_that_makes_its_output_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs = [tmp_path / "results/overlap.tsv"]

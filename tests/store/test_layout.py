@@ -1,4 +1,4 @@
-"""The list of outputs against the rules that make them."""
+"""The list of outputs compared with the rules that make them."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What must agree before a shard is packed."""
+"""Packing: the tables of a shard must agree with its MP4."""
 
 import shutil
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def test_packet_offsets_point_at_the_frames_bytes(packed: Built) -> None:
         assert packet[4] & 31 == (5 if key else 1)  # an H.264 slice: IDR or not
 
 
-def test_activity_keeps_its_unknowns(packed: Built) -> None:
+def test_unknown_activity_stays_unknown(packed: Built) -> None:
     active = read_table(packed.paths()["out_frames"], FRAMES)["right_active"]
     assert np.ma.getmaskarray(active)[:40].tolist() == [False] * 25 + [True] * 15
     assert active[:25].tolist() == [k % 2 == 0 for k in range(25)]
@@ -56,7 +56,7 @@ def test_the_index_has_a_row_per_sequence(packed: Built) -> None:
     assert index["fps"].tolist() == [25, 25, 25]
 
 
-def test_the_info_says_what_a_decoder_must_know(packed: Built) -> None:
+def test_the_info_holds_the_parameters_of_the_decoder(packed: Built) -> None:
     info = read_info(packed.folder / "shards" / "info.json")
     assert info.counts == {"shards": 2, "sequences": 3, "frames": 91}
     assert (info.codec, info.width, info.height, info.pix_fmt, info.gop) == ("h264", 256, 256, "yuv420p", 6)
@@ -64,7 +64,7 @@ def test_the_info_says_what_a_decoder_must_know(packed: Built) -> None:
     assert info.extradata[0] == 1  # avcC
 
 
-def test_the_mp4_is_linked_and_newer_than_what_it_was_packed_from(packed: Built) -> None:
+def test_the_mp4_is_linked_and_newer_than_its_inputs(packed: Built) -> None:
     paths = packed.paths()
     assert paths["out_mp4"].samefile(paths["crops_mp4"])
     assert paths["out_mp4"].stat().st_mtime >= paths["activity"].stat().st_mtime
@@ -119,7 +119,7 @@ def put(name: str, row: int, value: Any) -> Callable[[dict[str, Any]], None]:
         ("angles", ANGLES, take(slice(10, None)), r"video 'a': angles has 10 frames, the crops go to 19"),
     ],
 )  # fmt: skip
-def test_what_disagrees_is_named_and_nothing_is_written(
+def test_disagreeing_tables_are_named_and_nothing_is_written(
     unpacked: Built, table: str, schema: Schema, change: Callable[[dict[str, Any]], Any], said: str
 ) -> None:
     paths = unpacked.paths()

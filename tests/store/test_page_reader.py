@@ -123,7 +123,7 @@ def test_a_changed_byte_is_never_read_as_a_value(tmp_path: Path) -> None:
     assert all(re.search(r"a\.parquet: column '\w+' of rows .* is damaged .*make_example", text) for text in refused)
 
 
-def test_a_file_that_lost_its_end_is_noticed(tmp_path: Path) -> None:
+def test_a_truncated_file_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", [rows(16, [True])])
     pages = PageReader(path, SCHEMA)
     os.truncate(path, 700)
@@ -131,7 +131,7 @@ def test_a_file_that_lost_its_end_is_noticed(tmp_path: Path) -> None:
         pages.read(descriptor, range(2), NUMBERS)
 
 
-def test_a_table_written_otherwise_is_refused(tmp_path: Path) -> None:
+def test_a_compressed_table_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", [rows(16, [True])], uncompressed=False)
     with pytest.raises(TableError, match=r"a\.parquet: expected a table written uncompressed.*forcerun make_example"):
         PageReader(path, SCHEMA)

@@ -7,7 +7,7 @@ import pytest
 from signrep_core.store.resume import open_resume_cache, work_key
 
 
-def test_what_was_recorded_is_found_after_a_failure_and_gone_after_success(tmp_path: Path) -> None:
+def test_recorded_work_is_found_after_a_failure_and_removed_after_success(tmp_path: Path) -> None:
     output = tmp_path / "pose" / "00000.parquet"
 
     def fail() -> None:
@@ -26,7 +26,7 @@ def test_what_was_recorded_is_found_after_a_failure_and_gone_after_success(tmp_p
     assert list(output.parent.iterdir()) == []
 
 
-def test_a_key_changes_with_the_video_and_with_all_else(tmp_path: Path) -> None:
+def test_a_key_changes_with_the_file_and_with_each_dependency(tmp_path: Path) -> None:
     video = tmp_path / "a.mp4"
     video.write_bytes(b"abc")
     key = work_key(str(video), "settings", 1)

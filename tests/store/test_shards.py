@@ -37,11 +37,11 @@ def sequential(packed: Built) -> np.ndarray:
 
 @pytest.fixture
 def copied(packed: Built, tmp_path: Path) -> Path:
-    """The shards in a folder of their own, to be damaged."""
+    """A copy of the shards, to be damaged."""
     return Path(shutil.copytree(packed.folder / "shards", tmp_path / "shards"))
 
 
-def test_every_window_is_what_sequential_decoding_gives(reader: ShardReader, sequential: np.ndarray) -> None:
+def test_every_window_equals_sequential_decoding(reader: ShardReader, sequential: np.ndarray) -> None:
     for row, (first, n) in enumerate([(0, 40), (40, 21), (61, 30)]):
         for start in range(n - 15):
             window = reader.read_window(row, start)
@@ -53,7 +53,7 @@ def test_windows_of_any_length_are_read(reader: ShardReader, sequential: np.ndar
     assert np.array_equal(reader.read_window(2, 7, 1), sequential[68:69])
 
 
-def test_planes_hold_the_same_picture_unconverted(reader: ShardReader, packed: Built) -> None:
+def test_planes_hold_the_same_frame_unconverted(reader: ShardReader, packed: Built) -> None:
     planes = reader.read_planes(2, 3, 5)
     with av.open(str(packed.paths()["out_mp4"])) as container:
         expected = [frame.to_ndarray() for frame in container.decode(video=0)][64:69]
@@ -96,7 +96,7 @@ def _read(reader: ShardReader, start: int, queue: "multiprocessing.SimpleQueue[i
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_read_beside_each_other(reader: ShardReader, sequential: np.ndarray, method: str) -> None:
+def test_processes_read_at_the_same_time(reader: ShardReader, sequential: np.ndarray, method: str) -> None:
     reader.read_window(0, 0)  # open in the parent
     context = multiprocessing.get_context(method)
     queue = context.SimpleQueue()
@@ -120,7 +120,7 @@ def test_no_more_shards_stay_open_than_allowed(copied: Path, sequential: np.ndar
     assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 
-def test_a_shard_packed_anew_is_read_anew_when_it_is_opened_again(copied: Path) -> None:
+def test_a_repacked_shard_is_read_again_when_it_is_opened_again(copied: Path) -> None:
     table = copied / "00000.parquet"
     other = copied / "00007.parquet"
     for name in ("mp4", "parquet"):
@@ -147,7 +147,9 @@ def break_packet(folder: Path, number: int, data: bytes) -> None:
     (folder / "00000.mp4").write_bytes(content)
 
 
-def test_broken_bytes_name_shard_and_sequence_and_harm_no_other(copied: Path, sequential: np.ndarray) -> None:
+def test_damaged_bytes_name_shard_and_sequence_and_other_sequences_are_read(
+    copied: Path, sequential: np.ndarray
+) -> None:
     break_packet(copied, 41, b"\xff" * 40)
     reader = ShardReader(copied)
     with pytest.raises(ShardError, match=r"shard 00000, sequence 1 of video 'two runs': its packets .*crop_signers"):
@@ -156,7 +158,7 @@ def test_broken_bytes_name_shard_and_sequence_and_harm_no_other(copied: Path, se
     assert np.array_equal(reader.read_window(2, 0), sequential[61:77])
 
 
-def test_a_cut_off_mp4_is_noticed(copied: Path) -> None:
+def test_a_truncated_mp4_is_an_error(copied: Path) -> None:
     os.truncate(copied / "00000.mp4", 5000)
     with pytest.raises(ShardError, match=r"sequence 2 .*the MP4 has 5000 bytes, its packets go to \d+"):
         ShardReader(copied).read_window(2, 10)
@@ -171,7 +173,7 @@ def test_a_missing_file_is_named(copied: Path) -> None:
         ShardReader(copied).read_targets(0, 0)
 
 
-def test_a_table_of_another_shard_is_noticed(copied: Path) -> None:
+def test_a_table_of_another_shard_is_an_error(copied: Path) -> None:
     reader = ShardReader(copied)
     reader.index["first_row"] = np.array([0, 20, 61])
     with pytest.raises(ShardError, match=r"rows 20\.\.36 of its table belong to another sequence"):

@@ -1,4 +1,4 @@
-"""Tables with a schema, written in pieces and read back as arrays."""
+"""Tables with a schema, written in pieces and read as arrays."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +57,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "example.parquet"
 
 
-def test_columns_come_back_as_they_went_in(path: Path) -> None:
+def test_columns_are_read_as_they_were_written(path: Path) -> None:
     found, expected = next(read_videos(path, SCHEMA))[1], rows("a", 3)
     assert found["video_id"] == expected["video_id"]
     assert (found["frame"] == expected["frame"]).all()
@@ -77,7 +77,7 @@ def test_the_row_group_size_is_an_argument(tmp_path: Path) -> None:
     assert [len(group["frame"]) for group in read_groups(tmp_path / "a.parquet", SCHEMA)] == [16, 16, 8]
 
 
-def test_videos_come_back_whole_and_in_order(path: Path) -> None:
+def test_videos_are_read_completely_and_in_order(path: Path) -> None:
     found = list(read_videos(path, SCHEMA, ["frame", "active"]))
     assert [(video, len(columns["frame"])) for video, columns in found] == [
         ("a", 3),
@@ -89,7 +89,7 @@ def test_videos_come_back_whole_and_in_order(path: Path) -> None:
     assert found[2][1]["active"].tolist() == [None, False, True, False, True, None]
 
 
-def test_videos_that_share_a_row_group_come_apart(tmp_path: Path) -> None:
+def test_videos_that_share_a_row_group_are_separated(tmp_path: Path) -> None:
     parts = [rows("a", 3), rows("b", 2), rows("c", 4)]
     joined = {
         name: np.ma.concatenate([part[name] for part in parts]) if name == "active"
@@ -129,7 +129,7 @@ def test_a_flipped_bit_in_a_page_is_an_error_of_every_reader(path: Path, read: C
         read(path)
 
 
-def test_pandas_reads_it_and_the_metadata_says_where_it_is_from(path: Path) -> None:
+def test_pandas_reads_a_table_and_its_metadata_hold_the_origin(path: Path) -> None:
     frame = pd.read_parquet(path)
     assert list(frame) == ["video_id", "frame", "points", "active"]
     metadata = pq.read_schema(path).metadata

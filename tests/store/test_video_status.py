@@ -1,5 +1,6 @@
-"""The video status table: every video of the sheet has a row in it, from the probe to the summary."""
+"""The video status table: a row for every video of the sheet, from probe to summary."""
 
+import numpy as np
 import pytest
 
 from signrep_core.errors import REASONS
@@ -12,6 +13,7 @@ from signrep_core.store.video_status import (
     count_statuses,
     finalise,
     new_video_status,
+    ok_videos,
     overlong_spans,
 )
 
@@ -22,7 +24,7 @@ ROWS = [
 ]
 
 
-def test_a_new_account_holds_the_sheets_rows_all_ok_and_survives_the_disk(tmp_path):
+def test_a_new_table_holds_the_sheets_rows_all_ok_and_is_read_as_written(tmp_path):
     videos = new_video_status(ROWS)
     assert list(videos) == [column.name for column in VIDEOS.columns]
     write_table(tmp_path / "videos.parquet", VIDEOS, videos)
@@ -36,12 +38,12 @@ def test_a_new_account_holds_the_sheets_rows_all_ok_and_survives_the_disk(tmp_pa
     assert back["sha256"] == ["", "", ""]
 
 
-def test_an_account_without_rows_can_be_written(tmp_path):
+def test_a_table_without_rows_can_be_written(tmp_path):
     write_table(tmp_path / "videos.parquet", VIDEOS, new_video_status([]))
     assert read_table(tmp_path / "videos.parquet", VIDEOS)["video_id"] == []
 
 
-def test_settling_changes_the_named_videos_and_leaves_the_account_given_as_it_was():
+def test_finalise_changes_the_named_videos_in_a_copy():
     videos = new_video_status(ROWS)
     final = finalise(videos, {"c": ("rejected", "no_signer", "0 of 40 frames")})
     assert final["status"] == ["ok", "ok", "rejected"]
@@ -61,13 +63,13 @@ def test_settling_changes_the_named_videos_and_leaves_the_account_given_as_it_wa
         ({"b": ("excluded", "overlap", "")}, "video 'b' is rejected already, as no_signer"),
     ],
 )
-def test_a_wrong_outcome_is_refused(outcomes, said):
+def test_a_wrong_final_status_is_refused(outcomes, said):
     videos = finalise(new_video_status(ROWS), {"b": ("rejected", "no_signer", "")})
     with pytest.raises(ValueError, match=said):
         finalise(videos, outcomes)
 
 
-def test_the_summary_counts_by_status_and_reason_over_accounts_and_files(tmp_path):
+def test_statuses_are_counted_by_reason_over_tables_and_files(tmp_path):
     one = finalise(new_video_status(ROWS), {"a": ("rejected", "no_signer", ""), "b": ("excluded", "overlap", "")})
     two = finalise(new_video_status(ROWS), {"a": ("rejected", "missing_file", ""), "b": ("rejected", "no_signer", "")})
     write_table(tmp_path / "two.parquet", VIDEOS, two)
@@ -80,17 +82,17 @@ def test_the_summary_counts_by_status_and_reason_over_accounts_and_files(tmp_pat
     ]
 
 
-def test_the_summary_of_nothing_is_no_video():
+def test_without_tables_no_video_is_counted():
     assert count_statuses([]) == {("ok", ""): 0}
 
 
-def test_every_reason_can_be_settled_and_counted():
+def test_every_reason_can_be_final_and_counted():
     rows = [Row(reason, f"/{reason}.mp4") for reason in REASONS]
     videos = finalise(new_video_status(rows), {reason: ("rejected", reason, "") for reason in REASONS})
     assert [reason for _, reason in count_statuses([videos])] == ["", *REASONS]
 
 
-def test_an_ok_video_may_carry_a_note_and_a_settled_one_keeps_its_own():
+def test_notes_are_added_to_ok_videos_only():
     videos = finalise(new_video_status(ROWS), {"b": ("rejected", "no_signer", "nobody")})
     noted = add_notes(videos, {"a": "3 of 90 frames are damaged", "b": "other", "c": ""})
     assert noted["detail"] == ["3 of 90 frames are damaged", "nobody", ""]
@@ -98,7 +100,7 @@ def test_an_ok_video_may_carry_a_note_and_a_settled_one_keeps_its_own():
     assert add_notes(noted, {"a": "cut"})["detail"][0] == "3 of 90 frames are damaged; cut"
 
 
-def test_the_labelled_videos_of_a_data_set_that_were_lost_are_counted_by_split_and_reason(tmp_path):
+def test_lost_labelled_videos_of_a_data_set_are_counted_by_split_and_reason(tmp_path):
     rows = [
         Row("a", "/a.mp4", "d", "test", "HELLO"), Row("b", "/b.mp4", "d", "test", "HELLO"),
         Row("c", "/c.mp4", "d", "train", "HELLO"), Row("d", "/d.mp4", "d", "test"),
@@ -115,7 +117,7 @@ def test_the_labelled_videos_of_a_data_set_that_were_lost_are_counted_by_split_a
     assert count_lost_videos(paths, "none", "gloss") == {}
 
 
-def test_a_span_is_overlong_where_the_video_has_noticeably_less():
+def test_a_span_is_overlong_if_it_ends_noticeably_after_the_video():
     rows = [
         Row("whole", "/a.mp4", start=1.0, end=3.0), Row("rounded", "/a.mp4", start=1.0, end=3.1),
         Row("cut", "/a.mp4", start=1.0, end=5.5), Row("from the beginning", "/a.mp4", end=4.0),
@@ -124,3 +126,14 @@ def test_a_span_is_overlong_where_the_video_has_noticeably_less():
     videos = finalise(new_video_status(rows), {"rejected": ("rejected", "empty_span", "")})
     videos["duration_s"][:] = 2.0
     assert overlong_spans(videos) == {"cut": 2.5, "from the beginning": 2.0}
+
+
+def test_ok_videos_become_tasks_in_order():
+    videos = finalise(new_video_status(ROWS), {"b": ("rejected", "no_signer", "")})
+    videos["n_frames"][:], videos["duration_s"][:] = 60, 2.0
+    tasks = ok_videos(videos)
+    assert [task.video_id for task in tasks] == ["a", "c"]
+    assert [(task.start, task.end) for task in tasks] == [(row.start, row.end) for row in ROWS if row.video_id != "b"]
+    assert (tasks[0].frames_at(None), tasks[0].frames_at(25)) == (60, 50)
+    videos["duration_s"][:] = np.nan
+    assert ok_videos(videos)[0].frames_at(25) == 1

@@ -16,7 +16,7 @@ BLACK, WHITE = 40, 215
 
 
 def paint(number: int, width: int = 160, height: int = 120) -> NDArray[np.uint8]:
-    """A picture of BITS upright bars, the lowest bit first, on which something moves."""
+    """A frame of BITS upright bars, the lowest bit first, on which something moves."""
     bars = (number >> np.arange(BITS)) & 1
     columns = np.where(bars[np.arange(width) * BITS // width], WHITE, BLACK)
     picture = np.repeat(np.repeat(columns[None, :, None], height, 0), 3, 2).astype(np.uint8)
@@ -28,7 +28,7 @@ def paint(number: int, width: int = 160, height: int = 120) -> NDArray[np.uint8]
 def number_in(
     picture: NDArray[np.uint8], square: tuple[float, float, float] | None = None, width: int = 160, height: int = 120
 ) -> int:
-    """The number painted in a picture, or in a crop of the given square (x0, y0, side) of a picture."""
+    """The number painted in a frame, or in a crop of the given box (x0, y0, side) of a frame."""
     x0, y0, side = square or (0.0, 0.0, 0.0)
     size = picture.shape[0]
     number = 0

@@ -32,13 +32,13 @@ def decoded(mp4: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def square_of(result: CropResult) -> tuple[float, float, float]:
-    """The first sequence's square."""
+def box_of(result: CropResult) -> tuple[float, float, float]:
+    """Crop box of the first sequence."""
     x0, y0, side = (float(result.crops[name][0]) for name in ("x0", "y0", "side"))
     return x0, y0, side
 
 
-def test_runs_become_sequences_in_the_accounts_order(packed: Built) -> None:
+def test_runs_become_sequences_in_the_tables_order(packed: Built) -> None:
     crops = packed.crop.crops
     assert crops["video_id"] == ["one run", "two runs", "two runs"]
     assert crops["sequence"].tolist() == [0, 1, 2]
@@ -46,8 +46,8 @@ def test_runs_become_sequences_in_the_accounts_order(packed: Built) -> None:
     assert crops["n_frames"].tolist() == [40, 21, 30]
 
 
-def test_a_sequence_holds_the_very_frames_of_its_run(packed: Built) -> None:
-    square = square_of(packed.crop)
+def test_a_sequence_holds_the_frames_of_its_run(packed: Built) -> None:
+    square = box_of(packed.crop)
     expected = [*range(40), *range(21), *range(30, 60)]
     assert [number_in(frame, square) for frame in decoded(packed.paths()["crops_mp4"])] == expected
 
@@ -60,7 +60,7 @@ def test_crops_can_be_planned_without_decoding(packed: Built) -> None:
         np.testing.assert_array_equal(planned[name], packed.crop.crops[name])
 
 
-def test_videos_without_a_sequence_say_why(packed: Built) -> None:
+def test_videos_without_a_sequence_have_a_reason(packed: Built) -> None:
     rejected = packed.crop.rejected
     assert {video: outcome.reason for video, outcome in rejected.items()} == {
         "nobody": "no_signer",
@@ -72,7 +72,7 @@ def test_videos_without_a_sequence_say_why(packed: Built) -> None:
     assert final["status"] == ["rejected", "rejected"]
 
 
-def test_a_video_that_no_longer_decodes_costs_no_other(tmp_path: Path) -> None:
+def test_a_video_that_no_longer_decodes_fails_alone(tmp_path: Path) -> None:
     videos = {name: write_video(tmp_path / f"{name}.mp4", range(20)) for name in "abc"}
     videos["b"].write_text("no longer a video")
     pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in videos))
@@ -97,7 +97,7 @@ def test_frames_at_other_times_than_their_poses_are_rejected(tmp_path: Path) -> 
     assert "frame 8 is at 0.32 s, its pose at 0.26" in outcome.detail
 
 
-def test_settled_videos_are_not_touched(tmp_path: Path) -> None:
+def test_final_videos_are_not_cropped(tmp_path: Path) -> None:
     videos = {"a": write_video(tmp_path / "a.mp4", range(20)), "b": tmp_path / "missing.mp4"}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 20))
     result = crop_shard(videos_of(videos, {"b": "rejected"}), pose, tmp_path / "out.mp4")
@@ -116,7 +116,7 @@ def test_a_span_is_cropped_from_its_start(tmp_path: Path) -> None:
     videos = videos_of({"a": write_video(tmp_path / "a.mp4", range(100))})
     videos["start"], videos["end"] = np.ma.MaskedArray([2.0], [False]), np.ma.MaskedArray([3.0], [False])
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 25))
-    square = square_of(crop_shard(videos, pose, tmp_path / "out.mp4"))
+    square = box_of(crop_shard(videos, pose, tmp_path / "out.mp4"))
     assert [number_in(frame, square) for frame in decoded(tmp_path / "out.mp4")] == list(range(50, 75))
 
 
@@ -172,12 +172,12 @@ def test_a_killed_job_continues_with_what_it_had_finished(tmp_path: Path, monkey
 # ---------------------------------------------------------------- cutting
 
 
-def test_a_square_inside_the_frame_is_cut_exactly() -> None:
+def test_a_box_inside_the_frame_is_cut_exactly() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
     assert np.array_equal(cut_box(picture, 20, 10, 256, 256), picture[10:266, 20:276])
 
 
-def test_outside_the_frame_it_is_black() -> None:
+def test_outside_the_frame_a_crop_is_black() -> None:
     picture = np.full((100, 100, 3), 200, np.uint8)
     crop = cut_box(picture, -50, 50, 100, 100)
     assert crop[:50, 50:].min() == 200
@@ -185,7 +185,7 @@ def test_outside_the_frame_it_is_black() -> None:
     assert cut_box(picture, 500, 500, 100, 100).max() == 0
 
 
-def test_large_squares_are_averaged_down() -> None:
+def test_large_boxes_are_averaged_down() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
     means = picture.reshape(256, 2, 256, 2, 3).mean((1, 3))
     assert np.abs(cut_box(picture, 0, 0, 512, 256) - means).max() <= 1
@@ -196,7 +196,7 @@ def test_a_real_clip_is_cropped_frame_by_frame(clips: Path, tmp_path: Path) -> N
     path = clips / "asl_milk_B.mkv"
     pose = write_pose(tmp_path / "pose.parquet", pose_of("milk", [True] * 43, center=(320, 260), width=160))
     result = crop_shard(videos_of({"milk": path}), pose, tmp_path / "out.mp4")
-    square = square_of(result)
+    square = box_of(result)
     for frame, crop in zip(read_frames(path), decoded(tmp_path / "out.mp4"), strict=True):
         error = crop.astype(int) - cut_box(frame.rgb, *square, 256)
         assert 10 * np.log10(255**2 / (error**2).mean()) > 34  # dB

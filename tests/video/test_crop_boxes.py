@@ -1,4 +1,4 @@
-"""Runs with a signer, and the square that holds one."""
+"""Runs with a signer, and their crop boxes."""
 
 from itertools import pairwise
 
@@ -50,7 +50,7 @@ def test_a_run_holds_no_damaged_frame() -> None:
     assert signer_runs(present & ~damaged) == [(0, 60)], "a short absence alone does not break it"
 
 
-def test_nobody_is_no_run() -> None:
+def test_without_a_signer_there_is_no_run() -> None:
     assert signer_runs([]) == []
     assert signer_runs([False] * 100) == []
 
@@ -71,13 +71,13 @@ def test_runs_begin_and_end_with_the_signer_and_do_not_meet(present: list[bool],
 # ---------------------------------------------------------------- the square
 
 
-def test_the_square_by_hand() -> None:
+def test_the_box_by_hand() -> None:
     """Head top 50 + 45 above the shoulders, chest and elbows 100 below: 195 high and centred; margin 0."""
     xy, confidence = person()
     assert torso_box(xy, confidence, margin=0) == (222, 105, 195)
 
 
-def test_the_margin_widens_the_square_about_its_middle() -> None:
+def test_the_margin_widens_the_box_around_its_centre() -> None:
     xy, confidence = person()
     x0, y0, side = torso_box(xy, confidence, margin=0.2)
     assert side == 234
@@ -91,7 +91,7 @@ def test_the_reach_of_the_hands_is_inside() -> None:
     assert inside(xy, square).all()
 
 
-def test_a_single_wrong_detection_does_not_matter() -> None:
+def test_a_single_wrong_detection_has_no_effect() -> None:
     xy, confidence = person()
     plain = torso_box(xy, confidence)
     xy[7] += 200
@@ -125,7 +125,7 @@ def test_a_person_seen_from_the_side_is_as_large() -> None:
     assert torso_box(xy, confidence)[2] == pytest.approx(front[2], rel=0.05)
 
 
-def test_without_both_shoulders_all_that_is_seen_is_inside() -> None:
+def test_without_both_shoulders_all_seen_joints_are_inside() -> None:
     xy, confidence = person()
     confidence[:, 0] = 0
     square = torso_box(xy, confidence)
@@ -138,14 +138,14 @@ def test_nothing_seen_is_an_error() -> None:
 
 
 @given(st.floats(20, 400), st.floats(-300, 900), st.floats(-300, 900), st.floats(0, 0.5))
-def test_the_square_follows_the_person_in_place_and_size(size: float, x: float, y: float, margin: float) -> None:
+def test_the_box_follows_the_person_in_place_and_size(size: float, x: float, y: float, margin: float) -> None:
     x0, y0, side = torso_box(*person(x=x, y=y, shoulders=size), margin=margin)
     assert side == pytest.approx(1.95 * size * (1 + margin), abs=1.01)
     assert x0 + side / 2 == pytest.approx(x, abs=1)
     assert y0 + side / 2 == pytest.approx(y + 0.025 * size, abs=1)
 
 
-def test_a_hand_that_hangs_below_the_hips_does_not_draw_the_square_down() -> None:
+def test_a_hand_below_the_hips_does_not_enlarge_the_box() -> None:
     xy, confidence = person()
     xy[:, 19:40] = (270, 450)  # shoulders at y = 200, 100 wide: the hips are at 340
     _, y0, side = torso_box(xy, confidence, margin=0)

@@ -1,4 +1,4 @@
-"""Lost frames, told from packets and frames by hand."""
+"""Lost frames, found in packets and frames made by hand."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -54,7 +54,7 @@ def test_corrupt_packets_and_frames_are_lost_though_they_decode() -> None:
     assert sort(expecting(0), frame(0, key=True, corrupt=True)) == [Lost(0)]
 
 
-def test_what_is_missing_at_the_end_is_told() -> None:
+def test_frames_missing_at_the_end_are_lost() -> None:
     damage = expecting(0, 1, 2)
     damage.errors = 2
     assert sort(damage, frame(0, key=True)) == [0]

@@ -1,4 +1,4 @@
-"""Pieces of H.264 and their joining."""
+"""Encoding pieces and joining them."""
 
 from pathlib import Path
 
@@ -29,12 +29,12 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "all.mp4"
 
 
-def test_every_frame_comes_back_in_order(joined: Path) -> None:
+def test_every_frame_is_decoded_in_order(joined: Path) -> None:
     with av.open(str(joined)) as container:
         assert [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)] == list(range(69))
 
 
-def test_keyframes_stand_at_each_start_and_every_sixth_frame(joined: Path) -> None:
+def test_keyframes_are_at_each_start_and_every_sixth_frame(joined: Path) -> None:
     with av.open(str(joined)) as container:
         flags = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
     assert np.flatnonzero(flags).tolist() == [*range(0, 16, 6), *range(16, 45, 6), *range(45, 69, 6)]
@@ -50,7 +50,7 @@ def test_the_rate_is_constant_and_nothing_is_reordered(joined: Path) -> None:
         assert not stream.codec_context.has_b_frames
 
 
-def test_colours_are_bt709_in_tv_range_and_come_back(tmp_path: Path) -> None:
+def test_colours_are_bt709_in_tv_range_and_decode_to_the_same(tmp_path: Path) -> None:
     picture = np.zeros((256, 256, 3), np.uint8)
     picture[:, :128], picture[:, 128:] = (200, 40, 60), (20, 160, 90)
     with Encoder(tmp_path / "a.mp4", SETTINGS) as encoder:
@@ -93,14 +93,14 @@ def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
         encoder.write(paint(0))
 
 
-def test_ffmpegs_own_words_are_in_the_error(tmp_path: Path) -> None:
+def test_ffmpegs_message_is_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(
         ShardError, match=r"a\.mp4: FFmpeg stopped after .* No such file or directory.*; free disk space"
     ):
         encode(tmp_path / "no folder" / "a.mp4", range(200))
 
 
-def test_a_killed_ffmpeg_is_named_as_such(tmp_path: Path) -> None:
+def test_the_signal_that_killed_ffmpeg_is_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match=r"killed by signal 9"), Encoder(tmp_path / "a.mp4", SETTINGS) as encoder:  # noqa: PT012
         encoder.write(paint(0, 256, 256))
         encoder._process.kill()

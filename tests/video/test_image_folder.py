@@ -1,4 +1,4 @@
-"""Folders of pictures are read as videos are."""
+"""Image folders are read like videos."""
 
 import logging
 from pathlib import Path
@@ -28,7 +28,7 @@ def numbers(folder: Path, *arguments: float | None, fps: float = 25) -> list[int
 
 
 @pytest.mark.parametrize("name", ["images{:04d}.png", "{}.jpg", "frame-{}.JPEG"])
-def test_pictures_come_in_the_order_of_their_numbers(tmp_path: Path, name: str) -> None:
+def test_images_come_in_the_order_of_their_numbers(tmp_path: Path, name: str) -> None:
     folder = write_pictures(tmp_path / "v", 12, name)
     (folder / "Thumbs.db").touch()
     (folder / "._images0001.png").touch()
@@ -48,20 +48,20 @@ def test_a_folder_has_the_timeline_of_a_video_with_the_same_frames(tmp_path: Pat
                 assert [f.time_s for f in found] == [f.time_s for f in expected]
 
 
-def test_the_pictures_are_the_files_pixels_and_read_only(tmp_path: Path) -> None:
+def test_frames_are_the_files_pixels_and_read_only(tmp_path: Path) -> None:
     (frame, *_) = read_frames(write_pictures(tmp_path / "v", 2), folder_fps=25)
     np.testing.assert_array_equal(frame.rgb, paint(0))
     assert not frame.rgb.flags.writeable
 
 
-def test_a_probe_says_what_the_folder_holds(tmp_path: Path) -> None:
+def test_a_folder_is_probed(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "v", 30)
     info = probe_video(folder, folder_fps=30)
     assert (info.width, info.height, info.fps, info.n_frames, info.timeline_frames) == (160, 120, 30, 30, 25)
     assert (info.duration_s, info.codec, info.rotation, info.vfr) == (1, "png", 0, False)
 
 
-def test_the_digest_follows_names_and_bytes(tmp_path: Path) -> None:
+def test_the_digest_depends_on_names_and_bytes(tmp_path: Path) -> None:
     one, same, other = (write_pictures(tmp_path / name, 16) for name in ("a", "b", "c"))
     cv2.imwrite(str(other / "images0016.png"), paint(99))
     digests = [probe_video(folder, folder_fps=25).sha256 for folder in (one, same, other)]
@@ -76,18 +76,20 @@ def test_the_digest_follows_names_and_bytes(tmp_path: Path) -> None:
         (15, 25, "too_few_frames", "15 frames, at least 16"),
     ],
 )
-def test_a_folder_that_is_no_video_says_why(tmp_path: Path, n: int, fps: float | None, reason: str, said: str) -> None:
+def test_a_folder_that_is_no_video_has_a_reason(
+    tmp_path: Path, n: int, fps: float | None, reason: str, said: str
+) -> None:
     with pytest.raises(VideoError, match=said) as caught:
         probe_video(write_pictures(tmp_path / "v", n), folder_fps=fps)
     assert caught.value.reason == reason
 
 
-def test_a_span_beyond_the_pictures_says_so(tmp_path: Path) -> None:
+def test_a_span_beyond_the_images_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"empty_span: .*no frame between 2\.0 s and 3\.0 s"):
         list(read_frames(write_pictures(tmp_path / "v", 20), 25, 2.0, 3.0, folder_fps=25))
 
 
-def test_a_damaged_picture_shows_its_predecessor_and_is_logged(tmp_path: Path, caplog) -> None:
+def test_a_damaged_image_repeats_the_one_before_and_is_logged(tmp_path: Path, caplog) -> None:
     folder = write_pictures(tmp_path / "v", 5)
     (folder / "images0003.png").write_bytes(b"no picture")
     caplog.set_level(logging.WARNING)
@@ -109,7 +111,7 @@ def test_a_folder_is_cropped_frame_by_frame(tmp_path: Path) -> None:
     assert [number_in(frame.rgb, (x0, y0, side)) for frame in crops] == list(range(20))
 
 
-def test_pictures_of_a_folder_are_sorted_by_number(tmp_path: Path) -> None:
+def test_images_of_a_folder_are_sorted_by_number(tmp_path: Path) -> None:
     for name in ("s1-10.png", "s1-9.png", "s1-1.png", "notes.txt"):
         (tmp_path / name).touch()
     assert list_images(tmp_path) == ["s1-1.png", "s1-9.png", "s1-10.png"]

@@ -1,4 +1,4 @@
-"""Probing a shard: every video becomes a row, whatever happens to the others."""
+"""Probing a shard: every video gets a row, whatever happens to the others."""
 
 import csv
 import time
@@ -29,7 +29,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
     return probe
 
 
-def test_what_a_video_holds_stands_in_its_row(tmp_path, probe):
+def test_a_row_holds_what_was_probed(tmp_path, probe):
     write_table(tmp_path / "videos.parquet", VIDEOS, probe("a.mp4"))
     back = {name: values[0] for name, values in read_table(tmp_path / "videos.parquet", VIDEOS).items()}
     assert (back["status"], back["reason"], back["detail"]) == ("ok", "", "")
@@ -52,14 +52,14 @@ def test_a_video_that_cannot_be_used_is_rejected_and_the_others_go_on(probe, cap
     assert "Traceback" in caplog.text
 
 
-def test_a_video_that_crashes_the_decoder_costs_itself(probe):
+def test_a_video_that_crashes_the_decoder_fails_alone(probe):
     videos = probe("a", "crashes", "b")
     assert videos["status"] == ["ok", "rejected", "ok"]
     assert videos["reason"][1] == "undecodable"
     assert videos["detail"][1] == "crashes: its worker process died of SIGSEGV"
 
 
-def test_a_video_that_hangs_the_decoder_costs_itself_within_the_limit(probe, monkeypatch):
+def test_a_video_that_hangs_the_decoder_fails_alone_within_the_limit(probe, monkeypatch):
     monkeypatch.setattr("signrep_core.video.probe.LIMIT_S", 3)
     began = time.monotonic()
     videos = probe("a", "hangs", "b")
@@ -68,17 +68,17 @@ def test_a_video_that_hangs_the_decoder_costs_itself_within_the_limit(probe, mon
     assert time.monotonic() - began < 40
 
 
-def test_a_process_killed_from_outside_costs_no_video(probe):
+def test_after_a_worker_was_killed_from_outside_its_video_is_tried_again(probe):
     assert probe("a", "killed", "b")["status"] == ["ok"] * 3
 
 
-def test_videos_are_probed_side_by_side_in_the_order_of_the_rows(probe):
+def test_videos_are_probed_in_parallel_with_results_in_the_order_of_the_rows(probe):
     videos = probe("waits c", "waits a", "waits b", threads=3)
     assert videos["video_id"] == ["waits c", "waits a", "waits b"]
     assert videos["status"] == ["ok"] * 3
 
 
-def test_a_span_beyond_its_video_is_cut_and_said_and_one_after_it_rejected(tmp_path, caplog):
+def test_a_span_beyond_its_video_is_cut_with_a_note_and_one_after_it_rejected(tmp_path, caplog):
     path = str(write_video(tmp_path / "v.mp4", range(50)))  # two seconds
     spans = {"whole": (0.5, 2.0), "beyond": (0.5, 60.0), "after": (50.0, 60.0), "open": (0.5, None)}
     videos = probe_shard([Row(name, path, start=start, end=end) for name, (start, end) in spans.items()])
@@ -90,7 +90,7 @@ def test_a_span_beyond_its_video_is_cut_and_said_and_one_after_it_rejected(tmp_p
 
 
 @pytest.mark.parametrize(("folder", "n_clips"), [("clips", 4), ("all_clips", 18)])
-def test_the_real_clips_are_what_their_manifest_says(folder, n_clips, request):
+def test_the_real_clips_are_probed_as_in_their_manifest(folder, n_clips, request):
     clips = request.getfixturevalue(folder)
     with open(clips / "MANIFEST.csv", encoding="utf-8", newline="") as file:
         manifest = {line["file"]: line for line in csv.DictReader(file)}

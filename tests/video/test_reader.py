@@ -1,4 +1,4 @@
-"""Which frames a video has, and what a file that is no video is called."""
+"""Frames of a video on the timeline, and the reasons of unusable files."""
 
 import os
 import re
@@ -199,7 +199,7 @@ def test_brightness_survives_every_range_and_depth(tmp_path: Path, pix_fmt: str,
     assert abs(np.median(rgb[:, 30]) - 40) <= 4
 
 
-def test_a_transparent_picture_lies_on_black(tmp_path: Path) -> None:
+def test_a_transparent_frame_is_drawn_on_black(tmp_path: Path) -> None:
     rgba = np.zeros((32, 32, 4), np.uint8)
     rgba[..., 0] = 200  # red all over
     rgba[16:, :, 3] = 255  # but transparent in the upper half
@@ -248,7 +248,7 @@ def test_names_may_hold_spaces_letters_of_any_script_colons_and_percent_signs(tm
     assert probe_video(str(path)).n_frames == 16
 
 
-def test_a_video_cut_off_after_its_index_gives_the_part_that_is_there(tmp_path: Path) -> None:
+def test_a_video_truncated_after_its_index_gives_the_existing_part(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", range(100), options={"crf": "1"}, gop=10)
     ffmpeg("-i", path, "-c", "copy", "-movflags", "+faststart", tmp_path / "fast.mp4")
     whole = (tmp_path / "fast.mp4").read_bytes()
@@ -278,7 +278,7 @@ def spoil(path: Path, share: float, how: str) -> Path:
         ("a.ts", "a hole", 0.5),
     ],
 )
-def test_damage_in_mid_file_marks_every_frame_that_shows_it_and_no_more_than_its_groups(
+def test_damage_in_mid_file_marks_every_affected_frame_and_at_most_its_groups(
     tmp_path: Path, name: str, how: str, share: float
 ) -> None:
     path = write_video(tmp_path / name, range(100), options={"crf": "10", "bf": "2"}, gop=10)
@@ -366,7 +366,7 @@ def timed_alike(folder: Path) -> Path:
         (five_hours, "too_long", r"cut it into spans \(start, end\) in the sheet"),
     ],
 )
-def test_what_would_take_unbounded_time_or_memory_is_refused(
+def test_files_that_would_take_unbounded_time_or_memory_are_refused(
     tmp_path: Path, make: Callable[[Path], Path], reason: str, said: str
 ) -> None:
     with pytest.raises(VideoError, match=said) as caught:
@@ -416,7 +416,7 @@ def text(path: Path, content: str = "no video at all\n" * 100) -> Path:
         (lambda d: write_video(d / "one.mp4", range(1)), "too_few_frames", "1 frames"),
     ],
 )  # fmt: skip
-def test_what_is_no_usable_video_says_why(tmp_path: Path, make: object, reason: str, said: str) -> None:
+def test_an_unusable_video_has_a_reason(tmp_path: Path, make: object, reason: str, said: str) -> None:
     path = make(tmp_path)  # type: ignore[operator]
     with pytest.raises(VideoError) as caught:
         probe_video(path)
@@ -444,7 +444,7 @@ def test_a_stream_of_rubbish_is_undecodable(tmp_path: Path) -> None:
         probe_video(path)
 
 
-def test_probing_tells_what_the_file_holds(forty: Path) -> None:
+def test_a_file_is_probed(forty: Path) -> None:
     info = probe_video(forty)
     assert (info.width, info.height, info.n_frames, info.timeline_frames) == (160, 120, 40, 40)
     assert (info.codec, info.rotation, info.vfr) == ("h264", 0, False)
@@ -485,11 +485,11 @@ def check_timeline(clips: Path, expected: dict[str, int]) -> None:
         assert len(list(read_frames(clips / name))) == n_frames, name
 
 
-def test_the_real_clips_are_read_whole(clips: Path) -> None:
+def test_the_real_clips_are_read_completely(clips: Path) -> None:
     check_timeline(clips, {"asl_milk_B.mkv": 43, "asl_walk_C.mkv": 75, "robust_no_person_cars.mp4": 76})
 
 
-def test_the_eighteen_clips_are_read_whole(all_clips: Path) -> None:
+def test_the_eighteen_clips_are_read_completely(all_clips: Path) -> None:
     check_timeline(all_clips, {"asl_book_C.mkv": 91, "asl_brother_A.mkv": 55, "robust_two_people_walking.gif": 73,
                                "robust_no_person_cars.mp4": 754})  # fmt: skip
     assert probe_video(all_clips / "asl_brother_A.mkv").vfr  # a dropped frame

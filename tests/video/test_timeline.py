@@ -1,4 +1,4 @@
-"""Times from timestamps, and what a timeline shows of them."""
+"""Times from timestamps, and the frames of a timeline."""
 
 from fractions import Fraction
 
@@ -39,26 +39,26 @@ def test_a_lost_frame_keeps_its_place(lost: tuple[int, ...], expected: list[int 
     assert [what for _, _, (what, _) in on_timeline(shown, 10, None, None)] == expected
 
 
-def test_what_is_lost_for_long_is_not_covered_by_its_neighbour() -> None:
+def test_a_long_lost_part_is_not_covered_by_its_neighbour() -> None:
     shown = [(0, Fraction(0)), (None, 100 * MS), (2, 1000 * MS)]
     found = [what for _, _, (what, _) in on_timeline(shown, 10, None, None)]
     assert found[:11] == [0, *[None] * 9, 2]
 
 
-def test_a_clock_goes_on_where_timestamps_are_missing() -> None:
+def test_a_clock_continues_where_timestamps_are_missing() -> None:
     clock = Clock(MS, Fraction(25))
     assert [clock(t) for t in (500, None, None, 620)] == [0, 40 * MS, 80 * MS, 120 * MS]
     assert Clock(MS, None)(None) is None
 
 
-def test_a_clock_drops_what_is_not_later_and_closes_jumps() -> None:
+def test_a_clock_drops_repeated_times_and_closes_jumps() -> None:
     clock = Clock(MS, Fraction(25), first=1000)
     assert [clock(t) for t in (1000, 1040, 1040, 1000, 1080)] == [0, 40 * MS, None, None, 80 * MS]
     # back by more than 0.2 s, and on by more than a minute: a step of the nominal rate each
     assert [clock(t) for t in (0, 40, 100_000, 100_040)] == [120 * MS, 160 * MS, 200 * MS, 240 * MS]
 
 
-def test_intervals_count_what_lies_inside_the_span_only() -> None:
+def test_intervals_count_only_items_inside_the_span() -> None:
     shown = [(None, k * MS) for k in (0, 100, 140, 240, 900)]
     intervals = Intervals(shown, 100 * MS, 900 * MS)
     assert list(intervals) == shown
@@ -67,7 +67,7 @@ def test_intervals_count_what_lies_inside_the_span_only() -> None:
     assert Intervals([], None, None).mean is None
 
 
-def test_a_spans_ends_are_what_was_written() -> None:
+def test_a_spans_ends_are_exact() -> None:
     assert exact_span(0.1, 2.3) == (Fraction(1, 10), Fraction(23, 10))
     assert exact_span(None, None) == (None, None)
     assert exact_span(-1, None) == (0, None)
