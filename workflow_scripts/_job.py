@@ -1,10 +1,12 @@
 """The frame of every rule's script: its log, its errors, and its job (`signrep_core.store.job`).
 
-`with _job.open_job(snakemake) as job:` logs to the rule's log file and to the terminal. A SignRepError ends the script
-with its message, any other error with its traceback.
+`with _job.open_job(snakemake) as job:` logs to the rule's log file, from which `signrep_core.inspect.console` shows
+progress and warnings in the terminal. A SignRepError ends the script with its message, any other error with its
+traceback.
 """
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -53,10 +55,8 @@ def _open_log(snakemake: Any) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(log, mode="w", encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    to_terminal = logging.StreamHandler(sys.stderr)
-    name = ".".join([snakemake.rule, *snakemake.wildcards])
-    to_terminal.setFormatter(logging.Formatter(f"[{name}] %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[to_file, to_terminal], force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[to_file], force=True)
+    os.dup2(to_file.stream.fileno(), sys.stderr.fileno())  # what libraries and child processes print goes there too
 
 
 def _paths(value: Any) -> list[str]:
