@@ -104,3 +104,17 @@ def test_weights_load_as_the_page_says(tmp_path):
     (code,) = blocks(HOW_TO / "released-weights.md", "python")
     small = code.replace("224, 224", "64, 64")  # what the tiny preset sees
     assert "torch.Size([1, 2])" in run_python(small, tmp_path)
+
+
+def test_the_example_of_the_first_page_runs(clips, tmp_path):
+    weights = tmp_path / "results/mine/pretrain/demo/best.safetensors"
+    weights.parent.mkdir(parents=True)
+    torch.manual_seed(0)
+    SignRep(PRESETS["tiny"]).save(weights)
+    (tmp_path / "my_video.mp4").symlink_to(clips / "asl_milk_B.mkv")
+    (code,) = blocks(ROOT / "README.md", "python")
+    windows, video = run_python(code, tmp_path).strip().splitlines()
+    found = re.fullmatch(r"\((\d+), (\d+)\) \((\d+), 2\)", windows)
+    assert found, windows
+    assert found[1] == found[3]
+    assert video == f"({found[2]},)"

@@ -1,4 +1,4 @@
-"""Every command of the README runs, on the finished run of the real clips.
+"""Every command of the first pages runs, on the finished run of the real clips.
 
 `make demo` and `make test` are left out: test_demo and this suite do their work. The options in
 SMALLER shorten commands that would take minutes.
@@ -25,12 +25,19 @@ SMALLER = {
     "signrep synthesize": ["--signers", "1", "--glosses", "1", "--takes", "1", "--size", "64"],
     "signrep overlay": ["--seconds", "0.4"],
 }
-ELSEWHERE = ("make demo", "make test", "sheet SOURCE", "--forcerun")  # the last two: test_main, test_plan
+ELSEWHERE = (
+    "make demo",
+    "make test",
+    "sheet SOURCE",
+    "--forcerun",
+    "--dry-run",
+)  # the last three: test_main, test_plan
+PAGES = ("README.md", "docs/how-to/own-videos.md", "docs/demo.md")
 
 
 def readme_commands() -> list[str]:
     """The commands in blocks and in tables, without their remarks."""
-    text = (ROOT / "README.md").read_text()
+    text = "\n".join((ROOT / page).read_text() for page in PAGES)
     blocks = [line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     inline = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     inline = [code for code in inline if code.startswith(("signrep ", ".venv/bin/", "snakemake"))]
