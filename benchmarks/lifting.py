@@ -22,7 +22,8 @@ from signrep_core.body.landmarks import SCALE_JOINTS, SCALE_WINDOW
 from signrep_core.body.priors import activity
 from signrep_core.body.rotations import rotation_about
 from signrep_core.config import Config, Pose
-from signrep_core.lift.detector_errors import corrupt, load_errors, picture_scale
+from signrep_core.lift.detector_errors import corrupt, load_errors
+from signrep_core.lift.fit_detector_errors import image_scale
 from signrep_core.lift.lift_video import LiftedVideo, lift, solve_by_lifter
 from signrep_core.lift.lifter import load_lifter
 from signrep_core.pose.shard import extract_shard
@@ -154,19 +155,19 @@ def measure_truth(name: str, videos: list[Video], brief: bool = False) -> list[t
 
 
 def measure_clips(videos: list[Video]) -> list[tuple[str, str]]:
-    """What shows on real video without truth: reprojection, tremor of still hands, angles at their limits."""
+    """What shows on real video without truth: reprojection, jitter of still hands, angles at their limits."""
     found: dict[str, tuple[str, ...]] = {}
     for solve in SOLVERS.values():
-        off, jitter, at_limits = [], [], []
+        off, jitters, at_limits = [], [], []
         for video in videos:
             solution, pose = solve(video.pose), video.pose
             off.append(reprojection(solution.joints(), pose))
-            jitter.append(tremor(solution.joints(), pose))
+            jitters.append(jitter(solution.joints(), pose))
             at_limits.append(share_at_limits(solution))
-        figures = [np.concatenate(values) for values in (off, jitter)]
+        figures = [np.concatenate(values) for values in (off, jitters)]
         for name, figure in (
             ("reprojection, median", f"{np.median(figures[0]):.2f} % of the shoulders' width"),
-            ("tremor of still hands, mean", f"{figures[1].mean():.2f} mm/frame²"),
+            ("jitter of still hands, mean", f"{figures[1].mean():.2f} mm/frame²"),
             ("angles at their limits", f"{100 * np.mean(at_limits):.1f} %"),
         ):
             found[name] = (*found.get(name, ()), figure)
@@ -228,7 +229,7 @@ def place_neck(joints: np.ndarray, sight: np.ndarray, weight: np.ndarray) -> np.
     return np.concatenate([xy, smooth[:, None]], 1)
 
 
-def tremor(joints: np.ndarray, pose: Columns) -> np.ndarray:
+def jitter(joints: np.ndarray, pose: Columns) -> np.ndarray:
     """Acceleration (mm per frame²) of a hand's joints where it hardly moves in the picture."""
     found = []
     for side in SIDES:
@@ -366,7 +367,7 @@ def _with_errors(video: Video, amplitude: float) -> Video:
         ))  # fmt: skip
     errors = dataclasses.replace(errors, body=changed[0], hand=changed[1])
     places, joints = truth["image_xy"][None], truth["camera_joints"][None]
-    scale = np.median(picture_scale(truth["image_xy"], truth["camera_joints"]))[None]
+    scale = np.median(image_scale(truth["image_xy"], truth["camera_joints"]))[None]
     xy, depth, confidence = corrupt(places, joints, scale, np.random.default_rng(0), errors)
     landmarks = np.concatenate([(xy[0] - places[0][:, SHOULDERS].mean(1)[:, None]) / scale, depth[0][..., None]], -1)
     there = np.ones(len(joints[0]), bool)

@@ -100,7 +100,7 @@ def assemble_landmarks(seen: Detections, size: tuple[int, int]) -> Landmarks:
 
 
 def metres_per_pixel(body_xy: Floats, body_world: Floats, visibility: Floats, window: int = SCALE_WINDOW) -> Floats:
-    """(T,) scale that best maps the trunk's and head's pixels onto their metres (weak perspective), made steady.
+    """(T,) scale that best maps the trunk's and head's pixels onto their metres (weak perspective), smoothed.
 
     Per frame a least-squares fit weighted by visibility, then a running median over the frames with a body.
     """
@@ -110,14 +110,14 @@ def metres_per_pixel(body_xy: Floats, body_world: Floats, visibility: Floats, wi
     pixels, metres = body_xy[:, joints], body_world[:, joints, :2]
     pixels = pixels - (weights * pixels).sum(1, keepdims=True)
     metres = metres - (weights * metres).sum(1, keepdims=True)
-    spread = (weights * pixels**2).sum((1, 2))
+    variance = (weights * pixels**2).sum((1, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
-        scale = (weights * pixels * metres).sum((1, 2)) / spread
+        scale = (weights * pixels * metres).sum((1, 2)) / variance
         good = np.isfinite(scale) & (scale > 0)
-    steady = np.full(len(scale), np.nan)
+    smooth = np.full(len(scale), np.nan)
     if good.any():
-        steady[good] = median_filter(scale[good], size=window, mode="reflect")
-    return steady
+        smooth[good] = median_filter(scale[good], size=window, mode="reflect")
+    return smooth
 
 
 def hand_confidence(seen: Detections, scale: Floats) -> Floats:

@@ -3,4 +3,4 @@
 from pathlib import Path
 from typing import Final
 
-LIFTER_WEIGHTS: Final = Path(__file__).parent / "weights" / "lifter.safetensors"  # those that ship
+LIFTER_WEIGHTS: Final = Path(__file__).parent / "weights" / "lifter.safetensors"  # shipped with the package

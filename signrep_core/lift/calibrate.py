@@ -1,8 +1,9 @@
-"""Calibration of the lifter: the errors that it expects, corrected by those it makes on real detections of known poses.
+"""Calibration of the lifter: its expected errors, corrected by its errors on real detections of known poses.
 
-The lifter learns its expected errors from drawn detections. On a detector's own it errs otherwise, so each expectation
-is moved by one constant: the maximum-likelihood scale of the Weibull distribution whose shape it learnt. A joint shares
-it with its mirror image, as the lifter itself is symmetric, and the points of the face beside the nose share one.
+The lifter learns its expected errors from simulated detections. Its errors on a detector's real output differ, so each
+expectation is shifted by one constant: the maximum-likelihood scale of the Weibull distribution with the learnt shape.
+A joint shares the constant with its mirror image, as the lifter is symmetric; the points of the face except the nose
+share one.
 
 Legend: N frames of all videos, J = 61 joints.
 """
@@ -29,7 +30,7 @@ from signrep_core.store.tables import read_videos
 Floats = NDArray[np.floating]
 
 _FACE = list(range(NOSE + 1, BODY.stop))
-_WRISTS = [HANDS[side].start for side in SIDES]  # no error from themselves
+_WRISTS = [HANDS[side].start for side in SIDES]  # their errors from themselves are 0
 GROUPS: Final[list[list[int]]] = [
     sorted({joint, MIRROR_JOINTS[joint]})
     for joint in range(N_JOINTS)
@@ -38,7 +39,7 @@ GROUPS: Final[list[list[int]]] = [
 
 
 def calibrate_weights(out: Path, truth: Path, pose: Path, weights: Path | None = None) -> None:
-    """Write `out`: weights (None: those that ship), calibrated on rendered signers, with the tables' digests.
+    """Calibrate weights (None: those that ship) on rendered signers; write `out` with the tables' digests.
 
     Raises:
         CheckpointError: the weights cannot be read, or are not a lifter's.
@@ -52,7 +53,7 @@ def calibrate_weights(out: Path, truth: Path, pose: Path, weights: Path | None =
 
 
 def calibrate(lifter: Lifter, truth_path: str | Path, pose_path: str | Path) -> None:
-    """Set the lifter's calibration from rendered signers: tables of schemas.TRUTH and of what was detected in them.
+    """Set the lifter's calibration from rendered signers: tables of schemas.TRUTH and schemas.POSE.
 
     Raises:
         SignRepError: the tables have no video in common.
@@ -65,20 +66,20 @@ def calibrate(lifter: Lifter, truth_path: str | Path, pose_path: str | Path) -> 
             pose = detected[video_id]
             video = lift(lifter, pose["image_xy"], pose["confidence"])
             true = truth["camera_joints"][np.searchsorted(truth["frame"], pose["frame"])]
-            parts.append((joint_errors(posed(video), true), video.spread, pose["confidence"] > 0))
+            parts.append((joint_errors(posed(video), true), video.log_scale, pose["confidence"] > 0))
     if not parts:
         raise SignRepError(
             f"calibration: {pose_path} has no video of {truth_path}; "
             "give the pose that extract_pose found in that very corpus"
         )
     shape = lifter.shape.detach().double().exp().numpy()
-    errors, spread, seen = (np.concatenate(values) for values in zip(*parts, strict=True))
-    lifter.calibration.copy_(torch.from_numpy(fit_shift(errors, spread, seen, shape)))
+    errors, log_scale, seen = (np.concatenate(values) for values in zip(*parts, strict=True))
+    lifter.calibration.copy_(torch.from_numpy(fit_shift(errors, log_scale, seen, shape)))
 
 
-def fit_shift(errors: Floats, spread: Floats, seen: NDArray[np.bool_], shape: Floats) -> Floats:
-    """(J,) what the logarithms of expected errors fall short of: errors (N, J) metres, spread (N, J), shape (J,)."""
-    powers = np.where(seen, (np.maximum(errors, LEAST_ERROR) / np.exp(spread)) ** shape, 0).sum(0)
+def fit_shift(errors: Floats, log_scale: Floats, seen: NDArray[np.bool_], shape: Floats) -> Floats:
+    """(J,) correction of log scales (N, J) by errors (N, J) metres of the joints seen; shape (J,)."""
+    powers = np.where(seen, (np.maximum(errors, LEAST_ERROR) / np.exp(log_scale)) ** shape, 0).sum(0)
     count = seen.sum(0)
     shift = np.zeros(N_JOINTS)
     for group in GROUPS:
@@ -88,14 +89,14 @@ def fit_shift(errors: Floats, spread: Floats, seen: NDArray[np.bool_], shape: Fl
 
 
 def posed(video: LiftedVideo) -> Floats:
-    """(T, 61, 3) joints of a lifted video."""
+    """Joints (T, 61, 3) of a lifted video."""
     return forward_kinematics(
         video.body_angles, video.right_angles, video.left_angles, video.body_offsets, video.hand_offsets
     )
 
 
 def joint_errors(joints: Floats, truth: Floats) -> Floats:
-    """(..., 61) metres: of the body from the neck, of a hand's joints from its wrist."""
+    """Errors (..., 61) in metres: of the body relative to the neck, of a hand's joints relative to its wrist."""
     difference = joints - truth
     for side in SIDES:
         own = difference[..., HANDS[side], :]

@@ -1,7 +1,7 @@
-"""Angles of a video by the lifter: its 2-D joints in, a `Solution` like that of the closed form out.
+"""Joint angles of a video by the lifter: from 2-D joints to a `Solution`, as the closed form gives it.
 
-The network runs over stretches of the video with enough frames around each that the result does not depend on how it
-is cut: memory does not grow with the video's length.
+The network runs over blocks of frames with enough frames around each that the result does not depend on the cuts;
+memory does not grow with the video's length.
 
 Legend: T frames, J = 61 joints; pixels, metres, radians.
 """
@@ -26,15 +26,15 @@ from signrep_core.skeleton import BODY, HANDS, MIN_CONFIDENCE, N_BODY_OFFSETS, N
 
 Floats = NDArray[np.floating]
 
-# A joint is good when it lies nearer than this to the truth: the body's seen from the neck, a hand's from its wrist.
+# Largest error of a good joint: of the body relative to the neck, of a hand relative to its wrist.
 WITHIN_M: Final[NDArray[np.float64]] = np.where(np.arange(N_JOINTS) < BODY.stop, 0.05, 0.015)
-JUMP: Final = np.radians(45.0)  # from frame to frame: no movement of a limb, but a wrist at the edge of its angles
+JUMP: Final = np.radians(45.0)  # from frame to frame: no movement, but wrist angles that pass y = ±90°
 _WRISTS: Final = dict(zip((HANDS[side].start for side in SIDES), WRISTS, strict=True))  # hand wrist to body wrist
 
 
 @dataclass(frozen=True)
 class LiftedVideo:
-    """What the lifter makes of a video, before anything is filled."""
+    """The lifter's output on a video, before gaps are filled."""
 
     neck: Floats  # (T, 2) pixels
     width: Floats  # (T,) pixels of a shoulder width
@@ -44,7 +44,7 @@ class LiftedVideo:
     body_offsets: Floats  # (T, 16)
     hand_offsets: Floats  # (T, 20)
     camera: Floats  # (T, 6) see `lifter.project`, shoulder widths
-    spread: Floats  # (T, 61) log of the error to expect, metres
+    log_scale: Floats  # (T, 61) log of the error to expect, metres
     confidence: Floats  # (T, 61) probability that a joint's error is within WITHIN_M
     causal: bool = field(default=False, kw_only=True)  # no frame follows from a later one
 
@@ -62,7 +62,7 @@ def lift(lifter: Lifter, image_xy: Floats, confidence: Floats) -> LiftedVideo:
 
 
 def _lift_block(lifter: Lifter, inputs: list[torch.Tensor], start: int) -> tuple[Floats, ...]:
-    """The outputs of BLOCK frames, from as many more around them as have a say."""
+    """The outputs of BLOCK frames, computed with the frames around them that influence them."""
     reach = lifter.config.reach
     before = min(start, reach)
     window = slice(start - before, start + BLOCK + reach)
@@ -70,8 +70,8 @@ def _lift_block(lifter: Lifter, inputs: list[torch.Tensor], start: int) -> tuple
     with torch.inference_mode():
         lifted: Lifted = lifter(*(values[None, window] for values in inputs))
         right, left = lifted.hand_angles()
-        good = lifter.confidence(lifted.spread, _tensor(WITHIN_M))
-    parts = (lifted.body_angles, right, left, lifted.body_offsets, lifted.hand_offsets, lifted.camera, lifted.spread)
+        good = lifter.confidence(lifted.log_scale, _tensor(WITHIN_M))
+    parts = (lifted.body_angles, right, left, lifted.body_offsets, lifted.hand_offsets, lifted.camera, lifted.log_scale)
     return tuple(values[0, own].double().numpy() for values in (*parts, good))
 
 
@@ -80,22 +80,22 @@ def _tensor(values: Floats) -> torch.Tensor:
 
 
 def solve_by_lifter(lifter: Lifter, image_xy: Floats, confidence: Floats, max_gap: int = 5) -> Solution:
-    """Joint angles of every frame of a video, from its 2-D joints: `lift`, then `solve_lifted`."""
+    """Solve the joint angles of a video from its 2-D joints: `lift`, then `solve_lifted`."""
     return solve_lifted(lift(lifter, image_xy, confidence), image_xy, confidence, max_gap)
 
 
 def solve_lifted(video: LiftedVideo, image_xy: Floats, confidence: Floats, max_gap: int = 5) -> Solution:
-    """Joint angles of every frame of a video, from what the lifter makes of it.
+    """Fill, smooth and check the lifter's angles of a video.
 
-    Body angles are the lifter's wherever a body was detected, and filled elsewhere; a hand's wherever the detector saw
-    something of it; steadied unless the lifter is causal. The confidence is the calibrated one, 0 where nothing was
-    detected or the signer is turned away.
+    Body angles are the lifter's where a body was detected, a hand's angles where a joint of the hand was detected; the
+    others are filled in time. Angles are smoothed unless the lifter is causal. The confidence is the calibrated one, 0
+    where nothing was detected or the signer is turned away.
 
     Args:
         video: as `lift` gives it.
         image_xy: (T, 61, 2) pixels, NaN where missing.
         confidence: (T, 61) the detector's.
-        max_gap: over at most so many frames missing angles are interpolated in time.
+        max_gap: longest gap in frames over which missing angles are interpolated in time.
     """
     seen = (confidence > 0) & np.isfinite(image_xy).all(-1)
     body_here = seen[:, SHOULDERS].all(1)
@@ -106,7 +106,7 @@ def solve_lifted(video: LiftedVideo, image_xy: Floats, confidence: Floats, max_g
         for angles, here in zip((video.right_angles, video.left_angles), hands_here, strict=True)
     )
     if not video.causal:
-        body, right, left = map(steady, (body, right, left), (body_here, *hands_here))
+        body, right, left = map(smooth, (body, right, left), (body_here, *hands_here))
     some_hand = hands_here[0] | hands_here[1]
     bones = _median(video.body_offsets, body_here), _median(video.hand_offsets, some_hand)
     lengths = shared_lengths(video.body_offsets, video.hand_offsets)
@@ -124,29 +124,29 @@ def solve_lifted(video: LiftedVideo, image_xy: Floats, confidence: Floats, max_g
         video_body_offsets=bones[0],
         video_hand_offsets=bones[1],
         hand_scale=np.where(np.stack(hands_here, -1), 1.0, np.nan),
-        landmarks=sighted(video, forward_kinematics(body, right, left, *bones), image_xy, confidence),
+        landmarks=joints_on_rays(video, forward_kinematics(body, right, left, *bones), image_xy, confidence),
         confidence=_trusted(video.confidence, seen, flag),
         flag=flag,
     )
 
 
-def steady(angles: Floats, here: NDArray[np.bool_]) -> Floats:
-    """Each frame's angles (T, A) as half their own and a quarter of both neighbours': a still hand trembles less.
+def smooth(angles: Floats, here: NDArray[np.bool_]) -> Floats:
+    """Smooth angles (T, A) in time: half of each frame's own value, a quarter of each neighbour's.
 
-    A frame stays as it is where it or a neighbour was not detected (`here`, (T,)), an angle where it jumps.
+    A frame stays unchanged where it or a neighbour was not detected (`here`, (T,)), an angle where it jumps.
     """
     step = np.diff(angles, axis=0)
     calm = (np.abs(step) < JUMP) & (here[1:] & here[:-1])[:, None]
-    steadied = angles.copy()
-    steadied[1:-1] += np.where(calm[1:] & calm[:-1], np.diff(step, axis=0), 0) / 4
-    return steadied
+    smoothed = angles.copy()
+    smoothed[1:-1] += np.where(calm[1:] & calm[:-1], np.diff(step, axis=0), 0) / 4
+    return smoothed
 
 
-def sighted(video: LiftedVideo, joints: Floats, image_xy: Floats, confidence: Floats) -> Floats:
-    """(T, 61, 3) where joints (T, 61, 3) would be, at their depth, if they lay on what was detected; NaN where not.
+def joints_on_rays(video: LiftedVideo, joints: Floats, image_xy: Floats, confidence: Floats) -> Floats:
+    """Joints (T, 61, 3) moved at constant depth onto the rays of their detections; NaN where not detected.
 
-    The lifter's camera, moved and scaled in each frame to fit best; so the distance is the error of the projection, in
-    metres.
+    The lifter's camera is shifted and scaled in each frame to fit best. The distance between a joint and its moved
+    place is therefore its reprojection error in metres.
     """
     nearness, off = video.camera[:, 1, None, None], video.camera[:, None, 4:]
     z = joints[..., 2:]
@@ -157,17 +157,17 @@ def sighted(video: LiftedVideo, joints: Floats, image_xy: Floats, confidence: Fl
     weight = weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
     xy = np.where(seen[..., None], image_xy, 0)
     centre, place = (weight * flat).sum(1, keepdims=True), (weight * xy).sum(1, keepdims=True)
-    spread = (weight * (flat - centre) ** 2).sum((1, 2), keepdims=True)
-    scale = (weight * (flat - centre) * (xy - place)).sum((1, 2), keepdims=True) / np.maximum(spread, 1e-12)
+    variance = (weight * (flat - centre) ** 2).sum((1, 2), keepdims=True)
+    scale = (weight * (flat - centre) * (xy - place)).sum((1, 2), keepdims=True) / np.maximum(variance, 1e-12)
     there = (xy - place) / np.where(scale > 0, scale, np.nan) + centre
     return np.where(seen[..., None], np.concatenate((there * deep + off * z, z), -1), np.nan)
 
 
 def _trusted(confidence: Floats, seen: NDArray[np.bool_], flag: NDArray[np.str_]) -> Floats:
-    """(T, 61) confidence, 0 where nothing was detected or the signer is not seen from the front."""
+    """(T, 61) confidence, 0 where nothing was detected or the signer does not face the camera."""
     facing = ~np.isin(flag, ("absent", "turned_away"))
     trusted = np.where(seen & facing[:, None], confidence, 0)
-    for hand_wrist, wrist in _WRISTS.items():  # one point, known as the arm's
+    for hand_wrist, wrist in _WRISTS.items():  # the same point, with the arm's confidence
         trusted[:, hand_wrist] = np.where(seen[:, hand_wrist], trusted[:, wrist], 0)
     return trusted
 
@@ -177,5 +177,5 @@ def _every(frames: NDArray[np.bool_], angles: Floats) -> NDArray[np.bool_]:
 
 
 def _median(offsets: Floats, here: NDArray[np.bool_]) -> Floats:
-    """The bones of a video: medians over the frames in which they were seen, or over all."""
+    """Bones of a video: medians over the frames in which they were seen, or over all frames."""
     return np.asarray(np.median(offsets[here] if here.any() else offsets, 0))

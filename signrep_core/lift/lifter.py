@@ -1,14 +1,14 @@
-"""The sign pose lifter: from a signer's 2-D joints to angles, bones, a camera and how far to trust each joint (A1, A8).
+"""The sign pose lifter: from a signer's 2-D joints to angles, bones, camera and confidence of each joint (A1, A8).
 
 An open counterpart of the estimator that the paper takes its angles from (Ivashechkin et al. 2023): a small temporal
 network reads the 2-D joints of a window of frames and predicts joint rotations and bone lengths, which forward
-kinematics with physical limits turns into 3-D.
+kinematics with joint limits turns into 3-D joints.
 
-One network serves both sides: each frame is seen twice, as it is and mirrored, the side in question always standing
-where the right one does. So the lifter of a mirrored signer is the mirrored signer of the lifter, exactly. What has no
-side (head, spine, camera, bones) is the mean of both views.
+One network serves both sides: it reads each frame twice, as it is and mirrored, with the side to predict always in the
+place of the right one. The lifter is therefore exactly symmetric. Outputs without a side (head, spine, camera, bones)
+are the mean of both views.
 
-Every angle is within its limits by construction: a bounded function of the network's output. A palm's orientation is
+Every angle is within its limits by construction, as a bounded function of the network's output. A palm's orientation is
 predicted as seen by the camera (the first two columns of its frame, made orthonormal), and the wrist's angles follow
 from it in closed form, with x and z free and y within ±90°.
 
@@ -53,9 +53,9 @@ from signrep_core.skeleton import (
 FORMAT: Final = "signrep-lifter-1"
 ADVICE: Final = "train it again: signrep train lifter"
 N_FINGERS: Final = N_HAND_ANGLES - N_WRIST_ANGLES
-BONE_RANGE: Final = 0.35  # how much longer or shorter than its lifelike default a bone can be
-FACE_RANGE: Final = 0.2  # upper arms that a face point can lie off its default
-MIN_DEPTH: Final = 0.2  # of the neck's: nothing is nearer to the camera
+BONE_RANGE: Final = 0.35  # relative deviation of a bone from its default
+FACE_RANGE: Final = 0.2  # deviation of a face point from its default, in upper arms
+MIN_DEPTH: Final = 0.2  # least depth of a joint, relative to the neck's
 MAX_NEARNESS: Final = 1.5  # 1 / m: no camera is nearer than 0.67 m
 
 
@@ -79,26 +79,26 @@ class LifterConfig:
     width: int = 160
     stem: int = 288
     dilations: tuple[int, ...] = (1, 2, 3, 4)
-    causal: bool = False  # a frame's pose then needs no later frame
+    causal: bool = False  # no frame depends on later ones
 
     @property
     def reach(self) -> int:
-        """How many frames before (and after, unless causal) have a say in a frame's pose."""
+        """Number of frames before (and after, unless causal) that influence a frame."""
         return sum(self.dilations) * (2 if self.causal else 1)
 
 
 _CAMERA_SIGNS: Final = [1.0, 1, -1, 1, -1, 1]
 
-# What a side's view puts out, in order: name -> number of values.
+# Outputs of the network for one view, in order: name -> number of values.
 _OUTPUTS: Final = {
     "arm": len(_ARM), "palm": 6, "fingers": N_FINGERS, "hand_bones": N_HAND_OFFSETS, "centre": len(_CENTRE),
-    "body_bones": N_BODY_OFFSETS, "camera": 6, "spread": N_JOINTS,
+    "body_bones": N_BODY_OFFSETS, "camera": 6, "log_scale": N_JOINTS,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Lifted:
-    """Poses of windows or of a video; every leading (B, T)."""
+    """Predicted poses of windows or of a video, each with leading dimensions (B, T)."""
 
     body_angles: Tensor  # (B, T, 22)
     palms: Tensor  # (B, T, S, 3, 3) columns in the last axis; the left hand's mirrored, as a right one
@@ -106,14 +106,14 @@ class Lifted:
     body_offsets: Tensor  # (B, T, 16)
     hand_offsets: Tensor  # (B, T, 20)
     camera: Tensor  # (B, T, 6) see `project`
-    spread: Tensor  # (B, T, 61) log of the error to expect, metres: from the neck; of a hand's joints from the wrist
+    log_scale: Tensor  # (B, T, 61) log of the expected error in metres, from the neck or a hand's wrist
 
     def every(self, step: int) -> "Lifted":
-        """Every so many-th frame."""
+        """Every `step`-th frame."""
         return Lifted(*(values[:, ::step] for values in vars(self).values()))
 
     def hand_angles(self) -> tuple[Tensor, Tensor]:
-        """Right and left, (B, T, 41): the palms as wrist angles, and the fingers."""
+        """Right and left hand, (B, T, 41) each: wrist angles from the palms, then the fingers."""
         hands = torch.cat((wrist_angles("right", self.palms), self.fingers), -1)
         return hands[..., 0, :], hands[..., 1, :]
 
@@ -123,7 +123,7 @@ class Lifted:
 
 
 class Block(nn.Module):
-    """A residual step: three frames `dilation` apart, mixed by two layers."""
+    """A residual block: two layers over three frames that are `dilation` apart."""
 
     def __init__(self, width: int, dilation: int, causal: bool) -> None:
         super().__init__()
@@ -164,10 +164,8 @@ class Lifter(nn.Module):
             out.weight.mul_(0.3)
             out.bias.copy_(_rest())
         self.head = nn.Sequential(nn.LayerNorm(width), out)
-        self.shape = nn.Parameter(
-            torch.zeros(N_JOINTS)
-        )  # log of each joint's Weibull shape: how errors are distributed
-        self.register_buffer("calibration", torch.zeros(N_JOINTS))  # log of what the spread is short of, as measured
+        self.shape = nn.Parameter(torch.zeros(N_JOINTS))  # log of the Weibull shape of each joint's errors
+        self.register_buffer("calibration", torch.zeros(N_JOINTS))  # measured correction of the log scale
         for name, limits in (
             ("arm", BODY_LIMITS[_ARM]),
             ("centre", BODY_LIMITS[_CENTRE]),
@@ -192,7 +190,7 @@ class Lifter(nn.Module):
         centre = self._mean(sides["centre"], _CENTRE_SIGNS)
         bones = bounded(torch.cat((sides["body_bones"], sides["hand_bones"]), -1).mean(-2) / 10, self.bone_limits)
         camera = self._mean(sides["camera"], _CAMERA_SIGNS)
-        spread = (own["spread"] + other["spread"][..., MIRROR_JOINTS]) / 2
+        log_scale = (own["log_scale"] + other["log_scale"][..., MIRROR_JOINTS]) / 2
         return Lifted(
             body_angles=self._body(bounded(sides["arm"], self.arm_limits), bounded(centre, self.centre_limits)),
             palms=orthonormal(sides["palm"]),
@@ -202,25 +200,25 @@ class Lifter(nn.Module):
             camera=torch.cat(
                 (3 * camera[..., :1].exp(), MAX_NEARNESS * torch.sigmoid(camera[..., 1:2]), camera[..., 2:] / 10), -1
             ),
-            spread=spread.clamp(-8, 2) + self.calibration,
+            log_scale=log_scale.clamp(-8, 2) + self.calibration,
         )
 
     def save(self, path: Path, notes: Mapping[str, Any]) -> None:
-        """Write the weights, as a training does."""
+        """Write the weights; called by the training loop."""
         save_lifter(path, self, notes)
 
-    def confidence(self, spread: Tensor, within: Tensor) -> Tensor:
+    def confidence(self, log_scale: Tensor, within: Tensor) -> Tensor:
         """(..., 61) probability that a joint's error is below `within` (61,) metres."""
-        return 1 - torch.exp(-(within.log() - spread).mul(self.shape.exp()).exp())
+        return 1 - torch.exp(-(within.log() - log_scale).mul(self.shape.exp()).exp())
 
     @staticmethod
     def _mean(both: Tensor, signs: list[float]) -> Tensor:
-        """What has no side, from both views (B, T, S, n); `signs` of what mirroring negates."""
+        """Mean of both views (B, T, S, n) of values without a side; `signs` are -1 where mirroring negates."""
         return (both[..., 0, :] + both[..., 1, :] * both.new_tensor(signs)) / 2
 
     @staticmethod
     def _body(arms: Tensor, centre: Tensor) -> Tensor:
-        """(B, T, 22) from arms (B, T, S, 6), both as right ones, and the centre's angles."""
+        """(B, T, 22) body angles from arms (B, T, S, 6), the left one mirrored, and the centre's angles."""
         angles = arms.new_zeros(*arms.shape[:-2], N_BODY_ANGLES)
         right = torch.zeros_like(angles)
         right[..., _ARM] = arms[..., 0, :]
@@ -231,7 +229,7 @@ class Lifter(nn.Module):
 
 
 def bone_limits() -> NDArray[np.float64]:
-    """(36, 2) what the offsets of body and hands can be."""
+    """(36, 2) limits of the offsets of body and hands."""
     defaults = np.concatenate([DEFAULT_BODY_OFFSETS, DEFAULT_HAND_OFFSETS])
     face = np.arange(len(defaults)) - BODY_OFFSETS.index("ear_x")
     span = np.where(
@@ -241,10 +239,10 @@ def bone_limits() -> NDArray[np.float64]:
 
 
 def project(joints: Tensor, camera: Tensor) -> Tensor:
-    """Joints (..., 61, 3) in a picture (..., 61, 2), shoulder widths: (s (x - a z) / (1 + k z) + t).
+    """Project joints (..., 61, 3) into the image (..., 61, 2), in shoulder widths: s (x - a z) / (1 + k z) + t.
 
-    camera (..., 6): s shoulder widths per metre at the neck; k 1 / the neck's distance (1/m); the neck's place t (2);
-    a (2) how far the neck lies off the optical axis, as a tangent.
+    camera (..., 6): s shoulder widths per metre at the neck; k the inverse of the neck's distance (1/m); t (2) the
+    neck's place; a (2) the neck's offset from the optical axis, as a tangent.
     """
     scale, nearness, place, off = camera[..., None, :].split((1, 1, 2, 2), -1)
     z = joints[..., 2:]
@@ -257,12 +255,12 @@ def mirror_body(angles: Tensor) -> Tensor:
 
 
 def mirrored(xy: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
-    """The same signer in a mirror: right and left joints change places."""
+    """Mirror a signer: negate x and exchange right and left joints."""
     return xy[..., MIRROR_JOINTS, :] * xy.new_tensor([-1, 1]), confidence[..., MIRROR_JOINTS]
 
 
 def features(xy: Tensor, confidence: Tensor) -> Tensor:
-    """(B, T, F) what the network reads of a view: all joints, and the right hand once more from its wrist, larger."""
+    """(B, T, F) inputs of the network for one view: all joints, and the right hand relative to its wrist, enlarged."""
     hand = HANDS["right"]
     own = xy[..., hand, :] - xy[..., hand.start : hand.start + 1, :]
     return torch.cat((xy.flatten(-2), 4 * own.flatten(-2), confidence), -1)
@@ -272,13 +270,13 @@ N_FEATURES: Final = N_JOINTS * 2 + N_HAND_JOINTS * 2 + N_JOINTS
 
 
 def bounded(raw: Tensor, limits: Tensor) -> Tensor:
-    """Values within limits (n, 2) from any numbers (..., n)."""
+    """Map any numbers (..., n) smoothly into limits (n, 2)."""
     middle, half = limits.mean(-1), (limits[:, 1] - limits[:, 0]) / 2
     return middle + half * torch.tanh(raw / half)
 
 
 def orthonormal(raw: Tensor) -> Tensor:
-    """(..., 3, 3) rotation matrices whose first two columns are nearest to raw (..., 6) in turn."""
+    """(..., 3, 3) rotation matrices by Gram-Schmidt from their first two columns, raw (..., 6)."""
     first, second = raw[..., :3], raw[..., 3:]
     x = nn.functional.normalize(first, dim=-1, eps=1e-6)
     y = nn.functional.normalize(second - (x * second).sum(-1, keepdim=True) * x, dim=-1, eps=1e-6)
@@ -286,7 +284,7 @@ def orthonormal(raw: Tensor) -> Tensor:
 
 
 def _rest() -> Tensor:
-    """The output that makes a resting signer, to start training from."""
+    """Outputs of a resting signer, the initial bias of the last layer."""
 
     def raw(rest: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.float64]:
         half = (limits[:, 1] - limits[:, 0]) / 2
@@ -297,7 +295,7 @@ def _rest() -> Tensor:
         "palm": np.array([0.0, 0, 1, 1, 0, 0]),
         "fingers": raw(HAND_REST[N_WRIST_ANGLES:], HAND_LIMITS[N_WRIST_ANGLES:]),
         "centre": raw(BODY_REST[_CENTRE], BODY_LIMITS[_CENTRE]),
-        "spread": np.full(N_JOINTS, np.log(0.03)),
+        "log_scale": np.full(N_JOINTS, np.log(0.03)),
     }
     return torch.tensor(np.concatenate([values.get(name, np.zeros(n)) for name, n in _OUTPUTS.items()]))
 

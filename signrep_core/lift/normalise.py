@@ -1,7 +1,7 @@
-"""From pixels to the lifter's frame: the neck at the origin, the signer's shoulders one unit apart.
+"""Normalisation of 2-D joints for the lifter: the neck at the origin, the signer's shoulders one unit apart.
 
-The neck is that of each frame; the unit is a running median over some seconds of the shoulders' width, so that it
-keeps through noise and turns and still follows a zoom or a cut.
+The origin is the neck of each frame; the unit is a running median of the shoulders' width over some seconds, so that it
+is stable under noise and rotations and still follows a zoom or a cut.
 
 Legend: `...` any leading dimensions (windows), T frames, J = 61 joints; pixels.
 """
@@ -18,12 +18,12 @@ from signrep_core.skeleton import SHOULDERS
 
 Floats = NDArray[np.floating]
 
-MIN_WIDTH: Final = 1.0  # pixels: shoulders in one point are no measure
+MIN_WIDTH: Final = 1.0  # pixels: narrower shoulders give no scale
 
 
 @dataclass(frozen=True)
-class PictureFrame:
-    """Where the neck is in each frame, and how wide the shoulders are; NaN where no shoulder was ever seen."""
+class SignerFrame:
+    """The neck and the shoulders' width in each frame; NaN where no shoulder was ever seen."""
 
     neck: Floats  # (..., T, 2) pixels
     width: Floats  # (..., T) pixels
@@ -33,31 +33,31 @@ class PictureFrame:
         return (image_xy - self.neck[..., None, :]) / self.width[..., None, None]
 
 
-def window_frame(image_xy: Floats) -> PictureFrame:
-    """The frame of windows (..., T, 61, 2), whose unit is the median over all their frames."""
+def window_frame(image_xy: Floats) -> SignerFrame:
+    """The frame of windows (..., T, 61, 2), with the median over all frames of a window as its unit."""
     neck, width = _shoulders(image_xy)
-    return PictureFrame(neck, np.broadcast_to(np.nanmedian(width, -1, keepdims=True), width.shape))
+    return SignerFrame(neck, np.broadcast_to(np.nanmedian(width, -1, keepdims=True), width.shape))
 
 
-def video_frame(image_xy: Floats, causal: bool = False) -> PictureFrame:
-    """The frame of a video (T, 61, 2), NaN where missing; where no shoulders were seen, that of the nearest frames.
+def video_frame(image_xy: Floats, causal: bool = False) -> SignerFrame:
+    """The frame of a video (T, 61, 2), NaN where missing, interpolated where no shoulders were seen.
 
-    causal: no frame's unit depends on later frames.
+    causal: no frame depends on later ones.
     """
     neck, width = _shoulders(image_xy)
     seen = np.flatnonzero(np.isfinite(width))
     if not seen.size:
-        return PictureFrame(neck, width)
+        return SignerFrame(neck, width)
     origin = (SCALE_WINDOW - 1) // 2 if causal else 0  # the filter's window ends at the frame itself
-    steady = median_filter(width[seen], size=SCALE_WINDOW, mode="nearest", origin=origin)
+    smooth = median_filter(width[seen], size=SCALE_WINDOW, mode="nearest", origin=origin)
     times = np.arange(len(width))
     if causal:
         last = np.maximum(np.searchsorted(seen, times, side="right") - 1, 0)
-        neck, width = neck[seen[last]], steady[last]
+        neck, width = neck[seen[last]], smooth[last]
         width[: seen[0]] = neck[: seen[0]] = np.nan
-        return PictureFrame(neck, width)
-    filled = [np.interp(times, seen, values) for values in (*neck[seen].T, steady)]
-    return PictureFrame(np.stack(filled[:2], -1), filled[2])
+        return SignerFrame(neck, width)
+    filled = [np.interp(times, seen, values) for values in (*neck[seen].T, smooth)]
+    return SignerFrame(np.stack(filled[:2], -1), filled[2])
 
 
 def _shoulders(image_xy: Floats) -> tuple[Floats, Floats]:

@@ -1,10 +1,10 @@
-"""What a camera and a detector make of poses: random cameras and picture edges, projection, and the detector's errors.
+"""Simulated detections of poses: random cameras and image edges, projection, and the detector's errors.
 
-The errors are those measured (`detector`), of a strength that differs from window to window: a lifter that counted on
-them exactly would be at a loss with real people, who are mistaken less than rendered ones. What measured errors say
-nothing of, since rendered signers are always in the picture, is drawn freely: joints outside it, and joints not seen.
+The errors are those of the fitted error model, scaled by a factor that differs between windows, so that the lifter does
+not rely on their exact size: the detector's errors on real people are smaller than on rendered ones. Joints outside the
+image and joints that are not detected are simulated without measurements, because rendered signers are always in view.
 
-Legend: B windows, T frames, J = 61 joints; pixels are those of a picture whose signer's shoulders are 100 apart.
+Legend: B windows, T frames, J = 61 joints; pixels of an image in which the signer's shoulders are 100 apart.
 """
 
 from dataclasses import dataclass
@@ -21,29 +21,29 @@ Floats = NDArray[np.floating]
 
 SHOULDER_PX: Final = 100.0
 DISTANCE_M: Final = (0.8, 4.0)  # from the camera to the neck
-OFF_AXIS: Final = ((-0.06, 0.06), (-0.16, 0.04))  # tangents: the neck is mostly above the middle of the picture
-MOST_OUTSIDE: Final = 0.4  # of a hand's joints: beyond it is not found
+OFF_AXIS: Final = ((-0.06, 0.06), (-0.16, 0.04))  # tangents: the neck is mostly above the image's centre
+MOST_OUTSIDE: Final = 0.4  # share of a hand's joints outside the image above which it is not found
 
 
 @dataclass(frozen=True)
 class Views:
-    """How windows look in a picture, without the detector's errors."""
+    """Windows projected into images, without the detector's errors."""
 
     image_xy: Floats  # (B, T, 61, 2) pixels
     scale: Floats  # (B,) pixels per metre at the neck
-    inside: NDArray[np.bool_]  # (B, T, 61) within the picture
+    inside: NDArray[np.bool_]  # (B, T, 61) within the image
 
 
 @dataclass(frozen=True)
-class Sightings:
-    """What the detector gives, as a pose table has it."""
+class SimulatedDetections:
+    """Detections as columns of a pose table."""
 
     image_xy: Floats  # (B, T, 61, 2) pixels, NaN where nothing was found
     confidence: Floats  # (B, T, 61), 0 where nothing was found
 
 
 def draw_views(joints: Floats, rng: np.random.Generator) -> Views:
-    """Project windows of joints (B, T, 61, 3), camera axes, by random cameras into pictures cropped at random."""
+    """Project windows of joints (B, T, 61, 3), camera axes, by random cameras into randomly cropped images."""
     windows = len(joints)
     nearest, farthest = np.log(DISTANCE_M)
     distance = np.exp(rng.uniform(nearest, farthest, windows))
@@ -58,8 +58,10 @@ def draw_views(joints: Floats, rng: np.random.Generator) -> Views:
     return Views(image_xy, focal / distance, _inside(image_xy, rng))
 
 
-def draw_sightings(views: Views, joints: Floats, rng: np.random.Generator, errors: ErrorModel) -> Sightings:
-    """The detector's view of windows of joints (B, T, 61, 3), camera axes."""
+def simulate_detections(
+    views: Views, joints: Floats, rng: np.random.Generator, errors: ErrorModel
+) -> SimulatedDetections:
+    """Simulate the detector on windows of joints (B, T, 61, 3), camera axes."""
     windows, frames = joints.shape[:2]
     xy, _, confidence = corrupt(views.image_xy, joints, views.scale, rng, errors)
     strength = np.where(rng.random(windows) < 0.5, 1, rng.uniform(0.2, 1.4, windows))[:, None, None, None]
@@ -67,16 +69,16 @@ def draw_sightings(views: Views, joints: Floats, rng: np.random.Generator, error
     xy += np.where(views.inside, 0.3, 6.0)[..., None] * rng.standard_normal(xy.shape, np.float32)
     confidence = _hide(confidence, views.inside, rng)
     for side in SIDES:
-        gone = rng.random((windows, 1)) < 0.06  # one-handed signing, or a hand out of view for long
+        gone = rng.random((windows, 1)) < 0.06  # one-handed signing, or a hand out of view for the whole window
         gone = gone | ((~views.inside[..., HANDS[side]]).mean(-1) > MOST_OUTSIDE) | _runs(rng, windows, frames)
         confidence[..., HANDS[side]][gone] = 0
     missing = (confidence <= 0) | ~np.isfinite(xy).all(-1)
     xy[missing], confidence[missing] = np.nan, 0
-    return Sightings(xy, confidence)
+    return SimulatedDetections(xy, confidence)
 
 
 def _hide(confidence: Floats, inside: NDArray[np.bool_], rng: np.random.Generator) -> Floats:
-    """Confidences of joints outside the picture, of some that are doubted and some that are missing."""
+    """Lower the confidence of joints outside the image and of some others, and set that of missing ones to 0."""
     windows = len(confidence)
     doubt = np.where(rng.random((windows, 1, N_JOINTS)) < 0.05, rng.uniform(0.05, 1, (windows, 1, N_JOINTS)), 1)
     lost = rng.random((windows, 1, N_JOINTS)) < 0.02
@@ -87,14 +89,14 @@ def _hide(confidence: Floats, inside: NDArray[np.bool_], rng: np.random.Generato
 
 
 def _runs(rng: np.random.Generator, windows: int, frames: int) -> NDArray[np.bool_]:
-    """(B, T) a run of frames in some of the windows."""
+    """(B, T) one run of frames in some of the windows."""
     start, length = rng.integers(0, frames, (windows, 1)), rng.integers(1, 12, (windows, 1))
     t = np.arange(frames)
     return (t >= start) & (t < start + length) & (rng.random((windows, 1)) < 0.15)
 
 
 def _inside(image_xy: Floats, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Within a picture whose edges are drawn: often no hips, sometimes no elbows."""
+    """Joints inside an image with random edges: often without hips, sometimes without elbows."""
     windows, draw = len(image_xy), rng.uniform
     bottom = np.where(rng.random(windows) < 0.65, draw(1.35, 2.6, windows), draw(0.7, 1.6, windows))
     left, right, top = draw(0.95, 2.6, windows), draw(0.95, 2.6, windows), draw(0.75, 1.8, windows)

@@ -1,7 +1,7 @@
-"""Training of the sign pose lifter on poses that are never rendered: sampled, seen by a camera, mistaken by a detector.
+"""Training of the sign pose lifter on sampled poses with simulated cameras and detections; nothing is rendered.
 
-A step's batch is a pure function of the seed and the step's number, so a run on a CPU with one thread gives the same
-weights every time, and goes on where it was killed.
+The batch of a step is a pure function of the seed and the step's number, so a run on a CPU with one thread is
+reproducible, and a killed run resumes where it stopped.
 
 Legend: B windows, T frames, J = 61 joints, S = 2 sides (the left one mirrored, as a right hand); metres, radians.
 """
@@ -26,7 +26,7 @@ from signrep_core.errors import CheckpointError
 from signrep_core.lift.detector_errors import ErrorModel, load_errors
 from signrep_core.lift.lifter import Lifted, Lifter, LifterConfig, load_lifter, project
 from signrep_core.lift.normalise import window_frame
-from signrep_core.lift.simulated_detections import draw_sightings, draw_views
+from signrep_core.lift.simulated_detections import draw_views, simulate_detections
 from signrep_core.lift.training_poses import Bank, Variety, draw_poses
 from signrep_core.skeleton import (
     ARMS,
@@ -44,10 +44,10 @@ from signrep_core.train.optimiser import learning_rate_at, make_adamw, set_learn
 
 log = logging.getLogger(__name__)
 
-LEAST_ERROR: Final = 5e-4  # metres; smaller ones tell nothing
+LEAST_ERROR: Final = 5e-4  # metres; smaller errors count as this one
 VALIDATION_BATCHES: Final = 4
 _TRAINING, _VALIDATION = 51, 52  # streams of randomness
-FIGURES: Final = ("elbow_degrees", "flexion_degrees", "arms_mm")  # medians, of what was seen
+FIGURES: Final = ("elbow_degrees", "flexion_degrees", "arms_mm")  # medians over detected joints
 _ELBOWS: Final = [BODY_ANGLES.index(f"{side}_elbow_x") for side in SIDES]
 _FLEXION: Final = [
     k for k, name in enumerate(HAND_ANGLES[N_WRIST_ANGLES:]) if name.endswith(("_mcp_x", "pip_x", "dip_x"))
@@ -67,30 +67,30 @@ class Weights:
     palms: float = 2.5  # columns of the palm's frame
     fingers: float = 4.0  # sine and cosine
     reprojection: float = 10.0  # shoulder widths
-    bones: float = 5.0  # shares of what they can be
-    consistency: float = 3.0  # the same: how a bone strays from its mean over the window
-    smoothness: float = 20.0  # metres: the acceleration, compared with the true one
-    spread: float = 0.05  # negative log likelihood
-    unseen: float = 0.2  # share that a missing joint keeps of its weight
+    bones: float = 5.0  # shares of their range
+    consistency: float = 3.0  # shares of their range: deviation of a bone from its mean over the window
+    smoothness: float = 20.0  # metres: error of the acceleration
+    log_scale: float = 0.05  # negative log likelihood
+    unseen: float = 0.2  # weight of a missing joint, relative to a detected one
 
 
 @dataclass(frozen=True)
 class LifterSettings:
-    """Everything that decides the trained weights."""
+    """Everything that determines the trained weights."""
 
     config: LifterConfig = field(default_factory=LifterConfig)
     weights: Weights = field(default_factory=Weights)
     variety: Variety = field(default_factory=Variety)
     steps: int = 12000
     windows: int = 24  # in a batch
-    frames: int = 28  # of a window: more than have a say in a frame's pose
+    frames: int = 28  # of a window: more than influence a frame's pose
     learning_rate: float = 2e-3  # at its peak, then a cosine to 0
     warmup: int = 100
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.01
     clip: float = 1.0
     clips: int = 120  # performances in the bank
-    loss_step: int = 2  # the losses see every so many-th frame: half the kinematics, hardly less to learn from
+    loss_step: int = 2  # the losses use every second frame: half the kinematics for nearly the same result
     validate_every: int = 500
     save_every: int = 100
     log_every: int = 50
@@ -99,7 +99,7 @@ class LifterSettings:
 
 @dataclass(frozen=True)
 class Batch:
-    """What the lifter reads, and what it is to find."""
+    """Inputs of the lifter and their targets."""
 
     xy: Tensor  # (B, T, 61, 2) shoulder widths from the neck, with the detector's errors
     confidence: Tensor  # (B, T, 61)
@@ -112,24 +112,24 @@ class Batch:
 
     @property
     def broken(self) -> list[str]:
-        """Nothing that is drawn can be unreadable."""
+        """Always empty: simulated windows cannot be unreadable."""
         return []
 
     def __len__(self) -> int:
         return len(self.xy)
 
     def every(self, step: int) -> "Batch":
-        """Every so many-th frame."""
+        """Every `step`-th frame."""
         return Batch(*(values[:, ::step] for values in vars(self).values()))
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device."""
+        """Copy the batch to a device."""
         return Batch(*(values.to(device, non_blocking=True) for values in vars(self).values()))
 
 
 @dataclass(kw_only=True)
 class LifterRun(Run):
-    """A run that lifts."""
+    """A training of the lifter."""
 
     validation: list[Batch]
 
@@ -143,16 +143,16 @@ def train_lifter(
     workers: int = 1,
     accelerator: str = "auto",
 ) -> TrainResult:
-    """Train, or go on training, the lifter whose folder is `out`.
+    """Train the lifter in folder `out`, or resume its training.
 
-    Writes `out/last/` while it runs, and `out/best.safetensors` and `out/metrics.csv` when it is finished; a stopped
-    run goes on when it is called again with the same settings.
+    Writes `out/last/` while it runs, and `out/best.safetensors` and `out/metrics.csv` at the end; a stopped run
+    resumes when it is called again with the same settings.
 
     Args:
-        make_bank: gives the motion to train on: a bank of so many clips, from a seed.
+        make_bank: makes the bank of motion to train on, from a number of clips and a seed.
         initial: weights to start from.
-        workers: processes that draw batches.
-        accelerator: as Lightning Fabric takes it.
+        workers: processes that simulate batches.
+        accelerator: of Lightning Fabric.
 
     Raises:
         TrainingError: a loss is not finite, or `out` holds a run with other settings.
@@ -171,7 +171,7 @@ def _train(
     workers: int,
 ) -> TrainResult:
     if fabric.device.type == "cpu":
-        torch.set_num_threads(1)  # such small matrices are no faster on more, and sums stay in one order
+        torch.set_num_threads(1)  # small matrices are no faster on more threads, and the order of sums is fixed
     log.info("performing %d clips", settings.clips)
     bank, errors = make_bank(settings.clips, settings.seed), load_errors()
     others = make_bank(max(settings.clips // 10, 1), settings.seed + 1)
@@ -234,7 +234,7 @@ def _load(bank: Bank, errors: ErrorModel, settings: LifterSettings, workers: int
 
 
 def train_step(run: LifterRun, batch: Batch) -> dict[str, float]:
-    """Forward, backward and update with one batch; all terms as numbers.
+    """Forward, backward and update with one batch; returns all terms of the loss.
 
     Raises:
         TrainingError: a term is not finite.
@@ -252,7 +252,7 @@ def train_step(run: LifterRun, batch: Batch) -> dict[str, float]:
 
 @torch.no_grad()
 def _validate(run: LifterRun) -> Score:
-    """The negative loss on performances of other people, and errors that mean something to people."""
+    """The negative loss on performances of other people, and errors in degrees and millimetres."""
     losses, figures = [], []
     for batch in run.validation:
         batch = batch.to(run.fabric.device)
@@ -271,11 +271,11 @@ def _validate(run: LifterRun) -> Score:
 
 
 def draw_batch(bank: Bank, errors: ErrorModel, settings: LifterSettings, step: int, stream: int = _TRAINING) -> Batch:
-    """The batch of a step; another `stream` of randomness gives other ones."""
+    """Simulate the batch of a step; training and validation use different random streams."""
     rng = np.random.default_rng([settings.seed, stream, step])
     poses = draw_poses(bank, settings.windows, settings.frames, rng, settings.variety)
     views = draw_views(poses.joints, rng)
-    seen = draw_sightings(views, poses.joints, rng, errors)
+    seen = simulate_detections(views, poses.joints, rng, errors)
     frame = window_frame(seen.image_xy)
 
     def tensor(values: Any) -> Tensor:
@@ -295,7 +295,7 @@ def draw_batch(bank: Bank, errors: ErrorModel, settings: LifterSettings, step: i
 
 
 def posed(lifted: Lifted) -> tuple[Tensor, Tensor]:
-    """Body joints (B, T, 19, 3), and hands from their wrist (B, T, S, 21, 3), the left one mirrored."""
+    """Body joints (B, T, 19, 3), and hands relative to their wrist (B, T, S, 21, 3), the left one mirrored."""
     body = torch.stack(pose_body(lifted.body_angles, lifted.body_offsets), -2)
     x, y, z = lifted.palms.unbind(-1)
     origin = torch.zeros_like(x)
@@ -304,7 +304,7 @@ def posed(lifted: Lifted) -> tuple[Tensor, Tensor]:
 
 
 def compute_losses(lifter: Lifter, lifted: Lifted, batch: Batch, settings: LifterSettings) -> dict[str, Tensor]:
-    """Every term of the loss, unweighted."""
+    """Compute every term of the loss, unweighted."""
     lifted, batch = lifted.every(settings.loss_step), batch.every(settings.loss_step)
     body, hands = posed(lifted)
     mirrors = body.new_tensor(_MIRRORS)
@@ -328,7 +328,7 @@ def compute_losses(lifter: Lifter, lifted: Lifted, batch: Batch, settings: Lifte
         "bones": ((bones - batch.bones) / span).abs().mean(),
         "consistency": ((bones - bones.mean(1, keepdim=True)) / span).abs().mean(),
         "smoothness": _acceleration(joints - batch.joints).abs().mean(),
-        "spread": _spread_loss(lifter, lifted.spread, errors.detach(), batch.confidence),
+        "log_scale": _log_scale_loss(lifter, lifted.log_scale, errors.detach(), batch.confidence),
     }
 
 
@@ -340,12 +340,12 @@ def _acceleration(joints: Tensor) -> Tensor:
     return joints[:, 2:] - 2 * joints[:, 1:-1] + joints[:, :-2]
 
 
-def _spread_loss(lifter: Lifter, spread: Tensor, errors: Tensor, confidence: Tensor) -> Tensor:
-    """Negative log likelihood of the joints' errors under Weibull distributions of the predicted scale."""
-    above = lifter.shape.exp() * (errors.clamp_min(LEAST_ERROR).log() - spread)
+def _log_scale_loss(lifter: Lifter, log_scale: Tensor, errors: Tensor, confidence: Tensor) -> Tensor:
+    """Negative log likelihood of the errors under Weibull distributions of the predicted scale."""
+    above = lifter.shape.exp() * (errors.clamp_min(LEAST_ERROR).log() - log_scale)
     return ((confidence > 0) * (above.clamp_max(20).exp() - above - lifter.shape)).mean()
 
 
 def total_loss(terms: dict[str, Tensor], weights: Weights) -> Tensor:
-    """The weighted sum."""
+    """Weighted sum of the terms."""
     return sum((getattr(weights, name) * term for name, term in terms.items()), torch.zeros(()))

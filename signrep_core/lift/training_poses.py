@@ -1,10 +1,10 @@
-"""Poses to train the lifter on, without rendering: performances in a bank, varied and seen from anywhere, per window.
+"""Poses to train the lifter on: windows of performances, varied, and rotated as a camera would see them.
 
-The bank holds the angles of many clips, each once through inverse kinematics, so that what landmarks leave open
-(wrist against metacarpals, the lower spine) is as `body.inverse` solves it. A window is a stretch of a clip, whose
-arms, wrists and fingers are varied smoothly in time (or its fingers replaced by random poses within the limits), which
-is then turned about the neck as a camera sees it. Kinematics has no root rotation: clavicles, shoulders, head, spine
-and wrists take the turn, as they do when `solve_angles` is given camera joints.
+The bank holds the angles of many clips as `body.inverse` solves them from their joints, so that ambiguous angles (wrist
+and metacarpals, the lower spine) have the values that the closed form gives them. A window is cut from a clip; its
+arms, wrists and fingers are varied smoothly in time, or its fingers replaced by random poses within the limits. The
+window is then rotated about the neck into camera axes. Kinematics has no root rotation: clavicles, shoulders, head,
+spine and wrists absorb it, as they do when `solve_angles` is given joints in camera axes.
 
 Legend: N frames of the bank, B windows, T frames of a window, S = 2 sides; radians, metres.
 """
@@ -33,7 +33,7 @@ from signrep_core.skeleton import (
 
 Floats = NDArray[np.floating]
 
-# Angles of joints that hardly move: (38,) 1 where random ones are near the middle of their limits only.
+# (38,) 1 for angles of joints that hardly move, whose random values stay near the middle of their limits.
 _STIFF = np.array([float("metacarpal" in name or "thumb_cmc" in name) for name in HAND_ANGLES[N_WRIST_ANGLES:]])
 _HEAD = [BODY_ANGLES.index(f"head_{axis}") for axis in "zxy"]
 _SPINE = [BODY_ANGLES.index(f"spine_{axis}") for axis in "zxy"]
@@ -52,7 +52,7 @@ class Clip(NamedTuple):
 
 @dataclass(frozen=True)
 class Bank:
-    """Performances end to end, and the bones of many people."""
+    """Concatenated performances, and the bones of many people."""
 
     body: Floats  # (N, 22) radians, body axes
     hands: Floats  # (S, N, 41)
@@ -64,7 +64,7 @@ class Bank:
 
 @dataclass(frozen=True)
 class Poses:
-    """Windows of poses as a camera sees them; what the lifter is to find."""
+    """Windows of poses in camera axes: the lifter's targets."""
 
     body: Floats  # (B, T, 22) radians, camera axes
     hands: Floats  # (S, B, T, 41)
@@ -75,15 +75,15 @@ class Poses:
 
 @dataclass(frozen=True)
 class Variety:
-    """How much windows differ from the performances: standard deviations in degrees, and chances."""
+    """Random variation of the performances: standard deviations in degrees, and probabilities."""
 
     arms: float = 9.0
     head: float = 6.0
     trunk: float = 3.0
     palms: float = 12.0
     fingers: float = 7.0
-    varied: float = 0.6  # chance that a window is varied at all
-    random_fingers: float = 0.15  # chance that a hand's fingers are any within the limits
+    varied: float = 0.6  # probability that a window is varied at all
+    random_fingers: float = 0.15  # probability that a hand's fingers are random within the limits
     bones: float = 0.035  # standard deviation of the log of each bone
     yaw: float = 9.0
     wide_yaw: float = 40.0  # largest, of a quarter of the windows
@@ -92,7 +92,7 @@ class Variety:
 
 
 def join_clips(clips: Sequence[Clip]) -> Bank:
-    """The bank of some clips, in their order."""
+    """Join clips into a bank, in their order."""
     body = np.concatenate([clip.body for clip in clips])
     hands = np.concatenate([clip.hands for clip in clips], 1)
     palms = np.stack([_palm_in_forearm(side, body, hands[k, :, :N_WRIST_ANGLES]) for k, side in enumerate(SIDES)])
@@ -107,12 +107,12 @@ def join_clips(clips: Sequence[Clip]) -> Bank:
 
 
 def draw_poses(bank: Bank, windows: int, frames: int, rng: np.random.Generator, variety: Variety) -> Poses:
-    """Random windows of the bank, varied and turned."""
+    """Draw random windows of the bank, varied and rotated."""
     clips = rng.integers(0, len(bank.starts) - 1, windows)
     room = np.maximum(np.diff(bank.starts)[clips] - frames, 0)
     first = bank.starts[clips] + (rng.random(windows) * (room + 1)).astype(np.intp)
     index = np.minimum(first[:, None] + np.arange(frames), bank.starts[clips + 1][:, None] - 1)
-    index = np.where(rng.random((windows, 1)) < 0.5, index, index[:, ::-1])  # time has two directions
+    index = np.where(rng.random((windows, 1)) < 0.5, index, index[:, ::-1])  # half of the windows run backwards
     varied = (rng.random((windows, 1, 1)) < variety.varied).astype(np.float64)
     body = _vary_body(bank.body[index], varied, rng, variety)
     palms, hands = [], []
@@ -120,44 +120,44 @@ def draw_poses(bank: Bank, windows: int, frames: int, rng: np.random.Generator, 
         palms.append(bank.palms[k][index] @ rotation_matrices(varied * _wobble(rng, windows, frames, 3, variety.palms)))
         hands.append(_vary_fingers(bank.hands[k][index][..., N_WRIST_ANGLES:], varied, rng, variety))
     view = _draw_views(rng, windows, variety)
-    turned, wrists = turn_about_neck(body, np.stack(palms), view)
+    rotated, wrists = rotate_about_neck(body, np.stack(palms), view)
     hands_all = np.concatenate([wrists, np.stack(hands)], -1)
     body_offsets, hand_offsets = _draw_bones(bank, windows, rng, variety)
-    joints = forward_kinematics(turned, hands_all[0], hands_all[1], body_offsets[:, None], hand_offsets[:, None])
-    return Poses(turned, hands_all, body_offsets, hand_offsets, joints)
+    joints = forward_kinematics(rotated, hands_all[0], hands_all[1], body_offsets[:, None], hand_offsets[:, None])
+    return Poses(rotated, hands_all, body_offsets, hand_offsets, joints)
 
 
-def turn_about_neck(body: Floats, palms: Floats, view: Floats) -> tuple[Floats, Floats]:
-    """The angles that look as `body` and `palms` do after a turn of the whole body.
+def rotate_about_neck(body: Floats, palms: Floats, view: Floats) -> tuple[Floats, Floats]:
+    """Angles of a signer after a rotation of the whole body about the neck.
 
     Args:
         body: (B, T, 22) radians.
         palms: (S, B, T, 3, 3) palm frames relative to the forearms.
-        view: (B, 3, 3) the turn.
+        view: (B, 3, 3) the rotation.
 
     Returns:
         (B, T, 22) body angles and (S, B, T, 3) wrist angles.
     """
-    turned = body.copy()
+    rotated = body.copy()
     for columns in (_HEAD, _SPINE):
         angles = body[..., columns]
-        turned[..., columns] = _zxy(_turned(view, rotate_euler(root_frame(angles), "zxy", angles)))
+        rotated[..., columns] = _zxy(_rotated(view, rotate_euler(root_frame(angles), "zxy", angles)))
     wrists = []
     for k, side in enumerate(SIDES):
-        clavicle, upper, fore = (_turned(view, frame) for frame in arm_frames(side, body))
+        clavicle, upper, fore = (_rotated(view, frame) for frame in arm_frames(side, body))
         x = clavicle[0]
         z_angle = np.arctan2(x[..., 1], x[..., 0])
         y_angle = -np.arctan2(x[..., 2], np.hypot(x[..., 0], x[..., 1]))
         new_clavicle = rotate_euler(root_frame(x), "zy", np.stack((z_angle, y_angle), -1))
         shoulder = _zxy([_local(new_clavicle, column) for column in upper])
         columns = _ARM[side]
-        turned[..., columns[:2]] = np.stack((z_angle, y_angle), -1)
-        turned[..., columns[2:5]] = shoulder
+        rotated[..., columns[:2]] = np.stack((z_angle, y_angle), -1)
+        rotated[..., columns[2:5]] = shoulder
         wrists.append(wrist_angles(side, np.stack(fore, -1) @ palms[k]))
     lowest, highest = BODY_LIMITS.T
     middle = (lowest + highest) / 2
-    turned -= 2 * np.pi * np.round((turned - middle) / (2 * np.pi))
-    return np.clip(turned, lowest, highest), np.stack(wrists)
+    rotated -= 2 * np.pi * np.round((rotated - middle) / (2 * np.pi))
+    return np.clip(rotated, lowest, highest), np.stack(wrists)
 
 
 def _palm_in_forearm(side: Side, body: Floats, wrist: Floats) -> Floats:
@@ -165,8 +165,8 @@ def _palm_in_forearm(side: Side, body: Floats, wrist: Floats) -> Floats:
     return np.swapaxes(np.stack(forearm, -1), -1, -2) @ np.stack(palm_frame(side, wrist), -1)
 
 
-def _turned(view: Floats, frame: Frame) -> Frame:
-    """A frame (columns (B, T, 3)) turned by (B, 3, 3)."""
+def _rotated(view: Floats, frame: Frame) -> Frame:
+    """Rotate a frame (columns (B, T, 3)) by (B, 3, 3)."""
     x, y, z = (np.einsum("bij,btj->bti", view, np.broadcast_to(c, np.broadcast_shapes(c.shape, frame[0].shape)))
                for c in frame)  # fmt: skip
     return x, y, z
@@ -182,7 +182,7 @@ def _zxy(frame: Sequence[Floats]) -> Floats:
 
 # ---------------------------------------------------------------- variety
 def _wobble(rng: np.random.Generator, windows: int, frames: int, n: int, degrees: float) -> Floats:
-    """(B, T, n) smooth noise: a constant and two slow waves, of standard deviation `degrees`, in radians."""
+    """(B, T, n) smooth noise in radians, of standard deviation `degrees`: a constant and two slow waves."""
     t = np.arange(frames)[None, :, None]
     total = rng.normal(0, 1.0, (windows, 1, n))
     for _ in range(2):
@@ -202,7 +202,7 @@ def _vary_body(body: Floats, varied: Floats, rng: np.random.Generator, variety: 
 
 
 def _vary_fingers(fingers: Floats, varied: Floats, rng: np.random.Generator, variety: Variety) -> Floats:
-    """(B, T, 38): performed fingers varied, or some of them any within their limits, from one pose to another."""
+    """(B, T, 38) performed fingers with variation, or moving between two random poses within their limits."""
     windows, frames, n = fingers.shape
     limits = HAND_LIMITS[N_WRIST_ANGLES:]
     moved = fingers + varied * _wobble(rng, windows, frames, n, variety.fingers) * (1 - 0.7 * _STIFF)
@@ -210,12 +210,12 @@ def _vary_fingers(fingers: Floats, varied: Floats, rng: np.random.Generator, var
     first, last = limits[:, 0] + (limits[:, 1] - limits[:, 0]) * place
     at, width = rng.uniform(0, frames, (windows, 1, 1)), rng.uniform(3, 15, (windows, 1, 1))
     share = 1 / (1 + np.exp(-(np.arange(frames)[None, :, None] - at) / width * 4))
-    anyhow = rng.random((windows, 1, 1)) < variety.random_fingers
-    return np.clip(np.where(anyhow, first + (last - first) * share, moved), *limits.T)
+    random = rng.random((windows, 1, 1)) < variety.random_fingers
+    return np.clip(np.where(random, first + (last - first) * share, moved), *limits.T)
 
 
 def _draw_bones(bank: Bank, windows: int, rng: np.random.Generator, variety: Variety) -> tuple[Floats, Floats]:
-    """Bones of people of the bank, some nearer to the lifelike defaults, each a little longer or shorter."""
+    """Draw bones of the bank's people, some closer to the defaults, each a little longer or shorter."""
     person = rng.integers(0, len(bank.body_offsets), windows)
     share = rng.random((windows, 1)) ** 2 * (rng.random((windows, 1)) < 0.5)
     drawn = []
@@ -226,13 +226,13 @@ def _draw_bones(bank: Bank, windows: int, rng: np.random.Generator, variety: Var
 
 
 def _draw_views(rng: np.random.Generator, windows: int, variety: Variety) -> Floats:
-    """(B, 3, 3) turns of the body before the camera."""
+    """(B, 3, 3) random rotations of the body relative to the camera."""
     wide = rng.random(windows) < 0.25
     yaw = np.where(wide, rng.uniform(-1, 1, windows) * variety.wide_yaw, rng.normal(0, variety.yaw, windows))
     tilt = np.where(wide, 2.0, 1.0)
     angles = (rng.normal(0, variety.roll, windows) * tilt, rng.normal(0, variety.pitch, windows) * tilt, yaw)
     eye = np.eye(3)
-    roll, pitch, turn = (
+    rolls, pitches, yaws = (
         rotation_matrices(np.radians(angle)[:, None] * eye[axis]) for angle, axis in zip(angles, (2, 0, 1), strict=True)
     )
-    return roll @ pitch @ turn
+    return rolls @ pitches @ yaws

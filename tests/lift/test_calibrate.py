@@ -24,14 +24,14 @@ def test_errors_three_times_as_large_as_expected_move_the_expectation_by_log_thr
     shape = np.linspace(1, 3, N_JOINTS)
     for group in GROUPS:  # joints that share a constant here share a shape
         shape[group] = shape[group[0]]
-    spread = rng.normal(-4, 0.5, (4000, N_JOINTS))
-    errors = 3 * np.exp(spread) * rng.weibull(shape, (4000, N_JOINTS))
-    shift = fit_shift(errors, spread, np.ones((4000, N_JOINTS), bool), shape)
+    log_scale = rng.normal(-4, 0.5, (4000, N_JOINTS))
+    errors = 3 * np.exp(log_scale) * rng.weibull(shape, (4000, N_JOINTS))
+    shift = fit_shift(errors, log_scale, np.ones((4000, N_JOINTS), bool), shape)
     moved = np.delete(np.arange(N_JOINTS), WRISTS)
     np.testing.assert_allclose(shift[moved], np.log(3), atol=0.06)
     np.testing.assert_array_equal(shift[WRISTS], 0)  # a wrist has no error from itself
     within = 0.03  # the confidence is then the share of errors within bounds
-    said = 1 - np.exp(-((within / np.exp(spread + shift)) ** shape))
+    said = 1 - np.exp(-((within / np.exp(log_scale + shift)) ** shape))
     np.testing.assert_allclose(said.mean(0)[moved], (errors < within).mean(0)[moved], atol=0.03)
 
 
@@ -96,7 +96,7 @@ def test_the_command_writes_weights_that_expect_the_errors_they_make(tmp_path: P
     for (_, truth), (_, pose) in zip(read_videos(tables[0], TRUTH), read_videos(tables[1], POSE), strict=True):
         video = lift(calibrated, pose["image_xy"], pose["confidence"])
         error = joint_errors(posed(video), truth["camera_joints"])
-        judged.append((error / np.exp(video.spread)) ** np.exp(calibrated.shape.detach().numpy()))
+        judged.append((error / np.exp(video.log_scale)) ** np.exp(calibrated.shape.detach().numpy()))
     right, left = JOINTS.index("right_elbow"), JOINTS.index("left_elbow")
     # The Weibull's power of its scale has the mean 1; a joint's own shape differs a little from its pair's mean.
     assert np.concatenate(judged)[:, [right, left]].mean() == pytest.approx(1, abs=0.05)

@@ -11,15 +11,12 @@ from signrep_core.errors import SignRepError
 from signrep_core.lift.detector_errors import (
     CONDITIONS,
     ErrorModel,
-    Pairs,
     PartErrors,
     corrupt,
-    fit_errors,
     load_errors,
-    picture_scale,
-    read_pairs,
     save_errors,
 )
+from signrep_core.lift.fit_detector_errors import Pairs, fit_errors, image_scale, read_pairs
 from signrep_core.skeleton import BODY, HANDS
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
@@ -194,7 +191,7 @@ def test_a_missing_or_foreign_file_says_what_to_do(tmp_path: Path, model: ErrorM
     for spoil, message in (
         (
             {"skeleton_version": -1},
-            "expected skeleton_version 2, found -1; fit them anew: signrep train",
+            "expected skeleton_version 2, found -1; fit them again: signrep train",
         ),
         ({"hand": {}}, "expected the parameters of ErrorModel"),
     ):
@@ -206,7 +203,7 @@ def test_a_missing_or_foreign_file_says_what_to_do(tmp_path: Path, model: ErrorM
 def test_the_scale_of_a_perspective_picture_is_found_from_places_and_joints() -> None:
     plan = plan_corpus(signers=1, glosses=3, takes=1, seed=5, size=320)[0]
     truth, scene = true_columns(plan), make_act(plan).scene
-    found = picture_scale(truth["image_xy"], truth["camera_joints"])
+    found = image_scale(truth["image_xy"], truth["camera_joints"])
     np.testing.assert_allclose(found, scene.focal * 320 / scene.neck[2], rtol=1e-5)
 
 

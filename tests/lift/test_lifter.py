@@ -10,7 +10,7 @@ import torch
 from signrep_core.body.arrays import BLOCK
 from signrep_core.body.forward import forward_kinematics
 from signrep_core.errors import CheckpointError
-from signrep_core.lift.lift_video import lift, solve_by_lifter, solve_lifted, steady
+from signrep_core.lift.lift_video import lift, smooth, solve_by_lifter, solve_lifted
 from signrep_core.lift.lifter import (
     Lifted,
     Lifter,
@@ -118,7 +118,7 @@ def test_a_long_video_is_lifted_in_stretches_as_if_in_one(monkeypatch: pytest.Mo
     cut = lift(lifter, xy, confidence)
     assert BLOCK > 90
     np.testing.assert_allclose(cut.body_angles, whole.body_angles, atol=1e-4)
-    np.testing.assert_allclose(cut.spread, whole.spread, atol=1e-4)
+    np.testing.assert_allclose(cut.log_scale, whole.log_scale, atol=1e-4)
 
 
 def test_the_shipped_lifter_meets_what_it_was_shown() -> None:
@@ -135,20 +135,20 @@ def test_steady_angles_are_means_with_their_neighbours_unless_one_is_missing_or_
     """By hand: 0 4 0 0 becomes 0 2 1 0; with the last frame missing the third stays; a jump of 2 radians stays."""
     trembling = np.array([[0.0], [0.4], [0.0], [0.0]])
     here = np.ones(4, bool)
-    np.testing.assert_allclose(steady(trembling, here)[:, 0], [0, 0.2, 0.1, 0], atol=1e-12)
-    np.testing.assert_allclose(steady(trembling, np.array([True, True, True, False]))[:, 0], [0, 0.2, 0, 0], atol=1e-12)
-    np.testing.assert_array_equal(steady(5 * trembling, here), 5 * trembling)
+    np.testing.assert_allclose(smooth(trembling, here)[:, 0], [0, 0.2, 0.1, 0], atol=1e-12)
+    np.testing.assert_allclose(smooth(trembling, np.array([True, True, True, False]))[:, 0], [0, 0.2, 0, 0], atol=1e-12)
+    np.testing.assert_array_equal(smooth(5 * trembling, here), 5 * trembling)
     for frames in range(3):
-        np.testing.assert_array_equal(steady(trembling[:frames], here[:frames]), trembling[:frames])
+        np.testing.assert_array_equal(smooth(trembling[:frames], here[:frames]), trembling[:frames])
 
 
 def test_a_causal_lifter_s_angles_are_not_steadied() -> None:
     xy, confidence = signer(30)
     video = lift(load_lifter(), xy, confidence)
-    causal, steadied = (solve_lifted(replace(video, causal=causal), xy, confidence) for causal in (True, False))
+    causal, smoothed = (solve_lifted(replace(video, causal=causal), xy, confidence) for causal in (True, False))
     np.testing.assert_allclose(causal.body_angles, video.body_angles, atol=1e-6)
-    assert np.abs(steadied.body_angles - causal.body_angles).max() > 1e-4
-    accelerations = (np.abs(np.diff(x.left_angles[:, 3:], 2, axis=0)).mean() for x in (steadied, causal))
+    assert np.abs(smoothed.body_angles - causal.body_angles).max() > 1e-4
+    accelerations = (np.abs(np.diff(x.left_angles[:, 3:], 2, axis=0)).mean() for x in (smoothed, causal))
     assert next(accelerations) < 0.7 * next(accelerations)
 
 
@@ -167,7 +167,7 @@ def test_weights_come_back_as_they_were_saved(tmp_path: Path) -> None:
     save_lifter(path, lifter, {"steps": 3})
     again = load_lifter(path)
     assert again.config == lifter.config
-    torch.testing.assert_close(lifted(again, *inputs()).spread, lifted(lifter, *inputs()).spread)
+    torch.testing.assert_close(lifted(again, *inputs()).log_scale, lifted(lifter, *inputs()).log_scale)
 
 
 def test_a_file_that_is_no_lifter_is_refused(tmp_path: Path) -> None:
