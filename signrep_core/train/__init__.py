@@ -1,1 +1,1 @@
-"""Optimiser, checkpoint and the training loops."""
+"""Training loops, optimiser and resume state."""

@@ -18,8 +18,9 @@ import torch
 
 from signrep_core.config import Pretrain
 from signrep_core.errors import TrainingError
-from signrep_core.evaluate.features import select_rows, video_features
+from signrep_core.evaluate.features import video_features
 from signrep_core.evaluate.retrieval import evaluate_retrieval
+from signrep_core.evaluate.windows import select_rows
 from signrep_core.model.signrep import SignRep
 from signrep_core.store.files import write_json
 from signrep_core.store.shards import ShardReader
@@ -41,7 +42,7 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 NAMES: Final = MappingProxyType(
     {
         "random": "random weights",
-        "untrained": "where training begins",
+        "untrained": "initial weights",
         "angles": "angles only",
         "keypoints_distances": "+ keypoints and distances",
         "variance_covariance": "+ variance and covariance",
@@ -89,7 +90,7 @@ def _trained(shards: Path, settings: Pretrain, setup: RunSetup) -> SignRep:
     """The model of a finished pretraining."""
     ended = pretrain(shards, settings, setup)
     if not ended.finished:
-        raise TrainingError(f"{setup.out}: stopped after step {ended.step}; the same command goes on")
+        raise TrainingError(f"{setup.out}: stopped after step {ended.step}; run the same command again to continue")
     return SignRep.load(ended.weights)
 
 
@@ -120,7 +121,9 @@ def _scored(path: Path, identity: Mapping[str, Any], get_model: Callable[[], Sig
     videos = video_features(model.to(device).eval(), open_reader, rows)
     result = evaluate_retrieval(videos, index, gallery="train", queries="test")
     if result["metrics"] is None:
-        raise TrainingError(f"{path}: no gloss of the test split is in the training split: nothing to compare by")
+        raise TrainingError(
+            f"{path}: no gloss of the test split is in the training split: retrieval cannot be measured"
+        )
     scored = {"settings": identity, "metrics": result["metrics"], "chance": result["chance"]}
     write_json(path, scored)
     return scored

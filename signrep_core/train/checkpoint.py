@@ -1,4 +1,4 @@
-"""Resume state on the disk: one atomic file of tensors and plain values, read with `weights_only=True`."""
+"""Resume state of a training: one file of tensors, numbers and text, written atomically, unpickled safely."""
 
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,16 @@ STATE_VERSION = 2
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write the state; a kill at any moment leaves the old file or the new one.
+    """Write the state; a kill at any moment leaves either the old file or the new one.
 
     Raises:
-        StorageError: the disk is full, or the folder may not be written to.
+        StorageError: the disk is full, or the folder is not writable.
     """
     with atomic_path(path) as partial, open(partial, "wb") as file:
         try:
             torch.save({"version": STATE_VERSION, **state}, file)
         except RuntimeError as error:
-            if isinstance(error.__context__, OSError):  # what the disk said, behind what torch makes of it
+            if isinstance(error.__context__, OSError):  # the disk's own error, which torch wraps
                 raise error.__context__ from None
             raise
 
@@ -30,12 +30,12 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
     """Read the state.
 
     Raises:
-        CheckpointError: broken, or of another version.
+        CheckpointError: the file is broken, or has another version.
     """
-    advice = f"delete the folder {path.parent} to start the run afresh"
+    advice = f"delete the folder {path.parent} to start the run again"
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # a file of something else makes the unpickler raise anything at all
+    except Exception as error:  # the unpickler may raise any error for a file of another kind
         raise CheckpointError(f"{path}: the resume state cannot be read ({error!r}); {advice}") from error
     if state.get("version") != STATE_VERSION:
         raise CheckpointError(

@@ -1,10 +1,9 @@
-"""Where a run from scratch begins if it is to be short: where a long one would have to get to first (D, decision 0016).
+"""Data-dependent initialisation for short runs from scratch (D, decision 0016).
 
-The paper starts from a video autoencoder and trains for 500,000 steps. A small encoder that begins at random stays at
-the median pose for hundreds of steps, since its feature is the plain mean of all tokens (method section 2): a hand
-fills one in fifty, and clothes and walls drown it. So tokens begin with what moves (hands and arms, whoever signs and
-wherever), know where they are, and attend sharply, which makes the mean of all tokens tell where things move; and the
-decoder begins at the median target.
+The paper starts from a video autoencoder and trains for 500,000 steps. A small encoder with random weights predicts the
+median pose for hundreds of steps, because its feature is the unweighted mean of all tokens (method section 2) and a
+hand fills one token in fifty. Here tokens respond to motion from the start, encode their position, and attend sharply,
+so that the mean of all tokens depends on where things move; and the decoder starts at the median target.
 
 Legend: N windows, T frames, S pixels, K values under a patch's kernel, C channels.
 """
@@ -23,15 +22,15 @@ from signrep_core.data.windows import TARGETS, WindowPairs, sample_windows
 from signrep_core.model.encoder import MASK_UNIT, Encoder
 from signrep_core.model.signrep import SignRep
 
-TARGET_SAMPLE: Final = 128  # windows that the median target is taken of
-PATCH_SAMPLE: Final = 24  # windows that the changes under a patch are taken of
-SHARPNESS: Final = 2.0  # of queries and keys alike in global attention
-WAVES: Final = 3.0  # standard deviation of the positions' angular frequencies, radians a picture's side
+TARGET_SAMPLE: Final = 128  # windows for the median target
+PATCH_SAMPLE: Final = 24  # windows for the changes under a patch
+SHARPNESS: Final = 2.0  # factor of queries and keys in global attention
+WAVES: Final = 3.0  # standard deviation of the positions' angular frequencies, radians per image side
 _LEAST_VARIANCE: Final = 1e-6
 
 
 def start_decoder(model: SignRep, dataset: WindowPairs) -> None:
-    """Let the decoder say the median target, whatever the features."""
+    """Make the decoder predict the median target for all features."""
     windows = sample_windows(dataset, TARGET_SAMPLE, dataset.reader.read_targets)
     targets = prior_targets(
         *(torch.from_numpy(np.stack([np.asarray(w[name], np.float32) for w in windows])) for name in TARGETS)
@@ -46,13 +45,13 @@ def start_decoder(model: SignRep, dataset: WindowPairs) -> None:
 
 @torch.no_grad()
 def start_encoder(model: SignRep, dataset: WindowPairs, generator: torch.Generator) -> None:
-    """Let every layer keep the scale of what it gets, and the encoder's first layers see what moves, and where."""
+    """Initialise all layers to preserve scale, patch filters from the data, positions as waves, and sharp attention."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear) and not name.startswith("decoder.heads"):
             nn.init.normal_(module.weight, std=1 / math.sqrt(module.in_features), generator=generator)
     encoder = model.encoder
-    pictures = sample_windows(dataset, PATCH_SAMPLE, dataset.reader.read_window)
-    video = prepare(torch.from_numpy(np.stack(pictures)), model.config.encoder.image_size)
+    windows = sample_windows(dataset, PATCH_SAMPLE, dataset.reader.read_window)
+    video = prepare(torch.from_numpy(np.stack(windows)), model.config.encoder.image_size)
     projection, positions = encoder.projection, encoder.pos_embed_spatial
     assert projection.bias is not None
     assert positions is not None
@@ -68,7 +67,7 @@ def start_encoder(model: SignRep, dataset: WindowPairs, generator: torch.Generat
 
 
 def patches_of(video: Tensor, projection: nn.Conv3d) -> Tensor:
-    """What lies under the kernel at each of its places: (N, 3, T, S, S) → (places, K)."""
+    """Extract the patches under the kernel at all its positions: (N, 3, T, S, S) → (positions, K)."""
     assert not isinstance(projection.padding, str)
     padding = [side for pad in reversed(projection.padding) for side in (pad, pad)]
     patches = nn.functional.pad(video, padding)
@@ -78,10 +77,9 @@ def patches_of(video: Tensor, projection: nn.Conv3d) -> Tensor:
 
 
 def principal_changes(patches: Tensor, frames: int, n: int) -> Tensor:
-    """The n directions in which patches (places, K) change most over their frames, so that each gives a variance of 1.
+    """The n principal directions (n, K) of the changes of patches (positions, K) over time, scaled to variance 1.
 
-    K = 3 colours × `frames` × pixels; (n, K). A direction whose variance is next to nothing is scaled as if it had
-    a millionth.
+    K = 3 colours × `frames` × pixels. A direction with a variance below 1e-6 is scaled as if it had that variance.
     """
     changes = patches.double().unflatten(1, (3, frames, -1))
     changes = (changes - changes.mean(2, keepdim=True)).flatten(1)
@@ -92,7 +90,7 @@ def principal_changes(patches: Tensor, frames: int, n: int) -> Tensor:
 
 
 def _waves(encoder: Encoder, channels: int, generator: torch.Generator) -> Tensor:
-    """A plane wave over the picture for each channel, of unit variance: (1, tokens of a frame, C)."""
+    """Plane waves over the image, one per channel, with unit variance: (1, tokens of a frame, C)."""
     height, width = (units * unit for units, unit in zip(encoder.units[1:], MASK_UNIT[1:], strict=True))
     y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
     fy, fx = WAVES * torch.randn(2, channels, generator=generator)

@@ -1,8 +1,8 @@
-"""The loop that every training shares: steps, reports, selection of the best weights, resume, a clean end on SIGTERM.
+"""Training loop shared by all trainings: steps, metrics, selection of the best weights, resume, a clean end on SIGTERM.
 
-Method section 5 (A3). A kind of training (pretraining, recognition, ...) gives a `Run` of its own and three functions:
-a step, what a report adds, and a score of the weights. A run goes on bit for bit where it was killed: the state holds
-the run's parts and the step, and everything random follows from (seed, step).
+Method section 5 (A3). Each kind of training (pretraining, recognition, ...) supplies a `Run` of its own and three
+functions: a training step, additional metrics, and a score of the weights. A killed run continues as if it had not been
+interrupted: the resume state contains the run's parts and the step, and all random numbers follow from (seed, step).
 """
 
 import hashlib
@@ -38,21 +38,21 @@ log = logging.getLogger(__name__)
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
-FEW_BROKEN: Final = 10  # D: unreadable videos that stop no run, however short
+FEW_BROKEN: Final = 10  # D: up to so many unreadable videos never stop a run
 
 
 class Examples(Protocol):
-    """What the loop looks at of a batch; its length counts this rank's examples."""
+    """A batch as the loop uses it; its length is the number of this rank's examples."""
 
     @property
     def broken(self) -> Sequence[str]:
-        """What could not be read and was replaced."""
+        """Videos that could not be read and were replaced, with the reasons."""
 
     def __len__(self) -> int: ...
 
 
 class TrainResult(NamedTuple):
-    """How a run ended: `finished`, or stopped by SIGTERM with its state saved; `best` is the selected score."""
+    """End of a run: `finished`, or stopped by SIGTERM with its state saved; `best` is the selected score."""
 
     finished: bool
     step: int
@@ -72,16 +72,16 @@ class Devices:
 
 @dataclass(frozen=True)
 class RunSetup:
-    """A run's folder, seed, devices and origin: all that defines it but its settings and data."""
+    """Folder, seed, devices and provenance of a run: everything that defines it except its settings and data."""
 
-    out: Path  # holds last/ while the run is going on, then best.safetensors and metrics.csv
+    out: Path  # contains last/ during the run, then best.safetensors and metrics.csv
     seed: int = 0
     devices: Devices = Devices()
-    provenance: Mapping[str, str] = field(default_factory=dict)  # noted in the weights: how they were made
+    provenance: Mapping[str, str] = field(default_factory=dict)  # of the weights, for their notes
 
     @property
     def folder(self) -> Path:
-        """Resume state, weights and metrics of the unfinished run."""
+        """Folder of the unfinished run's resume state, weights and metrics."""
         return self.out / "last"
 
 
@@ -89,38 +89,38 @@ class RunSetup:
 class Run:
     """State of a training while it runs."""
 
-    kind: str  # of training, as the command is called
+    kind: str  # of training, the name of its command
     fabric: Fabric
     setup: RunSetup
     settings: Any  # has clip, validate_every, save_every and log_every
-    values: dict[str, Any]  # settings and seed that decide the result, as plain values
-    data: dict[str, Any]  # what identifies the data, by name
+    values: dict[str, Any]  # settings and seed that determine the result, as numbers, text and lists
+    data: dict[str, Any]  # digests and names that identify the data
     iterations: int
     columns: Sequence[str]  # of metrics.csv
-    selection: str  # what the best weights are selected by, for people
-    network: Any  # the module itself, with `save(path, notes)`; `model` is what Fabric wraps around it
+    selection: str  # criterion of the best weights, in words
+    network: Any  # the module itself, with `save(path, notes)`; `model` is its wrapper by Fabric
     model: Any = None
     optimiser: Any = None
     step: int = 0  # steps done
     best: float | None = None
     broken: int = 0  # videos that could not be read, on all ranks
-    max_broken: float = 0.05  # D: of them per example, above which the run stops
-    baseline: bool = False  # whether the weights are scored before the first step, as step 0 of the metrics
+    max_broken: float = 0.05  # D: unreadable videos per example, above which the run stops
+    baseline: bool = False  # whether to score the weights before the first step, as step 0 of the metrics
     meter: Meter = field(default_factory=Meter)  # since the last report
     since_validation: Meter = field(default_factory=Meter)
 
     @property
     def folder(self) -> Path:
-        """Resume state, weights and metrics of the unfinished run."""
+        """Folder of the unfinished run's resume state, weights and metrics."""
         return self.setup.folder
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must be equal for a run to be resumed."""
+        """Values that must be equal for a run to be resumed."""
         return self.values | self.data
 
     def parts(self) -> dict[str, Any]:
-        """Objects with a state of their own, by the name that the resume state has for them."""
+        """Objects with a state of their own, by their names in the resume state."""
         return {
             "model": self.network,
             "optimiser": self.optimiser,
@@ -137,7 +137,8 @@ Score = tuple[float, dict[str, float]]  # of the weights: what selects them (hig
 def launch(job: Callable[[Fabric], TrainResult], devices: Devices) -> TrainResult:
     """Run a job on every device.
 
-    `job` must be a partial: Fabric looks into the arguments of what it launches and refuses frozen dataclasses.
+    `job` must be a partial: Fabric inspects the arguments of the function that it launches and rejects frozen
+    dataclasses.
     """
     accelerator = devices.accelerator
     launched = "WORLD_SIZE" in os.environ or "SLURM_NTASKS" in os.environ  # by torchrun or srun: Fabric joins them
@@ -153,7 +154,7 @@ def launch(job: Callable[[Fabric], TrainResult], devices: Devices) -> TrainResul
 
 
 def share_of(fabric: Fabric, workers: int) -> Loading:
-    """How this rank loads its share of each batch."""
+    """Settings for loading this rank's share of each batch."""
     return Loading(fabric.global_rank, fabric.world_size, workers, fabric.device.type == "cuda")
 
 
@@ -164,19 +165,20 @@ def train(
     report: Callable[[AnyRun], dict[str, float]],
     validate: Callable[[AnyRun], Score],
 ) -> TrainResult:
-    """Train, or go on with, a run until it is finished or SIGTERM comes.
+    """Start or resume a run, until it is finished or SIGTERM arrives.
 
     Args:
-        load: gives the batches of the given steps, in order.
-        train_step: forward, backward and update with one batch; all terms as numbers, `loss` among them.
-        report: what a row of metrics adds to the means of the terms.
-        validate: scores the weights; called on every rank, so that they can share the work, and equal on all of them.
+        load: yields the batches of the given steps, in order.
+        train_step: runs forward, backward and update with one batch; returns all terms as numbers, including `loss`.
+        report: returns values that a row of metrics contains besides the means of the terms.
+        validate: scores the weights; called on every rank, so that they can share the work; returns the same on all.
 
     Raises:
-        TrainingError: the folder holds an unfinished run with other settings or data, or too much cannot be read.
+        TrainingError: the folder contains an unfinished run with other settings or data, or too many videos cannot be
+            read.
         CheckpointError: its state cannot be read.
     """
-    # Gathered gradients add up in the threads' order otherwise; on a GPU the price would be too high.
+    # Otherwise gathered gradients are summed in the order of the threads; on a GPU this would be too slow.
     torch.use_deterministic_algorithms(run.fabric.device.type == "cpu")
     _resume(run)
     out = run.folder.parent
@@ -199,7 +201,7 @@ def train(
             if stopping or run.step % run.settings.save_every == 0:
                 _save(run)
             if stopping:
-                log.warning("stopped by SIGTERM after step %d; the same command goes on from there", run.step)
+                log.warning("stopped by SIGTERM after step %d; run the same command again to continue", run.step)
                 return TrainResult(False, run.step, run.best, run.folder / "best.safetensors")
             waiting = time.perf_counter()
     _publish(run, out)
@@ -224,9 +226,9 @@ def write_placeholder(setup: RunSetup, settings: Training, columns: Sequence[str
 
 
 def seed_step(run: Run) -> torch.Generator:
-    """What this step's random numbers come from, a pure function of (seed, step), the same on every rank.
+    """Random generator of this step, a pure function of (seed, step), the same on every rank.
 
-    Torch's own generator (drop path, dropout) is seeded too, differently on every rank.
+    Torch's global generator (drop path, dropout) is seeded as well, differently on every rank.
     """
     key = (run.setup.seed, 2, run.step)
     seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1
@@ -235,7 +237,7 @@ def seed_step(run: Run) -> torch.Generator:
 
 
 def update(run: Run, loss: Tensor) -> Tensor:
-    """Backward and one step of the optimiser; the norm of the gradient before it was clipped."""
+    """Run backward and one step of the optimiser; return the gradient's norm before clipping."""
     run.optimiser.zero_grad(set_to_none=True)
     run.fabric.backward(loss)
     norm = run.fabric.clip_gradients(run.model, run.optimiser, max_norm=run.settings.clip, error_if_nonfinite=False)
@@ -244,10 +246,10 @@ def update(run: Run, loss: Tensor) -> Tensor:
 
 
 def as_numbers(run: Run, terms: Mapping[str, Tensor], examples: Sequence[str]) -> dict[str, float]:
-    """The terms of a step, averaged over the ranks, so that all report, and stop at, the same.
+    """Average the terms of a step over the ranks, so that all ranks report the same values and stop together.
 
     Raises:
-        TrainingError: a term is not finite; names the step and the batch's examples.
+        TrainingError: a term is not finite; the message names the step and the batch's examples.
     """
     numbers = torch.stack([term.detach().float() for term in terms.values()])
     numbers = mean_over_ranks(run.fabric, numbers)
@@ -255,8 +257,8 @@ def as_numbers(run: Run, terms: Mapping[str, Tensor], examples: Sequence[str]) -
     if wrong := [name for name, value in values.items() if not math.isfinite(value)]:
         raise TrainingError(
             f"step {run.step}: {', '.join(wrong)} became {values[wrong[0]]}; the batch: "
-            f"{'; '.join(examples)}; look at these and their targets, or lower the learning rate; "
-            "last/ holds the state before"
+            f"{'; '.join(examples)}; check these and their targets, or lower the learning rate; "
+            "last/ contains the state before"
         )
     return values
 
@@ -268,7 +270,7 @@ def log_departures(settings: Training) -> None:
 
 
 def sum_ranks(fabric: Fabric, *numbers: float) -> list[float]:
-    """Each number's sum over the ranks."""
+    """Sum each number over the ranks."""
     if fabric.world_size == 1:
         return list(numbers)
     total = fabric.all_reduce(torch.tensor(numbers, dtype=torch.float64, device=fabric.device), reduce_op="sum")
@@ -295,7 +297,7 @@ def gather_ranks(fabric: Fabric, rows: Tensor, sync_grads: bool = False) -> Tens
 
 
 def unwrapped(module: Any) -> Any:
-    """The module that Fabric (and DDP in it) wraps."""
+    """The module inside the wrappers of Fabric and DDP."""
     return module.module
 
 
@@ -303,20 +305,20 @@ def unwrapped(module: Any) -> Any:
 
 
 def _count(run: Run, batch: Examples, terms: Mapping[str, float], waited: float, n_broken: int) -> None:
-    """Count a step and the videos that some rank could not read.
+    """Count a step and the videos that were unreadable on any rank.
 
     Raises:
-        TrainingError: there are more of them than `max_broken` allows.
+        TrainingError: there are more of these than `max_broken` allows.
     """
     run.broken += n_broken
     for line in batch.broken:
-        log.warning("step %d: a video could not be read and another took its place (%d so far): %s",
+        log.warning("step %d: a video could not be read and was replaced by another (%d so far): %s",
                     run.step, run.broken, line)  # fmt: skip
     clips = len(batch) * run.fabric.world_size
     if run.broken > max(FEW_BROKEN, run.max_broken * clips * run.step):
         raise TrainingError(
             f"step {run.step}: {run.broken} videos could not be read in {clips * run.step} examples, more than the "
-            f"{run.max_broken:.0%} that max_broken allows: look at the log for their names and pack them again"
+            f"{run.max_broken:.0%} that max_broken allows: the log names them; pack them again"
         )
     run.meter.add(terms, clips, waited)
     run.since_validation.add(terms, clips, waited)
@@ -328,7 +330,7 @@ def _report(
     report: Callable[[AnyRun], dict[str, float]],
     validate: Callable[[AnyRun], Score],
 ) -> None:
-    """A row of metrics every `log_every` steps; validation every `validate_every`; both at the end."""
+    """Write metrics every `log_every` steps, validate every `validate_every` steps; do both after the last step."""
     settings, step = run.settings, run.step
     validating = step == run.iterations or step % settings.validate_every == 0
     if not validating and step % settings.log_every:
@@ -341,7 +343,7 @@ def _report(
 
 
 def _score_untrained(run: AnyRun, metrics: MetricLog | None, validate: Callable[[AnyRun], Score]) -> None:
-    """What the weights are worth before any training, to compare with; they are never selected."""
+    """Score the weights before training, for comparison; they are never selected."""
     score, values = validate(run)
     log.info("untrained: %s %.4g", run.selection, score)
     if metrics is not None:
@@ -349,7 +351,7 @@ def _score_untrained(run: AnyRun, metrics: MetricLog | None, validate: Callable[
 
 
 def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float]:
-    """Score the weights, keep them if they are the best so far; what to report."""
+    """Score the weights and keep them if they are the best so far; return values for the metrics."""
     score, values = validate(run)
     if run.best is None or score > run.best:
         run.best = score
@@ -365,7 +367,7 @@ def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float
 
 @contextmanager
 def _terminations() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets while the block runs (in the main thread; elsewhere nothing can)."""
+    """Provide an event that SIGTERM sets while the block runs (in the main thread only)."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -387,21 +389,21 @@ def _metrics(run: Run) -> AbstractContextManager[MetricLog | None]:
 
 
 def described_settings(settings: Training, seed: int) -> dict[str, Any]:
-    """What decides the results of a run but its data, as plain values."""
+    """Settings and seed that determine the results of a run, as numbers, text and lists."""
     return settings.identity() | {"seed": seed}
 
 
 def data_digest(index: Mapping[str, Any]) -> str:
-    """A digest of the sequences of an index, for the identity of a run."""
+    """Digest of the sequences of an index, for the identity of a run."""
     columns = (index[name] for name in ("video_id", "split", "n_frames"))
     rows = "\n".join(f"{video} {split} {n}" for video, split, n in zip(*columns, strict=True))
     return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
 
 def _save(run: Run, finished: bool = False) -> None:
-    """Write the resume state, so that the next step would be the same as without the interruption.
+    """Write the resume state, from which the next step is the same as without an interruption.
 
-    A run is finished when its weights are published, not with its last step: a kill in between costs no step.
+    A run is finished when its weights are published, not with its last step: a kill in between loses no step.
     """
     if run.fabric.is_global_zero:
         save_state(
@@ -420,10 +422,10 @@ def _save(run: Run, finished: bool = False) -> None:
 
 
 def _resume(run: Run) -> None:
-    """Go on from the resume state, if the folder holds one of an unfinished run; inputs that changed are told.
+    """Load the resume state if the folder contains one of an unfinished run; log whether its inputs have changed.
 
     Raises:
-        TrainingError: it belongs to a run with other settings or other data.
+        TrainingError: the state belongs to a run with other settings or data.
     """
     path = run.folder / "state.pt"
     if not path.exists():
@@ -431,26 +433,26 @@ def _resume(run: Run) -> None:
     state = load_state(path, run.fabric.device)
     here, there = run.identity, state["identity"]
     if state["finished"]:
-        log.info("%s: that run is finished; training afresh", path)
+        log.info("%s: this run is finished; a new one starts", path)
         return
     if changed := [key for key in here if here[key] != there.get(key)]:
         raise TrainingError(
-            f"{path}: an unfinished run with other settings: "
+            f"{path}: contains an unfinished run with other settings: "
             + ", ".join(f"{key} was {there.get(key)!r} and is {here[key]!r}" for key in changed)
-            + f"; set them back to go on, or delete {run.folder} to start afresh"
+            + f"; set them back to continue it, or delete {run.folder} to start again"
         )
     before, now = (made.get("inputs") for made in (state.get("provenance", {}), run.setup.provenance))
     if before and now and before != now:
-        log.warning("%s: the run's inputs were made anew since step %d and are not the same; it goes on with them; "
-                    "delete %s to start afresh", path, state["step"], run.folder)  # fmt: skip
+        log.warning("%s: the run's inputs have changed since step %d; it continues with the new ones; "
+                    "delete %s to start again", path, state["step"], run.folder)  # fmt: skip
     for name, part in run.parts().items():
         part.load_state_dict(state[name])
     run.step, run.best, run.broken = state["step"], state["best"], state["broken"]
-    log.info("%s: going on after step %d", path, run.step)
+    log.info("%s: continuing after step %d", path, run.step)
 
 
 def _publish(run: Run, out: Path) -> None:
-    """Put the finished run's weights and metrics under their names, then mark it finished."""
+    """Copy the finished run's weights and metrics to their final names, then mark the run as finished."""
     if run.fabric.is_global_zero:
         for name in ("metrics.csv", "best.safetensors"):
             with atomic_path(out / name) as partial:

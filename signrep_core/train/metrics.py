@@ -1,4 +1,4 @@
-"""What a training reports: a row of `metrics.csv` and TensorBoard scalars every few steps."""
+"""Metrics of a training: a row of `metrics.csv` and TensorBoard scalars every few steps."""
 
 import csv
 import os
@@ -12,10 +12,10 @@ from signrep_core.store.files import atomic_path, storage_errors
 
 
 class MetricLog:
-    """Appends rows to a CSV file and to TensorBoard; after a resume, rows later than the resumed step are dropped.
+    """Writer of metrics to a CSV file and to TensorBoard; a resumed run drops rows after the step that it resumes.
 
     Raises:
-        StorageError: the disk is full, or the folder may not be written to.
+        StorageError: the disk is full, or the folder is not writable.
     """
 
     def __init__(self, csv_path: Path, tensorboard: Path, columns: list[str], step: int) -> None:
@@ -42,7 +42,7 @@ class MetricLog:
                 self._board.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Report the values of a step.
+        """Write the values of a step.
 
         Raises:
             StorageError: the disk is full.
@@ -50,14 +50,14 @@ class MetricLog:
         with storage_errors(self._path):
             self._writer.writerow({"step": step} | {name: f"{value:.6g}" for name, value in values.items()})
             self._file.flush()
-            os.fsync(self._file.fileno())  # a checkpoint counts on the rows before it
+            os.fsync(self._file.fileno())  # a resume state relies on the rows before it
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
             self._board.flush()
 
 
 class Meter:
-    """Sums of values since the last report, and how the time was spent."""
+    """Sums of values since the last report, number of examples, and time spent waiting for data."""
 
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
@@ -67,7 +67,7 @@ class Meter:
         self._clips = 0
 
     def add(self, values: Mapping[str, float], clips: int, waited: float) -> None:
-        """Count one step."""
+        """Add one step."""
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
@@ -87,11 +87,11 @@ class Meter:
         return values
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resume needs."""
+        """Values that a resumed run needs."""
         return {"sums": self.sums, "count": self.count}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
+        """Restore the values of `state`."""
         self.sums, self.count = dict(state["sums"]), int(state["count"])
 
 

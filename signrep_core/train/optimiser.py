@@ -1,4 +1,4 @@
-"""Parameter groups with layer-wise decay, and the schedule (supplement A3, A4)."""
+"""Parameter groups with layer-wise learning rates, and the learning-rate schedule (supplement A3, A4)."""
 
 import math
 import re
@@ -12,11 +12,11 @@ ENCODER_BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
 
 
 def parameter_groups(model: nn.Module, n_blocks: int, layer_decay: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups of a `SignRep`'s parameters for AdamW, each with its `lr_scale`; every parameter is in exactly one.
+    """Divide the parameters of a `SignRep` into groups for AdamW, each with its `lr_scale`.
 
-    Patch and position embedding are layer 0, block i is layer i + 1, everything after the encoder layer n_blocks + 1
-    with scale 1; each layer below has `layer_decay` times the scale of the one above. Biases, norms and position
-    embeddings do not decay.
+    Patch and position embedding are layer 0, block i is layer i + 1, everything after the encoder is layer n_blocks + 1
+    with scale 1; each layer has `layer_decay` times the scale of the next one. Biases, norms and position embeddings
+    have no weight decay. Every parameter is in exactly one group.
     """
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
@@ -33,20 +33,20 @@ def parameter_groups(model: nn.Module, n_blocks: int, layer_decay: float, weight
         group["params"].append(parameter)
     placed = [id(parameter) for group in groups.values() for parameter in group["params"]]
     assert sorted(placed) == sorted(id(parameter) for parameter in model.parameters()), (
-        "a parameter is not in one group"
+        "a parameter is not in exactly one group"
     )
     return [groups[key] for key in sorted(groups)]
 
 
 def layer_of(name: str, n_blocks: int) -> int:
-    """The layer of a parameter of `SignRep` for layer-wise decay."""
+    """Layer of a parameter of `SignRep`, for layer-wise learning rates."""
     if block := ENCODER_BLOCK.match(name):
         return int(block[1]) + 1
     return 0 if name.startswith("encoder.") else n_blocks + 1
 
 
 def learning_rate_at(step: int, peak: float, warmup: int, iterations: int) -> float:
-    """Linear warm-up to the peak, then a cosine to 0; steps count from 0."""
+    """Learning rate of a step (from 0): linear warm-up to the peak, then a cosine to 0."""
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = (step - warmup) / max(1, iterations - warmup)
@@ -54,11 +54,11 @@ def learning_rate_at(step: int, peak: float, warmup: int, iterations: int) -> fl
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Give each group its share of the learning rate."""
+    """Set the learning rate of each group, scaled by its `lr_scale`."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate * group.get("lr_scale", 1.0)
 
 
 def make_adamw(parameters: Any, betas: tuple[float, float], weight_decay: float, device: torch.device) -> AdamW:
-    """AdamW; one fused kernel on a GPU."""
+    """Create AdamW, with a fused kernel on a GPU."""
     return AdamW(parameters, lr=0.0, betas=betas, weight_decay=weight_decay, fused=device.type == "cuda")

@@ -18,8 +18,9 @@ from torch import nn
 from signrep_core.config import Pretrain
 from signrep_core.data.windows import WindowPairs, WindowReader, load_batches
 from signrep_core.errors import CheckpointError, TrainingError
-from signrep_core.evaluate.features import VideoFeatures, select_rows, video_features
+from signrep_core.evaluate.features import video_features
 from signrep_core.evaluate.retrieval import evaluate_retrieval, pool
+from signrep_core.evaluate.windows import VideoFeatures, select_rows
 from signrep_core.model import losses
 from signrep_core.model.discriminator import Discriminator, style_width
 from signrep_core.model.signrep import PRESETS, SignRep, load_weights
@@ -53,15 +54,15 @@ def pretrain(shards: Path, settings: Pretrain, setup: RunSetup, validation: Path
     """Train, or resume training, the run in the folder `setup.out`.
 
     Writes `last/` there while it runs (state, selected weights, metrics) and `best.safetensors`, `metrics.csv` when it
-    is finished. SIGTERM saves the state and returns; calling it again with the same settings goes on.
+    is finished. SIGTERM saves the state and returns; another call with the same settings resumes the run.
 
     Args:
         shards: folder of the packed shards.
-        validation: folder of shards with labelled `train` and `val` splits (the paper: WLASL) that the best weights
-            are selected on; None = `shards`. Without such labels the lowest training loss selects.
+        validation: folder of shards with labelled `train` and `val` splits (the paper: WLASL) for selecting the best
+            weights; None = `shards`. Without such labels the lowest training loss selects them.
 
     Raises:
-        TrainingError: a loss is not finite, the data do not suffice, or the folder holds a run with other settings.
+        TrainingError: a loss is not finite, there are too few videos, or the folder contains a run with other settings.
         CheckpointError: the resume state or the initial weights cannot be used.
     """
     log_departures(settings)
@@ -142,7 +143,7 @@ def _add_optimisers(run: PretrainRun, model: SignRep) -> None:
 
 
 def start_model(settings: Pretrain, seed: int, shards: Path) -> SignRep:
-    """The weights that a pretraining on these shards begins with."""
+    """The model with the initial weights of a pretraining on these shards."""
     return _make_model(settings, seed, WindowPairs(partial(ShardReader, shards), settings.splits, seed))
 
 
@@ -159,7 +160,7 @@ def _make_model(settings: Pretrain, seed: int, dataset: WindowPairs) -> SignRep:
 
 
 def stage1_channels(model: SignRep) -> int:
-    """Channels of the encoder's first stage, which the style is taken from."""
+    """Channels of the encoder's first stage, from which the style is computed."""
     return int(model.encoder.feature_info[0]["num_chs"])
 
 
@@ -170,7 +171,7 @@ def _load_initial(model: SignRep, path: Path) -> None:
         model.encoder.load_state_dict(encoder, strict=True)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its encoder does not fit the preset: {error}") from error
-    log.info("%s: encoder weights loaded (mind the licence of the checkpoint they come from)", path)
+    log.info("%s: encoder weights loaded (the licence of their checkpoint applies)", path)
 
 
 def _report(run: PretrainRun) -> dict[str, float]:
@@ -181,7 +182,7 @@ def _report(run: PretrainRun) -> dict[str, float]:
 
 
 def _validate(run: PretrainRun) -> Score:
-    """Retrieval on the validation split, or without labels the negative training loss since the last validation."""
+    """Score by retrieval on the validation split; without labels by the negative training loss since the last time."""
     if not run.by_retrieval:
         return -run.since_validation.mean("reconstruction"), {}
     values = _retrieve(run)
@@ -189,17 +190,17 @@ def _validate(run: PretrainRun) -> Score:
 
 
 def _retrieve(run: PretrainRun) -> dict[str, float]:
-    """Retrieval of the validation split's glosses from the training split's; only signs with a gloss take part."""
+    """Retrieve the validation split's glosses from the training split, with labelled signs only."""
     rows = select_rows(run.validation, ("train", "val"))
     rows = rows[_glossed(run.validation)[rows]]
     found = evaluate_retrieval(_pooled_videos(run, rows), run.validation, gallery="train", queries="val")
     if found["metrics"] is None:
-        raise TrainingError("no validation video could be read, though the index lists them: look at the log above")
+        raise TrainingError("no validation video can be read, although the index lists some: see the log above")
     return {f"retrieval_{name}": value for name, value in found["metrics"].items()}
 
 
 def _pooled_videos(run: PretrainRun, rows: NDArray[np.int64]) -> list[VideoFeatures]:
-    """One vector of each video as if it were its only window; the ranks share the videos, and all get all."""
+    """One pooled vector per video, as its only window; the ranks share the work, and every rank gets all videos."""
     fabric = run.fabric
     _, video = np.unique(np.asarray(run.validation["video_id"], dtype=str)[rows], return_inverse=True)
     own = rows[video % fabric.world_size == fabric.global_rank]
@@ -219,7 +220,7 @@ def _pooled_videos(run: PretrainRun, rows: NDArray[np.int64]) -> list[VideoFeatu
 
 
 def _has_glosses(index: Any) -> bool:
-    """Some gloss of the validation split is in the training split too."""
+    """Whether the validation and the training split have a gloss in common."""
     glosses: dict[str, set[str]] = {"train": set(), "val": set()}
     for split, gloss, glossed in zip(index["split"], index["gloss"], _glossed(index), strict=True):
         if split in glosses and glossed:
@@ -228,6 +229,6 @@ def _has_glosses(index: Any) -> bool:
 
 
 def _glossed(index: Any) -> NDArray[np.bool_]:
-    """Which sequences are signs with a gloss, (rows,): where there is a text, the gloss is a whole sentence's."""
+    """Whether each sequence is a sign with a gloss, (rows,); a sequence with a text is a sentence."""
     pairs = zip(index["gloss"], index["text"], strict=True)
     return np.array([bool(gloss) and not text for gloss, text in pairs], bool)

@@ -1,7 +1,7 @@
-"""Fine-tuning for recognition: a linear classifier on z of whole videos, or on their keypoints to compare it with.
+"""Fine-tuning for recognition: a linear classifier on z of whole videos, and a network on keypoints for comparison.
 
-Method sections 3, 5 and 6 (supplement A3, A5, A6). The loop, its resume state and its selection are those of
-pretraining.
+Method sections 3, 5 and 6 (supplement A3, A5, A6). The loop with its resume state and
+selection is the same as in pretraining.
 
 Legend: B clips of a batch, G glosses.
 """
@@ -92,7 +92,7 @@ def train_recognition(shards: Path, settings: Recognition, setup: RunSetup, orig
         settings: of the recogniser on video; the network on keypoints has its own learning rate among them.
 
     Raises:
-        TrainingError: a loss is not finite, or the folder holds another run.
+        TrainingError: a loss is not finite, or the folder contains another run.
         CheckpointError: the weights, the features or the resume state cannot be used.
     """
     if origin.weights is None:
@@ -238,7 +238,7 @@ def _distribution(
 
 
 def _train_step(run: RecognitionRun, batch: Batch) -> dict[str, float]:
-    """Forward, backward and update; all terms as numbers."""
+    """Run forward, backward and update; return all terms as numbers."""
     settings, fabric = run.settings, run.fabric
     lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, run.iterations)
     set_learning_rate(run.optimiser, lr)
@@ -259,7 +259,7 @@ def _report(run: RecognitionRun) -> dict[str, float]:
 
 
 def _validate(run: RecognitionRun) -> Score:
-    """Top-1 on the validation split, on every rank; without one the negative training loss since the last time."""
+    """Score by top-1 on the validation split (computed on every rank); without one by the negative training loss."""
     if not len(run.validation):
         return -run.since_validation.mean("loss"), {}
     run.network.eval()
@@ -269,7 +269,7 @@ def _validate(run: RecognitionRun) -> Score:
         run.network.train()
     metrics = accuracies(found)
     if metrics is None:
-        raise TrainingError("no validation video could be read, though the index lists them: look at the log above")
+        raise TrainingError("no validation video can be read, although the index lists some: see the log above")
     return _score(found), {
         "val_top1": metrics["top1_instance"],
         "val_top5": metrics["top5_instance"],
@@ -278,5 +278,5 @@ def _validate(run: RecognitionRun) -> Score:
 
 
 def _score(found: Predictions) -> float:
-    """Top-1 in percent, and so little for the probability of the right gloss that one video more is always better."""
+    """Top-1 in percent plus a small term for the probability of the right gloss, less than one video's worth."""
     return 100 * float(np.mean(found.rank == 0)) + min(0.01, 50 / len(found)) * float(np.mean(found.right))

@@ -1,9 +1,9 @@
 """One step of pretraining: forward, losses, backward and update of encoder and discriminator.
 
-Method sections 3-5 (supplement A2-A4, A8, Table 9). Everything random in step s is drawn for the whole batch from
-(seed, s), and each rank takes its rows, so a step does not depend on how many devices share it.
+Method sections 3-5 (supplement A2-A4, A8, Table 9). All random numbers of step s are drawn for the whole batch from
+(seed, s), and each rank takes its rows, so a step does not depend on the number of devices.
 
-Legend: W windows of a batch (two of each video, side by side), w those of this rank, D features, U mask units,
+Legend: W windows of a batch (two of each video, adjacent), w those of this rank, D features, U mask units,
 S style values.
 """
 
@@ -31,18 +31,18 @@ TERMS = (*PRIORS, "activity", "reconstruction", "variance", "covariance", "adver
 
 @dataclass(kw_only=True)
 class PretrainRun(Run):
-    """What a pretraining consists of besides."""
+    """State of a pretraining while it runs."""
 
     dataset: WindowPairs
     open_validation: Callable[[], WindowReader]
-    validation: Any  # index of the shards that the weights are selected on
+    validation: Any  # index of the shards for selecting the weights
     by_retrieval: bool
     discriminator: Any = None
     discriminator_optimiser: Any = None
     last_z: Tensor = field(default_factory=lambda: torch.zeros(1, 1))
 
     def parts(self) -> dict[str, Any]:
-        """What has a state of its own."""
+        """Objects with a state of their own, by their names in the resume state."""
         return super().parts() | {
             "discriminator": unwrapped(self.discriminator),
             "discriminator_optimiser": self.discriminator_optimiser,
@@ -50,7 +50,7 @@ class PretrainRun(Run):
 
 
 def train_step(run: PretrainRun, batch: Batch) -> dict[str, float]:
-    """Forward, backward and update of encoder and discriminator; all terms as numbers.
+    """Run forward, backward and update of encoder and discriminator; return all terms as numbers.
 
     Raises:
         TrainingError: a term is not finite.
@@ -78,10 +78,8 @@ def train_step(run: PretrainRun, batch: Batch) -> dict[str, float]:
 
 
 def _draw(run: PretrainRun, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Augmented video (w, 3, T, S, S), visible units (w, U) or None = all, and chances (w, W) that choose the unmatched
-    style.
-
-    w are the windows of this rank, W those of all.
+    """Draw the augmented video (w, 3, T, S, S), visible units (w, U) or None = all, and random numbers (w, W) for
+    choosing the unmatched styles.
     """
     fabric, settings = run.fabric, run.settings
     encoder, own = run.network.encoder, len(batch.windows)
@@ -100,7 +98,7 @@ def _draw(run: PretrainRun, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor
 
 
 def _model_terms(run: PretrainRun, batch: Batch, output: SignRepOutput) -> dict[str, Tensor]:
-    """Every loss of the model but the adversarial one."""
+    """All losses of the model except the adversarial one."""
     settings = run.settings
     mean = partial(mean_over_ranks, run.fabric) if run.fabric.world_size > 1 else None
     targets = prior_targets(*(batch.tensors[name] for name in TARGETS))
@@ -117,7 +115,7 @@ def _model_terms(run: PretrainRun, batch: Batch, output: SignRepOutput) -> dict[
 
 
 def _total_loss(run: PretrainRun, terms: dict[str, Tensor]) -> Tensor:
-    """The weighted sum (Table 9); what shapes the features waits until `regularize_after` steps are done."""
+    """Weighted sum of the losses (Table 9); before step `regularize_after` of the reconstruction losses only."""
     settings, loss = run.settings, terms["reconstruction"]
     if run.step < settings.regularize_after:
         return loss
@@ -126,7 +124,7 @@ def _total_loss(run: PretrainRun, terms: dict[str, Tensor]) -> Tensor:
 
 
 def _paired_styles(fabric: Fabric, stage1: Tensor, videos: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
-    """Each window's matched style, of the other window of its video, and an unmatched one, of another video (w, S)."""
+    """Matched style of each window (the other window of its video) and unmatched style (another video), (w, S) each."""
     own = style_of(stage1)
     matched = own.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
     same = videos[:, None] == gather_ranks(fabric, videos)[None, :]
@@ -134,13 +132,13 @@ def _paired_styles(fabric: Fabric, stage1: Tensor, videos: Tensor, choice: Tenso
 
 
 def _adversarial(run: PretrainRun, z: Tensor, matched: Tensor, unmatched: Tensor) -> Tensor:
-    """The encoder's adversarial loss; the discriminator is held still."""
-    judge = unwrapped(run.discriminator)
-    judge.requires_grad_(False)
-    logits = judge(torch.cat((z, z)), torch.cat((matched, unmatched)))
-    judge.requires_grad_(True)
+    """Adversarial loss of the encoder; the discriminator receives no gradient."""
+    discriminator = unwrapped(run.discriminator)
+    discriminator.requires_grad_(False)
+    logits = discriminator(torch.cat((z, z)), torch.cat((matched, unmatched)))
+    discriminator.requires_grad_(True)
     on_matched, on_unmatched = logits.chunk(2)
-    means = judge.mean_matched.clone(), judge.mean_unmatched.clone()
+    means = discriminator.mean_matched.clone(), discriminator.mean_unmatched.clone()
     return losses.adversarial_loss(on_matched, on_unmatched, *means)
 
 

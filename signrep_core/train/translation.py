@@ -1,6 +1,6 @@
-"""Training a translator on frozen features: method section 6, with the settings of Tarrés et al. 2023.
+"""Training of a translator on frozen features (method section 6, Tarrés et al. 2023).
 
-Weights are selected by BLEU-4 of the validation split, or by the training loss where it is empty.
+The best weights are selected by BLEU-4 of the validation split, or by the training loss if that split is empty.
 
 Legend: B sentences, N windows, F values of a window, L word pieces, V vocabulary.
 """
@@ -56,7 +56,7 @@ COLUMNS = ["step", "epoch", "learning_rate", "loss", "accuracy", "grad_norm", "c
            "selection", *METRICS]  # fmt: skip
 BY_BLEU = "BLEU-4 of the validation split"
 BY_LOSS = "the negative training loss (no sentence of the validation split has features and a text)"
-IGNORED = -100  # a target that does not count
+IGNORED = -100  # target of padding
 
 
 @dataclass(kw_only=True)
@@ -74,15 +74,15 @@ def train_translation(
     """Train, or resume training, the translator in the folder `setup.out`, on the `train` split of a data set.
 
     Writes `last/` there while it runs, and `best.safetensors` (with the vocabulary inside) and `metrics.csv` when it is
-    finished; for a data set without training data placeholders of these two. A stopped run goes on when it is called
-    again with the same settings and data.
+    finished; for a data set without training data placeholders of these two. Another call with the same settings and
+    data resumes a stopped run.
 
     Args:
         features: a features table, of a representation or of raw poses.
         index: columns `video_id`, `dataset`, `split` and `text` of the sequences.
 
     Raises:
-        TrainingError: a loss is not finite, or the folder holds a run with other settings.
+        TrainingError: a loss is not finite, or the folder contains a run with other settings.
     """
     log_departures(settings)
     clean = partial(clean_text, lowercase=settings.lowercase)
@@ -149,7 +149,7 @@ def _make_model(training: Sentences, vocabulary: Vocabulary, settings: Translati
 
 
 def train_step(run: TranslationRun, batch: SentenceBatch) -> dict[str, float]:
-    """Forward, backward and update with one batch; all terms as numbers.
+    """Run forward, backward and update with one batch; return all terms as numbers.
 
     Raises:
         TrainingError: a term is not finite.
@@ -173,13 +173,13 @@ def train_step(run: TranslationRun, batch: SentenceBatch) -> dict[str, float]:
 
 
 def next_pieces(pieces: Tensor, n_pieces: Tensor) -> Tensor:
-    """What should follow each piece but the last (B, L) → (B, L - 1), IGNORED behind the end."""
+    """Target of each piece but the last: (B, L) → (B, L - 1), IGNORED after the end."""
     place = torch.arange(1, pieces.shape[1], device=pieces.device)
     return pieces[:, 1:].masked_fill(place >= n_pieces[:, None], IGNORED)
 
 
 def translation_loss(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """Cross entropy with label smoothing, summed over the pieces that count: (B, L, V), (B, L) → ()."""
+    """Cross entropy with label smoothing, summed over all pieces but padding: (B, L, V), (B, L) → ()."""
     return F.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, label_smoothing=label_smoothing, reduction="sum"
     )
@@ -190,7 +190,7 @@ def _report(run: TranslationRun) -> dict[str, float]:
 
 
 def _validate(run: TranslationRun) -> Score:
-    """BLEU-4 of the validation split, or the negative training loss since the last validation."""
+    """Score by BLEU-4 of the validation split; without one by the negative training loss since the last time."""
     if not len(run.validation):
         return -run.since_validation.mean("loss"), {}
     run.network.eval()
@@ -204,7 +204,7 @@ def _validate(run: TranslationRun) -> Score:
 
 
 def _digest(*parts: Sentences) -> str:
-    """A digest of the sentences, for the identity of a run."""
+    """Digest of the sentences, for the identity of a run."""
     rows = [
         f"{video}\t{n}\t{text}"
         for part in parts

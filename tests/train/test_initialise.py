@@ -1,4 +1,4 @@
-"""Where a short run begins: the first layer sees what moves and where, the decoder says the median."""
+"""Data-dependent initialisation: the first layer responds to motion and place, the decoder predicts the median."""
 
 import dataclasses
 

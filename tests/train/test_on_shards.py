@@ -1,4 +1,4 @@
-"""From packed shards to weights, features and the figure, through the real reader."""
+"""Packed shards to weights, features and the figure, with the real reader."""
 
 import dataclasses
 import signal

@@ -112,7 +112,7 @@ def assert_equal(a: Any, b: Any) -> None:
 
 
 class Interrupted(FakeReader):
-    """After `reads` windows something happens to the process."""
+    """The process is terminated, or fails, after `reads` windows."""
 
     reads: ClassVar[int] = 0
     event: ClassVar[str] = ""
@@ -166,19 +166,19 @@ def test_two_equal_runs_give_equal_weights_and_another_seed_does_not(tmp_path: P
         assert_same_run(tmp_path / "a", tmp_path / "c")
 
 
-def test_a_terminated_run_saves_and_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+def test_a_terminated_run_saves_its_state_and_resumes_from_it(tmp_path: Path) -> None:
     train(tmp_path / "whole")
     Interrupted.reads, Interrupted.event = 5 * 8 - 3, "terminate"  # while the fifth batch is read
     stopped = train(tmp_path / "stopped", reader=Interrupted)
     assert not stopped.finished
     assert stopped.step == 5
-    assert not (tmp_path / "stopped" / "best.safetensors").exists()  # nothing that looks finished
+    assert not (tmp_path / "stopped" / "best.safetensors").exists()  # no output that looks finished
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert train(tmp_path / "stopped").finished
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+def test_a_killed_run_resumes_from_its_last_state(tmp_path: Path) -> None:
     train(tmp_path / "whole")
     Interrupted.reads, Interrupted.event = 8 * 8 - 1, "kill"  # after steps 5 to 7, which are lost
     with pytest.raises(RuntimeError, match="killed"):
@@ -188,12 +188,12 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
-def test_inputs_that_were_made_anew_meanwhile_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_inputs_that_changed_meanwhile_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Interrupted.reads, Interrupted.event = 5 * 8 - 3, "terminate"
     train(tmp_path / "run", reader=Interrupted, provenance={"inputs": "before"})
-    assert "made anew" not in caplog.text
+    assert "have changed" not in caplog.text
     assert train(tmp_path / "run", provenance={"inputs": "now"}).finished
-    assert "the run's inputs were made anew since step 5" in caplog.text
+    assert "the run's inputs have changed since step 5" in caplog.text
 
 
 def test_a_run_killed_while_its_weights_are_published_is_published_and_not_trained_again(
@@ -218,12 +218,12 @@ def test_an_unfinished_run_with_other_settings_is_not_touched(tmp_path: Path) ->
     Interrupted.reads, Interrupted.event = 20, "terminate"
     train(tmp_path / "run", reader=Interrupted)
     before = (tmp_path / "run" / "last" / "state.pt").read_bytes()
-    with pytest.raises(TrainingError, match=r"batch_size was 8 and is 4; set them back to go on, or delete"):
+    with pytest.raises(TrainingError, match=r"batch_size was 8 and is 4; set them back to continue it, or delete"):
         train(tmp_path / "run", changed(batch_size=4))
     assert (tmp_path / "run" / "last" / "state.pt").read_bytes() == before
 
 
-def test_a_finished_run_is_trained_afresh_when_asked_again(tmp_path: Path) -> None:
+def test_a_finished_run_starts_again_when_called_again(tmp_path: Path) -> None:
     short = changed(iterations=3)
     train(tmp_path / "run", short)
     train(tmp_path / "run", short, seed=1)
@@ -257,7 +257,7 @@ def test_another_folder_can_hold_the_labelled_videos_and_unlabelled_ones_are_lef
     encoded: list[str] = []
 
     class Two(FakeReader):
-        """Unlabelled shards, or in the folder `labelled` shards of which two videos have no gloss."""
+        """Unlabelled shards; in the folder `labelled`, shards in which two videos have no gloss."""
 
         def __init__(self, folder: Path = Path()) -> None:
             super().__init__(folder)
@@ -278,11 +278,11 @@ def test_another_folder_can_hold_the_labelled_videos_and_unlabelled_ones_are_lef
 
 
 def test_sentences_are_no_glosses_to_retrieve(tmp_path: Path) -> None:
-    """A sentence's gloss is the sequence of its signs: two equal ones say nothing of a sign."""
+    """The gloss of a sentence is the sequence of its signs, so equal ones are no matching signs."""
     encoded: list[str] = []
 
     class Mixed(FakeReader):
-        """Of three glosses one is on sentences; in the folder `sentences` all are."""
+        """One of three glosses labels sentences; in the folder `sentences` all do."""
 
         def __init__(self, folder: Path = Path()) -> None:
             super().__init__(folder)
@@ -324,7 +324,7 @@ def test_broken_sequences_are_logged_and_counted(tmp_path: Path, caplog: pytest.
 
     train(tmp_path / "run", changed(splits=["train", "test"], validate_every=99, iterations=6),
           reader=Broken)  # fmt: skip
-    logged = [record.message for record in caplog.records if "another took its place" in record.message]
+    logged = [record.message for record in caplog.records if "was replaced by another" in record.message]
     assert logged
     assert "video00" in logged[0]
     assert int(metrics(tmp_path / "run" / "metrics.csv")[-1]["broken"]) == len(logged)
@@ -339,7 +339,7 @@ def test_too_many_broken_sequences_stop_the_run(tmp_path: Path) -> None:
         train(tmp_path, settings, reader=Broken)
 
 
-def test_the_decoder_can_begin_at_the_median_target(tmp_path: Path) -> None:
+def test_the_decoder_can_start_at_the_median_target(tmp_path: Path) -> None:
     losses = {}
     for start in (False, True):
         train(tmp_path / str(start), changed(iterations=1, log_every=1, initialise_from_data=start))

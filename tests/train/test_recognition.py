@@ -120,7 +120,7 @@ def test_a_run_leaves_selected_weights_and_metrics(weights: Path, tmp_path: Path
 
 def test_fine_tuning_learns_and_knows_held_out_videos(weights: Path, tmp_path: Path) -> None:
     class Bright(Labelled):
-        """The gloss shows in the brightness: a few steps are enough."""
+        """The gloss determines the brightness, so that a few steps suffice."""
 
         def read_window(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
             frames = super().read_window(row, start, n_frames)
