@@ -1,12 +1,12 @@
 """SignRep: from a folder of sign-language videos to Parquet/MP4 shards and a trained representation.
 
 REQUIRED INPUTS
-    A sheet of videos (config key `sheet`), as `signrep sheet folder DIR --out videos.tsv` writes it;
-    without one the embedded synthetic demo is rendered and used.
+    A sheet of videos (config key `sheet`), as `signrep sheet folder DIR --out videos.tsv` writes it. Without one the
+    synthetic demo is rendered and used.
 
 OUTPUTS
-    Below `results` (config key): one folder per stage, one file per shard; `summary.txt` tells what became of the
-    videos, `shards/` is what a GPU machine needs, `pretrain/{run}/` holds the trained model, `figures/` the pictures.
+    Below `results` (config key): one folder per stage, one file per shard. `summary.txt` counts the videos by state,
+    `shards/` is all that a GPU machine needs, `pretrain/{run}/` holds the trained model, `figures/` the drawings.
 """
 
 from snakemake.utils import min_version
@@ -37,7 +37,7 @@ pathvars:
 
 
 rule all:
-    """The main job: shards, a first model, its retrieval, recognition and translations, and the summary."""
+    """The main job: shards, a trained model, its retrieval, recognition and translations, report and summary."""
     input:
         STAGE_FILES,
         [f"<results>/{output.pattern}" for output in layout.WHOLE],
