@@ -1,1 +1,1 @@
-"""Checking a results folder: every byte against its record, every table against the others."""
+"""Verify a results folder: each file against its record, each table against the others."""

@@ -1,4 +1,4 @@
-"""A whole results folder: its shards in parallel, then what all of them together must amount to."""
+"""Verify a results folder: its shards in parallel, then the outputs over all shards."""
 
 import csv
 import json
@@ -32,30 +32,30 @@ from signrep_core.store.shards import read_info
 from signrep_core.store.tables import open_table, read_groups, read_table
 from signrep_core.store.video_status import count_statuses
 
-FILES_PER_TASK: Final = 64  # of those that belong to no shard
+FILES_PER_TASK: Final = 64  # for files outside shards
 
 
 @dataclass
 class Report:
-    """What verify found."""
+    """Findings of verify."""
 
     problems: list[Problem]
     files: int = 0
     bytes: int = 0
     shards: int = 0
-    pending: dict[str, str] = field(default_factory=dict)  # files to come -> under way or stopped
+    pending: dict[str, str] = field(default_factory=dict)  # file not written yet -> under way or stopped
     unknown: list[str] = field(default_factory=list)  # files that the workflow does not make
     leftovers: list[str] = field(default_factory=list)  # temporary files of killed jobs
 
 
 def verify(folder: str | Path, threads: int = 1) -> Report:
-    """Check a results folder, or a folder of shards that was copied alone; nothing is changed.
+    """Check a results folder, or a copied folder of shards; nothing is changed.
 
     Args:
-        threads: processes that check shards side by side.
+        threads: processes that check shards in parallel.
 
     Raises:
-        SignRepError: there is no such folder, or it holds nothing of ours.
+        SignRepError: the folder does not exist or holds no output of the workflow.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -73,10 +73,7 @@ def verify(folder: str | Path, threads: int = 1) -> Report:
     report = Report([], shards=len(shards), unknown=found.unknown, leftovers=found.leftovers)
     bones = _read_bones(results)
     tasks: list[Callable[[], CheckedShard]] = [
-        *(
-            partial(_check_others, results, others[k : k + FILES_PER_TASK])
-            for k in range(0, len(others), FILES_PER_TASK)
-        ),
+        *(partial(_check_others, results, names) for names in _batches(others)),
         *(partial(check_shard, results, shard, names, bones) for shard, names in sorted(shards.items())),
     ]
     corpus = _Corpus(results)
@@ -108,7 +105,7 @@ def _batches(names: list[str]) -> Iterator[list[str]]:
 
 
 def _check_others(results: Results, names: list[str]) -> CheckedShard:
-    """Files that belong to no shard."""
+    """Check files that belong to no shard against their records."""
     problems: list[Problem] = []
     pending, size = {}, 0
     for name in names:
@@ -121,7 +118,7 @@ def _check_others(results: Results, names: list[str]) -> CheckedShard:
 
 
 def _read_bones(results: Results) -> Bones | None:
-    """The corpus's bones; None where bones.json is not there, or not what its record says."""
+    """Bone offsets of the corpus; None if bones.json is missing or differs from its record."""
     path = results.path("bones.json")
     try:
         record = read_record(path)
@@ -133,17 +130,17 @@ def _read_bones(results: Results) -> Bones | None:
 
 
 class _Corpus:
-    """What holds over all shards."""
+    """Checks over all shards."""
 
     def __init__(self, results: Results) -> None:
         self.results = results
-        self._shard_of: dict[str, str] = {}  # 39,000 ids, not their states
-        self._videos = 0  # that were read
+        self._shard_of: dict[str, str] = {}  # video_id -> table that lists it
+        self._n_tables = 0  # tables of videos that were read
         self._twice: list[Problem] = []
 
     def add(self, checked: CheckedShard) -> None:
-        """Count a shard's videos."""
-        self._videos += bool(checked.videos)
+        """Take the videos of a checked shard."""
+        self._n_tables += bool(checked.videos)
         for video in checked.videos:
             if video in self._shard_of:
                 expected, found = f"{video!r} in one shard", f"also in {self._shard_of[video]}"
@@ -151,7 +148,7 @@ class _Corpus:
             self._shard_of[video] = checked.videos_file
 
     def check(self, whole: list[str], shards: list[str], broken: set[str]) -> Iterator[Problem]:
-        """The comparisons over the files that are whole."""
+        """Compare the intact files of the corpus."""
         yield from self._twice
         there = set(whole)
         checks = {
@@ -166,24 +163,24 @@ class _Corpus:
             yield from self._complete(shards, there | broken)
 
     def _check_of(self, name: str) -> Any:
-        """The check of a file that there are several of, by what kind of output it is; None if there is none."""
+        """The check for an output that exists per run or data set, by its kind; None if there is none."""
         found = find_output(name)
         if found is None:
             return None
         if found[0].pattern.startswith("features/"):
             return self._features
         if found[0].schema is not None and "shard" not in found[1]:
-            return self._answers
+            return self._predictions
         return {WEIGHTS: self._weights, METRICS: self._metrics}.get(Path(name).name)
 
     def _guarded(self, check: Any, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
         try:
             yield from check(name, shards, there)
         except (SignRepError, OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            yield _problem(name, "cannot be read", "a whole file", f"{type(error).__name__}: {error}")
+            yield _problem(name, "cannot be read", "an intact file", f"{type(error).__name__}: {error}")
 
     def _complete(self, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """A run that was summarised has every output of every shard."""
+        """Check that a run with a summary has every output of every shard."""
         distances = any(name.startswith("distances/") for name in there)
         for output in PER_SHARD:
             if output.rule == OPTIONAL_RULE and not distances:
@@ -193,24 +190,24 @@ class _Corpus:
                     yield Problem(name, "missing", "an output of a finished run", "no file, no record", output.rule)
 
     def _index(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """The index has the rows of all shards' sequences, in order."""
+        """Check that the index has the rows of all shards' sequences, in order."""
         parts = [f"sequences/{shard}.parquet" for shard in shards]
         if not all(part in there for part in parts):
             return
         expected = (row for part in parts for row in _sequence_rows(self.results.path(part)))
         for k, (ours, theirs) in enumerate(zip_longest(expected, _sequence_rows(self.results.path(name)))):
             if ours != theirs:
-                yield _problem(name, "not the shards' sequences", f"row {k}: {ours}", f"{theirs}")
+                yield _problem(name, "differs from the shards' sequences", f"row {k}: {ours}", f"{theirs}")
                 return
 
     def _info(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """The counts, and one way of encoding for all shards."""
+        """Check the counts, and that all shards have the encoding in info.json."""
         info = read_info(self.results.path(name))
         if "shards/index.parquet" in there:
             lengths = [row[-2] for row in _sequence_rows(self.results.path("shards/index.parquet"))]
             counts = {"shards": len(shards), "sequences": len(lengths), "frames": sum(lengths)}
             if info.counts != counts:
-                yield _problem(name, "other counts than the index", f"{counts}", f"{info.counts}")
+                yield _problem(name, "counts differ from the index", f"{counts}", f"{info.counts}")
         for shard in shards:
             mp4 = f"shards/{shard}.mp4"
             path = self.results.path(mp4)
@@ -218,10 +215,10 @@ class _Corpus:
                 found = read_parameters(path)
                 different = [key for key, value in found.items() if value != getattr(info, key)]
                 if different:
-                    yield _problem(mp4, "encoded otherwise than info.json says", f"the same {different}", "others")
+                    yield _problem(mp4, "encoding differs from info.json", f"equal {different}", "other values")
 
     def _bones(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """The medians of all shards' histograms."""
+        """Check that bones.json holds the medians of all shards' histograms."""
         parts = [f"bones/{shard}.json" for shard in shards]
         if not all(part in there for part in parts):
             return
@@ -236,45 +233,47 @@ class _Corpus:
         expected["counts"] = dict(zip(BONES, corpus.counts.tolist(), strict=True))
         different = [key for key in expected if expected[key] != found.get(key)]
         if different:
-            yield _problem(name, "not the median of the shards' bones", f"the same {different}", "others")
+            yield _problem(name, "differs from the median of the shards' bones", f"equal {different}", "other values")
 
     def _overlap(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """The overlaps of all shards."""
+        """Check that overlap.tsv holds the overlaps of all shards."""
         parts = [f"overlap/{shard}.tsv" for shard in shards]
         if not all(part in there for part in parts):
             return
         expected = [overlap for part in parts for overlap in read_overlap(self.results.path(part))]
         found = read_overlap(self.results.path(name))
         if expected != found:
-            yield _problem(name, "not the shards' overlaps", f"{len(expected)} rows", f"{len(found)} rows or others")
+            yield _problem(
+                name, "differs from the shards' overlaps", f"{len(expected)} rows", f"{len(found)} rows, not the same"
+            )
 
     def _summary(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """The summary counts what the video status tables say."""
+        """Check the counts of the summary against the tables of videos."""
         parts = [f"videos/{shard}.parquet" for shard in shards]
         if not all(part in there for part in parts):
             return
         expected = {reason: n for (_, reason), n in count_statuses(map(self.results.path, parts)).items() if reason}
         found = json.loads(self.results.path(name).read_bytes())["reasons"]
         if expected != found:
-            yield _problem(name, "not the video status tables' counts", f"{expected}", f"{found}")
+            yield _problem(name, "counts differ from the tables in videos/", f"{expected}", f"{found}")
 
     def _features(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """Made with the weights that lie there, of videos of the index, all numbers finite."""
+        """Check that features come from the current weights and known videos, and are finite."""
         path, run = self.results.path(name), name.split("/")[1]
         schema = pq.read_schema(path)
         table = features_schema(schema.field("features").type.list_size)
         yield from self._origin(name, f"pretrain/{run}/{WEIGHTS}", there)
-        known = set(self._shard_of) if self._videos == len(shards) else set()
+        known = set(self._shard_of) if self._n_tables == len(shards) else set()
         for group in read_groups(path, table):
             if known and (strange := set(group["video_id"]) - known):
-                yield _problem(name, "of an unknown video", "videos of the video status tables", f"{min(strange)!r}")
+                yield _problem(name, "unknown video", "videos of the sheet", f"{min(strange)!r}")
                 return
             if not np.isfinite(group["features"]).all():
-                yield _problem(name, "features that are no numbers", "finite", "NaN or infinite")
+                yield _problem(name, "features that are not finite", "finite", "NaN or infinite")
                 return
 
-    def _answers(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """Predictions or translations: a row per video, made with the weights that lie there, all numbers."""
+    def _predictions(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
+        """Check that predictions or translations have a row per video, no NaN, and come from the current weights."""
         found = find_output(name)
         assert found is not None
         assert found[0].schema is not None
@@ -282,45 +281,45 @@ class _Corpus:
         yield from self._origin(name, f"{name.removesuffix('.parquet')}/{WEIGHTS}", there)
         for column, values in rows.items():
             if not isinstance(values, list) and np.isnan(np.ma.getdata(values)).any():
-                yield _problem(name, "answers that are no numbers", "numbers", f"NaN in {column}")
+                yield _problem(name, "values that are NaN", "numbers", f"NaN in {column}")
                 return
         if twice := len(rows["video_id"]) - len(set(rows["video_id"])):
-            yield _problem(name, "a video twice", "a row per video", f"{twice} too many")
-        known = set(self._shard_of) if self._videos == len(shards) else set()
+            yield _problem(name, "duplicate video", "one row per video", f"{twice} too many")
+        known = set(self._shard_of) if self._n_tables == len(shards) else set()
         if known and (strange := set(rows["video_id"]) - known):
-            yield _problem(name, "of an unknown video", "videos of the video status tables", f"{min(strange)!r}")
+            yield _problem(name, "unknown video", "videos of the sheet", f"{min(strange)!r}")
 
     def _origin(self, name: str, weights: str, there: set[str]) -> Iterator[Problem]:
-        """A table names the weights that it was made with, and they are those that lie there."""
+        """Check that the digest of the weights in a table's metadata is that of the current weights."""
         if weights in there:
             expected = file_digest(self.results.path(weights))
             found = (pq.read_schema(self.results.path(name)).metadata or {}).get(b"weights_sha256", b"?").decode()
             if found != expected:
-                yield _problem(name, "of other weights", f"{weights}, SHA-256 {expected}", found)
+                yield _problem(name, "made with other weights", f"{weights}, SHA-256 {expected}", found)
 
     def _weights(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """All weights are finite; a tensor in memory at a time."""
+        """Check that all weights are finite, one tensor in memory at a time."""
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(str(self.results.path(name)), framework="np") as file:
                 for key in file.keys():  # noqa: SIM118 - not a dict
                     if not np.isfinite(file.get_tensor(key)).all():
-                        yield _problem(name, "weights that are no numbers", "finite", key)
+                        yield _problem(name, "weights that are not finite", "finite", key)
                         return
         except SafetensorError as error:
-            yield _problem(name, "no weights", "a safetensors file", str(error))
+            yield _problem(name, "not a weights file", "a safetensors file", str(error))
 
     def _metrics(self, name: str, shards: list[str], there: set[str]) -> Iterator[Problem]:
-        """Rows of rising steps, with numbers; the untrained weights of step 0 are scored but have no loss."""
+        """Check that steps increase and losses are finite; step 0 (untrained weights) has no loss."""
         last = -1
         with open(self.results.path(name), newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 step = int(row["step"])
                 untrained = step == 0 and not row["loss"]
                 if step <= last or not (untrained or math.isfinite(float(row["loss"]))):
-                    expected = f"finite losses of rising steps, after {last}"
-                    yield _problem(name, "steps that do not rise", expected, f"step {step}, loss {row['loss']}")
+                    expected = f"a step above {last} with a finite loss"
+                    yield _problem(name, "steps do not increase", expected, f"step {step}, loss {row['loss']}")
                     return
                 last = step
 
@@ -330,7 +329,7 @@ def _problem(name: str, what: str, expected: str, found: str) -> Problem:
 
 
 def _sequence_rows(path: Path) -> Iterator[tuple[Any, ...]]:
-    """Rows of a table of sequences, a row group in memory at a time."""
+    """Read the rows of a table of sequences, one row group in memory at a time."""
     names = [column.name for column in SEQUENCES.columns]
     with open_table(path, SEQUENCES) as file:
         for group in range(file.num_row_groups):

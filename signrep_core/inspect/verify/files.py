@@ -1,4 +1,4 @@
-"""A file against its record: its bytes, and whether what it was made from is still what lies there."""
+"""Check a file against its record: its bytes, and whether its inputs have changed since."""
 
 import os
 from collections.abc import Iterator
@@ -11,36 +11,36 @@ from signrep_core.store.files import file_digest
 from signrep_core.store.layout import TRAINED, find_output
 from signrep_core.store.records import FOLDER, Record, read_record
 
-UNDER_WAY, STOPPED = "under way", "stopped"  # a job writes the file now; it was stopped before it had
+UNDER_WAY, STOPPED = "under way", "stopped"  # a job is writing the file; its job was stopped before it had written it
 UNRECORDED = "not recorded"
-STALE = "older than what it is made from"  # whole, but to be made again
-# No outputs: what jobs say of themselves, and where a run trains until it is finished.
+STALE = "older than its inputs"  # intact, but out of date
+# Folders without outputs: logs and timings of jobs, and the state of an unfinished training.
 IGNORED, TRAINING = ("logs", "benchmarks"), ("last", "tensorboard")
 
 
 class ResultFiles(NamedTuple):
     """The files of a results folder."""
 
-    outputs: list[str]  # to be checked: recorded, or such as the workflow makes
-    unknown: list[str]  # neither: they are left alone
+    outputs: list[str]  # to be checked: they have a record or are made by the workflow
+    unknown: list[str]  # all others; they are ignored
     leftovers: list[str]  # temporary files
 
 
 class Checked(NamedTuple):
-    """What became of one file."""
+    """Result of checking one file."""
 
     problems: list[Problem]
-    pending: str = ""  # UNDER_WAY or STOPPED: nothing to compare with yet
+    pending: str = ""  # UNDER_WAY or STOPPED if the file is not written yet
     size: int = 0
 
     @property
     def whole(self) -> bool:
-        """Whether the file's bytes are what its job wrote."""
+        """Whether the file has the bytes that its job wrote."""
         return not self.pending and all(problem.what == STALE for problem in self.problems)
 
 
 def find_files(results: Results) -> ResultFiles:
-    """List a results folder, stage folders behind symbolic links included."""
+    """List the files of a results folder, including stage folders that are symbolic links."""
     found = ResultFiles([], [], [])
     for folder, names in _walk(results.root, set()):
         recorded = {path.name.removesuffix(".json") for path in (folder / FOLDER).glob("*.json")}
@@ -59,14 +59,14 @@ def check_file(results: Results, name: str, digests: dict[tuple[int, int], str])
     """Compare a file with its record.
 
     Args:
-        digests: of files hashed already, by device and inode: hard links are read once.
+        digests: SHA-256 of files already read, by device and inode, so that hard links are read once.
     """
     path = results.path(name)
     for last_try in (False, True):
         try:
             record = read_record(path)
         except RecordError as error:
-            return Checked([Problem(name, "its record is broken", "a record as written", str(error), rule_of(name))])
+            return Checked([Problem(name, "damaged record", "an unchanged record", str(error), rule_of(name))])
         checked = _compare(results, path, name, record, digests)
         if not checked.problems or last_try or read_again(path) == record:
             break
@@ -74,7 +74,7 @@ def check_file(results: Results, name: str, digests: dict[tuple[int, int], str])
 
 
 def read_again(path: Path) -> Record | None:
-    """The record as it is now: a running job may have replaced it meanwhile."""
+    """The current record, which a running job may have replaced; None if it is damaged."""
     try:
         return read_record(path)
     except RecordError:
@@ -86,14 +86,14 @@ def _compare(
 ) -> Checked:
     rule = rule_of(name, record)
     if record is None:
-        return Checked([Problem(name, UNRECORDED, "a record of its bytes and origin", "none", rule)])
+        return Checked([Problem(name, UNRECORDED, "a record", "none", rule)])
     if not record.finished:
         if record.alive or not path.exists():
             return Checked([], UNDER_WAY if record.alive else STOPPED)
-        found = f"a job begun {record.began} whose process {record.pid} is gone"
-        return Checked([Problem(name, "its job did not end", "a finished job", found, rule)])
+        found = f"a job started {record.began} whose process {record.pid} no longer exists"
+        return Checked([Problem(name, "job not finished", "a finished job", found, rule)])
     if Path(record.file).name != path.name:
-        return Checked([Problem(name, "the record of another file", name, record.file, rule)])
+        return Checked([Problem(name, "record of another file", name, record.file, rule)])
     try:
         size = path.stat().st_size
         sha256 = _digest(path, digests)
@@ -108,13 +108,13 @@ def _compare(
 
 
 def _stale(results: Results, name: str, record: Record) -> Iterator[Problem]:
-    """Inputs that are other files by now than those which this one was made from."""
+    """Report the first input that has changed since the file was made."""
     for source, sha256 in (pair for pairs in record.inputs.values() for pair in pairs):
         if os.path.isabs(source) or find_output(source) is None:
-            continue  # the user's own: an evaluation list, a model
+            continue  # a file of the user, such as an evaluation list or a model
         now = read_again(results.path(source))
         if now is not None and now.finished and now.sha256 != sha256:
-            expected, found = f"{source} with SHA-256 {now.sha256}", f"made from one with {sha256}"
+            expected, found = f"{source} with SHA-256 {now.sha256}", f"made from SHA-256 {sha256}"
             yield Problem(name, STALE, expected, found, record.rule)
             return
 

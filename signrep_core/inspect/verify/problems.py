@@ -1,4 +1,4 @@
-"""What verify finds, and where it looks."""
+"""Problems that verify reports, and the folder that it checks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from signrep_core.store.records import FOLDER, Record
 
 
 class Problem(NamedTuple):
-    """A broken file: what is wrong with it, what was expected and found, and the rule that makes it."""
+    """A broken file: the kind of problem, expected and found values, and the rule that makes the file."""
 
     file: str  # below the results folder
     what: str
@@ -26,17 +26,17 @@ class Results:
     only_shards: bool = False
 
     def path(self, name: str) -> Path:
-        """Where a file lies that is known by its path below a results folder."""
+        """Full path of a file, given its path below a results folder."""
         return self.root / (name.removeprefix("shards/") if self.only_shards else name)
 
     def name(self, path: Path) -> str:
-        """The path below a results folder."""
+        """Path of a file below a results folder."""
         below = path.relative_to(self.root).as_posix()
         return f"shards/{below}" if self.only_shards else below
 
 
 def open_results(folder: Path) -> Results:
-    """Take a folder for what it is: shards alone have their index at the top."""
+    """Open a results folder, or a copied folder of shards, which has its index at the top."""
     return Results(folder, only_shards=(folder / "info.json").exists() or (folder / FOLDER / "info.json.json").exists())
 
 

@@ -1,4 +1,4 @@
-"""Removing broken files, so that the workflow makes them again."""
+"""Remove broken files, so that the workflow makes them again."""
 
 import logging
 import os
@@ -14,18 +14,18 @@ log = logging.getLogger(__name__)
 
 
 def repair(results: Results, problems: Iterable[Problem]) -> list[str]:
-    """Remove the files that problems name, with their records; what was removed.
+    """Remove the files that problems name, with their records; returns the names of the removed files.
 
-    A file that no rule names (a rendered video) takes the rule's outputs along, which stand for it. What was trained
-    and not recorded is kept: a person trained it by hand, for days perhaps.
+    For a file that is no declared output of its rule (a rendered video), the outputs of the rule are removed as well.
+    Trained weights without a record are kept: somebody may have trained them by hand.
     """
     removed = []
     broken = {problem.file for problem in problems if problem.what != UNRECORDED or not _is_trained(problem.file)}
     for name in sorted(broken):
-        for victim in dict.fromkeys([name, *_stand_ins(results, name)]):
+        for victim in dict.fromkeys([name, *_outputs_of_its_rule(results, name)]):
             path = results.path(victim)
             if not os.path.abspath(path).startswith(os.path.abspath(results.root) + os.sep):
-                continue  # a record that points out of the folder
+                continue  # a record that points outside the folder
             if path.is_file() or path.is_symlink():
                 path.unlink()
                 removed.append(victim)
@@ -38,8 +38,8 @@ def _is_trained(name: str) -> bool:
     return name.split("/")[0] in TRAINED
 
 
-def _stand_ins(results: Results, name: str) -> list[str]:
-    """Outputs of the rule that made a file which is none of them."""
+def _outputs_of_its_rule(results: Results, name: str) -> list[str]:
+    """Outputs of the rule that made a file, if the file is not one of them."""
     if find_output(name) is not None:
         return []
     try:
@@ -48,7 +48,7 @@ def _stand_ins(results: Results, name: str) -> list[str]:
         record = None
     if record is not None:
         return [] if name in record.outputs else record.outputs
-    # Whose it was is lost with its record: the demo's videos are the only such files.
+    # Without a record, only the demo's videos can be assigned to a rule.
     truths = next(output.pattern for output in OUTPUTS if output.rule == "synthesize")
     folder = results.path(truths).parent
     return [results.name(path) for path in sorted(folder.glob("*.parquet"))] if name.startswith("synthetic/") else []

@@ -1,4 +1,4 @@
-"""Breaking files of a finished results folder in ways that their digests do not show."""
+"""Change files of a finished results folder together with their records."""
 
 import json
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from signrep_core.store.tables import ROWS_PER_GROUP, from_arrow, open_table, wr
 
 
 def record_again(path: Path) -> None:
-    """Make a file's record say what its bytes are now."""
+    """Update the record of a file to its current bytes."""
     record = read_record(path)
     assert record is not None
     write_record(path, replace(record, bytes=path.stat().st_size, sha256=file_digest(path)))
 
 
 def change_table(results: Path, name: str, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Rewrite a table with `change` made to its columns, and its record with it."""
+    """Apply `change` to the columns of a table, and update its record."""
     output = find_output(name)
     assert output is not None
     assert output[0].schema is not None
@@ -36,12 +36,12 @@ def change_table(results: Path, name: str, change: Callable[[dict[str, Any]], An
 
 
 def change_json(results: Path, name: str, **values: Any) -> None:
-    """Rewrite a JSON file with other values, and its record with it."""
+    """Replace values of a JSON file, and update its record."""
     path = results / name
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
     record_again(path)
 
 
 def broken_files(report: Any) -> set[str]:
-    """The files that a report calls broken."""
+    """The files with problems in a report."""
     return {problem.file for problem in report.problems}

@@ -1,4 +1,4 @@
-"""Tables against each other: each is broken in a way that its own digest does not show."""
+"""Consistency checks between tables: each is changed and given a matching record, so its digest is right."""
 
 import shutil
 from collections.abc import Callable
@@ -36,52 +36,52 @@ def drop_last(columns: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "change", "what"),
     [
-        ("pose/00000.parquet", put("landmarks", np.nan), "landmarks unlike their confidence"),
+        ("pose/00000.parquet", put("landmarks", np.nan), "landmarks contradict their confidence"),
         ("pose/00000.parquet", put("confidence", 1.5), "confidences outside 0..1"),
-        ("pose/00000.parquet", put("present", False), "presence unlike confidence"),
+        ("pose/00000.parquet", put("present", False), "presence contradicts confidence"),
         ("pose/00000.parquet", put("damaged", True), "a signer in a damaged frame"),
-        ("angles/00000.parquet", put("right_angles", np.inf), "angles that are no numbers"),
-        ("angles/00000.parquet", add("time_s", 0.001), "its rows are not those of the other stages"),
-        ("keypoints/00000.parquet", add("keypoints", 0.01), "not what angles and bones give"),
-        ("keypoints/00000.parquet", add("confidence", -0.5), "another confidence than the angles'"),
-        ("keypoints/00000.parquet", drop_last, "another number of rows"),
-        ("distances/00000.parquet", put("body", np.nan), "distances that are no numbers"),
-        ("activity/00000.parquet", put("right_active", np.ma.masked), "one hand's windows are others"),
-        ("crops/00000.parquet", put("n_frames", 7, 0), "a sequence too short"),
-        ("shards/00000.parquet", add("packet_offset", 1), "a packet index of another MP4"),
-        ("shards/00000.parquet", put("keyframe", True), "a packet index of another MP4"),
-        ("shards/00000.parquet", add("body_angles", 0.1), "not the stages' values"),
-        ("shards/00000.parquet", add("sequence", 1), "rows of other sequences"),
-        ("sequences/00000.parquet", put("gloss", "another", 0), "another gloss"),
-        ("sequences/00000.parquet", add("first_row", 1, 1), "another first_row"),
-        ("shards/index.parquet", put("split", "val", 0), "not the shards' sequences"),
-        ("videos/00000.parquet", put("reason", "no_signer", 0), "a state that there is not"),
+        ("angles/00000.parquet", put("right_angles", np.inf), "angles that are not finite"),
+        ("angles/00000.parquet", add("time_s", 0.001), "rows differ from the other stages"),
+        ("keypoints/00000.parquet", add("keypoints", 0.01), "differs from forward kinematics of angles and bones"),
+        ("keypoints/00000.parquet", add("confidence", -0.5), "confidence differs from angles/"),
+        ("keypoints/00000.parquet", drop_last, "wrong number of rows"),
+        ("distances/00000.parquet", put("body", np.nan), "distances that are not finite"),
+        ("activity/00000.parquet", put("right_active", np.ma.masked), "windows differ between the hands"),
+        ("crops/00000.parquet", put("n_frames", 7, 0), "sequence too short"),
+        ("shards/00000.parquet", add("packet_offset", 1), "packet index does not match the MP4"),
+        ("shards/00000.parquet", put("keyframe", True), "packet index does not match the MP4"),
+        ("shards/00000.parquet", add("body_angles", 0.1), "values differ from the stages"),
+        ("shards/00000.parquet", add("sequence", 1), "wrong sequence numbers"),
+        ("sequences/00000.parquet", put("gloss", "another", 0), "wrong gloss"),
+        ("sequences/00000.parquet", add("first_row", 1, 1), "wrong first_row"),
+        ("shards/index.parquet", put("split", "val", 0), "differs from the shards' sequences"),
+        ("videos/00000.parquet", put("reason", "no_signer", 0), "invalid status"),
         ("video_status/extract_pose/00001.parquet", put("detail", "changed", 0), None),
     ],
 )  # fmt: skip
-def test_a_disagreement_is_told_of_the_file_that_is_wrong(
+def test_an_inconsistency_is_reported_for_the_wrong_file(
     scratch: Path, name: str, change: Callable[[dict[str, Any]], Any], what: str | None
 ) -> None:
     change_table(scratch, name, change)
-    found = [problem for problem in verify(scratch).problems if problem.what != "older than what it is made from"]
+    found = [problem for problem in verify(scratch).problems if problem.what != "older than its inputs"]
     if what is None:
-        assert found == []  # a detail may say anything
+        assert found == []  # the detail is free text
     else:
         assert (name, what) in {(problem.file, problem.what) for problem in found}, found
 
 
-def test_a_settled_video_stays_settled(scratch: Path) -> None:
-    def take_back(columns: dict[str, Any]) -> None:
+def test_a_final_status_may_not_change(scratch: Path) -> None:
+    def reopen(columns: dict[str, Any]) -> None:
         columns["status"][1] = "ok"
         columns["reason"][1] = ""
 
-    change_table(scratch, "videos/00000.parquet", take_back)
+    change_table(scratch, "videos/00000.parquet", reopen)
     found = {(problem.file, problem.what) for problem in verify(scratch).problems}
-    assert ("videos/00000.parquet", "a state taken back") in found
-    assert ("crops/00000.parquet", "not the videos that ended ok") in found
+    assert ("videos/00000.parquet", "final status changed by a later stage") in found
+    assert ("crops/00000.parquet", "videos differ from those with status ok") in found
 
 
-def test_a_video_lies_in_one_shard_only(scratch: Path) -> None:
+def test_a_video_belongs_to_one_shard_only(scratch: Path) -> None:
     source = "{stage}/00000.parquet"
     for stage in ("video_status/probe", "video_status/deduplicate", "video_status/extract_pose", "videos"):
         first, second = scratch / source.format(stage=stage), scratch / f"{stage}/00001.parquet"
@@ -94,10 +94,10 @@ def test_a_video_lies_in_one_shard_only(scratch: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "what"),
     [
-        ("bones.json", {"body_offsets": [0.3] * 16}, "not the median of the shards' bones"),
-        ("shards/info.json", {"counts": {"shards": 2, "sequences": 5, "frames": 1}}, "other counts than the index"),
+        ("bones.json", {"body_offsets": [0.3] * 16}, "differs from the median of the shards' bones"),
+        ("shards/info.json", {"counts": {"shards": 2, "sequences": 5, "frames": 1}}, "counts differ from the index"),
         ("shards/info.json", {"version": 99}, "cannot be read"),
-        ("summary.json", {"reasons": {}}, "not the video status tables' counts"),
+        ("summary.json", {"reasons": {}}, "counts differ from the tables in videos/"),
     ],
 )
 def test_figures_over_all_shards_are_counted_again(scratch: Path, name: str, values: Any, what: str) -> None:
@@ -113,38 +113,38 @@ def test_figures_over_all_shards_are_counted_again(scratch: Path, name: str, val
         ("translation/test/made", "translation/test/made.parquet"),
     ],
 )
-def test_what_a_model_gives_is_of_the_weights_that_lie_there(scratch: Path, run: str, made: str) -> None:
+def test_outputs_of_a_model_name_its_current_weights(scratch: Path, run: str, made: str) -> None:
     weights = scratch / run / "best.safetensors"
     save_file({"w": np.ones(7)}, weights)
     record_again(weights)
     found = {(problem.file, problem.what) for problem in verify(scratch).problems}
-    assert {(made, "of other weights"), (made, "older than what it is made from")} <= found
-    assert not {name for name, what in found if what != "older than what it is made from"} - {made}
+    assert {(made, "made with other weights"), (made, "older than its inputs")} <= found
+    assert not {name for name, what in found if what != "older than its inputs"} - {made}
 
 
 @pytest.mark.parametrize("run", ["pretrain/test", "recognition/test/made", "translation/test/made", "lifter"])
-def test_weights_are_numbers_and_steps_rise(scratch: Path, run: str) -> None:
+def test_weights_are_finite_and_steps_increase(scratch: Path, run: str) -> None:
     weights, metrics = scratch / run / "best.safetensors", scratch / run / "metrics.csv"
     save_file({"w": np.array([1, np.nan])}, weights)
     metrics.write_text("step,loss\n4,1\n2,1\n")
     record_again(weights)
     record_again(metrics)
     found = {(problem.file, problem.what) for problem in verify(scratch).problems}
-    assert (f"{run}/best.safetensors", "weights that are no numbers") in found
-    assert (f"{run}/metrics.csv", "steps that do not rise") in found
+    assert (f"{run}/best.safetensors", "weights that are not finite") in found
+    assert (f"{run}/metrics.csv", "steps do not increase") in found
 
 
 @pytest.mark.parametrize(
     ("name", "change", "what"),
     [
-        ("recognition/test/made.parquet", put("probability_1", np.nan, 0), "answers that are no numbers"),
-        ("recognition/test/made.parquet", put("video_id", "a stranger", 0), "of an unknown video"),
-        ("translation/test/made.parquet", put("score", np.nan, 0), "answers that are no numbers"),
+        ("recognition/test/made.parquet", put("probability_1", np.nan, 0), "values that are NaN"),
+        ("recognition/test/made.parquet", put("video_id", "a stranger", 0), "unknown video"),
+        ("translation/test/made.parquet", put("score", np.nan, 0), "values that are NaN"),
         ("translation/test/made.parquet", lambda columns: columns["video_id"].__setitem__(0, columns["video_id"][1]),
-         "a video twice"),
+         "duplicate video"),
     ],
 )  # fmt: skip
-def test_answers_are_numbers_about_the_videos(
+def test_predictions_are_numbers_for_videos_of_the_sheet(
     scratch: Path, name: str, change: Callable[[dict[str, Any]], None], what: str
 ) -> None:
     change_table(scratch, name, change)
@@ -164,10 +164,10 @@ def test_an_mp4_with_sound_is_found(scratch: Path, tmp_path: Path) -> None:
     shutil.copyfile(sound, mp4)
     record_again(mp4)
     found = {(problem.file, problem.what) for problem in verify(scratch).problems}
-    assert ("shards/00000.mp4", "other streams") in found
+    assert ("shards/00000.mp4", "wrong streams") in found
 
 
-def test_tables_are_walked_in_step_however_they_are_cut() -> None:
+def test_tables_are_read_in_parallel_whatever_their_row_groups() -> None:
     def cut(*sizes: int) -> Any:
         ends = np.cumsum(sizes)
         return ({"x": np.arange(end - n, end)} for n, end in zip(sizes, ends, strict=True))

@@ -1,4 +1,4 @@
-"""Files against their records."""
+"""Checks of files against their records."""
 
 import os
 import random
@@ -21,7 +21,7 @@ from tests.inspect.verify.conftest import broken_files, record_again
 
 
 def flip(path: Path, at: int, bit: int = 0) -> None:
-    """Flip a bit of a file in place, its times unchanged."""
+    """Flip a bit of a file in place and keep its times."""
     times = path.stat()
     with open(path, "r+b") as file:
         file.seek(at)
@@ -35,7 +35,7 @@ def whats(report) -> dict[str, str]:
     return {problem.file: problem.what for problem in report.problems}
 
 
-def test_a_finished_folder_is_well(finished: Path) -> None:
+def test_a_finished_folder_has_no_problems(finished: Path) -> None:
     report = verify(finished)
     assert report.problems == []
     assert (report.shards, report.files) == (2, FILES)
@@ -43,7 +43,7 @@ def test_a_finished_folder_is_well(finished: Path) -> None:
     assert report.unknown == report.leftovers == []
 
 
-def test_two_processes_find_the_same(scratch: Path) -> None:
+def test_two_processes_find_the_same_as_one(scratch: Path) -> None:
     flip(scratch / "shards/00001.mp4", 5000)
     assert verify(scratch, threads=2).problems == verify(scratch).problems != []
 
@@ -55,7 +55,7 @@ def test_the_finished_folder_has_every_kind_of_output(finished: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["outputs", "records"])
 def test_every_one_of_200_flipped_bits_is_found(scratch: Path, kind: str) -> None:
-    """Files in turn, so that each kind of output is hit; a random bit of a random byte."""
+    """Flip a random bit of each file in turn, so that every kind of output is covered."""
     results = open_results(scratch)
     paths = [(name, scratch / name) for name in find_files(results).outputs]
     if kind == "records":
@@ -71,7 +71,7 @@ def test_every_one_of_200_flipped_bits_is_found(scratch: Path, kind: str) -> Non
         assert not check_file(results, name, {}).problems, name
 
 
-def test_a_flipped_bit_accuses_its_file_alone(scratch: Path) -> None:
+def test_a_flipped_bit_is_reported_for_its_file_only(scratch: Path) -> None:
     flip(scratch / "pose/00000.parquet", 3000)
     flip(scratch / "figures/retrieval_test_made.png", 3000)
     flip(scratch / "pretrain/test/best.safetensors", 100_000)
@@ -80,7 +80,7 @@ def test_a_flipped_bit_accuses_its_file_alone(scratch: Path) -> None:
         "pose/00000.parquet": "changed since it was written",
         "figures/retrieval_test_made.png": "changed since it was written",
         "pretrain/test/best.safetensors": "changed since it was written",
-        "overlap.tsv": "its record is broken",
+        "overlap.tsv": "damaged record",
     }
 
 
@@ -92,29 +92,27 @@ def test_missing_unrecorded_and_swapped_files_are_found(scratch: Path) -> None:
     assert whats(verify(scratch)) == {
         "angles/00001.parquet": "missing",
         "crops/00000.parquet": "not recorded",
-        "distances/00000.parquet": "the record of another file",
+        "distances/00000.parquet": "record of another file",
     }
 
 
-def test_a_file_lost_with_its_record_is_missed_in_a_finished_run(scratch: Path) -> None:
+def test_a_file_lost_with_its_record_is_reported_in_a_finished_run(scratch: Path) -> None:
     (scratch / "activity/00001.parquet").unlink()
     record_path(scratch / "activity/00001.parquet").unlink()
     assert whats(verify(scratch)) == {"activity/00001.parquet": "missing"}
 
 
-def test_what_was_made_from_another_input_is_found(scratch: Path) -> None:
+def test_a_file_older_than_its_inputs_is_found(scratch: Path) -> None:
     path = scratch / "bones.json"
     record = read_record(path)
     assert record is not None
     path.write_text(path.read_text() + "\n")
     record_again(path)
     found = whats(verify(scratch))
-    assert found == dict.fromkeys(
-        ["keypoints/00000.parquet", "keypoints/00001.parquet"], "older than what it is made from"
-    )
+    assert found == dict.fromkeys(["keypoints/00000.parquet", "keypoints/00001.parquet"], "older than its inputs")
 
 
-def test_jobs_under_way_and_stopped_ones_are_no_damage(scratch: Path) -> None:
+def test_running_and_stopped_jobs_are_not_problems(scratch: Path) -> None:
     for name, pid in (("features/test/made.parquet", os.getpid()), ("retrieval/test/made.json", _gone())):
         path = scratch / name
         record = read_record(path)
@@ -131,11 +129,11 @@ def test_a_file_whose_job_was_killed_before_its_end_is_found(scratch: Path) -> N
     record = read_record(path)
     assert record is not None
     write_record(path, replace(record, sha256="", bytes=-1, pid=_gone()))
-    assert whats(verify(scratch)) == {"pose/00001.parquet": "its job did not end"}
+    assert whats(verify(scratch)) == {"pose/00001.parquet": "job not finished"}
 
 
 @pytest.mark.parametrize("run", ["pretrain/next", "recognition/next/made", "translation/next/made", "lifter"])
-def test_a_run_in_training_is_no_damage(scratch: Path, run: str) -> None:
+def test_a_training_in_progress_is_not_a_problem(scratch: Path, run: str) -> None:
     for name in ("last/best.safetensors", "last/metrics.csv", "last/state.pt", "tensorboard/events.1"):
         (scratch / run / name).parent.mkdir(parents=True, exist_ok=True)
         (scratch / run / name).write_bytes(b"half")
@@ -143,7 +141,7 @@ def test_a_run_in_training_is_no_damage(scratch: Path, run: str) -> None:
     assert report.problems == report.unknown == []
 
 
-def test_other_files_and_leftovers_are_told_and_left_alone(scratch: Path) -> None:
+def test_other_files_and_leftovers_are_listed_and_kept(scratch: Path) -> None:
     (scratch / "notes.txt").write_text("mine")
     (scratch / "pose/.00000.77.partial.parquet").write_bytes(b"")
     report = verify(scratch)
@@ -159,14 +157,14 @@ def test_a_folder_of_shards_is_checked_alone(scratch: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
-def test_what_is_no_results_folder_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_folder_without_results_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SignRepError, match="config key `results`"):
         verify(tmp_path / name)
 
 
 def _gone() -> int:
-    """The id of a process that has ended."""
+    """The id of a finished process."""
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     return done.pid

@@ -1,4 +1,4 @@
-"""Removing broken files, and the workflow making them again."""
+"""Removal of broken files, which the workflow then makes again."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def test_verify_says_what_is_broken_and_exits_with_1(scratch: Path, capsys: pyte
     assert [problem["file"] for problem in found["problems"]] == ["bones/00001.json"]
 
 
-def test_many_problems_alike_are_told_in_short(scratch: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_many_equal_problems_are_shortened(scratch: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in scratch.rglob(".records/*.json"):
         path.unlink()
     assert main(["verify", str(scratch)]) == 1
@@ -48,7 +48,7 @@ def test_repair_keeps_weights_that_somebody_trained_by_hand(scratch: Path, run: 
 
 
 @pytest.mark.slow
-def test_repair_removes_the_broken_file_alone_and_the_workflow_makes_it_again(scratch: Path) -> None:
+def test_repair_removes_only_the_broken_file_and_the_workflow_makes_it_again(scratch: Path) -> None:
     before = {path: path.read_bytes() for path in scratch.rglob("*") if path.is_file()}
     broken = scratch / "distances/00001.parquet"
     flip(broken, 2000)
