@@ -2,12 +2,13 @@
 
 import _job
 
+from signrep_core.config import Synthetic
 from signrep_core.sources.sheet import cut_shards
 from signrep_core.synthetic.corpus import plan_demo, render_videos, video_path, write_truth
 
 with _job.open_job(snakemake) as job:
     params = snakemake.params
-    plan = plan_demo(**params.corpus, seed=params.seed)
+    plan = plan_demo(Synthetic(**params.corpus), params.seed)
     performances = dict(cut_shards(plan, params.videos_per_shard))[snakemake.wildcards.shard]
     render_videos(performances, params.videos, processes=snakemake.threads)
     write_truth(performances, snakemake.output.truth, job.provenance)

@@ -122,16 +122,13 @@ def solve_angles(
     body_offsets: Floats | None = None,
     hand_offsets: Floats | None = None,
 ) -> Solution:
-    """Joint angles of every frame of a video.
+    """Solve the joint angles of every frame of a video.
 
     Args:
         landmarks: (T, 61, 3) metres, skeleton axes, neck at the origin; NaN where missing.
         confidence: (T, 61); a joint below 0.5 is missing (A8).
-        max_gap: over at most so many frames missing angles are interpolated in time.
+        max_gap: longest gap in frames over which missing angles are interpolated in time.
         body_offsets, hand_offsets: (16,) and (20,) bones to fit with; by default the video's own medians.
-
-    Returns:
-        The angles with their validity, the bones and the residual.
     """
     joints = seen_joints(landmarks, confidence)
     lengths = measure_bones(landmarks, confidence)
@@ -142,15 +139,14 @@ def solve_angles(
 
     body = fill_gaps(fit_body(joints, body_bones, lengths), body_valid, max_gap, BODY_REST)
     body[:, RESERVED_ANGLES] = 0
-    hands, scales = [], []
+    scales = np.stack([hand_scale(lengths[:, N_BODY_OFFSETS:, k], hand_bones) for k in range(len(SIDES))], -1)
+    hands = []
     for k, (side, valid) in enumerate(zip(SIDES, hands_valid, strict=True)):
-        own = lengths[:, N_BODY_OFFSETS:, k]
-        scales.append(hand_scale(own, hand_bones))
-        size = scales[-1][:, None]
-        angles = fit_hand(side, joints[:, HANDS[side]] / size[..., None], hand_bones, scatter(own / size))
+        size = scales[:, k, None]
+        noise = scatter(lengths[:, N_BODY_OFFSETS:, k] / size)
+        angles = fit_hand(side, joints[:, HANDS[side]] / size[..., None], hand_bones, noise)
         hands.append(fill_gaps(angles, valid, max_gap, HAND_REST, PERIODIC))
-    right, left = (joints[:, joint, 0] for joint in SHOULDERS)
-    flag = flag_frames(confidence, left - right)
+    flag = flag_frames(confidence, np.subtract(*(joints[:, joint, 0] for joint in reversed(SHOULDERS))))
     return Solution(
         body_angles=body,
         right_angles=hands[0],
@@ -161,7 +157,7 @@ def solve_angles(
         lengths=lengths,
         video_body_offsets=body_bones,
         video_hand_offsets=hand_bones,
-        hand_scale=np.stack(scales, -1),
+        hand_scale=scales,
         landmarks=joints,
         confidence=np.where(flag[:, None] == "turned_away", 0, confidence),
         flag=flag,

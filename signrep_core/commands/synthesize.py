@@ -25,16 +25,14 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Render the corpus."""
-    from signrep_core.synthetic.corpus import write_corpus
+    from signrep_core.synthetic.corpus import plan_corpus, write_corpus
 
-    write_corpus(
-        options.out,
+    plan = plan_corpus(
         signers=options.signers,
         glosses=options.glosses,
         takes=options.takes,
         seed=options.seed,
         size=options.size,
         kind=options.kind,
-        processes=options.processes,
-        device=options.device,
     )
+    write_corpus(options.out, plan, options.processes, options.device)

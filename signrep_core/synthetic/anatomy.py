@@ -5,7 +5,7 @@ scale, in the face frame (x to the signer's left, y down, z backwards, nose tip 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,14 @@ class _Builder:
         self.count += rings * segments
 
 
+class _Look(NamedTuple):
+    """Part of each ring (or of all), colours and paint of a patch, as `_Builder.patch` takes them."""
+
+    part: Sequence[str] | str
+    albedo: Floats
+    paint: Floats
+
+
 class _Sweeps(_Builder):
     """Rings along bones; see Surface for what the tables mean."""
 
@@ -61,9 +69,7 @@ class _Sweeps(_Builder):
         bones: Sequence[Bone],
         places: Floats,
         profiles: Floats,
-        part: Sequence[str] | str,
-        albedo: Floats,
-        paint: Floats,
+        look: _Look,
         blend: float = 0.2,
     ) -> None:
         """A tube through `joints`; ring k lies at `places[k]` bones from the first joint, shaped profiles[k] (S, 2).
@@ -76,7 +82,7 @@ class _Sweeps(_Builder):
         rings, segments = profiles.shape[:2]
         self.ring_of.append(np.repeat(first_ring + np.arange(rings), segments))
         self.local.append(profiles.reshape(-1, 2))
-        self.patch(part, albedo, paint)
+        self.patch(*look)
 
 
 def _ring_row(
@@ -190,7 +196,7 @@ def _add_trunk(sweeps: _Sweeps, signer: Signer) -> None:
     albedo = np.where((np.arange(len(down)) < n)[:, None, None], linear(signer.top), linear(signer.trousers))
     parts = ["top"] * n + ["trousers"] * len(_HIPS)
     bones = [BONES["spine"], BONES["lower_spine"]]
-    sweeps.tube(joints, bones, down / half, profiles, parts, albedo, paint, blend=0.5)
+    sweeps.tube(joints, bones, down / half, profiles, _Look(parts, albedo, paint), blend=0.5)
     _add_neck(sweeps, signer)
 
 
@@ -203,7 +209,8 @@ def _add_neck(sweeps: _Sweeps, signer: Signer) -> None:
     joints = [JOINTS_EXTRA["nape"], JOINTS_EXTRA["skull"]]
     shade = np.interp(places, [0.1, 0.6, 0.9], [0.97, 0.80, 0.68])  # below the chin
     paint = np.zeros((*profiles.shape[:2], 3))
-    sweeps.tube(joints, [BONES["neck"]], places, profiles, "skin", shade[:, None, None] * linear(signer.skin), paint)
+    albedo = shade[:, None, None] * linear(signer.skin)
+    sweeps.tube(joints, [BONES["neck"]], places, profiles, _Look("skin", albedo, paint))
 
 
 # ---------------------------------------------------------------- arms and hands
@@ -251,7 +258,7 @@ def _add_arm(sweeps: _Sweeps, signer: Signer, side: Side) -> None:
     paint[..., 0], paint[..., 1], paint[..., 2] = places[:, None], -1.0, (places[:, None] - 1) * signer.upper_arm
     parts = ["top" if c else "skin" for c in covered]
     joints = [JOINTS_EXTRA[f"{side}_root"], shoulder, elbow, wrist, middle]
-    sweeps.tube(joints, bones, places, profiles, parts, albedo, paint, blend=0.28)
+    sweeps.tube(joints, bones, places, profiles, _Look(parts, albedo, paint), blend=0.28)
 
 
 # places along the finger (1 knuckle, 2, 3 joints, 4 tip) and radii in metres for an index metacarpal of 0.0835
@@ -288,7 +295,7 @@ def _add_finger(sweeps: _Sweeps, signer: Signer, side: Side, finger: str) -> Non
     albedo = _hand_albedo(signer, np.broadcast_to(palmar, paint.shape[:2]))
     knuckle = 0.10 * np.exp(-(((places - 2.05) / 0.10) ** 2)) + 0.07 * np.exp(-(((places - 3.05) / 0.10) ** 2))
     albedo = albedo * (1 - knuckle[:, None, None] * np.array([0.6, 1.0, 1.0]))
-    sweeps.tube(joints, bones, places, profiles, "nail", albedo, paint, blend=0.22)
+    sweeps.tube(joints, bones, places, profiles, _Look("nail", albedo, paint), blend=0.22)
 
 
 def _hand_albedo(signer: Signer, palmar: Floats) -> Floats:

@@ -1,8 +1,8 @@
-"""Corpora of synthetic signers: planned from a seed in an instant, rendered video by video, with the truth as a table.
+"""Corpora of synthetic signers: planned from a seed, rendered video by video, with the truth as a table.
 
-A plan is a list of `Performance`s, a pure function of its arguments, so that a workflow knows its videos before any is
-rendered. Each video is rendered on its own and atomically: rendering can be spread over processes or machines, and goes
-on where it was stopped. Splits share no signer.
+A plan is a list of `Performance`s and a pure function of its arguments, so that a workflow knows its videos before any
+is rendered. Each video is rendered on its own and atomically: rendering can run on many processes or machines, and
+resumes where it stopped. Splits share no signer.
 
 Three kinds: `isolated`, one sign per video; `sentences`, a gloss sequence with an English-like text; `pretraining`,
 long unlabelled signing.
@@ -17,14 +17,14 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.config import Config
+from signrep_core.config import Config, Synthetic
 from signrep_core.errors import ConfigError, SignRepError
 from signrep_core.progress import Progress
 from signrep_core.skeleton import SIDES
@@ -42,13 +42,14 @@ if TYPE_CHECKING:
 
 Kind = Literal["isolated", "sentences", "pretraining"]
 DATASETS: Final[dict[Kind, str]] = {"isolated": "synthetic", "sentences": "sentences", "pretraining": "synthetic"}
-RENDERER_VERSION: Final = 1  # raise it when pictures or motion change: videos are then rendered anew
+RENDERER_VERSION: Final = 1  # raise it when images or motion change: videos are then rendered again
 SIGNS_PER_STREAM: Final = 10  # of a pretraining video
+FPS: Final = 25.0
 CRF: Final = 18
 BATCH: Final = 32  # frames rendered at once on a device
 NOISE: Final = 1.5 / 255  # standard deviation of the sensor's noise
 WORKER: Final = ("signrep_core.synthetic.corpus:prepare_render",)
-STALLED_S: Final = 3600.0  # in which a video must be rendered
+STALLED_S: Final = 3600.0  # time limit of one video
 _PEOPLE, _VIDEOS = 1, 2  # streams of randomness
 
 _log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Performance:
-    """One video to be: who signs what, and the seed of everything else about it."""
+    """A video to render: its signer, its signs, and the seed of everything else."""
 
     video_id: str
     split: str
@@ -71,12 +72,12 @@ class Performance:
 
     @property
     def gloss(self) -> str:
-        """The sheet's gloss: the glosses in order, nothing for unlabelled signing."""
+        """The gloss in the sheet: all glosses in order, empty for unlabelled signing."""
         return "" if self.kind == "pretraining" else " ".join(self.glosses)
 
 
 class Act(NamedTuple):
-    """What a video is drawn from."""
+    """Everything that a video is rendered from."""
 
     signer: Signer
     scene: Scene
@@ -84,16 +85,16 @@ class Act(NamedTuple):
 
 
 def plan_corpus(
-    *, signers: int, glosses: int, takes: int, seed: int, size: int, kind: Kind = "isolated", fps: float = 25.0
+    *, signers: int, glosses: int, takes: int, seed: int, size: int, kind: Kind = "isolated"
 ) -> list[Performance]:
-    """The videos of a corpus, signer by signer, without rendering any.
+    """Plan the videos of a corpus, signer by signer, without rendering any.
 
     Args:
         signers: people, divided among train, val and test.
-        glosses: how many of `signs.ORDER` are used.
+        glosses: number of `signs.ORDER` that are used.
         takes: performances of each gloss by each signer; of the other kinds, videos of each signer.
-        seed: of everything; other seeds give other people.
-        size: side of the square pictures in pixels.
+        seed: determines everything; other seeds give other people.
+        size: side of the square frames in pixels.
 
     Raises:
         ConfigError: a number is out of range, or the grammar needs more glosses.
@@ -112,30 +113,27 @@ def plan_corpus(
             label = f"{names[0].lower()}-{i // glosses}" if kind == "isolated" else f"{kind}-{i:03d}"
             plan.append(
                 Performance(
-                    f"s{person:03d}-{label}", split, f"s{person:03d}", signer_seed, number, names, text, kind, size, fps
+                    f"s{person:03d}-{label}", split, f"s{person:03d}", signer_seed, number, names, text, kind, size, FPS
                 )
             )
     return plan
 
 
-def plan_demo(
-    *, signers: int, glosses: int, takes: int, size: int, sentences: int, sentence_glosses: int, seed: int
-) -> list[Performance]:
-    """The videos of the embedded demo: isolated signs, and `sentences` of each of the same people.
+def plan_demo(corpus: Synthetic, seed: int) -> list[Performance]:
+    """Plan the videos of the embedded demo: isolated signs and sentences of the same people.
 
     Raises:
         ConfigError: as `plan_corpus`.
     """
-    signs = plan_corpus(signers=signers, glosses=glosses, takes=takes, seed=seed, size=size)
-    if not sentences:
+    plan = partial(plan_corpus, signers=corpus.signers, seed=seed, size=corpus.size)
+    signs = plan(glosses=corpus.glosses, takes=corpus.takes)
+    if not corpus.sentences:
         return signs
-    return signs + plan_corpus(
-        signers=signers, glosses=sentence_glosses, takes=sentences, seed=seed, size=size, kind="sentences"
-    )
+    return signs + plan(glosses=corpus.sentence_glosses, takes=corpus.sentences, kind="sentences")
 
 
 def planned_rows(config: Config) -> list[Row]:
-    """The rows of the user's sheet, or those of the embedded demo, which are known before it is rendered.
+    """The rows of the user's sheet, or of the embedded demo, which need no rendering.
 
     Raises:
         SheetError: the sheet cannot be read.
@@ -143,19 +141,19 @@ def planned_rows(config: Config) -> list[Row]:
     """
     if config.sheet is not None:
         return read_sheet(config.sheet)
-    return sheet_rows(plan_demo(**config.synthetic.model_dump(), seed=config.seed))
+    return sheet_rows(plan_demo(config.synthetic, config.seed))
 
 
 def sheet_rows(performances: Sequence[Performance], folder: str | Path = "videos") -> list[Row]:
-    """The rows of the corpus's sheet; videos lie in `folder`."""
+    """The rows of the corpus's sheet, with videos in `folder`."""
     return [_row(performance, folder) for performance in performances]
 
 
 def render_video(performance: Performance, path: str | Path, device: str | None = None, act: Act | None = None) -> int:
     """Render one video as an MP4 (H.264), atomically; returns its number of frames.
 
-    With `device` (such as `cuda`) torch renders there, BATCH frames at a time; without, numpy does.
-    With `act` another signer or camera takes the place of the performance's own.
+    With `device` (such as `cuda`) torch renders there, BATCH frames at a time; otherwise numpy does.
+    `act` replaces the performance's own signer, scene and motion.
     """
     import av
 
@@ -188,7 +186,7 @@ def write_truth(
 
 
 def true_columns(performance: Performance, act: Act | None = None) -> dict[str, Any]:
-    """The truth about one video (with `act`: played so), as columns of store.schemas.TRUTH."""
+    """True angles, bones and joints of one video as columns of store.schemas.TRUTH; `act` as in `render_video`."""
     from signrep_core.body.kinematics import forward_kinematics
 
     signer, scene, motion = act or make_act(performance)
@@ -212,20 +210,15 @@ def true_columns(performance: Performance, act: Act | None = None) -> dict[str, 
     }
 
 
-def write_corpus(
-    out: str | Path, *, signers: int, glosses: int, takes: int, seed: int = 0, size: int = 320, fps: float = 25.0,
-    processes: int = 1, kind: Kind = "isolated", device: str | None = None,
-) -> list[Performance]:  # fmt: skip
+def write_corpus(out: str | Path, plan: Sequence[Performance], processes: int = 1, device: str | None = None) -> None:
     """Write a whole corpus to a folder: videos/*.mp4, truth.parquet and, last, the sheet videos.tsv.
 
-    Videos that are there are kept: run it again to go on after an interruption.
+    Existing videos are kept: call it again to resume after an interruption.
     """
-    plan = plan_corpus(signers=signers, glosses=glosses, takes=takes, seed=seed, size=size, kind=kind, fps=fps)
     out = Path(out)
     render_videos(plan, out / "videos", processes=processes, device=device)
     write_truth(plan, out / "truth.parquet")
     write_corpus_sheet(plan, out / "videos.tsv", "videos")
-    return plan
 
 
 def render_videos(
@@ -251,7 +244,7 @@ def render_videos(
 def prepare_render(send: Send) -> Work:
     """Return the function of a worker process that renders one video, in one thread.
 
-    Sums over several threads differ in their last bits, and equal performances shall give equal videos.
+    Sums over several threads differ in their last bits, and equal performances should give equal videos.
     """
     import cv2
 
@@ -271,7 +264,7 @@ def prepare_render(send: Send) -> Work:
 
 
 def write_corpus_sheet(performances: Sequence[Performance], path: str | Path, folder: str | Path) -> None:
-    """Write the sheet; `folder` is as the sheet shall name it."""
+    """Write the sheet, which names videos in `folder`."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -280,12 +273,12 @@ def write_corpus_sheet(performances: Sequence[Performance], path: str | Path, fo
 
 
 def video_path(performance: Performance, folder: str | Path) -> Path:
-    """Where a video lies in the folder of videos."""
+    """Path of a video in the folder of videos."""
     return Path(folder) / f"{performance.video_id}.mp4"
 
 
 def is_rendered(performance: Performance, folder: str | Path) -> bool:
-    """Whether the folder holds this very video, of this seed and size and this version of the renderer."""
+    """Whether the folder holds the video, of the same seed and size and version of the renderer."""
     import av
 
     try:
@@ -301,17 +294,17 @@ def _digest(performance: Performance) -> str:
 
 
 def count_frames(performance: Performance) -> int:
-    """How many frames the video will have; nothing is rendered."""
+    """Number of frames of the video; nothing is rendered."""
     return len(make_act(performance).motion)
 
 
 def to_json(performance: Performance) -> dict[str, Any]:
-    """A performance as plain values."""
+    """A performance as a dict."""
     return asdict(performance)
 
 
 def from_json(values: dict[str, Any]) -> Performance:
-    """A performance back from plain values."""
+    """The performance of a dict from `to_json`."""
     return Performance(**{**values, "glosses": tuple(values["glosses"])})
 
 
@@ -335,12 +328,12 @@ def _splits(signers: int) -> list[str]:
 
 
 def _number(*key: int) -> int:
-    """A number that follows from the key alone."""
+    """A random number determined by the key."""
     return int(np.random.SeedSequence(key).generate_state(1)[0])
 
 
 def _content(kind: Kind, i: int, glosses: int, number: int) -> tuple[tuple[str, ...], str]:
-    """What is signed in a signer's i-th video, and its text."""
+    """Glosses and text of a signer's i-th video."""
     rng = np.random.default_rng([number, 32])
     if kind == "isolated":
         return (ORDER[i % glosses],), ""

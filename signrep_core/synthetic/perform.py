@@ -73,6 +73,21 @@ class _Style:
     rng: np.random.Generator = field(compare=False)
 
 
+@dataclass(frozen=True)
+class _TimeLine:
+    """The signs of a performance in time."""
+
+    signs: list[Sign]
+    spans: list[tuple[int, int]]  # frames [start, end) of each stroke
+    length: int  # frames in all
+    fps: float
+
+    def presence(self, ramp: float) -> Floats:
+        """(T,) 0 at rest .. 1 while signing, with ramps of so many frames."""
+        frames = np.arange(self.length)
+        return _ease((frames - self.spans[0][0] + ramp) / ramp) * _ease((self.spans[-1][1] + ramp - frames) / ramp)
+
+
 def perform(signer: Signer, glosses: tuple[str, ...], seed: int, fps: float = 25.0) -> Motion:
     """The motion of a signer who signs `glosses` one after another, starting and ending at rest.
 
@@ -80,23 +95,22 @@ def perform(signer: Signer, glosses: tuple[str, ...], seed: int, fps: float = 25
         KeyError: a gloss is not in the inventory.
     """
     style = _make_style(signer, seed)
-    signs = [BY_GLOSS[gloss] for gloss in glosses]
-    spans, length = _time_line(style, len(signs), fps)
-    gloss = np.full(length, NO_GLOSS, np.int32)
-    for i, (start, end) in enumerate(spans):
+    time_line = _make_time_line(style, [BY_GLOSS[gloss] for gloss in glosses], fps)
+    gloss = np.full(time_line.length, NO_GLOSS, np.int32)
+    for i, (start, end) in enumerate(time_line.spans):
         gloss[start:end] = i
-    body = _body_angles(signer, style, spans, length, fps)
+    body = _body_angles(signer, style, time_line)
     solver = _Solver(signer, body)
     dominant: Side = "left" if signer.left_handed else "right"
     passive: Side = "right" if signer.left_handed else "left"
     plans: dict[Side, _HandPlan] = {}
     for side in (passive, dominant):
-        plans[side] = _plan_hand(solver, style, signs, spans, length, side, side == dominant, plans.get(passive))
+        plans[side] = _plan_hand(solver, style, time_line, side, plans.get(passive))
         solver.settle(side, plans[side])
     right, left = solver.solve(plans)
-    lids, mouth, brows = _face(style, spans, length, fps)
-    signing = {dominant: gloss != NO_GLOSS, passive: np.zeros(length, bool)}
-    for sign, (start, end) in zip(signs, spans, strict=True):
+    lids, mouth, brows = _face(style, time_line)
+    signing = {dominant: gloss != NO_GLOSS, passive: np.zeros(time_line.length, bool)}
+    for sign, (start, end) in zip(time_line.signs, time_line.spans, strict=True):
         signing[passive][start:end] = sign.hands != "one"
     return Motion(fps, solver.body, right, left, gloss, signing, lids, mouth, brows)
 
@@ -116,17 +130,16 @@ def _make_style(signer: Signer, seed: int) -> _Style:
     )
 
 
-def _time_line(style: _Style, n_signs: int, fps: float) -> tuple[list[tuple[int, int]], int]:
-    """Frames [start, end) of each stroke, and the number of frames in all."""
+def _make_time_line(style: _Style, signs: list[Sign], fps: float) -> _TimeLine:
     draw = style.rng.uniform
     at = draw(0.10, 0.22) + 0.34 / style.pace
     spans = []
-    for _ in range(n_signs):
+    for _ in signs:
         stroke = draw(0.52, 0.72) / style.pace
         spans.append((round(at * fps), round((at + stroke) * fps)))
         at += stroke + draw(0.22, 0.32) / style.pace
     end = spans[-1][1] + round((0.38 / style.pace + draw(0.08, 0.20)) * fps)
-    return spans, end
+    return _TimeLine(signs, spans, end, fps)
 
 
 def _ease(u: Floats) -> Floats:
@@ -134,33 +147,30 @@ def _ease(u: Floats) -> Floats:
     return u * u * u * (10 - 15 * u + 6 * u * u)
 
 
-def _presence(spans: list[tuple[int, int]], length: int, ramp: float) -> Floats:
-    """(T,) 0 at rest .. 1 while signing."""
+def _face(style: _Style, time_line: _TimeLine) -> tuple[Floats, Floats, Floats]:
+    """(T,) each: lids, mouth and brows."""
+    length, fps, rng = time_line.length, time_line.fps, style.rng
     frames = np.arange(length)
-    return _ease((frames - spans[0][0] + ramp) / ramp) * _ease((spans[-1][1] + ramp - frames) / ramp)
-
-
-def _face(style: _Style, spans: list[tuple[int, int]], length: int, fps: float) -> tuple[Floats, Floats, Floats]:
-    frames, rng = np.arange(length), style.rng
     lids = np.full(length, 0.95)
     at = rng.uniform(0.2, 1.6)
     while at * fps < length:
         lids *= 1 - np.exp(-(((frames - at * fps) / (0.055 * fps)) ** 2))
         at += rng.uniform(1.6, 4.0)
     mouth = np.zeros(length)
-    for start, end in spans:
+    for start, end in time_line.spans:
         u = (frames - start) / max(end - start, 1)
         syllables = rng.integers(1, 3)
         wave = np.sin(np.pi * np.clip(u, 0, 1)) * np.abs(np.sin(np.pi * syllables * np.clip(u, 0, 1)))
         mouth += rng.uniform(0.0, 0.7) * wave
-    brows = 0.25 * rng.uniform(-1, 1) + 0.35 * rng.uniform(-1, 1) * _presence(spans, length, 0.3 * fps)
+    brows = 0.25 * rng.uniform(-1, 1) + 0.35 * rng.uniform(-1, 1) * time_line.presence(0.3 * fps)
     return lids, np.clip(mouth, 0, 1), brows
 
 
-def _body_angles(signer: Signer, style: _Style, spans: list[tuple[int, int]], length: int, fps: float) -> Floats:
+def _body_angles(signer: Signer, style: _Style, time_line: _TimeLine) -> Floats:
     """(T, 22) head and trunk; the arms are still zero."""
+    length, fps, spans = time_line.length, time_line.fps, time_line.spans
     t, s, rng = np.arange(length) / fps, style.sway, style.rng
-    signing = _presence(spans, length, 0.35 * fps)
+    signing = time_line.presence(0.35 * fps)
 
     def drift(k: int, period: float) -> Floats:
         return np.sin(2 * np.pi * (t / period + s[k])) * (0.6 + 0.4 * s[k + 1])
@@ -179,25 +189,23 @@ def _body_angles(signer: Signer, style: _Style, spans: list[tuple[int, int]], le
 
 # ---------------------------------------------------------------- planning the hands
 def _plan_hand(
-    solver: "_Solver", style: _Style, signs: list[Sign], spans: list[tuple[int, int]], length: int, side: Side,
-    dominant: bool, other: _HandPlan | None,
-) -> _HandPlan:  # fmt: skip
-    plan = _rest_plan(solver, style, length, side)
-    known = np.zeros(length, bool)
-    lead = round(0.34 / style.pace * solver.fps(length))
-    known[: max(spans[0][0] - lead, 1)] = True
-    known[min(spans[-1][1] + lead, length - 1) :] = True
-    for sign, (start, end) in zip(signs, spans, strict=True):
+    solver: "_Solver", style: _Style, time_line: _TimeLine, side: Side, passive: _HandPlan | None
+) -> _HandPlan:
+    """Plan the dominant hand, given the plan of the passive one, or the passive hand first (None)."""
+    plan = _rest_plan(solver, style, time_line.length, side)
+    known = np.zeros(time_line.length, bool)
+    lead = round(0.34 / style.pace * time_line.fps)
+    known[: max(time_line.spans[0][0] - lead, 1)] = True
+    known[min(time_line.spans[-1][1] + lead, time_line.length - 1) :] = True
+    for sign, (start, end) in zip(time_line.signs, time_line.spans, strict=True):
         window = slice(start, end)
-        if not dominant and sign.hands == "one":  # the passive hand goes down while it is not needed
+        if passive is None and sign.hands == "one":  # the passive hand rests while it is not needed
             known[window] = True
             continue
-        u = (np.arange(start, end) - start) / max(end - start - 1, 1)
-        if not dominant and sign.hands == "base":
+        if passive is None and sign.hands == "base":
             stroke = _plan_base(solver, style, sign, window, side)
         else:
-            half_cycle = 0.0 if dominant or sign.hands != "alternate" else 0.25
-            stroke = _plan_stroke(solver, style, sign, u, half_cycle, window, side, other)
+            stroke = _plan_stroke(solver, style, sign, window, side, passive)
         for name in ("target", "part", "palm", "fingers"):
             getattr(plan, name)[window] = getattr(stroke, name)
         known[window] = True
@@ -251,11 +259,12 @@ def _plan_base(solver: "_Solver", style: _Style, sign: Sign, window: slice, side
 
 
 def _plan_stroke(
-    solver: "_Solver", style: _Style, sign: Sign, u: Floats, half_cycle: float, window: slice, side: Side,
-    other: _HandPlan | None,
-) -> _HandPlan:  # fmt: skip
+    solver: "_Solver", style: _Style, sign: Sign, window: slice, side: Side, passive: _HandPlan | None
+) -> _HandPlan:
     flip = np.array([1.0 if side == "left" else -1.0, -1, -1])
-    shift, turn, mix = MOVES[sign.move]((u + half_cycle) % 1.0 if half_cycle else u)
+    u = np.arange(window.stop - window.start) / max(window.stop - window.start - 1, 1)
+    alternates = passive is None and sign.hands == "alternate"
+    shift, turn, mix = MOVES[sign.move]((u + 0.25) % 1.0 if alternates else u)
     first = _jitter(style, shape_angles(sign.shape))
     last = _jitter(style, shape_angles(sign.end_shape or ("fist" if sign.move == "open" else sign.shape)))
     if sign.end_shape and sign.move not in ("open", "flick"):
@@ -266,8 +275,8 @@ def _plan_stroke(
     wobble = np.radians(style.rng.normal(0, 4, 3))
     palm = _turned(frame, turn * (0.7 + 0.3 * style.size) + wobble, side)
     place = PLACES[sign.place]
-    if place.anchor == "other" and other is not None:
-        anchor = solver.on_other(other, window, sign.place, side)
+    if place.anchor == "other" and passive is not None:
+        anchor = solver.on_other(passive, window, sign.place, side)
     else:
         anchor = solver.place(place, side, window, style.raise_ if place.anchor == "neck" else 0.0)
     jitter = style.rng.normal(0, 0.006 if place.anchor != "neck" else 0.012, 3)
@@ -332,9 +341,6 @@ class _Solver:
         self.face = _zxy_frames(body[:, 12:15]) @ rotation_matrices(np.array([[-signer.face.upright, 0, 0]]))[0]
         self.spine = _zxy_frames(body[:, 19:22])
         self.lower = self.spine @ rotation_matrices(body[:, 15:16] * np.array([[1.0, 0, 0]]))
-
-    def fps(self, length: int) -> float:
-        return 25.0
 
     def place(self, place: Place, side: Side, window: slice, raised: float) -> Floats:
         """(T', 3) the place in root axes."""
