@@ -9,65 +9,23 @@ from signrep_core.config import describe_departures, load_config
 from signrep_core.errors import SignRepError
 from signrep_core.lift import LIFTER_WEIGHTS
 from signrep_core.inspect.report.summary import format_run
+from signrep_core.sources.evaluated import choose_evaluated
 from signrep_core.sources.sheet import cut_shards, shard_digest
 from signrep_core.store import layout, schemas
 from signrep_core.store.files import file_digest
 from signrep_core.synthetic.corpus import planned_rows
 
-
 try:
     CONFIG = load_config(config)
     ROWS = planned_rows(CONFIG)
     SHARDS = dict(cut_shards(ROWS, CONFIG.videos_per_shard))
+    EVALUATED = choose_evaluated(ROWS, CONFIG)
 except SignRepError as error:
     raise WorkflowError(str(error))
 
 SHEET = CONFIG.sheet or f"{CONFIG.results}/synthetic/videos.tsv"
-DATASETS = sorted({row.dataset for row in ROWS})
-WITH_TEXT = sorted({row.dataset for row in ROWS if row.text and row.split == "train"})
-if CONFIG.translation.datasets is None:
-    TRANSLATED = WITH_TEXT
-else:
-    TRANSLATED = CONFIG.translation.datasets
-    for dataset in TRANSLATED:
-        if dataset not in WITH_TEXT:
-            raise WorkflowError(
-                f"translation.datasets: no row of {SHEET} has the data set {dataset!r}, the split 'train' and a text; "
-                f"data sets that can be translated: {', '.join(WITH_TEXT) or 'none'}"
-            )
-# The glosses of a translated data set are whole sentences: its videos are not looked up by them.
-RETRIEVED = [dataset for dataset in DATASETS if dataset not in TRANSLATED]
 TRANSLATORS = [CONFIG.pretrain.run, *CONFIG.translation.baselines]
 RECOGNISERS = [CONFIG.pretrain.run, "keypoints"]
-
-
-def recognised_datasets():
-    """Data sets that a recogniser is trained for: those named, or all with most test glosses among the trained ones."""
-    trained = {
-        (row.dataset, row.gloss) for row in ROWS if row.split == "train" and row.gloss
-    }
-    able = []
-    for dataset in RETRIEVED:
-        tested = [
-            row
-            for row in ROWS
-            if row.dataset == dataset and row.split == "test" and row.gloss
-        ]
-        known = sum((dataset, row.gloss) in trained for row in tested)
-        if tested and 2 * known > len(tested):
-            able.append(dataset)
-    if CONFIG.recognition.datasets is None:
-        return able
-    for dataset in CONFIG.recognition.datasets:
-        if dataset not in DATASETS:
-            raise WorkflowError(
-                f"recognition.datasets: no row of {SHEET} has the data set {dataset!r}; "
-                f"data sets that can be recognised: {', '.join(able) or 'none'}"
-            )
-    return CONFIG.recognition.datasets
-
-
-RECOGNISED = recognised_datasets()
 
 
 wildcard_constraints:
@@ -153,19 +111,23 @@ DATASET_FILES = (
     [
         f"<results>/{output.path(run='<run>', dataset=dataset)}"
         for output in layout.PER_DATASET
-        for dataset in (RETRIEVED if output.rule == "evaluate_retrieval" else DATASETS)
+        for dataset in (
+            EVALUATED.retrieved
+            if output.rule == "evaluate_retrieval"
+            else EVALUATED.all
+        )
     ]
     + [
         f"<results>/{output.path(run=inputs, dataset=dataset)}"
         for output in layout.PER_TRANSLATION
         for inputs in TRANSLATORS
-        for dataset in TRANSLATED
+        for dataset in EVALUATED.translated
     ]
     + [
         f"<results>/{output.path(run=inputs, dataset=dataset)}"
         for output in layout.PER_RECOGNITION
         for inputs in RECOGNISERS
-        for dataset in RECOGNISED
+        for dataset in EVALUATED.recognised
     ]
 )
 SCORES = [path for path in DATASET_FILES if path.endswith(".json")]
@@ -182,9 +144,9 @@ FIRST_TABLES = [
 def show_summary():
     """Print the summary of the videos, the metrics, and the paths of the files, as far as they exist."""
     datasets = {
-        "retrieval": RETRIEVED,
-        "recognition": RECOGNISED,
-        "translation": TRANSLATED,
+        "retrieval": EVALUATED.retrieved,
+        "recognition": EVALUATED.recognised,
+        "translation": EVALUATED.translated,
     }
     text = format_run(CONFIG.results, CONFIG.pretrain.run, datasets)
     sys.stderr.write(f"\n{text}\n")

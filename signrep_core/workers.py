@@ -139,7 +139,7 @@ class _Child:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # there will be no messages either
-        for message in self._messages():
+        for message in self._messages(self._stalled_s):
             on_frames(message.get("frames", 0))
             if "done" in message:
                 return message["done"]
@@ -160,20 +160,20 @@ class _Child:
             [sys.executable, "-P", "-m", "signrep_core.workers", *self._worker],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment,
         )  # fmt: skip
-        for message in self._messages():
+        for message in self._messages(max(self._stalled_s, STALLED_S)):  # imports may be slow
             if "ready" in message:
                 return
         raise SignRepError(
             f"a worker process {self._worker[0]} {self._reap()} before its first task; its messages are above"
         )
 
-    def _messages(self) -> Iterator[dict[str, Any]]:
+    def _messages(self, stalled_s: float) -> Iterator[dict[str, Any]]:
         """Messages until the process ends. Log records go to the log; a process that stalls is killed."""
         process = self._process
         assert process is not None
         assert process.stdout is not None
         while True:
-            watchdog = Timer(self._stalled_s, process.kill)
+            watchdog = Timer(stalled_s, process.kill)
             watchdog.daemon = True
             watchdog.start()
             line = process.stdout.readline()
