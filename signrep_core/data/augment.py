@@ -1,9 +1,9 @@
-"""Augmentation on the device: one draw per window, the same for all its frames; never a flip, it would swap the hands.
+"""Augmentation on the device, the same for all frames of a window; no flip, which would swap the hands.
 
-Method section 4: Planckian jitter, random resized crop 256→224, Gaussian blur, grayscale, ImageNet mean and std. The
-strengths are ours (D): no source gives them.
+Method section 4: Planckian jitter, random resized crop 256→224, Gaussian blur, grayscale, ImageNet mean and std. No
+source gives the strengths; ours are D (decision 0008).
 
-Legend: B windows, T frames, H W pixels as stored (256), S pixels of the model's picture (224).
+Legend: B windows, T frames, H W pixels as stored (256), S pixels of the model's input (224).
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from torch import Tensor
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
-EVALUATION_CROP: Final = 224 / 256  # share of the side that the centre crop keeps
+EVALUATION_CROP: Final = 224 / 256  # side of the centre crop as a share of the frame
 
 JITTER_P: Final = 0.8
 BLUR_P: Final = 0.5
-BLUR_SIGMA: Final = (0.1, 2.0)  # pixels of a 224-pixel picture
+BLUR_SIGMA: Final = (0.1, 2.0)  # pixels of a 224-pixel frame
 GRAY_P: Final = 0.2
 CROP_AREA: Final = (0.5, 1.0)
 CROP_RATIO: Final = (0.85, 1.18)  # width to height
@@ -30,10 +30,10 @@ CROP_RATIO: Final = (0.85, 1.18)  # width to height
 
 @dataclass(frozen=True)
 class Draws:
-    """What was drawn for each of B windows, on the CPU."""
+    """Random values of the augmentation for B windows, on the CPU."""
 
-    crop: Tensor  # (B, 4) y, x, height, width as shares of the picture
-    illuminant: Tensor  # (B,) row of the Planckian table, -1 = left as it is
+    crop: Tensor  # (B, 4) y, x, height, width as shares of the frame
+    illuminant: Tensor  # (B,) row of the Planckian table, -1 = unchanged
     sigma: Tensor  # (B,) of the blur, 0 = none
     gray: Tensor  # (B,) bool
 
@@ -42,7 +42,7 @@ class Draws:
 
 
 def draw_augmentations(n: int, generator: torch.Generator) -> Draws:
-    """Draw for n windows."""
+    """Draw random values for n windows."""
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(n, generator=generator)
@@ -60,10 +60,10 @@ def draw_augmentations(n: int, generator: torch.Generator) -> Draws:
 
 
 def augment(frames: Tensor, draws: Draws, size: int) -> Tensor:
-    """Augmented, normalised windows: (B, T, H, W, 3) RGB or (B, T, 3H/2, W) planes, uint8 → (B, 3, T, S, S)."""
+    """Augment and normalise windows: (B, T, H, W, 3) RGB or (B, T, 3H/2, W) planes, uint8 → (B, 3, T, S, S)."""
     x = torch.stack([_crop(window, crop, size) for window, crop in zip(frames, draws.crop.tolist(), strict=True)])
     x = _jitter(x, draws.illuminant)  # (B, T, 3, S, S) in 0..1
-    for i in torch.nonzero(draws.sigma)[:, 0].tolist():  # drawn on the CPU: no waiting for the device
+    for i in torch.nonzero(draws.sigma)[:, 0].tolist():  # on the CPU, so the device is not synchronised
         x[i] = _blur(x[i], float(draws.sigma[i]) * size / 224)
     for i in torch.nonzero(draws.gray)[:, 0].tolist():
         x[i] = rgb_to_grayscale(x[i])
@@ -71,14 +71,14 @@ def augment(frames: Tensor, draws: Draws, size: int) -> Tensor:
 
 
 def prepare(frames: Tensor, size: int, crop: float = EVALUATION_CROP) -> Tensor:
-    """Windows for evaluation, centre-cropped and normalised: (B, T, H, W, 3) uint8 → (B, 3, T, S, S)."""
+    """Centre-crop and normalise windows for evaluation: (B, T, H, W, 3) uint8 → (B, 3, T, S, S)."""
     margin = (1 - crop) / 2
     box = [margin, margin, crop, crop]
     return _normalise(torch.stack([_crop(window, box, size) for window in frames]))
 
 
 def to_pixels(video: Tensor) -> Tensor:
-    """Undo the normalisation: (B, 3, T, S, S) → (B, T, S, S, 3) uint8, for people to look at."""
+    """Undo the normalisation: (B, 3, T, S, S) → (B, T, S, S, 3) uint8, for display."""
     mean, std = (torch.tensor(values, device=video.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (255 * (video.permute(0, 2, 3, 4, 1) * std + mean)).round().clamp(0, 255).byte()
 
@@ -100,7 +100,7 @@ def _cut(pixels: Tensor, crop: list[float], size: int) -> Tensor:
     y, x = min(round(crop[0] * full_height), full_height - height), min(round(crop[1] * full_width), full_width - width)
     cut = pixels[:, :, y : y + height, x : x + width]
     if cut.device.type != "cpu":
-        cut = cut.float()  # no resizing of bytes there; on a CPU it is seven times as fast, and rounds to a byte
+        cut = cut.float()  # GPUs cannot resize bytes; on a CPU that is seven times as fast, with rounding
     if (height, width) != (size, size):
         cut = F.interpolate(cut, size=(size, size), mode="bilinear", antialias=True)
     return cut.float()

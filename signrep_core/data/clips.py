@@ -1,6 +1,6 @@
-"""Clips of whole labelled videos for recognition: frames spread evenly over the video, whatever its length.
+"""Clips of whole labelled videos for recognition: a fixed number of frames, evenly spaced over the video.
 
-Method section 6. A video's frames are those in which its signer is present: all its sequences, one after the other.
+Method section 6. The frames of a video are those in which its signer is present: all its sequences, concatenated.
 
 Legend: V videos, B clips, T frames of a clip, J joints.
 """
@@ -21,14 +21,14 @@ from signrep_core.errors import ShardError, VideoError
 
 log = logging.getLogger(__name__)
 
-Inputs = Literal["video", "planes", "keypoints"]  # planes: the video as stored, for a GPU that converts its colours
-NEAR: Final = 8  # frames: wanted ones at most so far apart are decoded in one go, others from a keyframe each
+Inputs = Literal["video", "planes", "keypoints"]  # planes: frames as stored, for a GPU that converts the colours
+NEAR: Final = 8  # frames: wanted frames with smaller gaps are decoded in one pass, others from a keyframe each
 NAMED: Final = 5  # glosses or videos named in a message
 
 
 @dataclass(frozen=True)
 class LabelledVideos:
-    """The videos of one split; `labels` (V,) are places in the list of trained glosses, -1 = the gloss is not in it."""
+    """Videos of one split; `labels` (V,) are indices into the list of trained glosses, -1 = the gloss is not in it."""
 
     videos: Videos
     glosses: list[str]
@@ -39,7 +39,7 @@ class LabelledVideos:
 
     @property
     def video_ids(self) -> list[str]:
-        """Their names, in order."""
+        """Ids of the videos, in order."""
         return self.videos.video_ids
 
 
@@ -50,11 +50,11 @@ def select_labelled(
     glosses: Sequence[str] | None = None,
     only_these: bool = False,
 ) -> LabelledVideos:
-    """The videos of a data set's splits that have a gloss, in the order of their ids.
+    """Select the videos of a data set's splits that have a gloss, ordered by id.
 
     Args:
         index: columns of the sequences (`ShardReader.index`).
-        glosses: that the labels count in; None = those of these videos, sorted.
+        glosses: list that the labels refer to; None = the glosses of these videos, sorted.
         only_these: leave out the videos of other glosses.
     """
     names, split, gloss = (np.asarray(index[name], dtype=object) for name in ("dataset", "split", "gloss"))
@@ -70,14 +70,14 @@ def select_labelled(
 
 
 def spread_frames(n_frames: int, n: int) -> NDArray[np.int64]:
-    """n frames out of `n_frames`, the middles of n equal parts; a short video's frames are repeated."""
+    """Choose n of `n_frames` frames, the middles of n equal parts; frames of a short video are repeated."""
     return ((np.arange(n) + 0.5) * n_frames / n).astype(np.int64)
 
 
 def read_clip(
     reader: WindowReader, labelled: LabelledVideos, video: int, n_frames: int, inputs: Inputs
 ) -> dict[str, NDArray[Any]]:
-    """One clip: `frames` (1, T, 256, 256, 3), planes (1, T, 384, 256) or target columns (1, T, ...); `label` (1,).
+    """Read one clip: `frames` (1, T, 256, 256, 3), planes (1, T, 384, 256) or target columns (1, T, ...); `label` (1,).
 
     Raises:
         ShardError: it cannot be read.
@@ -91,7 +91,7 @@ def read_clip(
 
 
 def _runs(videos: Videos, video: int, frames: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Frames of a video, ascending, as runs of near ones: the row and the frames within it."""
+    """Split ascending frames of a video into runs without large gaps: (row, frames within it)."""
     places = [videos.locate(video, int(frame)) for frame in frames]
     rows, starts = (np.array(values, np.int64) for values in zip(*places, strict=True))
     cuts = np.flatnonzero((np.diff(rows) != 0) | (np.diff(starts) > NEAR)) + 1
@@ -109,7 +109,7 @@ def _read(reader: WindowReader, row: int, frames: NDArray[np.int64], inputs: Inp
 
 
 class Clips(Stream):
-    """An item is a clip of one video."""
+    """Stream whose items are clips of one video."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Clips(Stream):
         self.labelled, self._n_frames, self._inputs = labelled, n_frames, inputs
 
     def read(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Columns of `read_clip`, `video` and its name."""
+        """The columns of `read_clip`, and the video's number and name."""
         clip = read_clip(self.reader, self.labelled, video, self._n_frames, self._inputs)
         return clip | {"video": video, "windows": [self.labelled.video_ids[video]]}
 
@@ -137,7 +137,7 @@ def iterate_clips(
     batch_size: int = 8,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Every video once, in order, in batches; what cannot be read is missing there and named in `broken`."""
+    """Yield every video once, in order, in batches; unreadable videos are left out and listed in `broken`."""
     loader = DataLoader(
         _Once(open_reader, labelled, n_frames, inputs), batch_size=batch_size, num_workers=workers,
         collate_fn=_collate_readable,

@@ -1,8 +1,8 @@
-"""Sentences for translation: a video's features beside its text, in batches of like length.
+"""Sentences for translation: features and text of a video, in batches of similar length.
 
-The order is a pure function of (seed, epoch), so training resumes at any step. Memory does not grow with the corpus:
-ids, texts, numbers of windows and the table's footer are held (35,000 sentences as of How2Sign: 0.2 GB a process,
-opened in a second), features are read a batch at a time, each sentence from row groups of its own (0.5 ms).
+The order is a pure function of (seed, epoch), so training resumes at any step. Only ids, texts, numbers of windows and
+the table's footer are kept in memory (the 35,000 sentences of How2Sign: 0.2 GB per process, opened in a second);
+features are read batch by batch, each sentence from its own row groups (0.5 ms).
 
 Legend: B sentences of a batch, N windows, F values of a window, L word pieces.
 """
@@ -25,7 +25,7 @@ from signrep_core.store.feature_table import FeatureTable
 
 log = logging.getLogger(__name__)
 
-POOL: Final = 64  # batches whose sentences are sorted by length together
+POOL: Final = 64  # batches whose sentences are jointly sorted by length
 NAMED: Final = 5  # videos named in a message
 
 
@@ -37,7 +37,7 @@ class Sentences:
     video_ids: list[str]
     texts: list[str]
     n_windows: NDArray[np.int64]
-    counts: dict[str, int]  # what was found, and what was left out why
+    counts: dict[str, int]  # of sentences, and of those left out by reason
 
     def __len__(self) -> int:
         return len(self.video_ids)
@@ -51,12 +51,12 @@ def select_sentences(
     clean: Callable[[str], str],
     max_windows: int,
 ) -> Sentences:
-    """The sentences of a data set's split, in the order of the index; what cannot be used is counted and logged.
+    """Select the sentences of a data set's split, in the order of the index; unusable ones are counted and logged.
 
     Args:
         index: columns `video_id`, `dataset`, `split` and `text` of the sequences (`ShardReader.index`).
-        clean: what makes of a text the one that is learned.
-        max_windows: longer sentences are cut there when they are read.
+        clean: normalises a text for training.
+        max_windows: longer sentences are truncated when they are read.
     """
     found: dict[str, str] = {}
     for video, name, part, text in zip(index["video_id"], index["dataset"], index["split"], index["text"], strict=True):
@@ -69,16 +69,16 @@ def select_sentences(
     cut = [video for video, n in zip(left, n_windows, strict=True) if n > max_windows]
     _tell(untold, f"split {split!r}: without a text, left out")
     _tell(unseen, f"split {split!r}: not in {table.path}, left out")
-    _tell(cut, f"split {split!r}: cut after {max_windows} windows")
+    _tell(cut, f"split {split!r}: truncated to {max_windows} windows")
     counts = {"sentences": len(left), "without_text": len(untold), "without_features": len(unseen), "cut": len(cut)}
     return Sentences(table, left, [found[video] for video in left], n_windows.clip(max=max_windows), counts)
 
 
 def order_batches(n_windows: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The batches of an epoch (n, B): sentences of like length together, batches in random order.
+    """Batches of an epoch (n, B): sentences of similar length together, batches in random order.
 
-    Sentences are permuted, cut into pools, sorted by length within each, and the pools' batches are shuffled. The first
-    sentences fill up the last batch, so that every batch is full.
+    Sentences are permuted, divided into pools, sorted by length within each pool, and the batches are shuffled. The
+    first sentences complete the last batch, so that every batch is full.
     """
     rng = np.random.default_rng((seed, 0, epoch))
     order = rng.permutation(len(n_windows))
@@ -100,11 +100,11 @@ class SentenceBatch:
     pieces: Tensor  # (B, L) with start and end
     n_pieces: Tensor  # (B,)
     video_ids: list[str]
-    unread: dict[str, str]  # videos that could not be read and are left out, and why
+    unread: dict[str, str]  # videos that could not be read and are left out, with the reasons
 
     @property
     def broken(self) -> list[str]:
-        """What could not be read, for the log."""
+        """Unreadable videos with the reasons, for the log."""
         return [f"{video_id}: {why}" for video_id, why in self.unread.items()]
 
     def __len__(self) -> int:
@@ -115,7 +115,7 @@ class SentenceBatch:
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "SentenceBatch":
-        """The batch in page-locked memory, from where a copy to the GPU does not wait."""
+        """The batch in page-locked memory, from which copies to the GPU are asynchronous."""
         return self._with(lambda tensor: tensor.pin_memory())
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> "SentenceBatch":
@@ -128,7 +128,7 @@ class SentenceBatch:
 def read_batch(
     table: FeatureTable, video_ids: Sequence[str], pieces: Sequence[Sequence[int]], max_windows: int
 ) -> SentenceBatch:
-    """Sentences read and padded; one that cannot be read is left out."""
+    """Read and pad sentences; unreadable ones are left out."""
     features, unread, said = [], {}, []
     for video_id, own in zip(video_ids, pieces, strict=True):
         try:
@@ -148,7 +148,7 @@ def read_batch(
 
 
 class TrainingBatches(Dataset[SentenceBatch]):
-    """Item s is the batch of step s, the rows of one rank; epochs follow each other without end.
+    """Endless batches: item s is this rank's share of the batch of step s.
 
     Raises:
         TrainingError: the ranks cannot share a batch evenly, or none of a batch's sentences can be read.
@@ -167,11 +167,11 @@ class TrainingBatches(Dataset[SentenceBatch]):
 
     @property
     def per_epoch(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
         return -(-len(self.sentences) // self._batch_size)
 
     def members(self, step: int) -> NDArray[np.int64]:
-        """Which sentences the batch of a step holds, on all ranks."""
+        """Sentences in the batch of a step, on all ranks."""
         epoch, place = divmod(step, self.per_epoch)
         if self._epoch is None or self._epoch[0] != epoch:
             self._epoch = (epoch, order_batches(self.sentences.n_windows, self._batch_size, self._seed, epoch))
@@ -200,7 +200,7 @@ def load_batches(dataset: TrainingBatches, steps: range) -> Iterator[SentenceBat
 
 
 def evaluation_batches(sentences: Sentences, batch_size: int, max_windows: int) -> Iterator[SentenceBatch]:
-    """All sentences once, the longest first; without pieces."""
+    """Yield all sentences once, the longest first, without pieces."""
     order = np.argsort(-sentences.n_windows, kind="stable")
     for first in range(0, len(order), batch_size):
         ids = [sentences.video_ids[row] for row in order[first : first + batch_size]]
@@ -208,7 +208,7 @@ def evaluation_batches(sentences: Sentences, batch_size: int, max_windows: int) 
 
 
 def feature_statistics(sentences: Sentences, n: int = 1000, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (F,) over the windows of up to n sentences."""
+    """Mean and standard deviation (F,) over the windows of at most n sentences."""
     order = np.random.default_rng((seed, 1)).permutation(len(sentences))[:n]
     total = np.zeros((2, sentences.table.width))
     count = 0
@@ -216,7 +216,7 @@ def feature_statistics(sentences: Sentences, n: int = 1000, seed: int = 0) -> tu
         try:
             x = sentences.table.read(sentences.video_ids[row]).astype(np.float64)
         except TableError:
-            continue  # told where it is trained on
+            continue  # logged by the training
         total += x.sum(0), (x**2).sum(0)
         count += len(x)
     mean = total[0] / max(count, 1)

@@ -1,8 +1,8 @@
-"""An endless stream of examples out of the shards: their order, what takes the place of an unreadable one, loading.
+"""Endless stream of examples from the shards: order, replacement of unreadable examples, loading.
 
-Item i is position i mod n of epoch i div n, each epoch a permutation of the n examples. Everything about an item is a
-pure function of (seed, i), so the order does not depend on workers or ranks, and training resumes at any step without
-replaying the ones before it.
+Item i is position i mod n of epoch i div n; each epoch is a permutation of the n examples. An item is a pure function
+of (seed, i), so the order does not depend on workers or ranks, and training resumes at any step without replaying
+earlier ones.
 """
 
 import functools
@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader, Dataset
 from signrep_core.errors import ShardError, TrainingError, VideoError
 from signrep_core.window import WINDOW
 
-MAX_ATTEMPTS: Final = 8  # examples tried for one item before the corpus counts as unreadable
+MAX_ATTEMPTS: Final = 8  # videos tried for one item before the training stops
 
 
 class WindowReader(Protocol):
-    """What is needed of the shards (`signrep_core.store.shards.ShardReader`)."""
+    """Interface of the shards' reader (`signrep_core.store.shards.ShardReader`)."""
 
     @property
     def index(self) -> Mapping[str, Any]: ...
@@ -35,15 +35,15 @@ class WindowReader(Protocol):
 
 
 def shuffle_epoch(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of n videos in an epoch: a pure function of (seed, epoch).
+    """Order of n videos in an epoch: a pure function of (seed, epoch).
 
-    No epoch begins with the video that the one before ended with, so any two neighbours in the stream differ.
+    No epoch starts with the last video of the epoch before, so any two consecutive items are different videos.
     """
     if n < 3:
         return np.arange(n)
     order = _shuffle(n, seed, epoch)
     if epoch and order[0] == _shuffle(n, seed, epoch - 1)[-1]:
-        order[:2] = order[1::-1]  # leaves the last one where it is
+        order[:2] = order[1::-1]  # the last one keeps its place
     return order
 
 
@@ -52,7 +52,7 @@ def _shuffle(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 class Stream(Dataset[dict[str, Any]]):
-    """Item i of the endless stream over the videos `ids`; a child says how one is read."""
+    """Endless stream over the videos `ids`; subclasses define how a video is read."""
 
     def __init__(self, open_reader: Callable[[], WindowReader], ids: Sequence[str], seed: int) -> None:
         self._open_reader, self._ids, self._seed = open_reader, ids, seed
@@ -60,39 +60,39 @@ class Stream(Dataset[dict[str, Any]]):
         self._epoch: tuple[int, NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
-        """Videos: items of an epoch."""
+        """Number of videos, which is the number of items in an epoch."""
         return len(self._ids)
 
     def read(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
-        """One example of a video as arrays."""
+        """Read one example of a video as arrays."""
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_reader": None, "_epoch": None}  # each process opens its own files
+        return self.__dict__ | {"_reader": None, "_epoch": None}  # each process opens files of its own
 
     @property
     def reader(self) -> WindowReader:
-        """The shards, opened once per process."""
+        """Reader of the shards, opened once per process."""
         if self._reader is None:
             self._reader = self._open_reader()
         return self._reader
 
     def detach(self) -> None:
-        """Close the door before forking: no two processes may share open files."""
+        """Close the shards before forking, since processes must not share open files."""
         self._reader = None
 
     def video_of(self, item: int) -> int:
-        """Which video an item is."""
+        """Number of an item's video."""
         epoch, position = divmod(item, len(self))
         if self._epoch is None or self._epoch[0] != epoch:
             self._epoch = (epoch, shuffle_epoch(len(self), self._seed, epoch))
         return int(self._epoch[1][position])
 
     def __getitem__(self, item: int) -> dict[str, Any]:
-        """What `read` gives, with `broken`: what could not be read.
+        """The arrays of `read`, and `broken`: the videos that could not be read, with the reasons.
 
-        A video that cannot be read is reported in `broken` and another one, drawn from (seed, item, attempt), takes its
-        place, so that the batch keeps its shape; the training logs and counts it.
+        An unreadable video is replaced by another, drawn from (seed, item, attempt), so that the batch keeps its shape;
+        the training logs and counts it.
 
         Raises:
             TrainingError: MAX_ATTEMPTS videos in a row could not be read.
@@ -101,7 +101,7 @@ class Stream(Dataset[dict[str, Any]]):
         video = self.video_of(item)
         for attempt in range(MAX_ATTEMPTS):
             rng = np.random.default_rng((self._seed, 1, item, attempt))
-            if attempt:  # not a neighbour in the stream: a batch of pairs needs two videos at least
+            if attempt:  # no neighbour in the stream: a batch of pairs needs at least two videos
                 near = {self.video_of(max(item - 1, 0)), self.video_of(item + 1)}
                 order = rng.permutation(len(self)).tolist()
                 video = next((v for v in order if v not in near or attempt > 4), order[0])
@@ -114,19 +114,19 @@ class Stream(Dataset[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class Loading:
-    """How one rank of a training loads its share of each batch."""
+    """Settings of one rank for loading its share of each batch."""
 
     rank: int = 0
     ranks: int = 1
-    workers: int = 0  # processes that read ahead; 0 = the training's own process reads
-    pin_memory: bool = False  # page-locked memory, from where a copy to a GPU does not wait
+    workers: int = 0  # processes that read ahead; 0 = the training process itself reads
+    pin_memory: bool = False  # page-locked memory, from which copies to a GPU are asynchronous
 
 
 ALONE: Final = Loading()
 
 
 def batch_items(steps: range, items: int, rank: int = 0, ranks: int = 1) -> Iterator[list[int]]:
-    """The items of a rank at each step: step s of the whole run holds items s·n to (s + 1)·n of the stream."""
+    """Items of a rank at each step; step s of the run consists of the items s·n to (s + 1)·n of the stream."""
     own = items // ranks
     for step in steps:
         first = step * items + rank * own
@@ -134,7 +134,7 @@ def batch_items(steps: range, items: int, rank: int = 0, ranks: int = 1) -> Iter
 
 
 class _Steps:
-    """`batch_items` as the loader wants it: something that can be iterated over and counted."""
+    """`batch_items` as a batch sampler: iterable, with a length."""
 
     def __init__(self, steps: range, items: int, rank: int, ranks: int) -> None:
         self._iterate = functools.partial(batch_items, steps, items, rank, ranks)

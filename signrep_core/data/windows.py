@@ -21,14 +21,14 @@ from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
 
-Window = TypeVar("Window")  # what a reader gives of a window
+Window = TypeVar("Window")  # result of reading a window
 
 TARGETS: Final = ("body_angles", "right_angles", "left_angles", "keypoints", "confidence")
 
 
 @dataclass(frozen=True)
 class Videos:
-    """The videos of an index and where windows start in them; each video's sequences stand together."""
+    """Videos of an index and the starts of windows in them; the sequences of a video are adjacent."""
 
     video_ids: list[str]
     rows: NDArray[np.int64]  # (S,) rows of the index, by video
@@ -39,22 +39,22 @@ class Videos:
         return len(self.video_ids)
 
     def locate(self, video: int, k: int) -> tuple[int, int]:
-        """Row and start frame of the k-th window start of a video."""
+        """Row and start frame of a video's k-th window."""
         begin, end = self.first[video], self.first[video + 1]
         flat = self.starts_before[begin] + k
         place = int(np.searchsorted(self.starts_before[begin : end + 1], flat, side="right")) - 1 + int(begin)
         return int(self.rows[place]), int(flat - self.starts_before[place])
 
     def n_starts(self, video: int) -> int:
-        """Window starts of a video."""
+        """Number of windows of a video."""
         return int(self.starts_before[self.first[video + 1]] - self.starts_before[self.first[video]])
 
 
 def group_videos(index: Mapping[str, Any], splits: Sequence[str] | None, n_frames: int = WINDOW) -> Videos:
-    """The videos of the given splits (None = all) with at least one window.
+    """Group the sequences of the given splits (None = all) by video; videos without a window are left out.
 
     Raises:
-        TrainingError: there is none; says which splits exist.
+        TrainingError: no video is left; the message lists the splits that exist.
     """
     split = np.asarray(index["split"], dtype=object)
     long_enough = np.asarray(index["n_frames"]) >= n_frames
@@ -63,13 +63,13 @@ def group_videos(index: Mapping[str, Any], splits: Sequence[str] | None, n_frame
         counts = {str(name): int((split == name).sum()) for name in sorted(set(split.tolist()), key=str)}
         raise TrainingError(
             f"no sequence of at least {n_frames} frames in the splits {list(splits or counts)}; "
-            f"the shards hold sequences by split: {counts}; name others or pack more videos"
+            f"the shards contain sequences by split: {counts}; choose other splits or pack more videos"
         )
     return group_rows(index, np.flatnonzero(wanted & long_enough), n_frames)
 
 
 def group_rows(index: Mapping[str, Any], rows: NDArray[np.int64], n_frames: int) -> Videos:
-    """The videos that some rows of an index belong to, and the starts of windows of `n_frames` in them."""
+    """Group rows of an index by video, with the starts of windows of `n_frames`."""
     ids = np.asarray(index["video_id"], dtype=object)[rows].astype(str)
     video_ids, video = np.unique(ids, return_inverse=True)
     order = np.argsort(video, kind="stable")
@@ -80,7 +80,7 @@ def group_rows(index: Mapping[str, Any], rows: NDArray[np.int64], n_frames: int)
 
 
 class WindowPairs(Stream):
-    """An item is two windows of one video, with what identifies them."""
+    """Stream whose items are two windows of one video, with their names."""
 
     def __init__(
         self,
@@ -95,12 +95,12 @@ class WindowPairs(Stream):
         self._n_frames, self._planes = n_frames, planes
 
     def read(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
-        """By name two arrays (T, ...), `video` and `windows` (text)."""
+        """Two arrays (T, ...) by name, the number `video`, and the names `windows`."""
         n = self.videos.n_starts(video)
-        chosen = rng.choice(n, 2, replace=n < 2)  # two different windows if the video has them
+        chosen = rng.choice(n, 2, replace=n < 2)  # two different windows, if there are two
         places = [self.videos.locate(video, int(k)) for k in chosen]
         windows = [read_window(self.reader, row, start, self._n_frames, self._planes) for row, start in places]
-        # Not stacked: collate does it once for all items, and a window's pictures are a megabyte and a half.
+        # Not stacked here: collate does that once for all items; the frames of a window take 1.5 MB.
         pair: dict[str, Any] = {name: [window[name] for window in windows] for name in windows[0]}
         name = self.videos.video_ids[video]
         return pair | {"video": video, "windows": [f"{name} row {row} frame {start}" for row, start in places]}
@@ -109,10 +109,10 @@ class WindowPairs(Stream):
 def read_window(
     reader: WindowReader, row: int, start: int, n_frames: int = WINDOW, planes: bool = False
 ) -> dict[str, NDArray[Any]]:
-    """One window: `frames`, target columns (T, ...), `active` and `active_known` (2,) right, left.
+    """Read one window: `frames`, target columns (T, ...), `active` and `active_known` (2,) right, left.
 
-    `frames` are RGB (T, 256, 256, 3), or with `planes` as they are stored (T, 384, 256), half as many bytes: for a
-    device that converts colours better than this one.
+    `frames` are RGB (T, 256, 256, 3), or with `planes` as stored (T, 384, 256): half the bytes, for a GPU that converts
+    the colours itself.
     """
     targets = reader.read_targets(row, start, n_frames)
     active = [targets["right_active"], targets["left_active"]]  # of the windows that start at these frames
@@ -125,10 +125,10 @@ def read_window(
 
 
 def sample_windows(dataset: WindowPairs, n: int, read: Callable[[int, int], Window]) -> list[Window]:
-    """What `read(row, start)` gives of a window of each of the first n items of the stream; at most n, always the same.
+    """Call `read(row, start)` for one window of each of the first n items; returns at most n results, always the same.
 
     Raises:
-        TrainingError: none of them can be read.
+        TrainingError: none of the windows can be read.
     """
     found = []
     for item in range(n):
@@ -139,13 +139,13 @@ def sample_windows(dataset: WindowPairs, n: int, read: Callable[[int, int], Wind
         except (ShardError, OSError) as error:
             log.warning("no window of %s: %s", dataset.videos.video_ids[video], error)
     if not found:
-        raise TrainingError(f"none of {n} windows can be read; look at the log, pack the shards again")
+        raise TrainingError(f"none of {n} windows can be read; see the log, and pack the shards again")
     return found
 
 
 @dataclass(frozen=True)
 class Batch:
-    """W windows, those of one video side by side; `tensors` by name (W, ...)."""
+    """W windows, those of one video adjacent; `tensors` by name (W, ...)."""
 
     tensors: dict[str, Tensor]
     videos: Tensor  # (W,) number of each window's video
@@ -153,7 +153,7 @@ class Batch:
     broken: list[str]  # what could not be read and was replaced
 
     def __len__(self) -> int:
-        """Windows."""
+        """Number of windows."""
         return len(self.windows)
 
     def to(self, device: torch.device) -> "Batch":
@@ -162,13 +162,13 @@ class Batch:
         return Batch(tensors, self.videos.to(device, non_blocking=True), self.windows, self.broken)
 
     def pin_memory(self) -> "Batch":
-        """The batch in page-locked memory, from where a copy to the GPU does not wait."""
+        """The batch in page-locked memory, from which copies to the GPU are asynchronous."""
         tensors = {name: tensor.pin_memory() for name, tensor in self.tensors.items()}
         return Batch(tensors, self.videos.pin_memory(), self.windows, self.broken)
 
 
 def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
-    """P items, each with its windows (T, ...) by name, to one batch."""
+    """Join P items, each with its windows (T, ...) by name, into one batch."""
     names = items[0].keys() - {"video", "windows", "broken"}
     return Batch(
         {name: torch.from_numpy(np.stack([window for item in items for window in item[name]])) for name in names},

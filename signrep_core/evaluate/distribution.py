@@ -1,4 +1,4 @@
-"""The class distribution φ: how alike the glosses are, as what a recogniser should say of each (supplement A5).
+"""Class distribution φ: similarity of the glosses, as a soft target of recognition (supplement A5).
 
 φ_c = softmax(φ̂_c / τ_c), φ̂_c the cosine of class c's mean feature with every class's, τ_c in [0.001, 0.1] such that the
 largest value is nearest to, and below, 0.5. Where A5 is silent (decision 0020): the mean features are of the training
@@ -21,23 +21,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from signrep_core.config import Pooling
-from signrep_core.evaluate.features import VideoFeatures
 from signrep_core.evaluate.retrieval import pool
+from signrep_core.evaluate.windows import VideoFeatures
 
 log = logging.getLogger(__name__)
 
 TAU: Final = (0.001, 0.1)  # A5
-TAU_BEYOND: Final = 1000.0  # where the search ends for a class that needs more
-PEAK: Final = 0.5 - 1e-6  # A5: below 0.5, in single precision too
+TAU_BEYOND: Final = 1000.0  # upper bound of the search for a class that needs more
+PEAK: Final = 0.5 - 1e-6  # A5: below 0.5, in single precision as well
 BLOCK: Final = 256  # classes at a time
 STEPS: Final = 50  # bisections
-ALIKE: Final = 1 - 1e-6  # cosine from which two classes count as the same
+ALIKE: Final = 1 - 1e-6  # cosine above which two classes count as equal
 NAMED: Final = 5  # glosses named in a message
 
 
 @dataclass(frozen=True)
 class ClassDistribution:
-    """φ (G, G), a row per class, with the peak and the τ (G,) that each got."""
+    """φ (G, G), one row per class, with the peak and τ (G,) of each."""
 
     phi: Tensor
     peak: Tensor
@@ -47,9 +47,9 @@ class ClassDistribution:
 def mean_features(
     videos: Iterable[VideoFeatures], labels: Mapping[str, int], n_classes: int, pooling: Pooling = "weighted"
 ) -> tuple[Tensor, NDArray[np.int64]]:
-    """The mean feature of each class (G, D) over the videos named in `labels`, and its number of videos (G,).
+    """Mean feature of each class (G, D) over the videos in `labels`, and its number of videos (G,).
 
-    A video at a time; memory holds the sums only. A class without a video has a mean of zero.
+    One video in memory at a time. A class without a video has a mean of zero.
     """
     counts = np.zeros(n_classes, np.int64)
     sums: Tensor | None = None
@@ -67,9 +67,9 @@ def mean_features(
 
 
 def class_distribution(means: Tensor, glosses: Sequence[str] | None = None) -> ClassDistribution | None:
-    """φ of the classes' mean features (G, D); None for fewer than three classes, of which no peak can be below 0.5.
+    """φ of the classes' mean features (G, D); None for fewer than three classes, whose peaks cannot be below 0.5.
 
-    Rows are computed BLOCK at a time. What is out of the ordinary is logged, with the `glosses` it concerns.
+    Rows are computed BLOCK at a time. Exceptional classes are logged by their `glosses`.
     """
     n = len(means)
     if n < 3:
@@ -81,7 +81,7 @@ def class_distribution(means: Tensor, glosses: Sequence[str] | None = None) -> C
     alike = torch.zeros(n, dtype=torch.bool)
     for block in torch.arange(n).split(BLOCK):
         block = block[known[block]]
-        gap = 1 - unit[block] @ unit.T  # (B, G) of the class's own cosine to the others'
+        gap = 1 - unit[block] @ unit.T  # (B, G) difference between the class's cosine with itself and with the others
         gap[torch.arange(len(block)), block] = 0
         gap = gap.clamp(min=0).masked_fill(~known, torch.inf)
         alike[block] = (gap <= 1 - ALIKE).sum(1) > 1
@@ -92,13 +92,13 @@ def class_distribution(means: Tensor, glosses: Sequence[str] | None = None) -> C
 
 
 def _search(gap: Tensor) -> Tensor:
-    """The smallest τ of each class whose peak, 1 / Σ exp(−gap/τ), is below PEAK: (B, G) → (B,).
+    """Smallest τ of each class for which the peak, 1 / Σ exp(−gap/τ), is below PEAK: (B, G) → (B,).
 
-    The peak falls as τ grows, so bisection finds it.
+    Found by bisection, since the peak decreases with τ.
     """
     low, high = (torch.full((len(gap),), bound, dtype=gap.dtype) for bound in TAU)
     high = high.masked_fill(_peak(gap, high) >= PEAK, TAU_BEYOND)
-    high = torch.where(_peak(gap, low) < PEAK, low, high)  # below from the first on: several classes are the same
+    high = torch.where(_peak(gap, low) < PEAK, low, high)  # below 0.5 at the lowest τ: several classes are equal
     for _ in range(STEPS):
         middle = (low * high).sqrt()
         below = _peak(gap, middle) < PEAK
@@ -112,9 +112,9 @@ def _peak(gap: Tensor, tau: Tensor) -> Tensor:
 
 def _tell(means: Tensor, glosses: Any, known: Tensor, alike: Tensor, tau: Tensor) -> None:
     for concerned, what in (
-        (~known, "have no mean feature (no readable training video): the uniform distribution stands for theirs"),
-        (alike, "have the mean feature of another class: their distribution gives both the same"),
-        (known & (tau > TAU[1]), f"are like no other class: they needed a temperature beyond {TAU[1]}"),
+        (~known, "have no mean feature (no readable training video): they get the uniform distribution"),
+        (alike, "have the same mean feature as another class: their distribution gives both the same probability"),
+        (known & (tau > TAU[1]), f"are similar to no other class: they needed a temperature above {TAU[1]}"),
     ):
         if concerned.any():
             places = torch.nonzero(concerned)[:, 0].tolist()

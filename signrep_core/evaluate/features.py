@@ -1,6 +1,6 @@
-"""Features of videos: a vector for every window of 16 frames, stride 2 (method section 6).
+"""Features of videos: one vector for every window of 16 frames, stride 2 (method section 6).
 
-Legend: n windows, T = 16 frames, S pixels of the model's picture, D features.
+Legend: n windows, T = 16 frames, S pixels of the model's input, D features.
 """
 
 import logging
@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from signrep_core.data.augment import prepare
 from signrep_core.data.windows import WindowReader
-from signrep_core.errors import ShardError, TrainingError, VideoError
+from signrep_core.errors import ShardError, VideoError
+from signrep_core.evaluate.windows import STRIDE, VideoFeatures, select_rows, window_starts
 from signrep_core.model.signrep import SignRep
 from signrep_core.progress import Progress
 from signrep_core.store.files import file_digest
@@ -31,19 +31,8 @@ from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
 
-STRIDE: Final = 2  # C
-CHUNK: Final = 24  # windows decoded together: their frames overlap
-CPU_BATCH: Final = 4  # windows in a forward pass on a CPU, where more are no faster and take memory
-
-
-@dataclass(frozen=True)
-class VideoFeatures:
-    """All windows of one video."""
-
-    video_id: str
-    start_frame: NDArray[np.int32]  # (n,) on the common timeline
-    features: NDArray[np.float32]  # (n, D)
-    activity: NDArray[np.float32]  # (n, 2) probabilities: right, left hand active
+CHUNK: Final = 24  # windows decoded together, since their frames overlap
+CPU_BATCH: Final = 4  # windows in a forward pass on a CPU, where larger batches are no faster
 
 
 @dataclass(frozen=True)
@@ -77,6 +66,8 @@ class Inference:
     @property
     def device(self) -> torch.device:
         """The device that the accelerator stands for."""
+        from lightning_fabric import Fabric  # slow to import
+
         return Fabric(accelerator=self.accelerator, devices=1).device
 
 
@@ -160,7 +151,7 @@ def _describe_rows(index: Mapping[str, Any], rows: NDArray[np.int64]) -> list[di
 
 
 def features_columns(video: VideoFeatures) -> dict[str, Any]:
-    """A video's rows of a features table."""
+    """Rows of a video in a features table."""
     return {
         "video_id": [video.video_id] * len(video.features),
         "start_frame": video.start_frame,
@@ -170,38 +161,15 @@ def features_columns(video: VideoFeatures) -> dict[str, Any]:
     }
 
 
-def select_rows(
-    index: Mapping[str, Any], splits: Sequence[str] | None, dataset: str | None = None, empty_ok: bool = False
-) -> NDArray[np.int64]:
-    """Rows of an index that belong to a data set and the given splits (None = all), those of one video together.
-
-    Raises:
-        TrainingError: there is none, which is not ok; says what there is.
-    """
-    split, names = np.asarray(index["split"], dtype=object), np.asarray(index["dataset"], dtype=object)
-    wanted = np.isin(split, list(splits)) if splits is not None else np.ones(len(split), bool)
-    rows = np.flatnonzero(wanted & (names == dataset) if dataset is not None else wanted)
-    if not len(rows):
-        none = (
-            f"no sequence of data set {dataset or 'any'!r}, splits {splits or 'any'}; the shards have the data sets "
-            f"{sorted(set(names.tolist()))} and the splits {sorted(set(split.tolist()))}"
-        )
-        if not empty_ok:
-            raise TrainingError(f"{none}: name one of these")
-        log.warning("%s", none)
-    ids = np.asarray(index["video_id"], dtype=object)[rows].astype(str)
-    return rows[np.argsort(ids, kind="stable")]
-
-
 def video_features(
     model: SignRep,
     open_reader: Callable[[], WindowReader],
     rows: NDArray[np.int64],
     inference: Inference = ALONE,
 ) -> Iterator[VideoFeatures]:
-    """The features of every video among `rows` (grouped by video), in order; memory does not grow with the corpus.
+    """Compute the features of every video in `rows` (grouped by video), in order, one video in memory at a time.
 
-    A sequence that cannot be read is logged; its other sequences still make up the video.
+    A sequence that cannot be read is logged and left out of its video.
     """
     dataset = _Chunks(open_reader, rows)
     ids = dataset.video_ids
@@ -218,13 +186,8 @@ def video_features(
         yield _join(pending)
 
 
-def window_starts(n_frames: int, stride: int = STRIDE, window: int = WINDOW) -> NDArray[np.int64]:
-    """First frames of a sequence's windows; one, padded at its end, if it is shorter than a window."""
-    return np.arange(0, max(n_frames - window, 0) + 1, stride)
-
-
 def cut_windows(frames: Tensor, n: int, stride: int = STRIDE, window: int = WINDOW) -> Tensor:
-    """n windows of prepared frames (3, m, S, S) → (n, 3, T, S, S), the last frame repeated where they run out."""
+    """Cut n windows from prepared frames: (3, m, S, S) → (n, 3, T, S, S); the last frame is repeated if necessary."""
     missing = (n - 1) * stride + window - frames.shape[1]
     if missing > 0:
         frames = torch.cat((frames, frames[:, -1:].expand(-1, missing, -1, -1)), 1)
@@ -232,7 +195,7 @@ def cut_windows(frames: Tensor, n: int, stride: int = STRIDE, window: int = WIND
 
 
 class _Chunks(Dataset[Chunk]):
-    """The sequences of `rows` in pieces of at most CHUNK windows."""
+    """Sequences of `rows` in chunks of at most CHUNK windows."""
 
     def __init__(self, open_reader: Callable[[], WindowReader], rows: NDArray[np.int64]) -> None:
         self._open_reader = open_reader
@@ -267,7 +230,7 @@ class _Chunks(Dataset[Chunk]):
 
 
 def _gather(chunks: Iterator[Chunk], batch_size: int) -> Iterator[list[Chunk]]:
-    """Readable chunks in groups of at least `batch_size` windows (but for the last)."""
+    """Group readable chunks until each group has at least `batch_size` windows (except the last)."""
     group: list[Chunk] = []
     n_broken = 0
     for chunk in chunks:
@@ -285,7 +248,7 @@ def _gather(chunks: Iterator[Chunk], batch_size: int) -> Iterator[list[Chunk]]:
 
 @torch.inference_mode()
 def encode(model: SignRep, chunks: list[Chunk]) -> Iterator[tuple[Chunk, NDArray[np.float32], NDArray[np.float32]]]:
-    """Features (n, D) and activity probabilities (n, 2) of each chunk's windows; on a GPU in one forward pass."""
+    """Compute features (n, D) and activity probabilities (n, 2) of each chunk's windows (on a GPU all at once)."""
     device = next(model.parameters()).device
     size = model.config.encoder.image_size
     windows = []

@@ -1,7 +1,7 @@
-"""The raw-pose baseline: keypoints or angles of a window, pooled, in the place of its features.
+"""Raw-pose baseline: keypoints or angles of a window, pooled, instead of its features.
 
-As the paper's Table 4 sets angles and keypoints beside learned features. The table has the columns of a features table,
-so whatever reads features (retrieval, translation) can be given these instead.
+The paper's Table 4 compares learned features with angles and keypoints. The table has the columns of a features table,
+so retrieval and translation can read it instead.
 
 Legend: T = 16 frames, n windows, J = 61 joints, A = 104 angles, D values of a window.
 """
@@ -11,21 +11,23 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from signrep_core.config import Baseline
-from signrep_core.data.windows import WindowReader
 from signrep_core.errors import ShardError, TrainingError
-from signrep_core.evaluate.features import STRIDE, select_rows, window_starts
+from signrep_core.evaluate.windows import STRIDE, select_rows, window_starts
 from signrep_core.skeleton import N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import TableWriter
 from signrep_core.window import WINDOW
+
+if TYPE_CHECKING:
+    from signrep_core.data.windows import WindowReader
 
 log = logging.getLogger(__name__)
 
@@ -43,16 +45,16 @@ def pool_keypoints(
     provenance: Mapping[str, str] | None = None,
 ) -> int:
     """Write the mean and the standard deviation over each window's frames of its keypoints, or of its angles' sines and
-    cosines, as a features table (D = 366 or 416); the hands' activity labels stand for the probabilities.
+    cosines, as a features table (D = 366 or 416); the hands' activity labels are used as probabilities.
 
     Args:
         empty_ok: as in `evaluate.features.extract_features`.
 
     Returns:
-        Videos written; a sequence that cannot be read is logged and left out.
+        Number of videos written; a sequence that cannot be read is logged and left out.
 
     Raises:
-        TrainingError: there is no such sequence, and that is not ok; or none can be read.
+        TrainingError: there is no such sequence and `empty_ok` is false, or no sequence can be read.
     """
     reader = ShardReader(Path(shards))
     rows = select_rows(reader.index, None, dataset, empty_ok)
@@ -66,7 +68,7 @@ def pool_keypoints(
                 done += 1
         if not done and len(rows):
             raise TrainingError(
-                f"{shards}: no sequence of data set {dataset or 'any'!r} can be read; look at the log above"
+                f"{shards}: no sequence of data set {dataset or 'any'!r} can be read; see the log above"
             )
     return done
 
@@ -75,13 +77,13 @@ def pool_windows(values: NDArray[np.floating]) -> NDArray[np.float32]:
     """Mean and standard deviation over each window's frames, (m, ...) → (n, D)."""
     flat = values.reshape(len(values), -1)
     missing = WINDOW - len(flat)
-    if missing > 0:  # shorter than a window: the last frame stays
+    if missing > 0:  # shorter than a window: repeat the last frame
         flat = np.concatenate((flat, np.repeat(flat[-1:], missing, 0)))
     windows = sliding_window_view(flat, WINDOW, axis=0)[::STRIDE]  # (n, D, T)
     return np.concatenate((windows.mean(-1), windows.std(-1)), 1).astype(np.float32)
 
 
-def _sequences(reader: WindowReader, rows: Iterator[np.int64], kind: Baseline) -> Iterator[dict[str, NDArray[Any]]]:
+def _sequences(reader: "WindowReader", rows: Iterator[np.int64], kind: Baseline) -> Iterator[dict[str, NDArray[Any]]]:
     for row in rows:
         n_frames = int(reader.index["n_frames"][row])
         try:
@@ -107,6 +109,6 @@ def _values(targets: Mapping[str, Any], kind: Baseline) -> NDArray[np.floating]:
 
 
 def _known(targets: Mapping[str, Any], starts: NDArray[np.int64], name: str) -> NDArray[np.float32]:
-    """A hand's activity at the windows' starts; inactive where it is not known."""
+    """Activity of a hand at the windows' starts; unknown counts as inactive."""
     active: NDArray[np.float32] = np.ma.filled(targets[name], False)[starts].astype(np.float32)
     return active

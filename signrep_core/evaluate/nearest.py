@@ -1,7 +1,7 @@
-"""The nearest windows of a reference window, and the nearest glosses of a query video, streaming over a gallery.
+"""Nearest windows of a reference window, and nearest glosses of a query video, in a gallery that is streamed.
 
-Supplement A7 (Figs. 3-5): segments with an active signer, by cosine. A gallery is read a video at a time, so memory
-does not grow with it; the search is exact.
+Supplement A7 (Figs. 3-5): segments with an active signer, by cosine. The gallery is read video by video, so memory does
+not grow with it; the search is exact.
 
 Legend: R references, n windows, D features.
 """
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from signrep_core.config import Pooling
-from signrep_core.evaluate.features import VideoFeatures
 from signrep_core.evaluate.retrieval import pool
+from signrep_core.evaluate.windows import VideoFeatures
 
-AROUND: Final = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25  # of a window and its neighbours: the middle of a sign
-ACTIVE: Final = 0.5  # a window's signer is active where a hand is so with this probability
+AROUND: Final = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25  # weights of neighbours, to find a sign's middle
+ACTIVE: Final = 0.5  # probability of an active hand from which a window counts as active
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Window:
 
 
 class Match(NamedTuple):
-    """A gloss and the gallery's video of it that is nearest to the query."""
+    """A gloss and its gallery video that is nearest to the query."""
 
     gloss: str
     video_id: str
@@ -44,15 +44,15 @@ class Match(NamedTuple):
 class SearchResult(NamedTuple):
     """Result of a search, the nearest first."""
 
-    matches: list[Match]  # one a gloss; one a video where there are no glosses
+    matches: list[Match]  # one per gloss, or per video without a gloss
     reference: Window  # the query's most active window
-    windows: list[Window]  # the nearest window to it of each of the nearest videos
+    windows: list[Window]  # of each of the nearest videos the window nearest to the reference
     n_videos: int  # in the gallery
     n_windows: int
 
 
 def pick_references(videos: Iterable[VideoFeatures], n: int) -> tuple[list[Window], Tensor]:
-    """A window amid the most active signing of each of the n videos with most of it, and their features (n, D)."""
+    """Pick the n videos with the most active signing, the window in the middle of it, and its features (n, D)."""
     best: list[tuple[float, Window, NDArray[np.float32]]] = []
     for video in videos:
         gamma = np.convolve(np.pad(video.activity.max(1), len(AROUND) // 2), AROUND, "valid")
@@ -66,9 +66,9 @@ def pick_references(videos: Iterable[VideoFeatures], n: int) -> tuple[list[Windo
 def nearest_windows(
     videos: Iterable[VideoFeatures], references: Sequence[Window], features: Tensor, k: int = 3
 ) -> list[list[Window]]:
-    """For each reference window the nearest active window of each of the k nearest other videos (A7), by cosine.
+    """Find, for each reference window, the nearest active window of each of the k nearest other videos (A7), by cosine.
 
-    Streams over the videos once; needs no gloss. Where no window at all is active (an untrained model) all count.
+    Reads the videos once; needs no glosses. If no window is active (as with an untrained model), all windows count.
     """
     nearest = _Nearest(references, features, k)
     for video in videos:
@@ -86,7 +86,7 @@ class _Nearest:
         self._any: list[list[Window]] = [[] for _ in references]
 
     def add(self, video: VideoFeatures) -> None:
-        """Take a video into account."""
+        """Add a video."""
         similarity = self._wanted @ F.normalize(torch.tensor(video.features), dim=1).T  # (R, n)
         active = torch.tensor(video.activity.max(1) >= ACTIVE)
         self._keep(video, similarity, self._any)
@@ -94,7 +94,7 @@ class _Nearest:
             self._keep(video, similarity.where(active, -torch.inf), self._active)
 
     def windows(self) -> list[list[Window]]:
-        """Of each reference, the nearest first."""
+        """Windows of each reference, the nearest first."""
         return [active or other for active, other in zip(self._active, self._any, strict=True)]
 
     def _keep(self, video: VideoFeatures, similarity: Tensor, found: list[list[Window]]) -> None:
@@ -114,10 +114,10 @@ def search(
     n_windows: int = 3,
     pooling: Pooling = "weighted",
 ) -> SearchResult:
-    """The glosses whose best video is nearest to a query video, and the windows nearest to its most active one.
+    """Find the glosses whose best video is nearest to a query video, and the windows nearest to its most active one.
 
     Args:
-        glosses: video_id -> gloss; a video without one stands for itself.
+        glosses: video_id -> gloss; a video without a gloss counts as a gloss of its own.
     """
     (reference,), vector = pick_references([query], 1)
     pooled = _unit(pool(query.features, query.activity, pooling))

@@ -14,16 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.errors import ConfigError, VideoError
-from signrep_core.evaluate.features import (
-    CHUNK,
-    STRIDE,
-    Chunk,
-    Inference,
-    VideoFeatures,
-    encode,
-    features_columns,
-    window_starts,
-)
+from signrep_core.evaluate.features import CHUNK, Chunk, Inference, encode, features_columns
+from signrep_core.evaluate.windows import STRIDE, VideoFeatures, window_starts
 from signrep_core.model.signrep import SignRep
 from signrep_core.progress import Progress
 from signrep_core.store.files import file_digest
@@ -36,7 +28,7 @@ from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
 
-Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the upright picture
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the upright frame
 SIZE: Final = 256  # pixels of a crop, as the shards have them
 SPAN: Final = (CHUNK - 1) * STRIDE + WINDOW  # frames of a full chunk
 
@@ -52,15 +44,15 @@ def extract_video_files(
 ) -> dict[str, str]:
     """Write the features of video files as a features table; a video_id is the path as given.
 
-    A killed run goes on with the first unfinished video.
+    A killed run continues with the first unfinished video.
 
     Args:
-        box: what is cut out of every picture; None = the largest square in the middle.
-        fps: rate of folders of pictures.
-        provenance: what the table is to say of its origin.
+        box: crop of every frame; None = the largest square in the middle.
+        fps: frame rate of image folders.
+        provenance: noted in the table's metadata.
 
     Returns:
-        The videos that have no features, with the reason; the others are in the table.
+        The videos without features, with the reasons; the others are in the table.
 
     Raises:
         CheckpointError: the weights cannot be used.
@@ -82,7 +74,7 @@ def extract_video_files(
                     write_table(table, schema, features_columns(found))
                     cache.record(key, {}, [table.name])
                 tables.append(table)
-            except (VideoError, ConfigError) as error:  # the latter: this picture has nothing of the box
+            except (VideoError, ConfigError) as error:  # ConfigError: the box lies outside the frame
                 log.warning("no features of %s: %s", video, error)
                 failed[video] = str(error)
             progress.advance()
@@ -93,11 +85,11 @@ def extract_video_files(
 def video_file_features(
     model: SignRep, video: str, *, box: Box | None = None, fps: float | None = None
 ) -> VideoFeatures:
-    """The features of all windows of one video file, in constant memory but for themselves.
+    """Compute the features of all windows of one video file; frames are streamed.
 
     Raises:
         VideoError: the video cannot be read.
-        ConfigError: the box lies outside its picture.
+        ConfigError: the box lies outside the frame.
     """
     crops = crop_frames(read_frames(video, folder_fps=fps), box)
     pieces = [piece for chunk in cut_chunks(crops) for piece in encode(model, [chunk])]
@@ -107,7 +99,7 @@ def video_file_features(
 
 
 def video_file_window(video: str, start: int, *, box: Box | None = None, fps: float | None = None) -> NDArray[np.uint8]:
-    """The frames of one window of a video file, (T, 256, 256, 3); fewer at its end.
+    """Read the frames of one window of a video file, (T, 256, 256, 3); fewer at its end.
 
     Raises:
         VideoError: the video cannot be read.
@@ -117,26 +109,26 @@ def video_file_window(video: str, start: int, *, box: Box | None = None, fps: fl
 
 
 def crop_frames(frames: Iterable[Frame], box: Box | None) -> Iterator[NDArray[np.uint8]]:
-    """Each frame's square around a box, or its largest square in the middle, (256, 256, 3).
+    """Crop each frame to a square around the box, or to the largest square in the middle, (256, 256, 3).
 
     Raises:
-        ConfigError: the box lies outside the picture.
+        ConfigError: the box lies outside the frame.
     """
     for frame in frames:
         height, width = frame.rgb.shape[:2]
         x0, y0, x1, y1 = box or (0, 0, width, height)
         if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
             raise ConfigError(
-                f"the box {x0:g},{y0:g},{x1:g},{y1:g} lies outside the picture of {width}×{height} pixels"
+                f"the box {x0:g},{y0:g},{x1:g},{y1:g} lies outside the frame of {width}×{height} pixels"
             )
         side = max(x1 - x0, y1 - y0) if box else min(width, height)
         yield cut_box(frame.rgb, (x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, SIZE)
 
 
 def cut_chunks(crops: Iterable[NDArray[np.uint8]]) -> Iterator[Chunk]:
-    """Windows of 16 frames every second frame, CHUNK at a time; one, padded later, of a video that is shorter."""
+    """Cut windows of 16 frames every second frame, CHUNK at a time; a shorter video gives one, padded later."""
     held: list[NDArray[np.uint8]] = []
-    first = 0  # frame that `held` begins with
+    first = 0  # number of the first frame in `held`
     for crop in crops:
         held.append(crop)
         if len(held) == SPAN:

@@ -1,9 +1,9 @@
-"""How well a recogniser names the glosses of videos: top-1 and top-5, per instance and per class.
+"""Accuracy of a recogniser: top-1 and top-5, per instance and per class.
 
-Method section 6. A video whose gloss was not trained on cannot be named: it is predicted and saved, counted, and left
-out of the accuracies, as in retrieval.
+Method section 6. A video whose gloss was not trained on cannot be recognised: it is predicted, saved and counted, but
+left out of the accuracies, as in retrieval.
 
-Legend: N videos, G glosses, K best glosses that are kept of each (5, or G if fewer).
+Legend: N videos, G glosses, K best glosses of each video (5, or G if fewer).
 """
 
 import json
@@ -40,36 +40,36 @@ from signrep_core.store.tables import write_table
 log = logging.getLogger(__name__)
 
 NAMED: Final = 5  # glosses named in a message
-COLUMNS: Final = ("video", "top", "probability", "rank", "right")  # of predictions, gathered batch by batch
+COLUMNS: Final = ("video", "top", "probability", "rank", "right")  # of predictions, collected batch by batch
 INFERENCE: Final = Inference(batch_size=8)
-PAIRS: Final = 20  # most frequent confusions that are reported
+PAIRS: Final = 20  # most frequent confusions in the report
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a recogniser says of N videos."""
+    """Predictions of a recogniser for N videos."""
 
-    glosses: tuple[str, ...]  # (G,) that it knows
+    glosses: tuple[str, ...]  # (G,) of the classifier
     video_ids: list[str]
     truth: list[str]  # each video's gloss
-    labels: NDArray[np.int64]  # (N,) its place among the glosses, -1 = not trained on
+    labels: NDArray[np.int64]  # (N,) its index in the glosses, -1 = not trained on
     top: NDArray[np.int64]  # (N, K) best first
     probability: NDArray[np.float32]  # (N, K)
     rank: NDArray[np.int64]  # (N,) 0-based, of the right gloss; -1 = not trained on
     right: NDArray[np.float32]  # (N,) probability of the right gloss, 0 = not trained on
-    unreadable: list[str]  # videos that could not be read, and why
+    unreadable: list[str]  # videos that could not be read, with the reasons
 
     def __len__(self) -> int:
         return len(self.video_ids)
 
 
 def inputs_of(model: AnyRecogniser) -> Inputs:
-    """What a recogniser looks at."""
+    """Kind of input of a recogniser."""
     return "video" if isinstance(model, Recogniser) else "keypoints"
 
 
 def clip_inputs(model: AnyRecogniser, tensors: Mapping[str, Tensor], draws: Draws | None = None) -> Tensor:
-    """What a recogniser takes, out of the columns of a batch; pictures are augmented as drawn, or centre-cropped."""
+    """Input of a recogniser from the columns of a batch; frames are augmented with `draws`, or centre-cropped."""
     if not isinstance(model, Recogniser):
         return keypoint_values(prior_targets(*(tensors[name] for name in TARGETS)))
     size = model.config.encoder.image_size
@@ -84,7 +84,7 @@ def predict(
     inference: Inference = INFERENCE,
     progress: Progress | None = None,
 ) -> Predictions:
-    """What the model, in evaluation mode, says of every video; those that cannot be read are logged."""
+    """Predict every video with a model in evaluation mode; unreadable videos are logged."""
     device = next(model.parameters()).device
     kept = min(TOP, len(model.glosses))
     columns: dict[str, list[Tensor]] = {name: [] for name in COLUMNS}
@@ -109,7 +109,7 @@ def predict(
 
 
 def judge(logits: Tensor, labels: Tensor, kept: int) -> dict[str, Tensor]:
-    """The best glosses of logits (B, G), and where the right one stands; of equal ones the right one counts as last.
+    """Best glosses of logits (B, G), and rank of the right one; ties count against the right one.
 
     Returns:
         `top` and `probability` (B, kept), `rank` and `right` (B,), as in `Predictions`.
@@ -146,7 +146,7 @@ def _predictions(
 
 
 def no_predictions(labelled: LabelledVideos) -> Predictions:
-    """What is said of videos where nothing was trained: nothing."""
+    """Empty predictions, for a data set without training data."""
     return _predictions((), labelled, {name: [] for name in COLUMNS}, 1, [])
 
 
@@ -171,12 +171,12 @@ def accuracies(predictions: Predictions) -> dict[str, float] | None:
 
 
 def chance_accuracies(n_glosses: int) -> dict[str, float]:
-    """What naming glosses at random gives on average."""
+    """Average accuracies of guessing glosses at random."""
     return {f"top{k}_{per}": 100 * min(k, n_glosses) / n_glosses for k in (1, TOP) for per in ("instance", "class")}
 
 
 def confusions(predictions: Predictions) -> list[tuple[str, str, int]]:
-    """(gloss, what was said instead, how often), the most frequent first."""
+    """Confusions (gloss, predicted gloss, count), the most frequent first."""
     pairs = Counter(
         (truth, predictions.glosses[top[0]])
         for truth, top, label in zip(predictions.truth, predictions.top, predictions.labels, strict=True)
@@ -258,7 +258,7 @@ def _counts(predictions: Predictions, labelled: LabelledVideos, n_unknown: int) 
 
 
 def no_labelled(index: Mapping[str, Any], dataset: str, split: str) -> str:
-    """What to say where a split has no labelled video."""
+    """Message for a split without labelled videos."""
     counts = Counter(
         (name, part)
         for name, part, gloss in zip(index["dataset"], index["split"], index["gloss"], strict=True)
@@ -267,7 +267,7 @@ def no_labelled(index: Mapping[str, Any], dataset: str, split: str) -> str:
     there = "; ".join(f"{name} {part}: {n}" for (name, part), n in sorted(counts.items())) or "none at all"
     return (
         f"data set {dataset!r} has no video with a gloss in split {split!r}; sequences with one by data set and split: "
-        f"{there}; give glosses and splits in the sheet, or name other data sets (recognition.datasets)"
+        f"{there}; fill in glosses and splits in the sheet, or choose other data sets (recognition.datasets)"
     )
 
 
@@ -295,7 +295,7 @@ def write_evaluation(
 
 
 def write_predictions(path: str | Path, predictions: Predictions, provenance: Mapping[str, str] | None = None) -> None:
-    """Write the predictions as a table (`store.schemas.PREDICTIONS`); classes that do not exist are empty."""
+    """Write the predictions as a table (`store.schemas.PREDICTIONS`); missing classes are empty."""
     n, kept = predictions.top.shape
     probability = np.zeros((n, TOP), np.float32)
     probability[:, :kept] = predictions.probability

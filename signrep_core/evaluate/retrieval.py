@@ -1,7 +1,7 @@
 """Zero-shot retrieval: rank the glosses of a gallery for each query video.
 
-Method section 6 (the ASL-Citizen protocol): cosine, per gloss its best gallery video. Exact search in blocks, so that
-memory is bounded.
+Method section 6 (the ASL-Citizen protocol): cosine, with the best gallery video of each gloss. Exact search in blocks,
+so that memory is bounded.
 
 Legend: Q queries, V gallery videos, G glosses, n windows, D features, r 0-based rank of the right gloss.
 """
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from signrep_core.config import Pooling, digest
 from signrep_core.errors import CheckpointError
-from signrep_core.evaluate.features import VideoFeatures
+from signrep_core.evaluate.windows import VideoFeatures
 from signrep_core.store.feature_table import features_width
 from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import features_schema
@@ -32,22 +32,22 @@ from signrep_core.store.video_status import count_lost_videos
 log = logging.getLogger(__name__)
 
 BLOCK: Final = 256  # queries compared at a time
-GALLERY_BLOCK: Final = 16_384  # gallery videos that they are compared with at a time
+GALLERY_BLOCK: Final = 16_384  # gallery videos compared at a time
 CONFUSIONS: Final = 100  # pairs of glosses that are listed
 RECALLS: Final = (1, 5, 10)
 
 
 class Ranking(NamedTuple):
-    """Of each query: 0-based rank of its own gloss, and the gloss that came first."""
+    """Rank (0-based) of each query's own gloss, and the gloss ranked first."""
 
     ranks: NDArray[np.int64]  # (Q,)
     nearest: list[str]  # (Q,)
 
 
 def pool(features: NDArray[np.float32], activity: NDArray[np.float32], pooling: Pooling) -> NDArray[np.float32]:
-    """One vector of a video's windows: (n, D), (n, 2) → (D,).
+    """Pool a video's windows to one vector: (n, D), (n, 2) → (D,).
 
-    `weighted` = Σ γ z / Σ γ with γ the larger of both hands' probability of being active; `average` = the mean.
+    `weighted` = Σ γ z / Σ γ with γ the larger probability of the two hands to be active; `average` = the mean.
     """
     gamma = activity.max(1) if pooling == "weighted" else np.ones(len(features), np.float32)
     total = gamma.sum()
@@ -57,7 +57,7 @@ def pool(features: NDArray[np.float32], activity: NDArray[np.float32], pooling: 
 def pool_videos(
     videos: Iterable[VideoFeatures], pooling: Pooling, splits: dict[str, str] | None = None
 ) -> tuple[list[str], Tensor]:
-    """Video ids and their vectors (V, D), one video at a time in memory; `splits` keeps only the videos it names."""
+    """Pool videos: ids and vectors (V, D), one video in memory at a time; only those in `splits`, if given."""
     ids, vectors = [], []
     for video in videos:
         if splits is None or video.video_id in splits:
@@ -67,7 +67,7 @@ def pool_videos(
 
 
 def read_features(path: str | Path) -> Iterable[VideoFeatures]:
-    """The videos of a features table, one at a time.
+    """Read the videos of a features table, one at a time.
 
     Raises:
         TableError: not a features table of this version.
@@ -84,9 +84,9 @@ def rank_glosses(
 
     Args:
         queries, gallery: (Q, D), (V, D).
-        query_glosses, gallery_glosses: of each; every query's gloss must be in the gallery.
+        query_glosses, gallery_glosses: glosses of these; every query's gloss must be in the gallery.
 
-    A gloss that is exactly as near as the right one counts as nearer, so that collapsed features score nothing.
+    Ties count against the query, so that collapsed features score 0.
     """
     if not len(query_glosses):
         return Ranking(np.zeros(0, np.int64), [])
@@ -114,7 +114,7 @@ def metrics_of_ranks(ranks: NDArray[np.int64]) -> dict[str, float]:
 
 
 def chance_metrics(n_glosses: int) -> dict[str, float]:
-    """What ranking the glosses at random gives on average."""
+    """Average metrics of ranking the glosses at random."""
     return metrics_of_ranks(np.arange(n_glosses))
 
 
@@ -127,10 +127,10 @@ def compare_tables(
     queries: str = "test",
     pooling: Pooling = "weighted",
 ) -> dict[str, Any]:
-    """`evaluate_retrieval` of a features table, with that of other tables (raw keypoints, angles) beside it.
+    """Evaluate retrieval with a features table and, for comparison, with other tables (raw keypoints, angles).
 
     Returns:
-        as evaluate_retrieval, with `baselines` (name -> metrics) and `digests` of the weights and of the settings.
+        the result of evaluate_retrieval, with `baselines` (name -> metrics) and `digests` of weights and settings.
     """
     settings: dict[str, Any] = {"gallery": gallery, "queries": queries, "pooling": pooling}
     result = evaluate_retrieval(read_features(features), index, **settings)
@@ -155,12 +155,12 @@ def write_evaluation(
     provenance: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> None:
-    """Evaluate the features of a data set; write the metrics (JSON).
+    """Evaluate the features of a data set and write the metrics (JSON).
 
     Args:
         index: of the shards, or its columns `video_id`, `dataset`, `split` and `gloss`.
         videos: tables of the shards' videos, to count those that never reached the shards (`lost`).
-        settings: of `compare_tables`.
+        settings: arguments of `compare_tables`.
     """
     own = [row for row, name in enumerate(index["dataset"]) if name == dataset]
     index = {name: [values[row] for row in own] for name, values in index.items()}
@@ -179,15 +179,15 @@ def evaluate_retrieval(
     queries: str = "test",
     pooling: Pooling = "weighted",
 ) -> dict[str, Any]:
-    """Metrics of retrieving the queries' glosses from the gallery, with protocol, counts and chance beside.
+    """Metrics of retrieving the queries' glosses from the gallery, with protocol, counts and chance.
 
     Args:
         videos: features of the videos of both splits.
         index: columns `video_id`, `split` and `gloss` of the sequences (`ShardReader.index`).
 
     Returns:
-        `protocol`, `counts`, `metrics`, `chance`, `per_gloss` and `confusions`; metrics and chance are None where no
-        query has a gloss that the gallery has too (say, in a folder of unlabelled clips), and `note` says why.
+        `protocol`, `counts`, `metrics`, `chance`, `per_gloss` and `confusions`; metrics and chance are None if no
+        query has a gloss of the gallery (for example in a folder of unlabelled clips), and `note` gives the reason.
     """
     labels = {
         str(video): (str(split), str(gloss))
@@ -223,12 +223,12 @@ def evaluate_retrieval(
 
 
 def weights_digest(features: str | Path) -> str:
-    """SHA-256 of the weights that a features table was made with; empty where they are not recorded."""
+    """SHA-256 of the weights that a features table was made with; empty if not recorded."""
     return (pq.read_schema(features).metadata or {}).get(b"weights_sha256", b"").decode()
 
 
 def check_weights(features: str | Path, weights: str | Path) -> None:
-    """Make sure that a features table was made with these weights.
+    """Check that a features table was made with these weights.
 
     Raises:
         TableError: the table cannot be read.
@@ -246,7 +246,7 @@ def check_weights(features: str | Path, weights: str | Path) -> None:
 
 
 def _explain(counts: Mapping[str, int], gallery: str, queries: str) -> str:
-    """What kept videos out of the metrics, in words; empty where nothing did."""
+    """Why videos are left out of the metrics, in words; empty if none are."""
     said = []
     if gallery == queries:
         said.append(f"gallery and queries are both split {queries!r}: every query would find itself")

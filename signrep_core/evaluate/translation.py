@@ -1,7 +1,7 @@
-"""What translations are worth: BLEU-1..4 and ROUGE-L beside what a translator would reach that sees nothing.
+"""Metrics of translations: BLEU-1..4 and ROUGE-L, compared with the level that needs no video.
 
-Method section 6. BLEU is sacrebleu's, its signature recorded; ROUGE-L is the F1 of rouge-score on the same tokens, for
-its own tokeniser drops every letter that is not ASCII. With the tokeniser `char` both count characters (Chinese).
+Method section 6. BLEU is sacrebleu's, with its signature recorded; ROUGE-L is the F1 of rouge-score on the same tokens,
+because its own tokeniser drops all letters outside ASCII. With the tokeniser `char` both count characters (Chinese).
 """
 
 import json
@@ -34,12 +34,12 @@ from signrep_core.store.tables import Columns, write_table
 log = logging.getLogger(__name__)
 
 ORDERS: Final = (1, 2, 3, 4)
-BATCH: Final = 16  # sentences translated at once
+BATCH: Final = 16  # sentences translated together
 SHOWN: Final = 5  # translations in the log
 
 
 class Translation(NamedTuple):
-    """What was made of one sentence."""
+    """Translation of one sentence."""
 
     video_id: str
     reference: str
@@ -52,7 +52,7 @@ class Scorer:
 
     Args:
         tokenizer: sacrebleu's: `13a` for European languages, `char` or `zh` for Chinese, `none` for text with spaces.
-        lowercase: letters' case does not count.
+        lowercase: ignore the case of letters.
     """
 
     def __init__(self, tokenizer: Tokenizer = "13a", lowercase: bool = False) -> None:
@@ -61,7 +61,7 @@ class Scorer:
         self._rouge = RougeScorer(["rougeL"], tokenizer=self)
 
     def tokenize(self, text: str) -> list[str]:
-        """The tokens that are counted."""
+        """Tokens of a text."""
         tokens: list[str] = self._bleu[4].tokenizer(text.lower() if self._lowercase else text).split()
         return tokens
 
@@ -73,7 +73,7 @@ class Scorer:
         return bleu | {"ROUGE-L": 100 * float(np.mean(rouge))}
 
     def signature(self) -> str:
-        """How sacrebleu counted; known after the first call."""
+        """Signature of sacrebleu's settings; available after the first call."""
         return str(self._bleu[4].get_signature())
 
 
@@ -81,7 +81,7 @@ class Scorer:
 def translate(
     model: Translator, sentences: Sentences, *, beam: int, length_penalty: float, max_pieces: int, max_windows: int
 ) -> Iterator[Translation]:
-    """Every sentence's translation, the longest first; one that cannot be read is logged and comes out empty."""
+    """Translate every sentence, the longest first; an unreadable one is logged, and its translation is empty."""
     vocabulary = Vocabulary(model.vocabulary)
     device = next(model.parameters()).device
     reference = dict(zip(sentences.video_ids, sentences.texts, strict=True))
@@ -100,15 +100,15 @@ def translate(
 
 
 def commonest_sentence(training: Sequence[str], references: Sequence[str]) -> list[str]:
-    """What a translator says that has learned the training text and sees nothing: always its commonest sentence."""
+    """Translations without any input: always the most common training sentence."""
     return [Counter(training).most_common(1)[0][0]] * len(references)
 
 
 def shuffle_references(references: Sequence[str], seed: int = 0) -> list[str]:
-    """The references in a random order in which none stands for itself (where there are two or more)."""
+    """Shuffle the references so that none keeps its place (if there are at least two)."""
     order = np.random.default_rng(seed).permutation(len(references))
     shuffled = [""] * len(references)
-    for place, source in zip(order, np.roll(order, 1), strict=True):  # a cycle through all
+    for place, source in zip(order, np.roll(order, 1), strict=True):  # one cycle through all
         shuffled[place] = references[source]
     return shuffled
 
@@ -122,15 +122,15 @@ def evaluate_translator(
     split: str = "test",
     accelerator: str = "auto",
 ) -> tuple[dict[str, Any], list[Translation]]:
-    """Translate a split and compare, as the translator's own settings say.
+    """Translate a split and evaluate it with the settings of the translator.
 
     Returns:
         `protocol`, `counts` per split, `note`, `metrics`, `chance`, `baselines` and `digests`, and the translations in
-        the order of the index; metrics and chance are None where the split has no sentence or nothing was trained, and
-        `note` says which.
+        the order of the index; metrics and chance are None if the split has no sentence or nothing was trained, and
+        `note` gives the reason.
 
     Raises:
-        CheckpointError: the weights cannot be used, or are for windows of another width.
+        CheckpointError: the weights cannot be used, or need windows of another width.
     """
     table = FeatureTable(features)
     model, notes = _load_translator(weights, table, accelerator)
@@ -203,7 +203,7 @@ def write_evaluation(
 def compare(
     translations: Sequence[Translation], training: Sequence[str], tokenizer: Tokenizer, lowercase: bool
 ) -> dict[str, Any]:
-    """`protocol`, `metrics`, `chance` and `baselines` of translations; metrics are None where there are none."""
+    """`protocol`, `metrics`, `chance` and `baselines` of translations; metrics are None without translations."""
     score = Scorer(tokenizer, lowercase)
     protocol: dict[str, Any] = {
         "rouge": "rouge-score rougeL, mean F1, tokens as for BLEU",

@@ -1,8 +1,8 @@
-"""Beam search for the likeliest sequence under any model of the next piece, for a batch of sentences at once.
+"""Beam search for the most probable sequence under any model of the next piece, for a batch of sentences.
 
-A hypothesis is scored by its log-probability divided by (its length, the end included) ** length_penalty. A sentence is
-finished when K of its hypotheses have ended; it then no longer changes, so that its result does not depend on
-the sentences beside it. Prefixes are scored anew at each step: pieces are few beside the windows that are encoded once.
+The score of a hypothesis is its log-probability over (its length, including the end) ** length_penalty. A sentence is
+finished when K of its hypotheses have ended; then it no longer changes, so that its result does not depend on the
+other sentences of the batch. Prefixes are scored again at each step: pieces are few compared with the encoded windows.
 
 Legend: B sentences, K beam, L pieces so far, V vocabulary.
 """
@@ -70,9 +70,9 @@ class _Beams:
         """Extend every prefix by one piece, its `length`-th, whose log-probabilities are (B, K, V)."""
         beam, n_pieces = self._search.beam, log_probabilities.shape[-1]
         sums = self._totals[..., None] + log_probabilities
-        if length == self._search.max_length:  # nothing but the end is left
+        if length == self._search.max_length:  # only the end is allowed
             sums = sums.masked_fill(torch.arange(n_pieces, device=self._device) != self._end, -torch.inf)
-        values, place = sums.flatten(1).topk(2 * beam)  # enough to go on with: each prefix ends in one way
+        values, place = sums.flatten(1).topk(2 * beam)  # 2K suffice, since each prefix can end in one way only
         origin, piece = place // n_pieces, place % n_pieces
         ends = piece == self._end
         self._finish(values, origin, ends, length)

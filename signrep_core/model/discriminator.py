@@ -1,4 +1,4 @@
-"""The style of a window, and the discriminator that tells whether a style belongs to a feature vector.
+"""Style of a window, and the discriminator that decides whether a style and a feature vector belong together.
 
 Method section 2 (P for the Gram matrix, S for the discriminator).
 
@@ -25,12 +25,12 @@ def style_of(stage1: Tensor) -> Tensor:
 
 
 def style_width(channels: int) -> int:
-    """Values of the style of a feature map with so many channels: 96 → 4,656."""
+    """Number of style values of a feature map: 96 channels → 4,656."""
     return channels * (channels + 1) // 2
 
 
 class Discriminator(nn.Module):
-    """Does this style belong to this feature vector? One logit; positive = matched."""
+    """Classifier of pairs of a feature vector and a style; one logit, positive = matched."""
 
     mean_matched: Tensor
     mean_unmatched: Tensor
@@ -53,11 +53,11 @@ class Discriminator(nn.Module):
 
     @torch.no_grad()
     def update_means(self, matched: Tensor, unmatched: Tensor, momentum: float = 0.1) -> None:
-        """Move the running means towards the means of a batch of outputs (of all ranks, already averaged)."""
+        """Move the running means towards the means of a batch of outputs (of all ranks)."""
         self.mean_matched.lerp_(matched.float().mean(), momentum)
         self.mean_unmatched.lerp_(unmatched.float().mean(), momentum)
 
 
 def accuracy(matched: Tensor, unmatched: Tensor) -> Tensor:
-    """Share of pairs that the discriminator judges rightly."""
+    """Share of pairs that the discriminator classifies correctly."""
     return torch.cat((matched > 0, unmatched <= 0)).float().mean()

@@ -1,9 +1,9 @@
 """The encoder: timm's video Hiera with its weights and names, computed faster and only on the visible mask units.
 
-Method section 2 (S, C). Three things differ from timm's own `forward`, and none changes the result (tests hold both
-passes to 1e-5): masked units are gathered from the pixels, so that hidden patches cost nothing and every shape is
-static; tokens stay window-major, so that windowed attention is a plain 4-D batch and reaches the fast kernels; and
-the features of the first stage come out without timm's `forward_intermediates`, which fails for video.
+Method section 2 (S, C). Three things differ from timm's `forward` without changing the result (tests compare both to
+1e-5): visible units are gathered from the pixels, so that hidden patches cost nothing and all shapes are static; tokens
+stay window-major, so that windowed attention is a 4-D batch that uses the fast kernels; and the features of the first
+stage are returned without timm's `forward_intermediates`, which fails for video.
 
 Legend: B batch, T frames, H W pixels, U mask units kept (78 of 392), n tokens of a unit (64, 16, 4), C channels.
 """
@@ -37,14 +37,14 @@ class EncoderConfig:
 
 
 class Encoded(NamedTuple):
-    """`tokens` (B, N, C) of the last block, `stage1` (B, N1, C1) at the end of the first stage; token order is ours."""
+    """`tokens` (B, N, C) of the last block, `stage1` (B, N1, C1) after the first stage, in window-major order."""
 
     tokens: Tensor
     stage1: Tensor
 
 
 class Encoder(Hiera):
-    """timm's `Hiera` with the video arguments; parameters bear Hiera's own names."""
+    """timm's `Hiera` with the video arguments; parameters have Hiera's names."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(
@@ -62,7 +62,7 @@ class Encoder(Hiera):
             drop_path_rate=config.drop_path,
             sep_pos_embed=True,
         )
-        self.head = nn.Identity()  # type: ignore[assignment]  # timm's holds a norm that no output here passes through
+        self.head = nn.Identity()  # type: ignore[assignment]  # timm's has a norm that is unused here
         self.input_shape = (3, config.frames, config.image_size, config.image_size)
         along_t, along_y, along_x = self.mask_spatial_shape
         self.units = (along_t, along_y, along_x)  # mask units along time, height, width: (8, 7, 7)
@@ -78,14 +78,14 @@ class Encoder(Hiera):
     def forward(  # type: ignore[override]  # timm's gives the logits of its head
         self, video: Tensor, visible: Tensor | None = None
     ) -> Encoded:
-        """Tokens of a normalised video.
+        """Encode normalised videos.
 
         Args:
             video: (B, 3, T, H, W).
-            visible: (B, U) indices of the mask units to look at, the same number for each video; None = all of them.
+            visible: (B, U) indices of the visible mask units, the same number for each video; None = all.
 
         Raises:
-            ValueError: the video has another size than the encoder was built for.
+            ValueError: the video's size differs from the encoder's.
         """
         if tuple(video.shape[1:]) != self.input_shape:
             raise ValueError(f"the encoder takes videos (B, {self.input_shape}), got {tuple(video.shape)}")
@@ -108,7 +108,7 @@ class Encoder(Hiera):
         return _unroll(x) + self._positions()
 
     def _embed_visible(self, video: Tensor, visible: Tensor) -> Tensor:
-        """Embed only the visible units; pixels of hidden units that a kernel would reach are 0, as in timm."""
+        """Embed only the visible units; pixels of hidden units under a kernel are 0, as in timm."""
         projection = self.projection
         patches = self._gather_pixels(video, visible)  # (B·U, 3, kt, 35, 35)
         x = F.conv2d(
@@ -118,7 +118,7 @@ class Encoder(Hiera):
         return x + self._positions()[visible]
 
     def _gather_pixels(self, video: Tensor, visible: Tensor) -> Tensor:
-        """(B·U, 3, kt, ph, pw): the pixels under the kernels of each visible unit."""
+        """Pixels under the kernels of each visible unit, (B·U, 3, kt, ph, pw)."""
         kernel, stride, pad = (getattr(self.projection, name) for name in ("kernel_size", "stride", "padding"))
         steps = [stride[d] * MASK_UNIT[d] for d in range(3)]  # pixels from unit to unit: (2, 32, 32)
         sizes = [steps[d] - stride[d] + kernel[d] for d in range(3)]  # pixels under a unit's kernels: (3, 35, 35)
@@ -140,7 +140,7 @@ class Encoder(Hiera):
         return (pixels * mask).flatten(0, 1)
 
     def _positions(self) -> Tensor:
-        """(units, 64, C): the separable position embedding, by unit."""
+        """Separable position embedding by unit, (units, 64, C)."""
         (_, uh, uw), (_, mh, mw) = self.units, MASK_UNIT
         assert self.pos_embed_spatial is not None
         assert self.pos_embed_temporal is not None
@@ -150,20 +150,20 @@ class Encoder(Hiera):
 
 
 def random_units(batch: int, n_units: int, mask_ratio: float, generator: torch.Generator | None = None) -> Tensor:
-    """(batch, kept) indices of the mask units that stay visible, ascending, drawn for each window alone, on the CPU."""
+    """Draw the visible mask units of each window: (batch, kept) ascending indices, on the CPU."""
     kept = int(n_units * (1 - mask_ratio))
     return torch.rand(batch, n_units, generator=generator).argsort(1)[:, :kept].sort(1).values
 
 
 def _unroll(x: Tensor) -> Tensor:
-    """(B, U, C, 8, 8) → (B, U, 64, C): each pooling halves a unit, so the finest parity of y and x comes first."""
+    """(B, U, C, 8, 8) → (B, U, 64, C): each pooling halves a unit, so the lowest bits of y and x come first."""
     b, u, c = x.shape[:3]
     x = x.reshape(b, u, c, 2, 2, 2, 2, 2, 2)  # y = 4·y2 + 2·y1 + y0, then x
     return x.permute(0, 1, 5, 8, 4, 7, 3, 6, 2).reshape(b, u, 64, c)
 
 
 def _run_block(block: HieraBlock, x: Tensor, n: int) -> tuple[Tensor, int]:
-    """One Hiera block on window-major tokens: (B, U·n, C) → (B, U·n', C'), n'."""
+    """Apply one Hiera block to window-major tokens: (B, U·n, C) → (B, U·n', C'), n'."""
     stride = block.attn.q_stride
     normed = block.norm1(x)
     if block.do_expand:
@@ -173,7 +173,7 @@ def _run_block(block: HieraBlock, x: Tensor, n: int) -> tuple[Tensor, int]:
 
 
 def _attend(attention: MaskUnitAttention, x: Tensor, n: int) -> Tensor:
-    """Attention within windows of n tokens, or among all of a video: (B, U·n, C) → (B, U·n', C')."""
+    """Attend within windows of n tokens, or among all tokens of a video: (B, U·n, C) → (B, U·n', C')."""
     heads, width = attention.heads, attention.head_dim
     q, k, v = attention.qkv(x).unflatten(-1, (3, heads * width)).unbind(2)  # each (B, U·n, heads·width)
     q = _pool(q, n, attention.q_stride)
@@ -186,7 +186,7 @@ def _attend(attention: MaskUnitAttention, x: Tensor, n: int) -> Tensor:
 
 
 def _pool(x: Tensor, n: int, stride: int) -> Tensor:
-    """Largest value of each `stride` neighbours within a window of n tokens: (B, U·n, C) → (B, U·n/stride, C)."""
+    """Maximum over each `stride` neighbours within windows of n tokens: (B, U·n, C) → (B, U·n/stride, C)."""
     if stride == 1:
         return x
     return x.unflatten(1, (-1, stride, n // stride)).amax(2).flatten(1, 2)

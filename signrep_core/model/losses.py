@@ -1,4 +1,4 @@
-"""The losses of pretraining and recognition as pure functions.
+"""Losses of pretraining and recognition as pure functions.
 
 Method section 3 (supplement A5, A8, Table 9; P for variance, covariance and the adversarial term).
 
@@ -22,10 +22,10 @@ _ELEMENTWISE = {"l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss, "mse": F.mse_los
 
 
 def masked_mean(values: Tensor, valid: Tensor, mean_over_ranks: Reduce | None = None) -> Tensor:
-    """Mean of the valid values, 0 if there is none; values and valid have one shape.
+    """Mean of the valid values, 0 if there are none; values and valid have the same shape.
 
-    `mean_over_ranks` averages the count over the ranks: then the mean over ranks of the result is the mean over the
-    whole batch, however unevenly the missing joints are spread.
+    `mean_over_ranks` averages the count over the ranks, so that the mean of the results over the ranks is the mean over
+    the whole batch, however missing joints are distributed.
     """
     count = valid.sum().to(values.dtype)
     if mean_over_ranks is not None:
@@ -39,10 +39,10 @@ def prior_losses(
     kind: PriorLoss = "l1",
     mean_over_ranks: Reduce | None = None,
 ) -> dict[str, Tensor]:
-    """Masked mean error of each prior, its target scaled by ψ, not yet weighted (Table 9).
+    """Masked mean error of each prior with its target scaled by ψ, unweighted (Table 9).
 
     Args:
-        priors: by name (..., *shape), as the decoder gives them.
+        priors: predictions of the decoder by name, (..., *shape).
         targets: by name, in physical units.
         kind: error of one value (D: L1).
     """
@@ -61,7 +61,7 @@ def activity_loss(logits: Tensor, active: Tensor, valid: Tensor, mean_over_ranks
 
 
 def reconstruction_loss(losses: Mapping[str, Tensor]) -> Tensor:
-    """Σ w · loss over the priors and, if it is among them, the activity."""
+    """Σ w · loss over the given priors and, if given, the activity."""
     weights = {name: prior.weight for name, prior in PRIORS.items()} | {"activity": ACTIVITY_WEIGHT}
     return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
@@ -75,17 +75,16 @@ def variance_loss(z: Tensor, divide: bool = True) -> Tensor:
 def covariance_loss(z: Tensor, divide: bool = True) -> Tensor:
     """Σ_{j≠k} C_jk² of the covariance C of the batch z (B, D), divided by D unless `divide` is false."""
     centred = z.float() - z.float().mean(0)
-    # Σ_jk C_jk² is the same for the B×B Gram matrix, which is far smaller than D×D.
+    # Σ_jk C_jk² is the same for the B×B Gram matrix, which is much smaller than D×D.
     gram = centred @ centred.T / (len(z) - 1)
     off_diagonal = gram.square().sum() - centred.var(0).square().sum()
     return off_diagonal.clamp(min=0) / (z.shape[1] if divide else 1)
 
 
 def adversarial_loss(matched: Tensor, unmatched: Tensor, mean_matched: Tensor, mean_unmatched: Tensor) -> Tensor:
-    """What the encoder is trained on so that style tells nothing (D).
+    """Adversarial loss of the encoder, which removes style from the features (D, decision 0008).
 
-    mean (D(z, matched) − E_U)² + mean (D(z, unmatched) − E_M)², of the discriminator's outputs (B,) and its running
-    means.
+    mean (D(z, matched) − E_U)² + mean (D(z, unmatched) − E_M)² of the discriminator's outputs (B,) and running means.
     """
     return (matched - mean_unmatched).square().mean() + (unmatched - mean_matched).square().mean()
 

@@ -1,7 +1,7 @@
-"""Recognisers of isolated signs: SignRep on clips of 64 frames, and the keypoints' own network to compare it with.
+"""Recognisers of isolated signs: SignRep on clips of 64 frames, and a network on keypoints for comparison.
 
-Method section 6: a linear classifier on z. The keypoint recogniser (D) reads what SignRep is trained to predict, so it
-tells what pixels add to the pose that they were learned from.
+Method section 6: a linear classifier on z. The input of the keypoint recogniser (D) is what SignRep is trained to
+predict, so the comparison shows what pixels add to poses.
 
 Legend: B clips, T = 64 frames, G glosses, D features, K values of a frame.
 """
@@ -28,7 +28,7 @@ KEYPOINT_PRIORS: Final = tuple(name for name in PRIORS if not name.endswith("dis
 
 
 class Recogniser(nn.Module):
-    """z of a clip, and a linear classifier on it; starts from the weights of a `SignRep`."""
+    """Linear classifier on z of a clip; starts from the weights of a `SignRep`."""
 
     inputs: Final = "video"
 
@@ -42,7 +42,7 @@ class Recogniser(nn.Module):
 
     @classmethod
     def from_signrep(cls, model: SignRep, glosses: Sequence[str]) -> "Recogniser":
-        """The recogniser that a fine-tuning begins with."""
+        """Create the recogniser that fine-tuning starts from."""
         recogniser = cls(model.config, glosses)
         recogniser.encoder = inflate_encoder(model.encoder, model.config.encoder)
         recogniser.projection.load_state_dict(model.projection.state_dict())
@@ -58,7 +58,7 @@ class Recogniser(nn.Module):
 
 
 class KeypointRecogniser(nn.Module):
-    """Angles and keypoints of a clip through three convolutions in time, the mean over time, a linear classifier."""
+    """Three convolutions in time on angles and keypoints, the mean over time, and a linear classifier."""
 
     inputs: Final = "keypoints"
     width: Final = 128  # D
@@ -74,7 +74,7 @@ class KeypointRecogniser(nn.Module):
         self.classifier = nn.Linear(self.width, len(self.glosses))
 
     def forward(self, values: Tensor) -> Tensor:
-        """(B, T, K), as `keypoint_values` gives them → logits (B, G)."""
+        """(B, T, K) of `keypoint_values` → logits (B, G)."""
         return self.classifier(self.layers(values.transpose(1, 2)).mean(2))
 
     def save(self, path: str | Path, notes: Mapping[str, str] | None = None) -> None:
@@ -86,15 +86,15 @@ AnyRecogniser = Recogniser | KeypointRecogniser
 
 
 def keypoint_values(targets: Mapping[str, Target]) -> Tensor:
-    """The angles (sine, cosine) and keypoints of `prior_targets` in a row per frame (B, T, K); missing ones are 0."""
+    """Concatenate angles (sine, cosine) and keypoints of `prior_targets`: (B, T, K); missing values are 0."""
     return torch.cat([targets[name].value.flatten(2) for name in KEYPOINT_PRIORS], 2).float()
 
 
 def load_recogniser(path: str | Path, device: str | torch.device = "cpu") -> AnyRecogniser:
-    """The recogniser of a safetensors file, in evaluation mode.
+    """Load a recogniser, in evaluation mode.
 
     Raises:
-        CheckpointError: not a recogniser's file, or broken.
+        CheckpointError: the file is broken, or contains no recogniser.
     """
     weights, about = read_weights(path, ADVICE)
     if about.get("format") != FORMAT:

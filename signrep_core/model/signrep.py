@@ -38,19 +38,19 @@ class SignRepConfig:
 
 
 class SignRepOutput(NamedTuple):
-    """What the model says of a batch of windows."""
+    """Output of the model for a batch of windows."""
 
     latent: Tensor  # (B, D) mean of the encoder's tokens
-    features: Tensor  # (B, D) z: what every downstream use takes
+    features: Tensor  # (B, D) z, the input of all downstream tasks
     priors: dict[str, Tensor]  # by name of `PRIORS`: (B, T, *shape), in Table 9's scale (divide by ψ for units)
     activity: Tensor  # (B, 2) logits: right, left hand active
-    stage1: Tensor  # (B, N, C) tokens after the encoder's first stage, which the style is taken from
+    stage1: Tensor  # (B, N, C) tokens after the encoder's first stage, for the style
 
 
 PRESETS = MappingProxyType(
     {
         "base": SignRepConfig(),
-        # A narrow, shallow one on small pictures and in longer steps, for the demo and the tests on a CPU (D).
+        # A narrow, shallow model with small frames and longer patches, for the demo and tests on a CPU (D).
         "tiny": SignRepConfig(
             EncoderConfig(
                 image_size=64,
@@ -68,7 +68,7 @@ PRESETS = MappingProxyType(
 
 
 class SignDecoder(nn.Module):
-    """z to the priors of 16 frames: as a sequence of length 1 through two convolutions, then one Linear per prior."""
+    """Decoder of z to the priors of 16 frames: z as a sequence of length 1, two convolutions, one Linear per prior."""
 
     def __init__(self, features: int, channels: tuple[int, int], frames: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class SignDecoder(nn.Module):
 
     @torch.no_grad()
     def start_at(self, priors: Mapping[str, Tensor]) -> None:
-        """Make the biases of the heads these priors, by name (*shape) in Table 9's scale."""
+        """Set the biases of the heads to these priors, by name (*shape) in Table 9's scale."""
         for name, head in self.heads.items():
             assert isinstance(head, nn.Linear)
             head.bias.copy_(priors[name].flatten())
@@ -92,7 +92,7 @@ class SignDecoder(nn.Module):
 
 
 class SignRep(nn.Module):
-    """The published entry point: `SignRep.load(path)`, then call it on normalised windows."""
+    """The whole model: load it with `SignRep.load(path)` and call it with normalised windows."""
 
     def __init__(self, config: SignRepConfig = PRESETS["base"]) -> None:
         super().__init__()
@@ -107,12 +107,12 @@ class SignRep(nn.Module):
         )
 
     def forward(self, video: Tensor, visible: Tensor | None = None) -> SignRepOutput:
-        """Describe windows of video.
+        """Encode windows of video and predict their priors.
 
         Args:
             video: (B, 3, 16, 224, 224) RGB, ImageNet-normalised (`signrep_core.data.augment.prepare`); other presets
-                have their own picture size, `config.encoder.image_size`.
-            visible: (B, U) mask units to look at (training); None = all.
+                have their own frame size, `config.encoder.image_size`.
+            visible: (B, U) visible mask units (training); None = all.
         """
         encoded = self.encoder(video, visible)
         latent = encoded.tokens.mean(1)
@@ -125,14 +125,14 @@ class SignRep(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "SignRep":
-        """The model of a safetensors file, in evaluation mode.
+        """Load a model from a safetensors file, in evaluation mode.
 
         Raises:
-            CheckpointError: not a file of SignRep's, broken, or for another skeleton.
+            CheckpointError: the file is broken, of another format, or for another skeleton.
         """
         weights, config = load_weights(path)
         if not any(name.startswith("projection.") for name in weights):
-            raise CheckpointError(f"{path}: holds an encoder only; give it as initial_weights of a pretraining")
+            raise CheckpointError(f"{path}: contains only an encoder; give it as initial_weights of a pretraining")
         with torch.device("meta"):
             model = cls(config)
         try:
@@ -158,10 +158,10 @@ def save_weights(
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, Tensor], SignRepConfig]:
-    """Read what `save_weights` wrote.
+    """Read weights and configuration as `save_weights` wrote them.
 
     Raises:
-        CheckpointError: not a file of SignRep's, broken, or for another skeleton.
+        CheckpointError: the file is broken, of another format, or for another skeleton.
     """
     weights, about = read_weights(path, "give a best.safetensors of a run, or convert a checkpoint first")
     found = about.get("format"), about.get("skeleton")
@@ -174,7 +174,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], SignRepConfig]:
 
 
 def config_from(values: dict[str, Any]) -> SignRepConfig:
-    """A configuration out of the JSON of a file, which made its tuples lists."""
+    """Create a configuration from the JSON of a file, in which tuples are lists."""
 
     def with_tuples(part: dict[str, Any]) -> dict[str, Any]:
         return {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}

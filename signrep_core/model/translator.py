@@ -1,9 +1,9 @@
-"""Sentences from features: a Transformer whose encoder reads windows and whose decoder writes word pieces.
+"""Transformer for translation: the encoder reads feature windows, the decoder writes word pieces.
 
 Method section 6; Tarrés et al. 2023, "Sign Language Translation from Instructional Videos", as published with the
 paper: norm before each block and after the last, ReLU, sinusoidal positions, inputs scaled by √D, a norm on the
 decoder's embedding, its input and output embeddings tied. Ours (decision 0021): inputs are standardised by the training
-sentences' statistics, so that features, keypoints and angles of any scale are read alike.
+sentences' statistics, so that features, keypoints and angles of any scale can be used.
 
 Legend: B sentences, N windows, F values of a window, D width, L word pieces, V vocabulary, K beam.
 """
@@ -27,7 +27,7 @@ from signrep_core.model.weights import read_weights, write_weights
 
 FORMAT = "translator-1"  # of the safetensors file: names of the weights and of the configuration
 ADVICE: Final = "give a best.safetensors of `signrep train translation`"
-VOCABULARY = "vocabulary"  # the tensor that holds the vocabulary's bytes
+VOCABULARY = "vocabulary"  # tensor with the vocabulary's bytes
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(  # arguments
 
 
 class Memory(NamedTuple):
-    """What the encoder made of a batch of sentences."""
+    """Output of the encoder for a batch of sentences."""
 
     states: Tensor  # (B, N, D)
     padding: Tensor  # (B, N) True where there is no window
 
 
 class Translator(nn.Module):
-    """Windows of a sentence to the log-probabilities of its next word piece; carries its vocabulary."""
+    """Model of the next word piece given the windows of a sentence; contains its vocabulary."""
 
     feature_mean: Tensor
     feature_scale: Tensor
@@ -89,24 +89,24 @@ class Translator(nn.Module):
 
     def _initialise(self) -> None:
         for parameter in self.parameters():
-            if parameter.ndim > 1:  # the layers are copies of one: each needs weights of its own
+            if parameter.ndim > 1:  # the layers are copies of one layer, so each gets weights of its own
                 nn.init.xavier_uniform_(parameter)
         nn.init.normal_(self.embedding.weight, std=self.config.width**-0.5)
 
     def standardise(self, mean: Tensor, std: Tensor) -> None:
-        """Read inputs as (x - mean) / std from now on; both (F,). A value that never changes is only shifted."""
+        """Standardise inputs as (x - mean) / std, both (F,); constant values are only shifted."""
         self.feature_mean.copy_(mean)
         self.feature_scale.copy_(torch.where(std > 1e-6, 1 / std.clamp_min(1e-6), torch.ones_like(std)))
 
     def encode(self, features: Tensor, lengths: Tensor) -> Memory:
-        """(B, N, F) of which the first lengths (B,) windows are there → states (B, N, D)."""
+        """(B, N, F), with lengths (B,) windows in each sentence → states (B, N, D)."""
         padding = torch.arange(features.shape[1], device=features.device) >= lengths[:, None]
         x = self.projection((features - self.feature_mean) * self.feature_scale)
         x = self.dropout(self._place(x))
         return Memory(self.encoder(x, src_key_padding_mask=padding), padding)
 
     def decode(self, memory: Memory, pieces: Tensor) -> Tensor:
-        """Pieces so far (B, L), the first of which is START → logits (B, L, V) of each one's next."""
+        """Pieces so far (B, L), starting with START → logits (B, L, V) of each next piece."""
         n = pieces.shape[1]
         x = self.dropout(self.embedding_norm(self._place(self.embedding(pieces))))
         future = torch.ones(n, n, dtype=torch.bool, device=pieces.device).triu(1)
@@ -124,13 +124,13 @@ class Translator(nn.Module):
     def translate(
         self, features: Tensor, lengths: Tensor, *, beam: int = 5, length_penalty: float = 1.0, max_pieces: int = 200
     ) -> list[Hypothesis]:
-        """The best translation found of each sentence; `beam` 1 is greedy."""
+        """Translate each sentence by beam search; `beam` 1 is greedy."""
         memory = self.encode(features, lengths)
         states, padding = (part.repeat_interleave(beam, 0) for part in memory)
 
         def score(pieces: Tensor) -> Tensor:
             logits = self.decode(Memory(states, padding), pieces)[:, -1].float()
-            logits[:, [PAD, START]] = -torch.inf  # no text holds these
+            logits[:, [PAD, START]] = -torch.inf  # never part of a text
             return logits.log_softmax(1)
 
         return beam_search(
@@ -146,10 +146,10 @@ class Translator(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device = "cpu") -> tuple["Translator", dict[str, str]]:
-        """The model of a file, in evaluation mode, and the notes that were saved with it.
+        """Load a model, in evaluation mode, and the notes of its file.
 
         Raises:
-            CheckpointError: not a translator's file, or broken.
+            CheckpointError: the file is broken, or contains no translator.
         """
         weights, about = _read(path)
         vocabulary = bytes(weights.pop(VOCABULARY).numpy())
@@ -162,7 +162,7 @@ class Translator(nn.Module):
 
 
 def sinusoids(n: int, width: int, device: torch.device | str = "cpu") -> Tensor:
-    """Positions 0 .. n - 1 as sines and cosines of falling frequency (n, D); D is even (Vaswani et al. 2017)."""
+    """Positions 0 .. n - 1 as sines and cosines of decreasing frequency (n, D); D is even (Vaswani et al. 2017)."""
     half = width // 2
     frequency = torch.exp(torch.arange(half, device=device) * (-math.log(10_000) / max(half - 1, 1)))
     angle = torch.arange(n, device=device)[:, None] * frequency

@@ -1,7 +1,7 @@
-"""The word pieces of a translation: a sentencepiece model trained on the training sentences alone.
+"""Word pieces for translation: a sentencepiece model trained on the training sentences only.
 
-Unigram pieces as published with Tarrés et al. 2023. Every character of the training text is a piece at least, and text
-is taken as it is (no Unicode folding), so that what was read is what is written again.
+Unigram pieces as published with Tarrés et al. 2023. Every character of the training text is a piece, and text is not
+normalised (no Unicode folding), so that encoding and decoding return the same text.
 """
 
 import io
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 PAD, UNKNOWN, START, END = range(4)  # the first pieces
 SPECIAL: Final = 4
-LONGEST: Final = 1 << 20  # bytes of a sentence that is learned from
+LONGEST: Final = 1 << 20  # bytes of a sentence at most
 
 
 class Vocabulary:
-    """Text to piece numbers and back; `model` are the bytes of a sentencepiece model."""
+    """Encoder of text as piece numbers, and decoder; `model` contains the bytes of a sentencepiece model."""
 
     def __init__(self, model: bytes) -> None:
         self.model = model
@@ -31,18 +31,18 @@ class Vocabulary:
         return int(self._processor.get_piece_size())
 
     def encode(self, text: str) -> list[int]:
-        """The pieces of a text, without START and END; UNKNOWN where the training text lacked the character."""
+        """Pieces of a text, without START and END; UNKNOWN for characters that the training text lacks."""
         return list(self._processor.encode(text))
 
     def decode(self, pieces: Sequence[int]) -> str:
-        """The text of pieces."""
+        """Text of pieces."""
         return str(self._processor.decode(list(pieces)))
 
 
 def train_vocabulary(texts: Iterable[str], size: int) -> Vocabulary:
     """Learn at most `size` pieces from texts (of `clean_text`); the same texts give the same bytes.
 
-    Fewer pieces where the texts do not hold so many, more where they hold more characters; the log says so.
+    There are fewer pieces if the texts do not contain so many, and more if they have more characters; this is logged.
 
     Raises:
         TrainingError: the texts are empty.

@@ -1,4 +1,4 @@
-"""Weights on the disk: one safetensors file of ours, with a description of what it holds in its metadata."""
+"""Files of weights: safetensors with a description of the model in the metadata."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,32 +13,32 @@ from torch import Tensor
 from signrep_core.errors import CheckpointError
 from signrep_core.store.files import atomic_path
 
-UNTRAINED: Final = "untrained"  # the note of weights that hold nothing, as there was nothing to learn from: why not
+UNTRAINED: Final = "untrained"  # note of placeholder weights without tensors; its value is the reason
 
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors and what they are (`format` and all that is needed to build the module), atomically."""
-    metadata = {"signrep": json.dumps(about)}  # one entry: several would come in a random order, and bytes would differ
+    """Write tensors and their description (`format` and everything needed to build the module), atomically."""
+    metadata = {"signrep": json.dumps(about)}  # one entry, since several are written in random order
     with atomic_path(path) as partial:
-        # As bytes: safetensors' own writer makes a file that nobody but its owner can read.
+        # As bytes, since safetensors' own writer creates files that only their owner can read.
         partial.write_bytes(save({name: w.detach().cpu().contiguous() for name, w in weights.items()}, metadata))
 
 
 def read_notes(path: str | Path, advice: str = "") -> dict[str, str]:
-    """The notes that a file of ours was saved with; empty where it has none.
+    """Read the notes of a file of weights; empty if it has none.
 
     Raises:
-        CheckpointError: as `read_weights`.
+        CheckpointError: see `read_weights`.
     """
     with _opened(path, advice) as file:
         return dict(_about(file).get("notes", {}))
 
 
 def read_weights(path: str | Path, advice: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `write_weights` wrote: the tensors, and what the file says of them (empty if it is another's).
+    """Read tensors and description as `write_weights` wrote them (the description is empty for other programs' files).
 
     Raises:
-        CheckpointError: not a safetensors file, or broken; `advice` says what to give instead.
+        CheckpointError: not a safetensors file, or broken; the message ends with `advice`, what to give instead.
     """
     with _opened(path, advice) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, _about(file)  # noqa: SIM118 - not a dict

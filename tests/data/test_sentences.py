@@ -62,7 +62,7 @@ def test_what_cannot_be_used_is_counted_and_named(table, caplog):
     assert found.n_windows.tolist() == [3, 4]
     assert "1 sentences of split 'train': without a text, left out: v1" in caplog.text
     assert "features.parquet, left out: gone" in caplog.text
-    assert "cut after 4 windows: v3" in caplog.text
+    assert "truncated to 4 windows: v3" in caplog.text
 
 
 def test_a_split_without_sentences_is_empty(table):

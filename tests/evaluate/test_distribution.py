@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signrep_core.evaluate.distribution import TAU, class_distribution, mean_features
-from signrep_core.evaluate.features import VideoFeatures
+from signrep_core.evaluate.windows import VideoFeatures
 
 
 def at_angles(*degrees: float) -> torch.Tensor:
@@ -76,7 +76,7 @@ def test_identical_classes_share_alike_and_are_said(caplog: pytest.LogCaptureFix
     assert found is not None
     assert float(found.phi[0, 0]) == pytest.approx(float(found.phi[0, 1]), rel=1e-5)
     assert float(found.peak[0]) < 0.5
-    assert "2 of 4 classes have the mean feature of another class" in caplog.text
+    assert "2 of 4 classes have the same mean feature as another class" in caplog.text
     assert "A, B" in caplog.text
 
 
@@ -93,7 +93,7 @@ def test_a_class_like_no_other_gets_a_temperature_beyond_the_range(caplog: pytes
     assert found is not None
     assert (found.tau > TAU[1]).all()
     assert found.phi[0].tolist() == pytest.approx([0.5, 0.25, 0.25], abs=1e-4)
-    assert "3 of 3 classes are like no other class" in caplog.text
+    assert "3 of 3 classes are similar to no other class" in caplog.text
 
 
 def test_two_classes_have_none(caplog: pytest.LogCaptureFixture) -> None:

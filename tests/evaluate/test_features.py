@@ -15,16 +15,9 @@ import torch
 from signrep_core.data.augment import prepare
 from signrep_core.errors import TrainingError
 from signrep_core.evaluate import features as module
-from signrep_core.evaluate.features import (
-    Inference,
-    Selection,
-    cut_windows,
-    extract_features,
-    select_rows,
-    video_features,
-    window_starts,
-)
+from signrep_core.evaluate.features import Inference, Selection, cut_windows, extract_features, video_features
 from signrep_core.evaluate.retrieval import read_features
+from signrep_core.evaluate.windows import select_rows, window_starts
 from signrep_core.model.signrep import PRESETS, SignRep
 from tests.fake_reader import FakeReader, use_reader
 

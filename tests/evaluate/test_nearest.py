@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from signrep_core.evaluate.features import VideoFeatures
 from signrep_core.evaluate.nearest import nearest_windows, pick_references, search
 from signrep_core.evaluate.retrieval import pool
+from signrep_core.evaluate.windows import VideoFeatures
 
 
 def video(name: str, features: list[list[float]], activity: list[list[float]] | None = None) -> VideoFeatures:

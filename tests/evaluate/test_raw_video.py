@@ -12,9 +12,9 @@ from signrep_core.__main__ import main
 from signrep_core.data.augment import prepare
 from signrep_core.errors import ConfigError
 from signrep_core.evaluate import raw_video as module
-from signrep_core.evaluate.features import VideoFeatures
 from signrep_core.evaluate.raw_video import SPAN, crop_frames, cut_chunks, extract_video_files, video_file_features
 from signrep_core.evaluate.retrieval import read_features
+from signrep_core.evaluate.windows import VideoFeatures
 from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.store.records import read_record
 from signrep_core.video.reader import Frame, read_frames
@@ -57,7 +57,7 @@ def test_the_crop_is_the_middle_square_or_the_square_around_the_box() -> None:
     assert (middle[128, 0, 0], middle[128, -1, 0], middle[0, 0, 1], middle[-1, 0, 1]) == (5, 24, 0, 19)
     (boxed,) = crop_frames([frame()], (10, 5, 14, 13))  # 4 wide, 8 high: the square goes from x 8 to 16
     assert (boxed[128, 0, 0], boxed[128, -1, 0], boxed[0, 128, 1], boxed[-1, 128, 1]) == (8, 15, 5, 12)
-    with pytest.raises(ConfigError, match=r"the box 30,0,40,10 lies outside the picture of 30×20 pixels"):
+    with pytest.raises(ConfigError, match=r"the box 30,0,40,10 lies outside the frame of 30×20 pixels"):
         list(crop_frames([frame()], (30, 0, 40, 10)))
 
 
@@ -98,7 +98,7 @@ def test_a_box_outside_one_picture_leaves_out_that_video_only(model: SignRep, tm
     options = ["--weights", str(tmp_path / "w.safetensors"), "--out", str(out), "--box", "80,10,120,60"]
     assert main(["features", small, large, *options]) == 0
     assert "features of 1 videos; 1 cannot be read" in capsys.readouterr().out
-    assert "the box 80,10,120,60 lies outside the picture of 64×48 pixels" in caplog.text
+    assert "the box 80,10,120,60 lies outside the frame of 64×48 pixels" in caplog.text
     assert [video.video_id for video in read_features(out)] == [large]
 
 

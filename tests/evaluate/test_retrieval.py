@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from signrep_core.errors import TableError
 from signrep_core.evaluate import retrieval
-from signrep_core.evaluate.features import VideoFeatures, features_columns
+from signrep_core.evaluate.features import features_columns
 from signrep_core.evaluate.retrieval import (
     chance_metrics,
     compare_tables,
@@ -21,6 +21,7 @@ from signrep_core.evaluate.retrieval import (
     rank_glosses,
     read_features,
 )
+from signrep_core.evaluate.windows import VideoFeatures
 from signrep_core.store.schemas import VIDEOS, features_schema
 from signrep_core.store.tables import TableWriter, write_table
 
