@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 SKELETON_VERSION: Final = 2  # raise it when a joint, an angle or a bone changes its place or meaning
 
 Side = Literal["right", "left"]
-SIDES: Final[tuple[Side, Side]] = ("right", "left")  # the order of everything that comes per hand
+SIDES: Final[tuple[Side, Side]] = ("right", "left")  # the order of all arrays per hand
 
 # ---------------------------------------------------------------- joints
 BODY_JOINTS: Final = (
@@ -34,14 +34,14 @@ N_HAND_JOINTS: Final = len(HAND_JOINTS)  # 21
 BODY: Final = slice(0, len(BODY_JOINTS))
 HANDS: Final = MappingProxyType({"right": slice(19, 40), "left": slice(40, 61)})  # the hand's joints, its wrist first
 ARMS: Final = MappingProxyType({"right": (0, 1, 2), "left": (3, 4, 5)})  # shoulder, elbow, body wrist
-MIN_CONFIDENCE: Final = 0.5  # A8: below it a joint is missing, and whatever needs it is masked
+MIN_CONFIDENCE: Final = 0.5  # A8: a joint below it is missing and masked in every loss
 FINGERS: Final = ("thumb", "index", "middle", "ring", "pinky")
 
 NOSE: Final = BODY_JOINTS.index("nose")
 SHOULDERS: Final = tuple(BODY_JOINTS.index(f"{side}_shoulder") for side in SIDES)  # right, left
 HIPS: Final = tuple(BODY_JOINTS.index(f"{side}_hip") for side in SIDES)
 EARS: Final = tuple(BODY_JOINTS.index(f"{side}_ear") for side in SIDES)
-WRISTS: Final = tuple(BODY_JOINTS.index(f"{side}_wrist") for side in SIDES)  # of the body; the hands begin there
+WRISTS: Final = tuple(BODY_JOINTS.index(f"{side}_wrist") for side in SIDES)  # of the body
 HEAD: Final = slice(NOSE, len(BODY_JOINTS))  # nose, eyes, ears and mouth
 HAND_WRIST: Final = HAND_JOINTS.index("wrist")  # among a hand's joints, as are the next two
 KNUCKLES: Final = tuple(HAND_JOINTS.index(f"{finger}_mcp") for finger in FINGERS[1:])  # index to little finger
@@ -117,7 +117,7 @@ HAND_OFFSETS: Final = (
 N_BODY_OFFSETS: Final = len(BODY_OFFSETS)  # 16
 N_HAND_OFFSETS: Final = len(HAND_OFFSETS)  # 20
 
-# Lifelike defaults (medians of a measured sample) until a corpus's own medians replace them.
+# Defaults (medians of a measured sample), used until a corpus's own medians replace them.
 DEFAULT_BODY_OFFSETS: Final[NDArray[np.float64]] = np.array(
     [0.266, 0.599, 0.931, 0.793, 0.461, 0.830, 0.204, 0.066, 0.259, 0.079, 0.136, 0.033, 0.045, 0.106, 0.073, 0.066]
 )
@@ -127,7 +127,7 @@ DEFAULT_HAND_OFFSETS: Final[NDArray[np.float64]] = np.array(
 )  # fmt: skip
 
 # ---------------------------------------------------------------- observed ranges (degrees)
-# Ranges seen in a sample of real signing: a lower bound of what anatomy allows (design/skeleton.md).
+# Ranges seen in a sample of real signing: a lower bound of the anatomical limits.
 _FREE = (-180.0, 180.0)
 _OBSERVED_BODY = (
     (-5, 6), (-6, 8), (-14, 39), (-50, 15), (-53, 7), (-141, -37),
@@ -153,17 +153,17 @@ OBSERVED_BODY_RANGES: Final[NDArray[np.float64]] = np.radians(np.array(_OBSERVED
 OBSERVED_HAND_RANGES: Final[NDArray[np.float64]] = np.radians(np.array(_OBSERVED_HAND, float))  # (41, 2)
 
 # ---------------------------------------------------------------- joint limits
-# What inverse kinematics allows (degrees): wider than what was observed, since signers go beyond that sample, detectors
-# are noisy, and a limit that visibly distorts a real pose is wrong. The body's limits also take in a torso turned away
-# from the camera (there is no root rotation: clavicles, spine and head carry it) and any direction of the arms.
+# Limits of inverse kinematics (degrees): wider than the observed ranges, since signers go beyond that sample, detectors
+# are noisy, and a limit that visibly distorts a real pose is wrong. The body's limits also allow a torso rotated away
+# from the camera (there is no root rotation: clavicles, spine and head absorb it) and any direction of the arms.
 _BODY_LIMITS = (
     (-45, 45), (-80, 80), (-90, 180), (-90, 90), (-160, 120), (-160, 0),
     (-45, 45), (-80, 80), (-180, 90), (-90, 90), (-120, 160), (-160, 0),
     (-60, 60), (-45, 90), (-90, 90), (-50, 0), (0, 0), (0, 0), (0, 0), (-60, 60), (-60, 80), (-80, 80),
 )  # fmt: skip
-_WIDENED = MappingProxyType(  # degrees below and above the observed range, by how the angle's name ends
+_WIDENED = MappingProxyType(  # degrees below and above the observed range, by the end of the angle's name
     {
-        # No joints of their own, but what tells one palm from another: springs hold them, not limits.
+        # They describe the shape of the palm; springs hold them, not limits.
         "metacarpal_x": (15, 15), "metacarpal_y": (15, 15), "metacarpal_z": (60, 60),
         "thumb_tip_x": (35, 22), "mcp_x": (30, 21), "mcp_y": (25, 25), "pip_x": (20, 8), "dip_x": (20, 12),
     }
@@ -181,6 +181,6 @@ BODY_LIMITS: Final[NDArray[np.float64]] = np.radians(np.array(_BODY_LIMITS, floa
 HAND_LIMITS: Final[NDArray[np.float64]] = OBSERVED_HAND_RANGES + np.radians(  # (41, 2)
     np.array([_widened(angle) for angle in HAND_ANGLES]) * (-1, 1)
 )
-HAND_LIMITS[HAND_ANGLES.index("wrist_y")] = np.radians((-90, 90))  # with x and z free: any orientation, in one way only
+HAND_LIMITS[HAND_ANGLES.index("wrist_y")] = np.radians((-90, 90))  # x and z are free: one set of angles each palm
 for _limits in (BODY_LIMITS, HAND_LIMITS):
     _limits.flags.writeable = False

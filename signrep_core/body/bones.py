@@ -1,8 +1,8 @@
 """Bone lengths: measured in every frame, gathered in a mergeable histogram, and turned into offsets (supplement A1).
 
-A length is measured in metres; `offsets` are what forward kinematics takes: the upper arm (index metacarpal) in metres
-and the other bones as ratios to it. Medians are taken in metres, and divided afterwards: a ratio of two noisy lengths
-of one frame has a skewed distribution, and needs both bones in view.
+A length is measured in metres; `offsets` are the input of forward kinematics: the upper arm (index metacarpal) in
+metres and the other bones as ratios to it. Medians are taken in metres and divided afterwards: a ratio of two noisy
+lengths of one frame has a skewed distribution, and needs both bones in view.
 
 The face points are not bones but coordinates in the head's frame, signed: x outward from the middle, y down, z away
 from the camera, from the nose. That frame is known from the landmarks alone: its y axis runs from the nose to the neck
@@ -119,7 +119,7 @@ def head_frame(joints: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def scatter(lengths: Floats) -> float:
-    """How much bones seem to change, as a standard deviation: from the median distance to each bone's median.
+    """Noise of bone lengths: a robust standard deviation from the median distance to each bone's median.
 
     lengths: (T, N) metres, NaN where missing; 0 when nothing is seen.
     """
@@ -139,7 +139,7 @@ def frame_offsets(lengths: Floats) -> tuple[Floats, Floats]:
 
 
 def shared_lengths(body_offsets: Floats, hand_offsets: Floats) -> Floats:
-    """Metres of every frame's bones (T, 36, 2) from offsets (T, 16) and (T, 20) that both sides share: counted once."""
+    """Lengths (T, 36, 2) in metres from offsets (T, 16) and (T, 20) that both sides share; NaN for the second side."""
     lengths = np.concatenate([_to_lengths(body_offsets), _to_lengths(hand_offsets)], -1)
     return np.stack((lengths, np.full_like(lengths, np.nan)), -1)
 
@@ -147,7 +147,7 @@ def shared_lengths(body_offsets: Floats, hand_offsets: Floats) -> Floats:
 def video_offsets(lengths: Floats) -> tuple[Floats, Floats]:
     """Offsets (16,) and (20,) of one video: the median over its frames and both sides of each bone (T, 36, 2).
 
-    A bone never seen is the lifelike default, in proportion to the bones that are seen.
+    A bone never seen takes the default, scaled to the bones that are seen.
     """
     rows = lengths.transpose(1, 0, 2).reshape(N_BONES, -1)
     medians = np.array([np.median(row) if row.size else np.nan for row in (r[np.isfinite(r)] for r in rows)])
@@ -155,7 +155,7 @@ def video_offsets(lengths: Floats) -> tuple[Floats, Floats]:
 
 
 def offsets_from_lengths(lengths: Floats) -> tuple[Floats, Floats]:
-    """Offsets (16,) and (20,) from 36 lengths in metres, of which NaN ones become lifelike defaults, in proportion."""
+    """Offsets (16,) and (20,) from 36 lengths in metres; NaN becomes the default, scaled to the other bones."""
     defaults = np.concatenate([_to_lengths(DEFAULT_BODY_OFFSETS), _to_lengths(DEFAULT_HAND_OFFSETS)])
     filled = lengths.copy()
     scales = [_proportion(lengths[part], defaults[part]) for part in _PARTS]
@@ -170,7 +170,7 @@ _PARTS = (slice(0, N_BODY_OFFSETS), slice(N_BODY_OFFSETS, N_BODY_OFFSETS + N_HAN
 
 
 def _proportion(lengths: Floats, defaults: Floats) -> float:
-    """How large the seen bones are, relative to the default ones; NaN when none is. Short ones say little."""
+    """Median ratio of the seen bones, except very short ones, to the default ones; NaN when none is seen."""
     seen = np.isfinite(lengths) & (defaults > 0.01)
     return float(np.median(lengths[seen] / defaults[seen])) if seen.any() else np.nan
 
@@ -189,13 +189,13 @@ def _norm(vectors: Floats) -> Floats:
 
 # ---------------------------------------------------------------- the corpus
 class BoneHistogram:
-    """Counts of every bone's lengths in bins of 0.1 mm: of constant size, and the sum of parts is that of the whole.
+    """Histogram of every bone's lengths in bins of 0.1 mm: of constant size, and mergeable.
 
     The median of any number of frames is exact to half a bin, needs no second pass, and does not depend on the order.
     """
 
     BIN = 1e-4  # metres
-    LOWEST, HIGHEST = -0.5, 1.5  # metres; anything outside counts in the first or last bin, which no median meets
+    LOWEST, HIGHEST = -0.5, 1.5  # metres; lengths outside count in the first or last bin
 
     def __init__(self) -> None:
         self._counts = np.zeros((N_BONES, round((self.HIGHEST - self.LOWEST) / self.BIN)), np.int64)
@@ -213,14 +213,14 @@ class BoneHistogram:
         self._counts += np.bincount(bone * n_bins + bins, minlength=self._counts.size).reshape(self._counts.shape)
 
     def merge(self, other: "BoneHistogram") -> "BoneHistogram":
-        """The histogram of both parts."""
+        """The sum of both histograms."""
         merged = BoneHistogram()
         merged._counts = self._counts + other._counts
         return merged
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """How many lengths of each bone were counted: (36,)."""
+        """(36,) number of counted lengths of each bone."""
         return self._counts.sum(1)
 
     def median_lengths(self) -> Floats:
@@ -251,14 +251,14 @@ class BoneHistogram:
     def medians(self) -> dict[str, Any]:
         """The standard skeleton, as `bones.json` holds it: offsets, counts and the bones that were never seen.
 
-        A bone never seen is the lifelike default in proportion to the others, with a warning in the log.
+        A bone never seen takes the default, scaled to the others, with a warning in the log.
         """
         lengths, counts = self.median_lengths(), self.counts
         body, hand = offsets_from_lengths(lengths)
         unseen = [bone for bone, total in zip(BONES, counts, strict=True) if not total]
         if unseen:
             logger.warning(
-                "median bones: never seen with a confidence of %.1f: %s; lifelike defaults stand in",
+                "median bones: never seen with a confidence of %.1f: %s; defaults are used instead",
                 MIN_CONFIDENCE, ", ".join(unseen),
             )  # fmt: skip
         return {
@@ -270,7 +270,7 @@ class BoneHistogram:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The histogram as JSON values: of each bone seen its first bin in use, and the counts from there."""
+        """The histogram as JSON values: for each bone seen its first used bin and the counts from there."""
         bones = {}
         for bone, counts in zip(BONES, self._counts, strict=True):
             bins = np.flatnonzero(counts)
@@ -280,10 +280,10 @@ class BoneHistogram:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The histogram that `to_dict` gave.
+        """Build a histogram from what `to_dict` gave.
 
         Raises:
-            TableError: it was made with another skeleton or other bins, or these are no counts.
+            TableError: another skeleton or other bins, or invalid counts.
         """
         expected = {"skeleton_version": SKELETON_VERSION, "lowest_m": cls.LOWEST, "bin_m": cls.BIN}
         found = {key: values.get(key) for key in expected}
@@ -299,10 +299,10 @@ class BoneHistogram:
 
 
 def median_offsets(values: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The body (16,) and hand offsets (20,) of the standard skeleton that `BoneHistogram.medians` gave.
+    """Body (16,) and hand offsets (20,) of the standard skeleton, from what `BoneHistogram.medians` gave.
 
     Raises:
-        TableError: they are of another skeleton, or not as many finite numbers.
+        TableError: another skeleton, or a wrong number of offsets or not finite ones.
     """
     if values["skeleton_version"] != SKELETON_VERSION:
         found = values["skeleton_version"]

@@ -1,4 +1,4 @@
-"""Arms, head and spine from landmarks: closed forms, refined by fitting each limb.
+"""Body angles from landmarks: closed forms of arms, head and spine, refined by fitting each kinematic chain.
 
 Legend: T frames, n of them in a block, J = 61 joints, A angles; vectors are (3, n), axes first.
 """
@@ -35,7 +35,7 @@ from signrep_core.skeleton import (
     Side,
 )
 
-BODY_REST: Final[Floats] = OBSERVED_BODY_RANGES.mean(1)  # the middle of what real signers do
+BODY_REST: Final[Floats] = OBSERVED_BODY_RANGES.mean(1)  # the middle of the observed ranges
 
 ROOT: Final[Axes] = tuple(axis[:, None] for axis in np.eye(3))
 
@@ -50,19 +50,19 @@ HEAD_ANGLES = [BODY_ANGLES.index(f"head_{axis}") for axis in "zxy"]
 SPINE_ANGLES = [BODY_ANGLES.index(name) for name in ("spine_z", "spine_x", "spine_y", "lower_spine_x")]
 _RIGID_BONES = [BONES.index(bone) for bone in ("upper_arm", "forearm")]
 
-# How far an angle strays from rest (radians): its spring is as stiff as the landmarks' noise over this. The bend of the
-# lower spine shows only in the distance from neck to hips; the upper arm's turn about itself only in a bent elbow.
+# Usual deviation of an angle from rest (radians); a spring has the stiffness noise / deviation. The bend of the lower
+# spine shows only in the distance from neck to hips, the upper arm's rotation about its axis only in a bent elbow.
 _STRAYS = {"lower_spine_x": 0.1, "right_shoulder_y": 0.5, "left_shoulder_y": 0.5}
 _DEVIATION = np.array([_STRAYS.get(angle, np.inf) for angle in BODY_ANGLES])
 
 
 def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
-    """Body angles of every frame; those of missing joints are any finite value.
+    """Fit the body angles of every frame; angles of missing joints are finite but arbitrary.
 
     Args:
         joints: (T, 61, 3) metres, neck at the origin, NaN where missing.
         offsets: (16,) the video's bones.
-        lengths: (T, 36, 2) measured bones; their scatter tells the landmarks' noise.
+        lengths: (T, 36, 2) measured bones; their scatter is the landmarks' noise.
 
     Returns:
         (T, 22) radians.
@@ -84,7 +84,7 @@ def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
 def _fit(
     chain: KinematicChain, columns: list[int], start: Floats, bones: Floats, targets: Floats, noise: float
 ) -> Floats:
-    """(A, n) angles of a limb that hangs at the neck: start (A, n), bones (P, 3), targets (P, 3, n) with NaN."""
+    """(A, n) angles of a chain with its origin at the neck: start (A, n), bones (P, 3), targets (P, 3, n) with NaN."""
     rest = BODY_REST[columns]
     start = np.where(np.isfinite(start), nearest_turn(start, BODY_LIMITS[columns]), rest[:, None])
     weights = np.isfinite(targets[:, 0]).astype(np.float64)
@@ -117,7 +117,7 @@ def _fit_spine(hips: Floats, offsets: Floats, noise: float) -> Floats:
     """(4, n): spine z x y, lower spine x; hips (2, 3, n)."""
     middle, half = hips.mean(0), offsets[0] * offsets[5]
     bend = -2 * np.arccos(np.minimum(np.sqrt(dot(middle, middle)) / (2 * half), 1))
-    y = unit(middle)  # this frame is the upper spine's turned by half the bend
+    y = unit(middle)  # the upper spine's frame rotated by half the bend
     x = perpendicular(hips[1] - hips[0], y)
     z = cross(x, y)
     c, s = np.cos(bend / 2), np.sin(bend / 2)

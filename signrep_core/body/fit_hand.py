@@ -1,13 +1,13 @@
-"""A hand from landmarks: the palm, then the five fingers, each a small problem given the palm.
+"""Hand angles from landmarks: the palm first, then five fingers, each fitted on its own given the palm.
 
 A left hand is solved as the mirror image of a right one: mirroring x negates exactly its y and z rotations.
 
-Two things that landmarks leave open are decided here:
+Two ambiguities of landmarks are resolved here:
 - The wrist and the metacarpals can express the same palm, and a metacarpal's twist shows only in a bent finger.
   Springs draw these angles towards rest, the stiffer the noisier the video; noise is read from how much the bone
   lengths scatter, so that landmarks without noise are reproduced exactly.
-- A hand in the picture grows as it nears the camera, and the body's scale does not tell by how much: each frame's hand
-  is fitted after division by `hand_scale`.
+- A hand appears larger as it approaches the camera, by an unknown factor: the hand of each frame is divided by its
+  `hand_scale` before fitting.
 
 Legend: T frames, n of them in a block, F = 4 fingers; vectors are (3, n), axes first.
 """
@@ -44,7 +44,7 @@ from signrep_core.skeleton import (
     Side,
 )
 
-HAND_REST: Final[Floats] = OBSERVED_HAND_RANGES.mean(1)  # the middle of what real signers do
+HAND_REST: Final[Floats] = OBSERVED_HAND_RANGES.mean(1)  # the middle of the observed ranges
 
 Integers = NDArray[np.intp]
 
@@ -63,8 +63,8 @@ MCPS = list(KNUCKLES)
 THUMB_JOINTS = slice(1, 5)
 FINGER_JOINTS = slice(5, 21)
 
-# How far an angle strays from rest (radians): its spring is as stiff as the landmarks' noise over this. Redundant
-# angles keep near; the weak springs of flexion only settle what the detector's noise leaves open.
+# Usual deviation of an angle from rest (radians); a spring has the stiffness noise / deviation. Redundant angles have
+# stiff springs; the weak springs of flexion matter only where noisy landmarks leave an angle undetermined.
 _STRAYS = {
     "metacarpal_x": 0.1, "metacarpal_y": 0.1, "metacarpal_z": 0.1, "thumb_cmc_z": 0.15, "thumb_mcp_z": 0.15,
     "thumb_ip_z": 0.3, "mcp_y": 0.4, "mcp_x": 1, "pip_x": 1, "dip_x": 1, "tip_x": 1,
@@ -78,7 +78,7 @@ _DEVIATION = np.array(
 
 
 def hand_scale(lengths: Floats, offsets: Floats) -> Floats:
-    """The size of one hand's landmarks relative to the video's bones, by least squares over its bones.
+    """Size of one hand's landmarks relative to the video's bones, by least squares over its bones.
 
     lengths (T, 20) metres with NaN, offsets (20,); returns (T,), NaN where no bone is seen.
     """
@@ -94,13 +94,13 @@ def hand_lengths(offsets: Floats) -> Floats:
 
 
 def fit_hand(side: Side, hand: Floats, offsets: Floats, noise: float) -> Floats:
-    """Hand angles of every frame, at rest where a joint of the palm is missing.
+    """Fit the hand angles of every frame; a hand is at rest where a joint of its palm is missing.
 
     Args:
-        side: whose mirror image to take.
+        side: of the hand; a left one is mirrored.
         hand: (T, 21, 3) metres, of the size of `offsets`, NaN where missing.
         offsets: (20,) the video's bones.
-        noise: how much the landmarks scatter, metres.
+        noise: scatter of the landmarks, metres.
 
     Returns:
         (T, 41) radians.
@@ -144,7 +144,7 @@ def _fit_palm(mcps: Floats, bones: Floats, noise: float) -> tuple[Axes, Floats]:
 
 
 def _palm_frame(mcps: Floats) -> Axes:
-    """An orthonormal frame of the palm: z amid the metacarpals, x perpendicular the palm's plane; mcps (F, 3, n)."""
+    """Orthonormal frame of the palm: z along the metacarpals, x across, y out of its plane; mcps (F, 3, n)."""
     directions = [unit(mcp) for mcp in mcps]
     z = unit(sum(directions[1:], directions[0]))
     normals = [cross(a, b) for a, b in pairwise(directions)]
@@ -160,7 +160,7 @@ def _fit_fingers(palm: Axes, metacarpals: Floats, joints: Floats, bones: Floats,
         unit(inverse_rotate("y", metacarpals[1], inverse_rotate("x", metacarpals[0], local(base, bone))))
         for bone in vectors[1:]
     )
-    # A bent finger shows its plane, whichever way it bends; a straight one, or one bent by 90° at the MCP, does not.
+    # A bent finger defines its plane of flexion; a straight one, or one bent by 90° at the MCP, does not.
     first, second = cross(proximal, middle), cross(middle, distal)
     normal = -first - np.where(dot(first, second) < 0, -1, 1) * second
     y = cross(proximal, perpendicular(normal, proximal))
@@ -185,11 +185,11 @@ def _fit_thumb(palm: Axes, joints: Floats, bones: Floats, noise: float) -> Float
     columns = np.array(THUMB_ANGLES)
     vectors = [local(palm, bone) for bone in np.concatenate((joints[:1], np.diff(joints, axis=0)))]
     start = []
-    for k, z in enumerate(columns[[2, 5, 8]]):  # each joint aims its bone; its twist is at rest but for the last one
+    for k, z in enumerate(columns[[2, 5, 8]]):  # each joint aims its bone; only the last joint's twist is measured
         aim = aim_z(vectors[k])
         vectors = [inverse_rotate("y", aim[1], inverse_rotate("x", aim[0], bone)) for bone in vectors]
         twist = np.full_like(aim[0], HAND_REST[z])
-        if k == 2:  # the tip bends towards the palm, in the plane that it shows
+        if k == 2:  # the tip bends towards the palm, which defines its plane
             tip = unit(vectors[3])
             seen = (tip[0] ** 2 + tip[1] ** 2) * bones[3] ** 2
             spring = (max(noise, LEAST_NOISE) / _DEVIATION[z]) ** 2
@@ -222,8 +222,8 @@ def _fit(digit: _Digit, start: Floats, base: Axes, bones: Floats, joints: Floats
 def _flexion(bone: Floats, column: int | Integers) -> Floats:
     """The angle of Rx that brings z nearest to a bone.
 
-    No finger bends backwards beyond its limit. What looks so is a folded finger that the detector flattened, and its
-    fold is taken as forwards.
+    A finger that appears to bend backwards beyond its limit is a folded finger that the detector flattened; its sign is
+    reversed.
     """
     angle = np.arctan2(-bone[1], bone[2])
     return np.where(angle > HAND_LIMITS[column, 1][..., None], -angle, angle)

@@ -1,7 +1,7 @@
 """Forward kinematics of the sign skeleton: angles and bone lengths to joints (supplement A1).
 
 One differentiable function for numpy and torch arrays alike. A rotating frame is kept as its three column vectors,
-so that a turn about a local axis costs four multiplications a coordinate instead of a matrix product.
+so that a rotation about a local axis costs four multiplications per coordinate instead of a matrix product.
 
 Legend: `...` any leading dimensions (frames, batch), J = 61 joints, angles in radians, lengths in metres.
 """
@@ -16,7 +16,7 @@ from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, N_WRIST_ANGLES, SI
 
 Frame = tuple[Array, Array, Array]  # the columns of a rotation matrix, each (..., 3)
 
-# First angle of each finger's chain (among the fingers'), and the local axes that each of its four bones turns about.
+# First angle of each finger's chain (among the fingers'), and the local axes of each of its four bones.
 _FINGER_START = MappingProxyType({finger: HAND_ANGLES.index(f"{finger}_{part}_x") - N_WRIST_ANGLES
     for finger, part in zip(FINGERS, ("cmc", *["metacarpal"] * 4), strict=True)})  # fmt: skip
 _FINGER_AXES = MappingProxyType(
@@ -30,7 +30,7 @@ FINGER_BONES = MappingProxyType({"thumb": (1, 2, 3, 4), "index": (0, 5, 6, 7), "
 def forward_kinematics(
     body_angles: Array, right_angles: Array, left_angles: Array, body_offsets: Array, hand_offsets: Array
 ) -> Array:
-    """Joints of posed skeletons.
+    """Pose skeletons.
 
     Args:
         body_angles: (..., 22) radians, in the order of `skeleton.BODY_ANGLES`.

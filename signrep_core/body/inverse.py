@@ -1,8 +1,8 @@
 """Inverse kinematics of the sign skeleton: landmarks to angles (supplement A1; "From detector landmarks to angles").
 
-A closed form joint by joint, then a few damped Gauss-Newton steps with joint limits, over all frames at once. The body
-falls into small problems that do not touch each other: two arms, head, spine, and for each hand the palm and, given
-the palm, its five fingers. Bone lengths are the video's own medians, the same in every frame and on both sides.
+Closed forms joint by joint, then a few damped Gauss-Newton steps with joint limits, over all frames at once. The body
+is divided into independent kinematic chains: two arms, head, spine, and for each hand the palm and, given the palm, its
+five fingers. Bone lengths are the video's own medians, the same in every frame and on both sides.
 
 Missing angles are filled in time: over at most `max_gap` frames by interpolation, otherwise by the nearest known pose
 of the video, or the resting one. They are finite, and flagged.
@@ -36,18 +36,18 @@ from signrep_core.skeleton import (
 
 Floats = NDArray[np.float64]
 
-PERIODIC: Final = [HAND_ANGLES.index(name) for name in ("wrist_x", "wrist_z")]  # turn all the way round
+PERIODIC: Final = [HAND_ANGLES.index(name) for name in ("wrist_x", "wrist_z")]  # full rotations
 BRIEF: Final = 8  # frames: a shorter video shows too little of its bones and movements
 _TABLE = (
     "body_angles", "right_angles", "left_angles", "body_offsets", "hand_offsets", "confidence", "residual_m",
     "interpolated", "flag",
 )  # fmt: skip
-_TURN_WINDOW = 25  # frames: within a second, a few mistaken shoulders do not turn a signer round
+_TURN_WINDOW = 25  # frames: a median over one second ignores a few mistaken shoulders
 
 
 @dataclass(frozen=True)
 class Solution:
-    """The angles of one video, and what they were made from.
+    """The angles of one video with their validity, bones, landmarks and confidence.
 
     `body_angles` (T, 22), `right_angles` and `left_angles` (T, 41): radians, finite everywhere.
     `body_valid`, `right_valid`, `left_valid`: bool of the same shapes, False where a joint that the angle needs was not
@@ -55,7 +55,7 @@ class Solution:
     `lengths` (T, 36, 2): each frame's bones in metres, by side; NaN where not seen.
     `video_body_offsets` (16,), `video_hand_offsets` (20,): the bones that the angles were fitted with.
     `hand_scale` (T, 2): size of the right and left hand's landmarks relative to those bones; NaN where not seen.
-    `landmarks` (T, 61, 3): what the posed skeleton is to meet; NaN where nothing was detected.
+    `landmarks` (T, 61, 3): targets of the posed skeleton; NaN where nothing was detected.
     `confidence` (T, 61): of each joint, for the masks of A8; 0 where the signer is turned away.
     `flag` (T,): a key of `errors.FLAGS`, or empty.
     """
@@ -86,7 +86,7 @@ class Solution:
 
     @cached_property
     def interpolated(self) -> NDArray[np.bool_]:
-        """(T,) some angle of the frame was filled or guessed, not detected."""
+        """(T,) whether some angle of the frame was filled instead of detected."""
         return ~np.concatenate((self.body_valid, self.right_valid, self.left_valid), 1).all(1)
 
     @cached_property
@@ -101,7 +101,7 @@ class Solution:
         return residual
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """The columns that the angles table takes from a solution."""
+        """Columns of the angles table."""
         return {name: getattr(self, name) for name in _TABLE}
 
     def joints(self, frames: slice = slice(None)) -> Floats:
@@ -165,11 +165,11 @@ def solve_angles(
 
 
 def flag_frames(confidence: NDArray[np.floating], across: NDArray[np.floating]) -> NDArray[np.str_]:
-    """(T,) why a frame's pose is not to be taken at face value, as a key of `errors.FLAGS`; empty where it is.
+    """(T,) the reason why a frame's pose is doubtful, as a key of `errors.FLAGS`; empty where it is not.
 
     Args:
         confidence: (T, 61) the detector's.
-        across: (T,) how far right of the right shoulder the left one is in the picture; NaN where unknown.
+        across: (T,) x of the left shoulder in the image, from the right one; NaN where unknown.
     """
     seen = confidence >= MIN_CONFIDENCE
     facing = np.nan_to_num(across, nan=0.0) >= 0
@@ -185,7 +185,7 @@ def flag_frames(confidence: NDArray[np.floating], across: NDArray[np.floating]) 
 def fill_gaps(
     angles: Floats, known: NDArray[np.bool_], max_gap: int, rest: Floats, periodic: list[int] | None = None
 ) -> Floats:
-    """Angles (T, A) with those not known filled in time; periodic ones are unrolled, so that they never jump by 2π."""
+    """Fill unknown angles (T, A) in time; periodic ones are unwrapped, so that they never jump by 2π."""
     filled, times = angles.copy(), np.arange(len(angles))
     for k, column in enumerate(known.T):
         frames = np.flatnonzero(column)

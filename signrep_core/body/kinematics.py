@@ -1,7 +1,4 @@
-"""The kinematics of the sign skeleton, both ways: angles to joints and landmarks to angles (supplement A1).
-
-The published names; `forward`, `inverse` and `quality` hold them.
-"""
+"""Public names of the skeleton's kinematics: angles to joints and landmarks to angles (supplement A1)."""
 
 from signrep_core.body.forward import (
     Frame,

@@ -1,10 +1,10 @@
-"""Landmarks: what a pose detector saw of one signer in T frames, as the 61 joints in metres with confidences.
+"""Landmarks of one signer: the detector's output as the 61 joints in metres with confidences.
 
-Body joints are the detector's world landmarks, re-centred at the neck. A hand comes in image space (x, y and a depth
-of the same scale, pixels); it is brought to metres by weak perspective, i.e. with the body's metres per pixel, and
-attached at the body's wrist. That scale is a running median over some seconds, so that hands keep their size from
-frame to frame and still follow a zoom or a cut. (Measured on real clips: a hand's size so varies by 8.8 % within a
-clip; with the detector's own metric hand model 11.9 %, with a depth correction from the wrist's z 9.2-11.2 %.)
+Body joints are the detector's world landmarks, re-centred at the neck. A hand is detected in image space (x, y and a
+depth of the same scale, pixels); it is scaled to metres by weak perspective, that is with the body's metres per pixel,
+and attached at the body's wrist. That scale is a running median over some seconds, so that hands keep their size from
+frame to frame and still follow a zoom or a cut. (On real clips the size of a hand then varies by 8.8 % within a clip;
+with the detector's own metric hand model by 11.9 %, with a depth correction from the wrist's z by 9.2-11.2 %.)
 
 Legend: T frames, J = 61 joints; hands in the order of `skeleton.SIDES` (right, left); NaN = not detected.
 """
@@ -41,10 +41,10 @@ SCALE_JOINTS: Final = (*SHOULDERS, *HIPS, NOSE, *EARS)  # wide apart, and far fr
 # 20-50 mm (95th percentile); hands that were really the other one 50-110 mm.
 WRIST_NEAR_M: Final = 0.06  # up to here the wrists agree
 WRIST_FAR_M: Final = 0.16  # from here on the hand is not this arm's
-WRONG_WRIST_M: Final = 0.03  # nearer to the other arm's wrist by so much: it is the other hand
+WRONG_WRIST_M: Final = 0.03  # nearer than this to the other arm's wrist: it is the other hand
 COINCIDE_M: Final = 0.04  # mean distance of the two hands' joints: below it they may be one hand found twice
 PALM_M: Final = (0.02, 0.10)  # mean length of the palm's edges; 0.048 on the clips
-GUESSED: Final = 0.4  # what is left of a hand joint's confidence outside the picture
+GUESSED: Final = 0.4  # factor on the confidence of a hand joint outside the image
 _INDEX, _MIDDLE, _, _PINKY = KNUCKLES
 _PALM_EDGES: Final = np.array(
     [*((HAND_WRIST, k) for k in (_INDEX, _PINKY, _MIDDLE)), *pairwise(KNUCKLES), (_INDEX, _PINKY)]
@@ -53,7 +53,7 @@ _PALM_EDGES: Final = np.array(
 
 @dataclass(frozen=True)
 class Detections:
-    """What the detector saw, frame by frame; NaN (and 0 in the scores) where it saw nothing."""
+    """The detector's output frame by frame; NaN (and 0 in the scores) where nothing was found."""
 
     body_xy: Floats  # (T, 19, 2) pixels
     body_world: Floats  # (T, 19, 3) metres, any origin, skeleton axes
@@ -74,10 +74,10 @@ class Landmarks:
 
 
 def assemble_landmarks(seen: Detections, size: tuple[int, int]) -> Landmarks:
-    """The 61 joints from a detector's body and hands; joint 19 = 2 and 40 = 5 wherever the hand was detected.
+    """Assemble the 61 joints from a detector's body and hands; joint 19 = 2 and 40 = 5 where the hand was detected.
 
     Args:
-        size: height and width of the picture; a hand's joint outside it was guessed, not seen.
+        size: height and width of the frames; a hand joint outside them was guessed by the detector.
     """
     frames = len(seen.body_xy)
     scale = metres_per_pixel(seen.body_xy, seen.body_world, seen.visibility)
@@ -123,8 +123,8 @@ def metres_per_pixel(body_xy: Floats, body_world: Floats, visibility: Floats, wi
 def hand_confidence(seen: Detections, scale: Floats) -> Floats:
     """(T, 2) confidence of each hand: its presence score, lowered where the hand is implausible.
 
-    Lowered by: a wrist far from the arm's wrist, or nearer to the other arm's; a palm of impossible size; the look of
-    the other hand; and, for the less plausible one of two hands that coincide, being the other one found twice.
+    Reasons: a wrist far from the arm's wrist, or nearer to the other arm's; a palm of impossible size; low handedness;
+    and, for the less plausible of two coinciding hands, being the other hand detected twice.
     """
     wrists = seen.body_xy[:, WRISTS]
     distance, to_other = (
@@ -137,7 +137,7 @@ def hand_confidence(seen: Detections, scale: Floats) -> Floats:
     palm = np.linalg.norm(edges, axis=-1).mean(-1) * scale[:, None]
     sized = np.where((palm >= PALM_M[0]) & (palm <= PALM_M[1]), 1.0, 0.3)
     right_side = np.clip(2 * np.nan_to_num(seen.handedness), 0, 1)
-    own = near * right_side  # how much speaks for the hand being this arm's
+    own = near * right_side  # plausibility that the hand belongs to this arm
     apart = np.linalg.norm(seen.hand_xyz[:, 0, :, :2] - seen.hand_xyz[:, 1, :, :2], axis=-1).mean(-1) * scale
     duplicate = (apart < COINCIDE_M)[:, None] & (own <= own[:, ::-1]) & (own < 0.75)
     score = seen.hand_presence * near * sized * (0.7 + 0.3 * right_side) * np.where(duplicate, 0.3, 1.0)

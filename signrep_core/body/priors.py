@@ -1,4 +1,4 @@
-"""Sign priors from keypoints: fingertip and interaction distances, signer activity, which angles are known (A1, A8).
+"""Sign priors from keypoints: fingertip and interaction distances, signer activity, validity of angles (A1, A8).
 
 Legend: `...` any leading dimensions, T frames of one video, W windows, J = 61 joints, A angles; metres, y down.
 """
@@ -71,7 +71,7 @@ def activity(
     window: int = WINDOW,
     threshold: float = ACTIVITY_STD,
 ) -> tuple[np.ma.MaskedArray, np.ma.MaskedArray]:
-    """Is each hand active in the window that starts at each frame (A1)?
+    """Activity of each hand in the window that starts at each frame (A1).
 
     A hand is inactive iff it hangs below the mid-torso and hardly moves: the mean y of its joints over the window is
     larger than that of shoulders and hips, and the sum over its joints of the standard deviation over time is below
@@ -103,7 +103,7 @@ def activity(
 
 
 def angle_validity(confidence: Array) -> tuple[Array, Array, Array]:
-    """Which angles are known: every joint that the angle is solved from has a confidence of at least 0.5 (A8).
+    """Validity of angles: every joint that the angle is solved from has a confidence of at least 0.5 (A8).
 
     Args:
         confidence: (..., 61); numpy or torch.
@@ -124,7 +124,7 @@ def angle_validity(confidence: Array) -> tuple[Array, Array, Array]:
 def _active(
     hand: NDArray[np.floating], seen: NDArray[np.bool_], torso: NDArray[np.float64], window: int, threshold: float
 ) -> NDArray[np.bool_]:
-    """(W,) of the W = T - window + 1 windows of a stretch: hand (T, 21, 3), seen (T, 21), torso (T,) mean y."""
+    """(W,) of the W = T - window + 1 windows of a block: hand (T, 21, 3), seen (T, 21), torso (T,) mean y."""
     n_windows = len(hand) - window + 1
     hand = np.where(seen[..., None], hand, 0).astype(np.float64)
     weight = seen.astype(np.float64)[..., None]
@@ -149,7 +149,7 @@ def _active(
 
 @functools.cache
 def _joints_needed() -> NDArray[np.float32]:
-    """(22 + 41 + 41, 61): 1 where the angle is solved from the joint (D: no source says)."""
+    """(22 + 41 + 41, 61): 1 where the angle is solved from the joint (D: our choice, no source)."""
     rows = [_body_angle_joints(angle) for angle in BODY_ANGLES]
     rows += [_hand_angle_joints(angle, side) for side in SIDES for angle in HAND_ANGLES]
     needed = np.zeros((len(rows), N_JOINTS), np.float32)
@@ -165,7 +165,7 @@ def _body_angle_joints(angle: str) -> set[int]:
         _, elbow, wrist = ARMS["right" if part == "right" else "left"]
         if rest.startswith("clavicle"):
             return shoulders
-        twist = rest in ("shoulder_y", "elbow_x")  # what turns about the upper arm shows in the forearm only
+        twist = rest in ("shoulder_y", "elbow_x")  # rotations about the upper arm show only in the forearm
         return shoulders | {elbow} | ({wrist} if twist else set())
     if part == "head":
         return shoulders | {NOSE, *(JOINTS.index(f"{side}_eye") for side in SIDES)}

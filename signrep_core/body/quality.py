@@ -1,4 +1,4 @@
-"""How well angles reproduce the landmarks that they were solved from, gathered over videos in constant memory.
+"""Quality of solved angles: joint errors and jumps, accumulated over videos in constant memory.
 
 Legend: T frames, J = 61 joints, A angles.
 """
@@ -28,9 +28,9 @@ GROUPS: Final = MappingProxyType(
 class Quality:
     """Median joint errors and largest angle jumps of any number of videos.
 
-    Errors are distances of the posed skeleton, with each video's own bones, to the landmarks seen: of `arms`, `face`,
-    and `hips` from the neck; of `fingers` from the wrist, once the hand is of the video's size (see `fit_hand`), and as
-    placed by the detector (`fingers_as_placed`).
+    Errors are distances of the posed skeleton, with each video's own bones, to the landmarks seen: of `arms`, `face` and
+    `hips` from the neck; of `fingers` from the wrist, after scaling the hand to the video's size (see `fit_hand`), and
+    as placed by the detector (`fingers_as_placed`).
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Quality:
         self._frames = self._filled = 0
 
     def add(self, solution: Solution) -> None:
-        """Judge one video."""
+        """Add one video."""
         self._frames += len(solution.landmarks)
         self._filled += int(solution.interpolated.sum())
         for frames in blocks(len(solution.landmarks)):
@@ -58,7 +58,7 @@ class Quality:
             self._jump("fingers", angles[:, N_WRIST_ANGLES:], valid[:, N_WRIST_ANGLES:])
 
     def merge(self, other: "Quality") -> "Quality":
-        """The quality of both."""
+        """The sum of both."""
         merged = Quality()
         merged._errors = {group: counts + other._errors[group] for group, counts in self._errors.items()}
         merged._jumps = {part: max(jump, other._jumps[part]) for part, jump in self._jumps.items()}

@@ -1,7 +1,7 @@
-"""The nine sign priors: names, shapes, weights, scales, and how a frame's row becomes targets and masks.
+"""The nine sign priors: names, shapes, weights, scales, and their targets and masks per frame.
 
 Supplement A1, A8 and Table 9. Numpy and torch arrays alike; no files. The distances are derived here from the
-keypoints, so that training needs no table of them.
+keypoints, so that training needs no distance tables.
 
 Legend: `...` any leading dimensions (batch, frames), J = 61 joints, A angles, C values of one entry.
 """
@@ -60,7 +60,7 @@ PRIORS: Final = MappingProxyType(
 
 @dataclass(frozen=True)
 class Target:
-    """What one prior should be: `value` (..., *entries, C), finite everywhere; `valid` (..., *entries), bool."""
+    """Target of one prior: `value` (..., *entries, C), finite everywhere; `valid` (..., *entries), bool."""
 
     value: Array
     valid: Array
@@ -98,7 +98,7 @@ def _angle_target(angles: Array, valid: Array) -> Target:
 
 
 def _target(value: Array, valid: Array) -> Target:
-    """Entries that are not valid, or not finite, become 0 and not valid."""
+    """Set entries that are invalid or not finite to 0 and invalid."""
     xp = namespace(value)
     valid = valid & xp.isfinite(value).all(-1)
     return Target(xp.where(valid[..., None], value, xp.zeros_like(value)), valid)
