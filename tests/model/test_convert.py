@@ -92,7 +92,7 @@ def test_an_autoencoder_becomes_an_encoder(model: SignRep, tmp_path: Path) -> No
     assert config == TINY
     assert weights.keys() == {name for name in model.state_dict() if name.startswith("encoder.")}
     assert len(conversion.dropped) == 5
-    with pytest.raises(CheckpointError, match="an encoder only; give it as initial_weights"):
+    with pytest.raises(CheckpointError, match="only an encoder; give it as initial_weights"):
         SignRep.load(tmp_path / "encoder.safetensors")
 
 
