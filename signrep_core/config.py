@@ -20,10 +20,8 @@ from pydantic_core import PydanticCustomError
 from signrep_core.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Baseline = Literal["keypoints", "angles"]  # raw poses in the place of a run's features
+Baseline = Literal["keypoints", "angles"]  # raw poses instead of a run's features
 Solver = Literal["lifter", "closed_form"]  # of joint angles
-
-
 Pooling = Literal["weighted", "average"]  # of a video's windows
 Preset = Literal["tiny", "base"]  # sizes of a model
 Prior = Literal[
@@ -50,12 +48,12 @@ def method(default: Any, source: str, description: str, **limits: Any) -> Any:
 
 
 def operation(default: Any, description: str, **limits: Any) -> Any:
-    """Define a field that does not decide what a run computes; arguments as in `method`."""
+    """Define a field that does not influence what a run computes; arguments as in `method`."""
     return Field(default, description=description, json_schema_extra={"operation": True}, **limits)
 
 
 def _extra(field: FieldInfo) -> dict[str, Any]:
-    """What `method` or `operation` noted of a field."""
+    """Metadata of a field that `method` or `operation` defined."""
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
@@ -68,37 +66,37 @@ class Section(BaseModel):
 class Synthetic(Section):
     """The embedded demo corpus of procedural signers, rendered when no sheet is given."""
 
-    signers: PositiveInt = Field(8, description="people; they are divided among the train, val and test splits")
+    signers: PositiveInt = Field(8, description="people, divided among the train, val and test splits")
     glosses: PositiveInt = Field(5, description="different signs")
     takes: PositiveInt = Field(1, description="performances of each sign by each signer")
-    size: PositiveInt = Field(320, description="width and height of the pictures, pixels")
+    size: PositiveInt = Field(320, description="width and height of the frames, pixels")
     sentences: int = Field(
-        2, ge=0, description="sentences of each signer, for translation; one costs about six seconds of two cores"
+        2, ge=0, description="sentences of each signer, for translation; each takes about six seconds on two cores"
     )
-    sentence_glosses: PositiveInt = Field(12, description="different signs that the sentences are made of")
+    sentence_glosses: PositiveInt = Field(12, description="different signs in the sentences")
 
 
 class Timeline(Section):
-    """Which frames exist: one common timeline for pose, crops and tables."""
+    """Common timeline of frames for pose, crops and tables."""
 
     target_fps: PositiveInt | Literal["native"] = Field(
-        25, description="frames per second; `native` keeps each video's own frames"
+        25, description="frames per second; `native` keeps the frames of each video"
     )
 
     @property
     def rate(self) -> float | None:
-        """Frames per second, or None for each video's own frames."""
+        """Frames per second, or None for the frames of each video."""
         return None if self.target_fps == "native" else float(self.target_fps)
 
 
 class Deduplicate(Section):
-    """Videos of evaluation data are kept out of pretraining (supplement A2)."""
+    """Exclusion of evaluation videos from pretraining (supplement A2)."""
 
-    wlasl: str | None = Field(None, description="path of WLASL_v0.3.json as published; null = nothing to compare with")
+    wlasl: str | None = Field(None, description="path of WLASL_v0.3.json as published; null = no comparison")
 
 
 class Pose(Section):
-    """Landmarks from video."""
+    """Landmark detection in videos."""
 
     model: str = Field(
         "mediapipe",
@@ -106,58 +104,60 @@ class Pose(Section):
     )
     min_shoulder_px: PositiveInt = Field(
         48,
-        description="with narrower shoulders the hands cannot be seen: rejected as signer_too_small",
+        description="videos with narrower shoulders are rejected as signer_too_small: hands are not visible",
     )
 
 
 class Angles(Section):
-    """Landmarks to joint angles."""
+    """Joint angles from landmarks."""
 
     solver: Solver = Field(
         "lifter",
-        description="`lifter` = the network that reads 2-D joints, as the paper's estimator does (A1); "
-        "`closed_form` = inverse kinematics of the detector's own 3-D landmarks, whose depth is weak",
+        description="`lifter` = a network on 2-D joints, like the paper's estimator (A1); `closed_form` = inverse kinematics "
+        "of the detector's 3-D landmarks, whose depth is inaccurate",
     )
     lifter: str | None = Field(
         None,
-        description="weights of your own, as `train lifter` writes them (best.safetensors); "
-        "`train` = the workflow trains them first, uncalibrated; null = those that ship with the package",
+        description="your own weights, as `train lifter` writes them (best.safetensors); `train` = the workflow trains "
+        "them first, uncalibrated; null = the weights in the package",
     )
     max_gap: int = Field(
         5,
         ge=0,
-        description="gaps of at most so many frames are interpolated in angle space, flagged, and kept in a sequence",
+        description="longest gap in frames that is interpolated in angle space, flagged, and kept in a sequence",
     )
 
 
 class Priors(Section):
     """Sign priors from keypoints."""
 
-    activity_std: float = Field(
-        0.26, gt=0, description="a low hand whose joints' summed standard deviation is below this is inactive (A2)"
+    activity_std: float = method(
+        0.26, "A2", "a lowered hand is inactive if the summed standard deviation of its joints is smaller", gt=0
     )
     write_distances: bool = Field(
         True,
-        description="write distances/*.parquet for inspection; training derives the same distances from the keypoints, "
-        "so a corpus of 300 million frames can do without these 1.3 TB",
+        description="write distances/*.parquet for inspection; training computes the same distances from the keypoints, so "
+        "a corpus of 300 million frames does not need these 1.3 TB",
     )
 
 
 class Crop(Section):
     """Signer crops, 256×256 (A2), and their encoding."""
 
-    margin: float = Field(0.1, ge=0, description="room around the reach of head and hands, as a share of that reach")
-    crf: int = Field(18, ge=0, le=51, description="x264 quality of the shards: lower is better and larger")
+    margin: float = Field(0.1, ge=0, description="margin around the range of head and hands, as a share of that range")
+    crf: int = Field(
+        18, ge=0, le=51, description="x264 quality of the shards: lower values give better quality and larger files"
+    )
     preset: str = Field("medium", description="x264 speed preset")
 
 
 class Training(Section):
-    """Settings of a training; the seed is given apart from them."""
+    """Settings of a training, without the seed."""
 
     def identity(self) -> dict[str, Any]:
-        """Values that decide what a run computes, as plain values: a run resumes only with the same ones."""
-        decisive = {name for name, field in type(self).model_fields.items() if not _extra(field).get("operation")}
-        return self.model_dump(mode="json", include=decisive)
+        """Values that determine what a run computes; a run can be resumed only with the same ones."""
+        included = {name for name, field in type(self).model_fields.items() if not _extra(field).get("operation")}
+        return self.model_dump(mode="json", include=included)
 
 
 class Pretrain(Training):
@@ -166,7 +166,7 @@ class Pretrain(Training):
     run: str = operation("signrep", "name of the run: its folder is pretrain/{run}", pattern=r"^[\w.-]+$")
     splits: list[str] = Field(
         ["train"],
-        description="splits of the sheet that are pretrained on: the only ones that overlaps are excluded from",
+        description="splits of the sheet for pretraining; only these are checked for overlaps",
     )
     preset: Preset = method("base", "section 2", "size of the model: `base` has 50.8 M parameters, `tiny` is for a CPU")
     iterations: PositiveInt = method(500_000, "A3", "optimiser steps")
@@ -322,17 +322,17 @@ class Translation(Training):
 
 
 class Config(Section):
-    """Everything that changes what is computed."""
+    """All settings that determine the outputs."""
 
-    results: str = Field("results", description="folder that everything is written to")
+    results: str = Field("results", description="folder of all outputs")
     sheet: str | None = Field(
         None,
-        description="your videos, as `signrep sheet` lists them; null = the embedded synthetic demo",
+        description="list of your videos, as `signrep sheet` writes it; null = the embedded synthetic demo",
     )
     videos_per_shard: PositiveInt = Field(
-        64, description="videos per shard, the unit of every job; fixed once a corpus is begun"
+        64, description="videos per shard, the unit of all jobs; must not change within a corpus"
     )
-    seed: int = Field(0, ge=0, description="of everything random")
+    seed: int = Field(0, ge=0, description="seed of all random numbers")
     synthetic: Synthetic = Synthetic()
     timeline: Timeline = Timeline()
     deduplicate: Deduplicate = Deduplicate()
@@ -347,10 +347,11 @@ class Config(Section):
 
 
 def load_config(values: Mapping[str, Any]) -> Config:
-    """Check a nested mapping (of YAML or of the command line) and fill in the defaults.
+    """Check nested values (from YAML or the command line) and fill in the defaults.
 
     Raises:
-        ConfigError: names each wrong key, what was expected, and for an unknown key the nearest valid one.
+        ConfigError: a value is wrong; the message names each wrong key, the expected value, and for an unknown key the
+            nearest valid one.
     """
     try:
         return Config.model_validate(dict(values))
@@ -365,16 +366,16 @@ def load_config_file(path: str | Path) -> Config:
 
 
 def workflow_config(path: str | Path | None = None) -> Config:
-    """The configuration of the workflow: `config.yaml` beside the Snakefile, and a file given with --configfile.
+    """Load the configuration of the workflow: `config.yaml` next to the Snakefile, updated with a file (--configfile).
 
-    Where the core is installed without the workflow, the defaults take the place of `config.yaml`.
+    If the core is installed without the workflow, the defaults are used instead of `config.yaml`.
     """
     values = read_yaml(DEMO_CONFIG) if DEMO_CONFIG.is_file() else {}
     return load_config(merge(values, read_yaml(path) if path else {}))
 
 
 def merge(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values with those of `over` in their place, as Snakemake merges configuration files."""
+    """Update nested values with those of `over`, as Snakemake merges configuration files."""
     merged = dict(values)
     for key, value in over.items():
         below = merged.get(key)
@@ -383,10 +384,10 @@ def merge(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Keys and values of a configuration file, not checked.
+    """Read keys and values of a configuration file, without checking them.
 
     Raises:
-        ConfigError: it cannot be read, or has no keys at the top level.
+        ConfigError: the file cannot be read, or has no keys at the top level.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -399,7 +400,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def digest(values: Any) -> str:
-    """A short stable digest of plain values (numbers, text, lists, mappings)."""
+    """Short stable digest of numbers, text, lists and mappings."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -439,7 +440,7 @@ def describe_departures(settings: "Config | Training") -> str:
 
 
 def _departures(training: Training) -> list[str]:
-    """The fields of the method whose values are not the paper's, a phrase each."""
+    """Describe each field of the method whose value is not the paper's."""
     found = []
     for name, field in type(training).model_fields.items():
         value, default, source = getattr(training, name), field.get_default(), _extra(field).get("source")
@@ -458,7 +459,7 @@ def _departures(training: Training) -> list[str]:
 
 
 def _number(value: Any) -> str:
-    """A value for people: whole numbers with separators, others short."""
+    """Format a value: whole numbers with separators, others short."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ("no", "yes")[value] if isinstance(value, bool) else _inline(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
@@ -468,7 +469,7 @@ def _number(value: Any) -> str:
 
 
 def reference_yaml() -> str:
-    """Every key with its default, meaning and source, as YAML."""
+    """All keys with default, meaning and source, as YAML."""
     head = textwrap.wrap(
         "Every key with its default, its meaning and the source of the default. Generated by `signrep config`. "
         "Give other values in a file of your own (--configfile) or with --config key=value; config.yaml holds those "
@@ -479,7 +480,7 @@ def reference_yaml() -> str:
 
 
 def reference_page(demo: Config) -> str:
-    """The text of `docs/configuration.md`: a table of keys per section, with the demo's values (`config.yaml`)."""
+    """Text of `docs/configuration.md`: a table of keys per section, with the demo's values (`config.yaml`)."""
     lines = [
         "# Configuration",
         "",
@@ -503,7 +504,7 @@ def reference_page(demo: Config) -> str:
 
 
 def _reference_table(name: str, section: Section, demo: Section) -> list[str]:
-    """Rows of a section's keys; columns that would be empty are left out."""
+    """Table of a section's keys; empty columns are left out."""
     fields = {
         k: field for k, field in type(section).model_fields.items() if not isinstance(getattr(section, k), Section)
     }
@@ -550,9 +551,9 @@ def _inline(value: Any) -> str:
 
 
 def _explain(problem: Mapping[str, Any]) -> str:
-    """One line on one problem that pydantic found."""
+    """Describe one of pydantic's problems in one line."""
     path, known = [], list(Config.model_fields)
-    for part in problem["loc"]:  # pydantic appends the branch of a union and list positions: those are no keys
+    for part in problem["loc"]:  # pydantic appends union branches and list positions, which are no keys
         path.append(str(part))
         if part not in known:
             break
@@ -567,9 +568,9 @@ def _explain(problem: Mapping[str, Any]) -> str:
 
 
 def _nearest_key(path: list[str]) -> str:
-    """What the user may have meant by the unknown key at the end of `path`."""
+    """Suggest a key for the unknown key at the end of `path`."""
     siblings = _keys_below(path[:-1])
-    sections = reversed(Config.model_fields)  # of a key in several sections the first one is meant
+    sections = reversed(Config.model_fields)  # of several sections with this key, the first one wins
     everywhere = {name: [section, name] for section in sections for name in _keys_below([section])}
     key = path[-1]
     if key in everywhere:
@@ -582,7 +583,7 @@ def _nearest_key(path: list[str]) -> str:
 
 
 def _keys_below(path: list[str]) -> list[str]:
-    """Keys of the section at `path`; none if a plain value stands there."""
+    """Keys of the section at `path`; none if `path` is a value."""
     model: Any = Config
     for part in path:
         model = model.model_fields[part].annotation if part in model.model_fields else None

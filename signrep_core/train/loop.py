@@ -31,6 +31,7 @@ from signrep_core.errors import TrainingError
 from signrep_core.model.weights import UNTRAINED, write_weights
 from signrep_core.progress import Progress
 from signrep_core.store.files import atomic_path
+from signrep_core.store.layout import METRICS, WEIGHTS
 from signrep_core.train.checkpoint import load_state, save_state
 from signrep_core.train.metrics import Meter, MetricLog
 
@@ -202,12 +203,12 @@ def train(
                 _save(run)
             if stopping:
                 log.warning("stopped by SIGTERM after step %d; run the same command again to continue", run.step)
-                return TrainResult(False, run.step, run.best, run.folder / "best.safetensors")
+                return TrainResult(False, run.step, run.best, run.folder / WEIGHTS)
             waiting = time.perf_counter()
     _publish(run, out)
     log.info("%s %s: finished after %d steps; %d videos could not be read and were replaced; best: %s %s",
              run.kind, out.name, run.step, run.broken, run.selection, run.best)  # fmt: skip
-    return TrainResult(True, run.step, run.best, out / "best.safetensors")
+    return TrainResult(True, run.step, run.best, out / WEIGHTS)
 
 
 def write_placeholder(setup: RunSetup, settings: Training, columns: Sequence[str], why: str) -> TrainResult:
@@ -216,10 +217,10 @@ def write_placeholder(setup: RunSetup, settings: Training, columns: Sequence[str
     log.warning("nothing is trained: %s", why)
     out, values = setup.out, json.dumps(described_settings(settings, setup.seed))
     notes = {"step": "0", "selected_by": "", "settings": values, UNTRAINED: why, **setup.provenance}
-    write_weights(out / "best.safetensors", {}, {"format": UNTRAINED, "notes": notes})
-    with atomic_path(out / "metrics.csv") as partial:
+    write_weights(out / WEIGHTS, {}, {"format": UNTRAINED, "notes": notes})
+    with atomic_path(out / METRICS) as partial:
         partial.write_text(",".join(columns) + "\n", encoding="utf-8")
-    return TrainResult(True, 0, None, out / "best.safetensors")
+    return TrainResult(True, 0, None, out / WEIGHTS)
 
 
 # ---------------------------------------------------------------- within a step
@@ -358,7 +359,7 @@ def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float
         if run.fabric.is_global_zero:
             notes = {"step": str(run.step), "selected_by": run.selection, "score": f"{score:.6g}",
                      "settings": json.dumps(run.values), **run.setup.provenance}  # fmt: skip
-            run.network.save(run.folder / "best.safetensors", notes)
+            run.network.save(run.folder / WEIGHTS, notes)
     log.info("step %d: %s %.4g (best %.4g)", run.step, run.selection, score, run.best)
     run.since_validation.take()
     run.fabric.barrier()
@@ -382,7 +383,7 @@ def _terminations() -> Iterator[threading.Event]:
 def _metrics(run: Run) -> AbstractContextManager[MetricLog | None]:
     if not run.fabric.is_global_zero:
         return nullcontext()
-    return MetricLog(run.folder / "metrics.csv", run.folder.parent / "tensorboard", list(run.columns), run.step)
+    return MetricLog(run.folder / METRICS, run.folder.parent / "tensorboard", list(run.columns), run.step)
 
 
 # ---------------------------------------------------------------- resume state
@@ -454,7 +455,7 @@ def _resume(run: Run) -> None:
 def _publish(run: Run, out: Path) -> None:
     """Copy the finished run's weights and metrics to their final names, then mark the run as finished."""
     if run.fabric.is_global_zero:
-        for name in ("metrics.csv", "best.safetensors"):
+        for name in (METRICS, WEIGHTS):
             with atomic_path(out / name) as partial:
                 shutil.copyfile(run.folder / name, partial)
     _save(run, finished=True)
