@@ -1,1 +1,1 @@
-"""Other people's formats: what they read of ours, and what we read of theirs."""
+"""Export to and import from the formats of other tools."""

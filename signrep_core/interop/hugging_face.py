@@ -1,4 +1,4 @@
-"""A results folder as Hugging Face's `datasets` loads it: a folder of Parquet files per table, and a card."""
+"""Export of a results folder for Hugging Face's `datasets`: a folder of Parquet files per table, and a dataset card."""
 
 import shutil
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ TABLES: Final = ("videos", "pose", "angles", "keypoints", "activity", "crops")
 
 
 def export_tables(results: str | Path, out: str | Path, tables: Sequence[str] = TABLES) -> dict[str, int]:
-    """Copy tables as `data/{table}/{shard}.parquet` with a README.md that names each as a configuration.
+    """Copy tables to `data/{table}/{shard}.parquet` and write a README.md with a configuration for each.
 
     Returns:
-        Rows by table.
+        Number of rows by table.
 
     Raises:
-        TableError: the results folder does not hold a table.
+        TableError: the results folder does not contain a table.
     """
     results, out = Path(results), Path(out)
     rows = {}
@@ -37,12 +37,12 @@ def export_tables(results: str | Path, out: str | Path, tables: Sequence[str] = 
 
 
 def _card(rows: dict[str, int], card: Path) -> str:
-    """The YAML head that `load_dataset` reads, and the run's own dataset card below it, where there is one."""
+    """The YAML front matter for `load_dataset`, followed by the run's own dataset card if there is one."""
     head = ["---", "configs:"]
     for table in rows:
         head += [f"- config_name: {table}", "  data_files:", "  - split: corpus", f"    path: data/{table}/*.parquet"]
     body = card.read_text(encoding="utf-8") if card.exists() else "# SignRep tables\n"
-    if body.startswith("---\n"):  # one head is enough
+    if body.startswith("---\n"):  # without the card's own front matter
         body = body.split("---\n", 2)[2].lstrip("\n")
     counts = "\n".join(f"| `{table}` | {n:,} |" for table, n in rows.items())
     return "\n".join([*head, "---", "", body.rstrip(), "", "| table | rows |", "|---|---|", counts, ""])

@@ -1,8 +1,8 @@
-"""`.pose` files (the pose-format library): our poses for other people's tools, and other people's poses for our stages.
+"""Export and import of `.pose` files (pose-format library).
 
-A file of ours has the components BODY (19 joints), RIGHT_HAND and LEFT_HAND (21 each), in pixels of the source frame or
-in millimetres. Those in pixels, and files of MediaPipe Holistic as pose-format's own estimator writes them, are read
-into the table `pose`.
+An exported file has the components BODY (19 joints), RIGHT_HAND and LEFT_HAND (21 each), in pixels of the source frame
+or in millimetres. Files in pixels can be imported into the table `pose`, and so can files that pose-format's own
+estimator has made with MediaPipe Holistic.
 
 Legend: T frames, J = 61 joints.
 """
@@ -28,6 +28,7 @@ from signrep_core.skeleton import (
     SIDES,
 )
 from signrep_core.store.files import atomic_path
+from signrep_core.store.layout import shard_table
 from signrep_core.store.results import find_video
 from signrep_core.store.schemas import KEYPOINTS, POSE
 from signrep_core.store.tables import TableWriter, read_groups_of
@@ -35,25 +36,25 @@ from signrep_core.store.tables import TableWriter, read_groups_of
 Points = Literal["image", "keypoints"]
 VERSION: Final = 0.2  # of the .pose format
 _PARTS: Final = ("BODY", "RIGHT_HAND", "LEFT_HAND")
-_MILLIMETRES: Final = 1000.0  # .pose headers have whole numbers as dimensions, so metres are written as millimetres
+_MILLIMETRES: Final = 1000.0  # per metre; the dimensions in a .pose header are integers, so metres are too coarse
 _COLOURS: Final = {"BODY": (0, 158, 115), "RIGHT_HAND": (0, 114, 178), "LEFT_HAND": (213, 94, 0)}
 
 
 def export_pose(results: str | Path, video_id: str, out: str | Path, points: Points = "image") -> int:
-    """Write a video of a results folder as a `.pose` file; gives the number of frames.
+    """Write a video of a results folder as a `.pose` file; returns the number of frames.
 
     Args:
-        points: `image`, the detections in pixels of the source frame (x, y), or `keypoints`, the posed joints in
-            millimetres from the neck (x, y, z), with the corpus's median bones.
+        points: `image` for the detections in pixels of the source frame (x, y), or `keypoints` for the joints in
+            millimetres from the neck (x, y, z), with the median bones of the corpus.
 
     Raises:
-        TableError: the folder does not hold the video.
+        TableError: the folder does not contain the video.
         SignRepError: pose-format is not installed.
     """
     library = _library()
     shard, row = find_video(Path(results), video_id)
     schema, column = (POSE, "image_xy") if points == "image" else (KEYPOINTS, "keypoints")
-    path = Path(results) / f"{schema.name}/{shard}.parquet"
+    path = Path(results) / shard_table(schema, shard)
     groups = list(read_groups_of(path, schema, video_id, [column, "confidence"]))
     if not groups:
         raise TableError(f"{path}: holds no frame of {video_id!r}; rerun: snakemake --forcerun {schema.stage}")
@@ -69,16 +70,16 @@ def export_pose(results: str | Path, video_id: str, out: str | Path, points: Poi
 
 
 def import_poses(files: Iterable[str | Path], out: str | Path) -> dict[str, int]:
-    """Write `.pose` files as one table `pose`, a video each, named by the file.
+    """Write `.pose` files as one table `pose`; each file is a video with the file's name as its id.
 
-    Files of MediaPipe Holistic give everything; those of `export_pose` have no depth, so their landmarks are missing
+    Files of MediaPipe Holistic have all columns. Files of `export_pose` have no depth, so their landmarks are missing
     and only the lifter can solve them.
 
     Returns:
         Frames by video_id.
 
     Raises:
-        SignRepError: a file is no `.pose` file, or neither of Holistic with world landmarks nor of ours in pixels.
+        SignRepError: a file is not a `.pose` file, or is neither from Holistic with world landmarks nor in pixels.
     """
     library, frames = _library(), {}
     with TableWriter(out, POSE, {"source": "pose-format"}) as writer:
@@ -93,7 +94,7 @@ def import_poses(files: Iterable[str | Path], out: str | Path) -> dict[str, int]
 def _to_pose(
     library: Any, values: NDArray[np.float32], confidence: NDArray[np.float32], fps: float, size: tuple[int, int, int]
 ) -> Any:
-    """(T, J, 2 or 3) and (T, J) as a pose of one person; joints below MIN_CONFIDENCE are masked."""
+    """Convert (T, J, 2 or 3) and (T, J) to a pose of one person; joints below MIN_CONFIDENCE are masked."""
     missing = ~np.isfinite(values).all(-1) | (confidence < MIN_CONFIDENCE)
     axes = "XYZ"[: values.shape[-1]] + "C"
     hand_limbs = [(a - HANDS["right"].start, b - HANDS["right"].start) for a, b in HAND_EDGES["right"]]
@@ -115,10 +116,10 @@ def _to_pose(
 
 
 def _read_file(library: Any, path: Path) -> dict[str, Any]:
-    """The columns of POSE, without video_id."""
+    """Read a `.pose` file as the columns of POSE, without video_id."""
     try:
         pose = library.Pose.read(path.read_bytes())
-    except Exception as error:  # the library raises whatever its parser stumbles over
+    except Exception as error:  # the parser of the library can raise any error
         raise SignRepError(f"{path}: cannot be read as a .pose file ({type(error).__name__}: {error})") from error
     ours = [component.name for component in pose.header.components] == list(_PARTS)
     found = _read_detections(path, pose) if ours else _read_holistic(path, pose)
@@ -133,10 +134,12 @@ def _read_file(library: Any, path: Path) -> dict[str, Any]:
 
 
 def _read_detections(path: Path, pose: Any) -> dict[str, Any]:
-    """What a file of `export_pose` in pixels holds."""
+    """Columns of POSE from a file of `export_pose` in pixels."""
     values = np.asarray(np.ma.getdata(pose.body.data)[:, 0], np.float32)
     if values.shape[-1] != 2:
-        raise SignRepError(f"{path}: expected detections in pixels (x, y), found posed joints: export --points image")
+        raise SignRepError(
+            f"{path}: expected detections in pixels (x, y), found joints in millimetres; export with --points image"
+        )
     confidence = np.asarray(pose.body.confidence[:, 0], np.float32)
     seen = confidence > 0
     xy = np.where(seen[..., None], values, np.nan)
@@ -152,17 +155,17 @@ def _read_detections(path: Path, pose: Any) -> dict[str, Any]:
 
 
 def _read_holistic(path: Path, pose: Any) -> dict[str, Any]:
-    """What a file of MediaPipe Holistic holds."""
+    """Columns of POSE from a file of MediaPipe Holistic."""
     width, height = pose.header.dimensions.width, pose.header.dimensions.height
     body, visibility = _component(path, pose, "POSE_LANDMARKS")
     world, _ = _component(path, pose, "POSE_WORLD_LANDMARKS")
     hands = [_component(path, pose, f"{side.upper()}_HAND_LANDMARKS") for side in SIDES]
     presence = np.stack([confidence.max(1) for _, confidence in hands], 1)
-    points = np.stack([xyz for xyz, _ in hands], 1) * (1, 1, width)  # depth of the scale of x
+    points = np.stack([xyz for xyz, _ in hands], 1) * (1, 1, width)  # depth in the scale of x
     picked = list(MEDIAPIPE_POSE)
     seen = Detections(
         body_xy=body[:, picked, :2],
-        body_world=world[:, picked] / (width, height, 1),  # the file's are metres times the picture's size
+        body_world=world[:, picked] / (width, height, 1),  # the file has metres times the frame's size
         visibility=visibility[:, picked],
         hand_xyz=np.where(presence[..., None, None] > 0, points, np.nan),
         hand_presence=presence,
@@ -179,7 +182,7 @@ def _read_holistic(path: Path, pose: Any) -> dict[str, Any]:
 
 
 def _component(path: Path, pose: Any, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(T, points, 3) and the confidence (T, points) of a component, first person; NaN where nothing was found."""
+    """Points (T, P, 3) and confidence (T, P) of a component of the first person; NaN where nothing was detected."""
     first = 0
     for component in pose.header.components:
         if component.name == name:
@@ -193,7 +196,7 @@ def _component(path: Path, pose: Any, name: str) -> tuple[NDArray[np.float32], N
 
 
 def _library() -> Any:
-    """pose-format's classes, imported when they are wanted: it is an extra."""
+    """Import the classes of pose-format, which is an optional dependency."""
     with optional_packages():
         import pose_format
         from pose_format.numpy import NumPyPoseBody

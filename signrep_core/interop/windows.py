@@ -1,7 +1,7 @@
-"""Windows of the shards as WebDataset tars: for training code that streams tars instead of reading our shards.
+"""Export of windows as WebDataset tars, for training code that streams tars instead of reading the shards.
 
-A sample is 16 frames from a keyframe on: `mp4` (copied packets, nothing encoded again), `npz` (the frames' targets) and
-`json` (video, split, gloss, language, signer, first frame, rate).
+A sample has 16 frames from a keyframe on: `mp4` (copied packets, not re-encoded), `npz` (the targets of the frames) and
+`json` (video, split, gloss, language, signer, first frame, frame rate).
 """
 
 import io
@@ -15,25 +15,26 @@ import numpy as np
 
 from signrep_core.errors import ShardError
 from signrep_core.progress import Progress
+from signrep_core.skeleton import SIDES
 from signrep_core.store.files import atomic_path
 from signrep_core.store.schemas import SHEET_COLUMNS
 from signrep_core.store.shards import ShardReader
 from signrep_core.window import WINDOW
 
-STRIDE: Final = 18  # frames from window to window; a multiple of the keyframes' distance
+STRIDE: Final = 18  # frames between window starts; a multiple of the keyframe interval
 
 
 def export_windows(
     shards: str | Path, out: str | Path, *, stride: int = STRIDE, per_tar: int = 2000, n_frames: int = WINDOW
 ) -> dict[str, int]:
-    """Write the windows of all sequences as `windows-000000.tar` and so on; gives the number of windows and tars.
+    """Write the windows of all sequences as `windows-000000.tar` and so on; returns the number of windows and tars.
 
     Raises:
-        ShardError: the stride is no multiple of the keyframes' distance, or a shard is broken.
+        ShardError: the stride is not a multiple of the keyframe interval, or a shard is broken.
     """
     reader, out = ShardReader(shards), Path(out)
     if stride < 1 or stride % reader.info.gop:
-        raise ShardError(f"stride: expected a multiple of the keyframes' distance {reader.info.gop}, got {stride}")
+        raise ShardError(f"stride: expected a multiple of the keyframe interval {reader.info.gop}, got {stride}")
     starts = [
         (row, start)
         for row in range(len(reader))
@@ -54,11 +55,11 @@ def _add_sample(tar: tarfile.TarFile, number: int, reader: ShardReader, row: int
     about: dict[str, Any] = {"video_id": video_id, "fps": float(reader.index["fps"][row])}
     about |= {column.name: str(reader.index[column.name][row]) for column in SHEET_COLUMNS}
     about["first_frame"] = int(targets["frame"][0])
-    activity = {f"{side}_active": targets.pop(f"{side}_active") for side in ("right", "left")}
+    activity = {f"{side}_active": targets.pop(f"{side}_active") for side in SIDES}
     about |= {name: None if np.ma.is_masked(values[0]) else bool(values[0]) for name, values in activity.items()}
     arrays = io.BytesIO()
     np.savez(arrays, **targets)
-    # A sample's key must not hold a dot or a slash; the number keeps equal names apart and the order.
+    # The key of a sample must not contain dots or slashes; the number makes it unique and keeps the order.
     key = f"{number:09d}-{re.sub(r'[^A-Za-z0-9_-]+', '_', video_id)[:60]}"
     parts = {"mp4": reader.read_mp4(row, start, n_frames), "npz": arrays.getvalue(),
              "json": json.dumps(about, ensure_ascii=False).encode()}  # fmt: skip

@@ -1,1 +1,1 @@
-"""Videos to the sheet: folders, data sets' own metadata, the overlap audit."""
+"""Sheets of videos from folders and from data sets' own metadata, and the overlap audit."""

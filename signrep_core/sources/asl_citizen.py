@@ -1,4 +1,4 @@
-"""ASL-Citizen as published: `splits/{train,val,test}.csv` beside `videos/`."""
+"""ASL-Citizen as published: `splits/{train,val,test}.csv` and `videos/`."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def list_asl_citizen(folder: str | Path) -> Listing:
     """List the videos of the three splits.
 
     Raises:
-        SourceError: a split's file is missing or of another form.
+        SourceError: the file of a split is missing or has another format.
     """
     listing = Listing()
     for split in ("train", "val", "test"):

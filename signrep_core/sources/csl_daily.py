@@ -1,7 +1,7 @@
 """CSL-Daily as published: sentences and splits in `sentence_label/`, and folders of JPEG frames at 30 fps.
 
-The sentences stand there twice: in `csl2020ct_v2.pkl`, and as text in `video_map.txt`, which is read where there is no
-pickle. Only the pickle names the signers.
+The sentences exist twice: in `csl2020ct_v2.pkl`, and as text in `video_map.txt`, which is read if there is no pickle.
+Only the pickle names the signers.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from signrep_core.errors import SourceError
 from signrep_core.sources.listing import Listing, first_folder, first_of
-from signrep_core.sources.metadata import clean, read_delimited, read_plain_pickle
+from signrep_core.sources.metadata import clean, read_delimited, unpickle_safely
 from signrep_core.sources.sheet import Row
 
 DATASET = "csl_daily"
@@ -21,7 +21,7 @@ _PLACES = ("sentence/frames_512x512", "sentence_frames-512x512/frames_512x512", 
 
 
 class Sentence(NamedTuple):
-    """What is known of a sentence besides its split."""
+    """Annotation of a sentence."""
 
     gloss: str
     text: str
@@ -29,12 +29,12 @@ class Sentence(NamedTuple):
 
 
 def list_csl_daily(folder: str | Path) -> Listing:
-    """List the sentences; their glosses are the row's `gloss`, the Chinese sentence its `text`.
+    """List the sentences; the glosses are the row's `gloss`, the Chinese sentence is its `text`.
 
-    A name of the splits without an annotation, and an annotated one without a split, counts as missing.
+    A name in the splits without annotation, and an annotation without a split, count as missing.
 
     Raises:
-        SourceError: annotations, splits or the folder of frames are missing or of another form.
+        SourceError: annotations, splits or the folder of frames are missing or have another format.
     """
     frames = first_folder(*(Path(folder, place) for place in _PLACES))
     labels = Path(folder, "sentence_label")
@@ -45,7 +45,7 @@ def list_csl_daily(folder: str | Path) -> Listing:
         name, sentence = entry["name"], sentences.pop(entry["name"], None)
         split = SPLITS.get(entry["split"], entry["split"])
         if sentence is None:
-            listing.leave_out(Row(name, "", DATASET, split), "no annotation of that name")
+            listing.leave_out(Row(name, "", DATASET, split), "no annotation with this name")
             continue
         row = Row(name, "", DATASET, split, sentence.gloss, "csl", sentence.signer, fps=FPS, text=sentence.text)
         listing.add(row, first_of(frames / name), f"folder {frames / name}")
@@ -55,7 +55,7 @@ def list_csl_daily(folder: str | Path) -> Listing:
 
 
 def _read_sentences(labels: Path) -> dict[str, Sentence]:
-    """Name -> sentence, out of the pickle or, where there is none, of the text."""
+    """Name -> sentence, from the pickle or, without one, from the text file."""
     pickled, text = labels / "csl2020ct_v2.pkl", labels / "video_map.txt"
     if pickled.is_file() or not text.is_file():
         return dict(_unpickle_sentences(pickled))
@@ -67,7 +67,7 @@ def _read_sentences(labels: Path) -> dict[str, Sentence]:
 
 
 def _unpickle_sentences(path: Path) -> Iterator[tuple[str, Sentence]]:
-    content = read_plain_pickle(path)
+    content = unpickle_safely(path)
     info = content.get("info") if isinstance(content, dict) else None
     if not isinstance(info, list):
         raise SourceError(

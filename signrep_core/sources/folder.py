@@ -1,11 +1,11 @@
-"""A folder of videos to rows of the sheet: every video below it, in one order on every machine.
+"""Rows of the sheet from a folder: every video below it, in the same order on every machine.
 
-A video is a file, or, where their rate is given, an image folder.
+A video is a file or, if a frame rate is given, an image folder.
 
-The video_id is the path below the folder without its suffix, in composed Unicode (NFC) whatever the disk holds, so that
-it can be typed; the suffix stays where two files differ only in it. Hidden files and folders are left out, links to
-files and folders followed, each folder once. A name that a sheet cannot hold (a tab, a line break, a control character,
-bytes that are not UTF-8) is refused, not escaped: the path in the sheet is the path on the disk.
+The video_id is the path below the folder without suffix, in composed Unicode (NFC) so that it can be typed; the suffix
+is kept if two files differ only in it. Hidden files and folders are skipped; links to files and folders are followed,
+each folder once. A name that a sheet cannot contain (a tab, a line break, a control character, bytes that are not
+UTF-8) is refused and not escaped, because the path in the sheet is the path on the disk.
 """
 
 import logging
@@ -19,7 +19,7 @@ from signrep_core.errors import SheetError
 from signrep_core.sources.sheet import CONTROL, Row
 from signrep_core.video.image_folder import SUFFIXES
 
-# What data sets call their splits -> what we call them.
+# Names of splits in data sets -> our names.
 SPLITS = {
     **{name: name for name in ("train", "val", "test")},
     "training": "train", "dev": "val", "valid": "val", "validation": "val",
@@ -39,40 +39,41 @@ def list_folder(
     """List the videos below a folder, sorted by their path.
 
     Args:
-        folder: searched with its subfolders.
-        extensions: of the files to take, without regard to case.
+        folder: searched including its subfolders.
+        extensions: of the videos, in any case.
         dataset: the rows' data set; None = the folder's name.
-        fps: rate of image folders, each of which is a video then; None = pictures are no videos.
+        fps: frame rate of image folders, each of which is then a video; None = images are ignored.
 
     Raises:
-        SheetError: no such folder, a folder that cannot be listed, no video, or a name that a sheet cannot hold.
+        SheetError: the folder does not exist, a folder cannot be listed, there is no video, or a sheet cannot contain a
+            name.
     """
     if not os.path.isdir(folder):
         raise SheetError(f"{folder}: expected a folder of videos, found {_kind(folder)}; give the path of a folder")
     wanted = {f".{extension.lower().lstrip('.')}" for extension in extensions}
-    taken, of_pictures, left = [], set[str](), Counter[str]()
+    taken, image_folders, left = [], set[str](), Counter[str]()
     for file in walk(str(folder)):
         suffix = os.path.splitext(file)[1].lower()
         if suffix in wanted:
             taken.append(os.path.relpath(file, folder))
         elif fps is not None and suffix in SUFFIXES:
-            of_pictures.add(os.path.relpath(os.path.dirname(file), folder))
+            image_folders.add(os.path.relpath(os.path.dirname(file), folder))
         else:
             left[suffix or "no suffix"] += 1
-    taken += of_pictures
+    taken += image_folders
     looked_for = ", ".join(sorted(extension[1:] for extension in wanted))
     if not taken:
         raise SheetError(
-            f"{folder}: no video found; looked for {looked_for}, came upon {_counts(left) or 'no file at all'}; "
+            f"{folder}: no video found; looked for {looked_for}, found {_counts(left) or 'no file'}; "
             "give another folder or convert the files"
         )
     _log.info("%s: %d videos; other files: %s", folder, len(taken), _counts(left) or "none")
     taken.sort(key=lambda file: (unicodedata.normalize("NFC", file), file))
     _check_names(folder, taken)
     dataset = Path(folder).resolve().name if dataset is None else dataset
-    ids = _to_ids(folder, taken, of_pictures)
+    ids = _to_ids(folder, taken, image_folders)
     return [
-        Row(video_id, os.path.join(folder, file), dataset, split, fps=fps if file in of_pictures else None)
+        Row(video_id, os.path.join(folder, file), dataset, split, fps=fps if file in image_folders else None)
         for video_id, file in zip(ids, taken, strict=True)
     ]
 
@@ -80,10 +81,10 @@ def list_folder(
 def list_gloss_folders(
     folder: str | Path, dataset: str | None = None, split: str = "train", fps: float | None = None
 ) -> list[Row]:
-    """List the videos of `[SPLIT/]GLOSS/VIDEO`: a video's gloss is the folder it lies in.
+    """List the videos of `[SPLIT/]GLOSS/VIDEO`: the gloss of a video is its folder.
 
     Args:
-        split: of the videos that lie below no folder named like a split (SPLITS).
+        split: of the videos outside folders named like a split (SPLITS).
         fps: as in list_folder.
 
     Raises:
@@ -95,12 +96,12 @@ def list_gloss_folders(
         named = SPLITS.get(above[0].lower()) if len(above) > 1 else None
         rows.append(row._replace(gloss=above[-1] if above else "", split=named or split))
     if bare := sum(not row.gloss for row in rows):
-        _log.warning("%s: %d videos lie in no folder of a gloss; they have none", folder, bare)
+        _log.warning("%s: %d videos are outside the folders of glosses and have no gloss", folder, bare)
     return rows
 
 
 def walk(folder: str) -> Iterator[str]:
-    """Paths of the files below a folder; depth first, sorted, every folder once even where links make circles."""
+    """Yield the paths of the files below a folder, depth first and sorted; each folder once, even with cyclic links."""
     seen = set()
     waiting = [folder]
     while waiting:
@@ -116,7 +117,7 @@ def walk(folder: str) -> Iterator[str]:
             raise SheetError(f"{here}: the folder cannot be listed ({error.strerror}); make it readable") from error
         waiting += [entry.path for entry in reversed(shown) if entry.is_dir() and not entry.is_symlink()]
         waiting[:0] = [entry.path for entry in reversed(shown) if entry.is_dir() and entry.is_symlink()]
-        # A broken link is listed: the probe then accounts for it as a missing file.
+        # A broken link is listed, so that the probe reports it as a missing file.
         yield from (entry.path for entry in shown if entry.is_file() or (entry.is_symlink() and not entry.is_dir()))
 
 
@@ -129,17 +130,17 @@ def _check_names(folder: str | Path, files: list[str]) -> None:
     if bad:
         shown = ", ".join(ascii(file) for file in bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
         raise SheetError(
-            f"{folder}: a sheet cannot hold file names with tabs, line breaks, control characters or bytes other than "
-            f"UTF-8: {shown}; rename {'it' if len(bad) == 1 else 'them'}"
+            f"{folder}: a sheet cannot contain file names with tabs, line breaks, control characters or bytes other "
+            f"than UTF-8: {shown}; rename {'it' if len(bad) == 1 else 'them'}"
         )
 
 
 def _to_ids(folder: str | Path, files: list[str], folders: Collection[str]) -> list[str]:
-    """One video_id per file or image folder: a file's without suffix where that is unique."""
+    """One video_id per file or image folder: a file's name without suffix if that is unique."""
     paths = [Path(folder).resolve().name if file == "." else Path(file).as_posix() for file in files]
     whole = [unicodedata.normalize("NFC", path) for path in paths]
     ids = [name if file in folders else os.path.splitext(name)[0] for name, file in zip(whole, files, strict=True)]
-    # The suffix of one file can make it the namesake of another (a.mp4, a.mkv, a.mp4.mp4): repeat until all differ.
+    # A kept suffix can make two names equal (a.mp4, a.mkv, a.mp4.mp4), so repeat until all differ.
     while clashing := {video_id for video_id, count in Counter(ids).items() if count > 1}:
         longer = [name if video_id in clashing else video_id for name, video_id in zip(whole, ids, strict=True)]
         if longer == ids:

@@ -15,15 +15,15 @@ log = logging.getLogger(__name__)
 
 
 def list_how2sign(metadata: str | Path, videos: str | Path) -> Listing:
-    """List the spans of every split whose file is there.
+    """List the spans of every split whose file exists.
 
     Args:
-        metadata: folder of the tables.
-        videos: folder of the uncut videos (`VIDEO_NAME.mp4`), searched with its subfolders; the published clips are
-            cut at the spans before re-alignment.
+        metadata: folder with the tables.
+        videos: folder with the uncut videos (`VIDEO_NAME.mp4`), including subfolders; the published clips are cut at
+            the spans before re-alignment.
 
     Raises:
-        SourceError: no table is there, or one is of another form.
+        SourceError: no table exists, or one has another format.
     """
     found = index_videos(videos)
     listing = Listing()
@@ -41,5 +41,7 @@ def list_how2sign(metadata: str | Path, videos: str | Path) -> Listing:
             )
             listing.add(row, found.get(name), f"video {name} below {videos}")
     if not listing.rows and not listing.missing:
-        raise SourceError(f"{metadata}: expected how2sign_realigned_train.csv and the like, found none of them")
+        raise SourceError(
+            f"{metadata}: expected how2sign_realigned_train.csv and the like, found none; give their folder"
+        )
     return listing

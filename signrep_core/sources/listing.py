@@ -1,4 +1,4 @@
-"""What an adapter finds: rows of the sheet for the videos that are there, and which are missing, split by split."""
+"""Listing of a data set: rows of the sheet for the videos that exist, and the missing ones by split."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Missing(NamedTuple):
-    """A video that the data set names and that cannot be listed."""
+    """A video that is named in the data set's metadata but cannot be listed."""
 
     video_id: str
     split: str
@@ -36,13 +36,13 @@ class Listing:
     _taken: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def add(self, row: Row, path: str | None, expected: str) -> None:
-        """Take a row whose video is at `path`; None = missing, `expected` says what was looked for."""
+        """Add a row whose video is at `path`; None = missing, and `expected` describes the file searched for."""
         if path is None:
             self.leave_out(row, f"no {expected}")
         elif row.end is not None and row.end <= (row.start or 0):
             self.leave_out(row, f"its span {row.start or 0:g}..{row.end:g} s is empty")
         elif row.video_id in self._taken:
-            self.leave_out(row, "the data set names it twice; the first is taken")
+            self.leave_out(row, "the data set names it twice; only the first is taken")
         else:
             self._taken.add(row.video_id)
             self.rows.append(row._replace(path=path))
@@ -52,45 +52,45 @@ class Listing:
         self.missing.append(Missing(row.video_id, row.split, row.gloss, why))
 
     def coverage(self) -> dict[str, tuple[int, int]]:
-        """Split -> videos that are there, videos that the data set names; in the data set's order."""
-        there = Counter(row.split for row in self.rows)
-        named = there + Counter(row.split for row in self.missing)
-        return {split: (there[split], named[split]) for split in named}
+        """Split -> (existing videos, named videos), in the order of the data set."""
+        existing = Counter(row.split for row in self.rows)
+        named = existing + Counter(row.split for row in self.missing)
+        return {split: (existing[split], named[split]) for split in named}
 
 
 def write_listing(path: str | Path, listing: Listing) -> str:
-    """Write the sheet, and beside it `{name}.missing.tsv` where videos are missing; gives the coverage as text.
+    """Write the sheet, and `{name}.missing.tsv` next to it if videos are missing; returns the coverage as text.
 
     Raises:
-        SourceError: no video is there at all.
-        SheetError: the rows make no sheet.
+        SourceError: no video exists.
+        SheetError: the rows do not form a valid sheet.
     """
     if not listing.rows:
         raise SourceError(_nothing(listing.missing))
     write_sheet(path, listing.rows)
-    beside = Path(path).with_suffix(".missing.tsv")
+    missing_file = Path(path).with_suffix(".missing.tsv")
     if listing.missing:
         text = io.StringIO(newline="")
         writer = csv.writer(text, delimiter="\t", lineterminator="\n")
         writer.writerow(Missing._fields)
         writer.writerows(listing.missing)
-        write_text(beside, text.getvalue())
+        write_text(missing_file, text.getvalue())
     else:
-        beside.unlink(missing_ok=True)  # of an earlier listing
-    splits = [f"{split} {there} of {named}" for split, (there, named) in listing.coverage().items()]
-    missing = f"; {len(listing.missing)} missing, listed in {beside}" if listing.missing else ""
+        missing_file.unlink(missing_ok=True)  # from an earlier listing
+    splits = [f"{split} {existing} of {named}" for split, (existing, named) in listing.coverage().items()]
+    missing = f"; {len(listing.missing)} missing, listed in {missing_file}" if listing.missing else ""
     return f"{path}: {len(listing.rows)} videos ({', '.join(splits)}){missing}"
 
 
 def first_of(base: str | Path) -> str | None:
-    """The folder of pictures at `base`, or the video file of that name with any suffix; None if there is neither."""
+    """The image folder at `base`, or the video file of this name with any suffix; None if neither exists."""
     if os.path.isdir(base):
         return str(base)
     return next((path for suffix in EXTENSIONS if os.path.isfile(path := f"{base}.{suffix}")), None)
 
 
 def index_videos(folder: str | Path) -> dict[str, str]:
-    """File name without suffix -> path of every video below a folder, the first in sorted order where names repeat."""
+    """File name without suffix -> path, for every video below a folder; of equal names, the first in sorted order."""
     found: dict[str, str] = {}
     for path in find_videos(folder):
         found.setdefault(Path(path).stem, path)
@@ -101,18 +101,18 @@ def find_videos(folder: str | Path) -> list[str]:
     """The paths of all videos below a folder, sorted.
 
     Raises:
-        SourceError: no such folder.
+        SourceError: the folder does not exist.
     """
     if not os.path.isdir(folder):
-        raise SourceError(f"{folder}: expected a folder of videos, found none; give the folder that the videos lie in")
+        raise SourceError(f"{folder}: expected a folder of videos, found none; give the folder of the videos")
     return sorted(path for path in walk(str(folder)) if Path(path).suffix[1:].lower() in EXTENSIONS)
 
 
 def first_folder(*candidates: Path) -> Path:
-    """The first of some folders that exists.
+    """The first folder that exists.
 
     Raises:
-        SourceError: none does; names them.
+        SourceError: none exists; the message names them all.
     """
     for folder in candidates:
         if folder.is_dir():
@@ -125,5 +125,5 @@ def first_folder(*candidates: Path) -> Path:
 def _nothing(missing: Iterable[Missing]) -> str:
     why = [f"{entry.video_id}: {entry.why}" for entry in missing]
     if not why:
-        return "the data set's metadata name no video; give them as published"
-    return f"none of the data set's {len(why)} videos is there; for example {why[0]}; give the folder they lie in"
+        return "the data set's metadata name no video; give the files as published"
+    return f"none of the data set's {len(why)} videos exists; for example {why[0]}; give the folder of the videos"

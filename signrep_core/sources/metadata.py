@@ -1,4 +1,4 @@
-"""Reading data sets' own metadata: delimited tables, and pickles that may hold plain values only."""
+"""Readers for data sets' own metadata: delimited tables, and pickles that contain only basic values."""
 
 import csv
 import io
@@ -14,11 +14,11 @@ from signrep_core.sources.sheet import CONTROL
 def read_delimited(
     path: str | Path, columns: Sequence[str], delimiter: str = ",", *, header: bool = True, quoted: bool = True
 ) -> Iterator[dict[str, str]]:
-    """The rows of a delimited UTF-8 file as {column: cell}; further columns are ignored.
+    """Read the rows of a delimited UTF-8 file as {column: cell}; other columns are ignored.
 
     Args:
-        columns: those needed; without a header, all of them in their order.
-        quoted: quotation marks enclose cells; else they are text.
+        columns: required columns; without a header, all columns in their order.
+        quoted: whether quotation marks enclose cells; otherwise they are part of the text.
 
     Raises:
         SourceError: the file is missing, not UTF-8 or lacks a column, or a line has another number of cells.
@@ -53,7 +53,7 @@ def read_delimited(
 
 
 def _records(path: str | Path, reader: Any) -> Iterator[list[str]]:
-    """The records of a csv reader."""
+    """Read the records of a csv reader; a csv.Error becomes a SourceError."""
     try:
         yield from reader
     except csv.Error as error:
@@ -61,15 +61,15 @@ def _records(path: str | Path, reader: Any) -> Iterator[list[str]]:
 
 
 def clean(text: str) -> str:
-    """Text as a cell of the sheet can hold it: white space at its ends and control characters removed."""
+    """Remove what a cell of the sheet cannot contain: control characters, and white space at the ends."""
     return " ".join(CONTROL.sub(" ", text).split())
 
 
 def to_seconds(text: str, at: str) -> float:
-    """A cell as seconds.
+    """Convert a cell to seconds.
 
     Raises:
-        SourceError: it is no number.
+        SourceError: the cell is not a number.
     """
     try:
         return float(text)
@@ -77,30 +77,30 @@ def to_seconds(text: str, at: str) -> float:
         raise SourceError(f"{at}: expected seconds such as 12.97, found {text!r}; give the file as published") from None
 
 
-def read_plain_pickle(path: str | Path) -> Any:
-    """What a pickle of numbers, text, lists and mappings holds; unlike `pickle.load` it runs nothing.
+def unpickle_safely(path: str | Path) -> Any:
+    """Read a pickle of numbers, text, lists and mappings; unlike `pickle.load`, this cannot run code.
 
     Raises:
-        SourceError: the file is missing, no pickle, or it holds an object of any class.
+        SourceError: the file is missing, is not a pickle, or contains an object of any class.
     """
     try:
         with open(path, "rb") as file:
-            return _PlainUnpickler(file).load()
+            return _SafeUnpickler(file).load()
     except OSError as error:
         raise SourceError(
             f"{path}: cannot be read ({error.strerror}); give the data set's folder as published"
         ) from error
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from None
-    except Exception as error:  # a broken pickle can break the unpickler in any way
+    except Exception as error:  # a broken pickle can raise any error in the unpickler
         raise SourceError(f"{path}: expected a pickle, found something else ({error}); give it as published") from error
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Refuses every class and function, so that nothing of a file's choosing is ever called."""
+class _SafeUnpickler(pickle.Unpickler):
+    """Unpickler that refuses every class and function, so that a file cannot call anything."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise SourceError(
-            f"expected numbers, text, lists and mappings alone, found an object of {module}.{name}, which could run "
+            f"expected only numbers, text, lists and mappings, found an object of {module}.{name}, which could run "
             "code; give the file as published"
         )

@@ -11,10 +11,10 @@ FPS = 30.0
 
 
 def list_nmfs_csl(folder: str | Path) -> Listing:
-    """List the videos; the gloss is the label's number, of which those below 610 are the confusing words.
+    """List the videos; the gloss is the number of the label; labels below 610 are the confusing words.
 
     Raises:
-        SourceError: a list or the folder of frames is missing or of another form.
+        SourceError: a list or the folder of frames is missing or has another format.
     """
     frames = first_folder(*(Path(folder, place) for place in ("jpg_video", "jpg_video_ori")))
     listing = Listing()

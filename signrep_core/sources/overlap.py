@@ -1,8 +1,8 @@
-"""The leak audit: videos of the sheet that an evaluation data set holds too, found by their YouTube id (supplement A2).
+"""Overlap audit: find videos of the sheet that also belong to evaluation data, by their YouTube id (supplement A2).
 
-Every stretch of a video_id and a path that could be a YouTube id is looked up among the ids of the evaluation data, so
-that no way of naming a file hides one. `overlap.tsv` holds a row per video and evaluation instance; its column `rule`
-says where the id stands: in the `video_id`, in the `filename` or in a `folder` of the path.
+Every substring of a video_id or path that could be a YouTube id is looked up among the ids of the evaluation data, so
+an id is found however the file is named. `overlap.tsv` has a row per video and evaluation instance; its column `rule`
+says where the id was found: in the `video_id`, in the `filename` or in a `folder` of the path.
 """
 
 import csv
@@ -31,12 +31,12 @@ class Overlap(NamedTuple):
 
 
 def find_overlap(videos: Columns, evaluation_ids: Mapping[str, Mapping[str, Collection[str]]]) -> list[Overlap]:
-    """The overlaps of the videos of a table, whatever their status and split, in the order of the table.
+    """Find the overlaps of a table's videos, whatever their status and split, in the order of the table.
 
     Args:
         videos: its columns `video_id`, `path` and `dataset` are read.
         evaluation_ids: data set -> YouTube id -> the data set's own ids. Videos of the sheet that belong to the data
-            set itself (its name, without regard to case) are no overlaps of it.
+            set itself (by its name, ignoring case) do not count as overlaps with it.
     """
     holders: dict[str, list[tuple[str, Collection[str]]]] = defaultdict(list)
     for dataset, ids in evaluation_ids.items():
@@ -53,9 +53,9 @@ def find_overlap(videos: Columns, evaluation_ids: Mapping[str, Mapping[str, Coll
 
 
 def exclude(videos: Columns, overlaps: Iterable[Overlap], splits: Collection[str] = ("train",)) -> Columns:
-    """A copy of a video status table whose ok videos of the pretraining splits are excluded where they overlap.
+    """Exclude the overlapping videos of the pretraining splits: a copy of the table with their final status.
 
-    Overlaps of videos that the video status table does not hold are passed over.
+    Only videos with status ok are changed; overlaps of videos outside the table are ignored.
     """
     found: dict[str, list[Overlap]] = defaultdict(list)
     for overlap in overlaps:
@@ -72,7 +72,7 @@ def exclude(videos: Columns, overlaps: Iterable[Overlap], splits: Collection[str
 
 
 def write_overlap(path: str | Path, overlaps: Iterable[Overlap]) -> None:
-    """Write `overlap.tsv` atomically, the rows in the order given; without overlaps it has its header alone."""
+    """Write `overlap.tsv` atomically, rows in the given order; without overlaps it has only its header."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(Overlap._fields)
@@ -84,7 +84,7 @@ def read_overlap(path: str | Path) -> list[Overlap]:
     """Read a file of `write_overlap`.
 
     Raises:
-        TableError: the file is missing or not of that form.
+        TableError: the file is missing or has another format.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -100,7 +100,7 @@ def read_overlap(path: str | Path) -> list[Overlap]:
 
 
 def _known_ids(video_id: str, path: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
-    """The known YouTube ids that a video's names hold, each once with the first place where it stands."""
+    """The known YouTube ids in the names of a video, each once, with the first place where it occurs."""
     folder, filename = os.path.split(path)
     seen = set()
     for rule, text in (("video_id", video_id), ("filename", filename), ("folder", folder)):
@@ -111,7 +111,7 @@ def _known_ids(video_id: str, path: str, known: Collection[str]) -> Iterator[tup
 
 
 def _describe(overlaps: list[Overlap]) -> str:
-    """For the video status table: the YouTube videos and how much of the evaluation data comes from them."""
+    """Detail text of an excluded video: its YouTube videos and the evaluation instances from them."""
     instances: dict[tuple[str, str], list[str]] = defaultdict(list)
     for overlap in overlaps:
         instances[overlap.youtube_id, overlap.matched_dataset].append(overlap.matched_id)

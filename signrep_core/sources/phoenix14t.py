@@ -13,13 +13,13 @@ SPLITS = {"train": "train", "val": "dev", "test": "test"}  # ours -> theirs
 
 
 def list_phoenix14t(folder: str | Path) -> Listing:
-    """List the sentences; their glosses are the row's `gloss`, the German translation its `text`.
+    """List the sentences; the glosses are the row's `gloss`, the German translation is its `text`.
 
     Args:
-        folder: `PHOENIX-2014-T`, or the release's folder around it.
+        folder: `PHOENIX-2014-T`, or the folder of the release that contains it.
 
     Raises:
-        SourceError: a table or the folder of frames is missing or of another form.
+        SourceError: a table or the folder of frames is missing or has another format.
     """
     frames = first_folder(*(Path(folder, inner, "features", "fullFrame-210x260px") for inner in ("", "PHOENIX-2014-T")))
     tables = frames.parents[1] / "annotations" / "manual"
@@ -31,7 +31,7 @@ def list_phoenix14t(folder: str | Path) -> Listing:
                 entry["name"], "", DATASET, split, entry["orth"], "gsg", entry["speaker"], fps=FPS,
                 text=entry["translation"],
             )  # fmt: skip
-            # `video` is NAME/1/*.png, and the frames of the release lie in NAME itself.
-            nested, plain = frames / theirs / Path(entry["video"]).parent, frames / theirs / entry["name"]
-            listing.add(row, first_of(nested) or first_of(plain), f"folder {plain}")
+            # `video` is NAME/1/*.png, but the frames of the release are directly in NAME.
+            nested, direct = frames / theirs / Path(entry["video"]).parent, frames / theirs / entry["name"]
+            listing.add(row, first_of(nested) or first_of(direct), f"folder {direct}")
     return listing

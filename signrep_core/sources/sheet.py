@@ -1,10 +1,10 @@
 """The sheet `videos.tsv`: one row per video or annotated span, read, checked, written and cut into shards.
 
-Tab-separated UTF-8 with a header; a cell that begins with a quotation mark is quoted as spreadsheets and pandas do it.
-`video_id` and `path` are needed, the other columns may be missing, further ones are ignored; a row without a dataset
-belongs to the one named like the sheet, a row without a split to `train`. A video_id is any text
-without tabs, line breaks and control characters, once in the sheet; so are the other cells. A relative path counts
-from the sheet's folder in the file, and from the working directory in a `Row`.
+Tab-separated UTF-8 with a header; a cell that begins with a quotation mark is quoted as in spreadsheets and pandas. The
+columns `video_id` and `path` are required, the other columns are optional, unknown columns are ignored. A row without a
+dataset belongs to one with the name of the sheet, a row without a split to `train`. Cells contain no tabs, line breaks
+or control characters; a video_id is unique in the sheet. A relative path is relative to the sheet's folder in the file,
+and to the working directory in a `Row`.
 """
 
 import csv
@@ -37,14 +37,14 @@ class Row(NamedTuple):
     signer: str = ""
     start: float | None = None  # seconds; None = from the beginning
     end: float | None = None  # seconds; None = to the end
-    fps: float | None = None  # of an image folder, which has no rate of its own; a video file's is not asked
-    text: str = ""  # what the video or span says, in a spoken language
+    fps: float | None = None  # of an image folder, which has no frame rate of its own; ignored for video files
+    text: str = ""  # translation of the video or span into a spoken language
 
 
 COLUMNS = Row._fields
 NEEDED = ("video_id", "path")
 DEFAULT_SPLIT = "train"
-# What no cell may hold: C0, C1, line and paragraph separators, bytes that are not UTF-8 (as surrogates).
+# Not allowed in cells: C0, C1, line and paragraph separators, bytes that are not UTF-8 (as surrogates).
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -52,20 +52,20 @@ _log = logging.getLogger(__name__)
 
 
 def read_sheet(path: str | Path) -> list[Row]:
-    """Read and check a sheet; the rows come in its order.
+    """Read and check a sheet; returns its rows in order.
 
     Raises:
-        SheetError: the file is missing, empty or not UTF-8, a needed column is missing, or a cell is wrong; the message
-            names the line and the column.
+        SheetError: the file is missing, empty or not UTF-8, a required column is missing, or a cell is wrong; the
+            message names the line and the column.
     """
     return _parse(_read_text(path), path)
 
 
 def write_sheet(path: str | Path, rows: Iterable[Row]) -> None:
-    """Write a sheet atomically; videos below the sheet's folder get a relative path, others an absolute one.
+    """Write a sheet atomically; paths below the sheet's folder become relative, others absolute.
 
     Raises:
-        SheetError: the rows would make a sheet that `read_sheet` refuses; nothing is written.
+        SheetError: `read_sheet` would refuse the sheet; nothing is written.
     """
     home = os.path.abspath(os.path.dirname(path))
     text = io.StringIO(newline="")
@@ -77,7 +77,7 @@ def write_sheet(path: str | Path, rows: Iterable[Row]) -> None:
 
 
 def cut_shards(rows: Sequence[Row], videos_per_shard: int = 64) -> list[tuple[str, list[Row]]]:
-    """Cut rows in order into shards ('00000', rows) of `videos_per_shard`; appended rows leave full shards alone."""
+    """Cut rows in order into shards ('00000', rows) of `videos_per_shard`; appended rows do not change full shards."""
     if videos_per_shard < 1:
         raise ValueError(f"videos_per_shard must be at least 1, got {videos_per_shard}")
     starts = range(0, len(rows), videos_per_shard)
@@ -90,13 +90,13 @@ def shard_digest(rows: Iterable[Row]) -> str:
 
 
 # ---------------------------------------------------------------- reading
+
+
 def _read_text(path: str | Path) -> str:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise SheetError(
-            f"{path}: no such sheet; make one with: signrep sheet folder DIR --out {path}"
-        ) from error
+        raise SheetError(f"{path}: no such sheet; make one with: signrep sheet folder DIR --out {path}") from error
     except OSError as error:
         raise SheetError(f"{path}: the sheet cannot be read ({error.strerror}); give the path of a file") from error
     try:
@@ -110,10 +110,10 @@ def _read_text(path: str | Path) -> str:
 
 
 class _Table(NamedTuple):
-    """The sheet's cells by column, with what an error message needs to name a cell."""
+    """The cells of a sheet by column, with file and line numbers for error messages."""
 
     path: str | Path
-    lines: list[int]  # of each row, the first of a row that a quoted line break spreads over two
+    lines: list[int]  # number of each row's first line
     cells: dict[str, Sequence[str]]  # the columns of COLUMNS
 
     def at(self, row: int, column: str) -> str:
@@ -153,7 +153,7 @@ def _parse(text: str, path: str | Path) -> list[Row]:
 
 
 def _split(text: str, path: str | Path) -> tuple[list[int], list[list[str]]]:
-    """The line number and the cells of the header and of every row; blank lines are left out."""
+    """Line numbers and cells of the header and of every row, without blank lines."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
     lines: list[int] = []
     records: list[list[str]] = []
@@ -178,7 +178,7 @@ def _split(text: str, path: str | Path) -> tuple[list[int], list[list[str]]]:
 
 
 def _find_columns(header: list[str], path: str | Path, line: int) -> dict[str, int | None]:
-    """The place of each of COLUMNS among a line's cells; None where the sheet lacks it."""
+    """Position of each of COLUMNS in a row; None if the sheet does not have it."""
     names = [name.strip() for name in header]
     for name, count in Counter(names).items():
         if count > 1:

@@ -1,6 +1,6 @@
-"""WLASL's own metadata, `WLASL_v0.3.json` as published: a list of glosses, each with its instances.
+"""WLASL as published, `WLASL_v0.3.json`: a list of glosses, each with its instances.
 
-Its frame numbers are at 25 frames per second, whatever the rate of the video is.
+Its frame numbers refer to 25 frames per second, whatever the frame rate of the video.
 """
 
 import json
@@ -37,17 +37,17 @@ class Instance(NamedTuple):
 
 DATASET = "wlasl"
 FPS = 25.0  # of frame_start and frame_end
-SUBSETS = (100, 300, 1000, 2000)  # the first so many glosses
+SUBSETS = (100, 300, 1000, 2000)  # numbers of glosses, the first ones in the file
 
 _KINDS = {name: kind for name, kind in Instance.__annotations__.items() if name not in ("gloss", "bbox")}
 _SPLITS = ("train", "val", "test")
 
 
 def read_wlasl(path: str | Path) -> list[Instance]:
-    """Read WLASL's JSON, the instances in its order.
+    """Read the instances in WLASL's JSON, in its order.
 
     Raises:
-        SourceError: the file is missing, no JSON, or not of WLASL's schema; the message names the entry.
+        SourceError: the file is missing, not JSON, or not in WLASL's schema; the message names the entry.
     """
     entries = _read_json(path)
     if not isinstance(entries, list) or not entries:
@@ -65,8 +65,8 @@ def list_wlasl(metadata: str | Path, videos: str | Path, subset: int = 2000) -> 
     """List the instances of the first `subset` glosses.
 
     Args:
-        videos: folder searched with its subfolders. A file named like the instance's video_id is its clip, taken
-            whole; one named like its YouTube video is uncut, and the row is the span of it.
+        videos: folder of the videos, including subfolders. A file named like the instance's video_id is its clip and
+            is taken whole; a file named like the YouTube video is uncut, and the row is a span of it.
 
     Raises:
         SourceError: as read_wlasl.
@@ -89,15 +89,15 @@ def list_wlasl(metadata: str | Path, videos: str | Path, subset: int = 2000) -> 
 
 
 def _span(instance: Instance) -> tuple[float | None, float | None]:
-    """Start and end in seconds; the first and the last frame, which count from 1, are in it."""
+    """Start and end in seconds; frames are numbered from 1, and the last one is included."""
     start = max(instance.frame_start - 1, 0) / FPS
     return start or None, instance.frame_end / FPS if instance.frame_end > 0 else None
 
 
 def wlasl_youtube_ids(instances: Iterable[Instance]) -> dict[str, set[str]]:
-    """The YouTube ids that WLASL draws on, each with the video_ids of its instances.
+    """The YouTube ids of WLASL's videos, each with the video_ids of its instances.
 
-    Clips that WLASL takes from other sites count too where their file name carries a YouTube id.
+    Clips from other sites are included if their file name contains a YouTube id.
     """
     ids: dict[str, set[str]] = {}
     for instance in instances:
@@ -106,7 +106,7 @@ def wlasl_youtube_ids(instances: Iterable[Instance]) -> dict[str, set[str]]:
             ids.setdefault(found, set()).add(instance.video_id)
         elif "youtu" in instance.url.lower():
             _log.warning(
-                "WLASL %s: no YouTube id found in %r; it cannot be kept apart", instance.video_id, instance.url
+                "WLASL %s: no YouTube id found in %r; its overlaps cannot be detected", instance.video_id, instance.url
             )
     return ids
 
@@ -129,7 +129,7 @@ def _to_instance(gloss: str, entry: Any, at: str) -> Instance:
         raise SourceError(f"{at}: split must be one of {', '.join(_SPLITS)}, found {values['split']!r}; {_GET}")
     bbox = _field(entry, "bbox", list, at)
     if len(bbox) != 4 or not all(_is(value, int) for value in bbox):
-        raise SourceError(f"{at}: bbox must be 4 whole numbers, found {_came(bbox)}; {_GET}")
+        raise SourceError(f"{at}: bbox must be 4 integers, found {_came(bbox)}; {_GET}")
     return Instance(gloss=gloss, bbox=tuple(bbox), **values)
 
 
@@ -141,7 +141,7 @@ def _field(entry: Any, name: str, kind: type, at: str) -> Any:
             f"{at}: {name!r} is missing; the entry has {', '.join(map(repr, entry)) or 'nothing'}; {_GET}"
         )
     if not _is(entry[name], kind):
-        word = {str: "text", int: "a whole number", list: "a list"}[kind]
+        word = {str: "text", int: "an integer", list: "a list"}[kind]
         raise SourceError(f"{at}: {name!r} must be {word}, found {_came(entry[name])}; {_GET}")
     return entry[name]
 

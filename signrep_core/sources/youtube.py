@@ -1,7 +1,7 @@
-"""YouTube ids: out of links, and out of the names that downloaders give to files.
+"""YouTube ids in links and in the file names of downloaders.
 
-An id is 11 of the characters A-Z a-z 0-9 - _. It encodes 64 bits in 66, so that its last character is one of 16; that
-is observed and promised nowhere, therefore only a guess (`named_youtube_id`) relies on it.
+An id has 11 of the characters A-Z a-z 0-9 - _. It encodes 64 bits in 66, so its last character is one of 16. This is an
+observation and not documented; only `named_youtube_id`, which guesses, relies on it.
 """
 
 import html
@@ -9,9 +9,9 @@ import posixpath
 import re
 from urllib.parse import unquote
 
-# After embed/, two words of 11 characters name a playlist and a channel.
+# After embed/, these two words of 11 characters are not ids: they stand for a playlist and a channel.
 _ID = r"(?!(?:videoseries|live_stream)(?![\w-]))([A-Za-z0-9_-]{11})(?![A-Za-z0-9_-])"
-_PLAIN = re.compile(_ID)
+_BARE_ID = re.compile(_ID)
 _LINK = re.compile(
     r"(?<![\w-])(?:(?i:youtu\.be)(?::\d+)?/+"
     r"|(?i:(?:youtube(?:-nocookie|kids|\.googleapis)?|ytimg)\.com(?::\d+)?/+(?:embed|shorts|live|v|vi|e|watch)/+)"
@@ -19,26 +19,26 @@ _LINK = re.compile(
     re.ASCII,
 )
 _WINDOWS = re.compile(r"(?=([A-Za-z0-9_-]{11}))")
-# Title [ID] (yt-dlp), Title-ID (youtube-dl) or ID, with the 16 last characters that 64 bits leave.
+# Title [ID] (yt-dlp), Title-ID (youtube-dl) or ID, with one of the 16 possible last characters.
 _NAMED = re.compile(r"(?:\[|^|-)([A-Za-z0-9_-]{10}[AEIMQUYcgkosw048])\]?$")
 
 
 def youtube_id(text: str) -> str | None:
-    """The YouTube id of a link in any form, or of a plain id; None where there is none.
+    """The YouTube id in a link of any form, or in a text that is an id; None if there is none.
 
     Links: watch?v=, youtu.be/, embed/, shorts/, live/, v/ on any YouTube host, with or without scheme, with further
     parameters and a fragment, also percent-encoded inside another link.
     """
     text = html.unescape(text.strip())
-    found = _PLAIN.fullmatch(text) or _LINK.search(text) or _LINK.search(unquote(text))
+    found = _BARE_ID.fullmatch(text) or _LINK.search(text) or _LINK.search(unquote(text))
     return found[1] if found else None
 
 
 def named_youtube_id(path: str) -> str | None:
-    """The YouTube id in the name of a downloaded file (a path or a link), where the name leaves little doubt.
+    """The YouTube id in the name of a downloaded file (a path or a link), if the name clearly contains one.
 
-    A word of 11 letters is not taken for an id: the last character must fit, and among the others must be two digits
-    or capitals, the first letter's apart (3 in 1000 ids have fewer).
+    To exclude words of 11 letters, the last character must be a possible one, and the characters after the first must
+    include two digits or capitals (3 in 1000 ids do not).
     """
     stem = posixpath.splitext(posixpath.basename(unquote(path.partition("?")[0])))[0]
     found = _NAMED.search(stem)
@@ -46,8 +46,8 @@ def named_youtube_id(path: str) -> str | None:
 
 
 def possible_youtube_ids(text: str) -> list[str]:
-    """Every stretch of a text that could be a YouTube id, in order: to be looked up among known ids, never believed.
+    """Every substring that could be a YouTube id, in order; for looking up among known ids only.
 
-    Whatever stands before and after an id (a title, a date, a counter), the id is among them.
+    An id in the text is always among them, whatever precedes and follows it (a title, a date, a counter).
     """
     return _WINDOWS.findall(text)

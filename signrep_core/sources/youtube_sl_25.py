@@ -19,11 +19,11 @@ def list_youtube_sl_25(metadata: str | Path, videos: str | Path) -> Listing:
     """List the downloaded videos, all of split `train`.
 
     Args:
-        videos: folder searched with its subfolders; a video is known by its YouTube id anywhere in its file name, or
-            in its folder's.
+        videos: folder of the videos, including subfolders; a video is recognised by a YouTube id anywhere in its file
+            name or in the name of its folder.
 
     Raises:
-        SourceError: the file is missing, or a line is no id and language.
+        SourceError: the file is missing, or a line is not an id and a language.
     """
     languages = _read_languages(metadata)
     found: dict[str, str] = {}
@@ -53,5 +53,5 @@ def _read_languages(path: str | Path) -> dict[str, str]:
         repeated += entry["video_id"] in languages
         languages.setdefault(entry["video_id"], entry["language"])
     if repeated:
-        log.info("%s: %d lines repeat a video; its first language is kept", path, repeated)
+        log.info("%s: %d lines repeat a video; the first language of each is kept", path, repeated)
     return languages

@@ -110,6 +110,11 @@ WEIGHTS, METRICS = "best.safetensors", "metrics.csv"  # outputs of every trainin
 TRAINED = tuple(dict.fromkeys(o.pattern.split("/")[0] for o in OUTPUTS if o.pattern.endswith(f"/{WEIGHTS}")))  # folders
 
 
+def shard_table(schema: Schema, shard: str) -> str:
+    """Path of a shard's table below the results folder; of the tables of videos, the final one."""
+    return next(output for output in reversed(PER_SHARD) if output.schema is schema).path(shard=shard)
+
+
 def find_output(path: str) -> tuple[Output, dict[str, str]] | None:
     """Find the output with a path (below the results folder), and its wildcards; None if no output has it."""
     for output, pattern in _patterns():

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from signrep_core.errors import REASONS, SignRepError
-from signrep_core.sources.metadata import read_delimited, read_plain_pickle
+from signrep_core.sources.metadata import read_delimited, unpickle_safely
 from signrep_core.sources.overlap import read_overlap
 from signrep_core.sources.sheet import COLUMNS, Row, read_sheet
 from signrep_core.sources.wlasl import read_wlasl
@@ -29,7 +29,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "info": read_info,
     "CSV": lambda path: list(read_delimited(path, ("video_id", "language"))),
     "TSV": lambda path: list(read_delimited(path, ("a", "b"), "\t", header=False, quoted=False)),
-    "pickle": read_plain_pickle,
+    "pickle": unpickle_safely,
     "table": lambda path: read_table(path, VIDEOS),
 }
 # Bytes that mean something to one reader or another, so that chance gets past the first check.

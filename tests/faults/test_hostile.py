@@ -18,7 +18,7 @@ from signrep_core.config import Config, Crop
 from signrep_core.errors import CheckpointError, SheetError, SignRepError, TableError
 from signrep_core.model.convert import convert_checkpoint
 from signrep_core.sources.folder import list_folder
-from signrep_core.sources.metadata import read_plain_pickle
+from signrep_core.sources.metadata import unpickle_safely
 from signrep_core.sources.sheet import Row, read_sheet, write_sheet
 from signrep_core.store.schemas import POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, arrow_schema, open_table, write_table
@@ -172,7 +172,7 @@ def test_a_pickle_bomb_does_not_go_off(tmp_path: Path, form: str) -> None:
         with pytest.raises(CheckpointError, match=str(path)):
             read()
     with pytest.raises(SignRepError):
-        read_plain_pickle(path)
+        unpickle_safely(path)
     assert not mark.exists()
     assert not (tmp_path / "out.safetensors").exists()
     if form == "pickle":

@@ -1,4 +1,4 @@
-"""The exported folder, loaded by Hugging Face's own library."""
+"""The exported folder, loaded with Hugging Face's library."""
 
 import pytest
 
@@ -22,13 +22,13 @@ def test_every_table_is_a_configuration(packed, tmp_path, monkeypatch):
     assert len(loaded[0]["landmarks"]) == 61 * 3
 
 
-def test_a_shard_s_table_loads_alone(packed, tmp_path):
+def test_the_table_of_one_shard_can_be_loaded(packed, tmp_path):
     path = str(packed.folder / "shards/00000.parquet")
     loaded = datasets.load_dataset("parquet", data_files=path, split="train", cache_dir=str(tmp_path))
     assert loaded.num_rows == 91
 
 
-def test_the_run_s_own_card_stays_below_the_head(packed, tmp_path):
+def test_the_run_s_own_card_follows_the_front_matter(packed, tmp_path):
     card = packed.folder / "README.md"
     card.write_text("---\nlicense: x\n---\n\n# My corpus\n")
     try:
@@ -42,6 +42,6 @@ def test_the_run_s_own_card_stays_below_the_head(packed, tmp_path):
     assert "# My corpus" in text
 
 
-def test_a_table_that_is_not_there_is_an_error(packed, tmp_path):
+def test_a_missing_table_is_an_error(packed, tmp_path):
     with pytest.raises(TableError, match="holds no Parquet file; run the workflow, or leave 'nosuch' out"):
         export_tables(packed.folder, tmp_path, ["nosuch"])

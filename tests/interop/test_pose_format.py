@@ -1,4 +1,4 @@
-"""`.pose` files, read back by the pose-format library itself."""
+"""`.pose` files, read with the pose-format library."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from signrep_core.store.schemas import KEYPOINTS, POSE
 from signrep_core.store.tables import read_table, read_videos
 
 
-def test_detections_come_back_in_pixels(packed, tmp_path):
+def test_detections_are_exported_in_pixels(packed, tmp_path):
     assert export_pose(packed.folder, "two runs", tmp_path / "x.pose") == 60
     pose = Pose.read((tmp_path / "x.pose").read_bytes())
     assert [component.name for component in pose.header.components] == ["BODY", "RIGHT_HAND", "LEFT_HAND"]
@@ -31,7 +31,7 @@ def test_detections_come_back_in_pixels(packed, tmp_path):
     assert not np.ma.getmaskarray(data)[present].any()
 
 
-def test_keypoints_come_back_in_millimetres(packed, tmp_path):
+def test_keypoints_are_exported_in_millimetres(packed, tmp_path):
     export_pose(packed.folder, "one run", tmp_path / "x.pose", points="keypoints")
     data = Pose.read((tmp_path / "x.pose").read_bytes()).body.data
     table = read_table(packed.folder / "keypoints/00000.parquet", KEYPOINTS)
@@ -40,7 +40,7 @@ def test_keypoints_come_back_in_millimetres(packed, tmp_path):
 
 
 def holistic(n_frames: int = 3, size: int = 200) -> Pose:
-    """A file as pose-format's own Holistic estimator writes it: an upright body, a right hand in the first frame."""
+    """A file like those of pose-format's Holistic estimator: an upright body, a right hand in the first frame."""
     names = {"POSE_LANDMARKS": 33, "LEFT_HAND_LANDMARKS": 21, "RIGHT_HAND_LANDMARKS": 21, "POSE_WORLD_LANDMARKS": 33}
     rng = np.random.default_rng(0)
     body = rng.random((n_frames, 33, 3)) * 0.2
@@ -71,14 +71,14 @@ def test_holistic_files_become_a_pose_table(tmp_path):
     assert len(pd.read_parquet(tmp_path / "pose.parquet")) == 3
 
 
-def test_a_file_that_is_none_is_named(tmp_path):
+def test_a_file_of_another_kind_is_named(tmp_path):
     (tmp_path / "x.pose").write_bytes(b"nonsense")
     with pytest.raises(SignRepError, match=r"x\.pose: cannot be read as a \.pose file"):
         import_poses([tmp_path / "x.pose"], tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_our_own_detections_come_back_as_they_were_and_can_be_solved(packed, tmp_path):
+def test_exported_detections_are_imported_unchanged_and_can_be_solved(packed, tmp_path):
     export_pose(packed.folder, "two runs", tmp_path / "two runs.pose")
     assert import_poses([tmp_path / "two runs.pose"], tmp_path / "pose.parquet") == {"two runs": 60}
     there = read_table(packed.folder / "pose/00000.parquet", POSE)
@@ -94,9 +94,9 @@ def test_our_own_detections_come_back_as_they_were_and_can_be_solved(packed, tmp
     assert np.isfinite(open_solver("lifter", None, 5)(video).joints()).all()
 
 
-def test_files_that_hold_no_detections_name_what_is_missing(packed, tmp_path):
+def test_the_error_for_a_file_without_detections_names_what_is_missing(packed, tmp_path):
     export_pose(packed.folder, "one run", tmp_path / "posed.pose", points="keypoints")
-    with pytest.raises(SignRepError, match=r"posed\.pose: expected detections in pixels .* export --points image"):
+    with pytest.raises(SignRepError, match=r"posed\.pose: expected detections in pixels .* export with --points image"):
         import_poses([tmp_path / "posed.pose"], tmp_path / "out.parquet")
     pose = holistic()
     pose.header.components[0].name = "FACE"
@@ -106,6 +106,6 @@ def test_files_that_hold_no_detections_name_what_is_missing(packed, tmp_path):
         import_poses([tmp_path / "other.pose"], tmp_path / "out.parquet")
 
 
-def test_a_video_that_is_not_there_is_an_error(packed, tmp_path):
+def test_a_missing_video_is_an_error(packed, tmp_path):
     with pytest.raises(TableError, match="holds a video 'nosuch'"):
         export_pose(packed.folder, "nosuch", tmp_path / "x.pose")

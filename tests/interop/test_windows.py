@@ -1,4 +1,4 @@
-"""WebDataset tars, read back by the webdataset library."""
+"""WebDataset tars, read with the webdataset library."""
 
 import io
 import json
@@ -45,7 +45,7 @@ def test_names_with_spaces_and_dots_keep_the_parts_together(packed, tmp_path):
 
 
 def test_a_stride_between_keyframes_is_refused(packed, tmp_path, capsys):
-    with pytest.raises(ShardError, match="expected a multiple of the keyframes' distance 6, got 16"):
+    with pytest.raises(ShardError, match="expected a multiple of the keyframe interval 6, got 16"):
         export_windows(packed.folder / "shards", tmp_path, stride=16)
     assert main(["export", "webdataset", str(packed.folder / "shards"), "--out", str(tmp_path / "w")]) == 0
     assert "windows in 1 tars" in capsys.readouterr().out

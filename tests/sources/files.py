@@ -1,22 +1,22 @@
-"""Small files of published data sets' schemas."""
+"""Small files in the formats of published data sets."""
 
 from pathlib import Path
 
 
 def touch(*paths: Path) -> None:
-    """Files with something in them, with their folders."""
+    """Write files with some content; creates their folders."""
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"video")
 
 
 def write(path: Path, text: str) -> Path:
-    """A text file with its folder."""
+    """Write a text file; creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
 
 
 def pictures(*folders: Path) -> None:
-    """Folders with a picture each."""
+    """Make folders with one image each."""
     touch(*(folder / "images0001.png" for folder in folders))

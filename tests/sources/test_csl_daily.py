@@ -38,7 +38,7 @@ def test_sentences_are_frame_folders_at_30_fps_and_every_name_is_accounted_for(t
     ]
     assert [tuple(entry) for entry in listing.missing] == [
         ("S2", "val", "他 谁", f"no folder {frames / 'S2'}"),
-        ("S5", "train", "", "no annotation of that name"),
+        ("S5", "train", "", "no annotation with this name"),
         ("S7", "no split", "", "not in split_1.txt"),
     ]
 

@@ -39,7 +39,7 @@ def test_a_row_names_the_file_the_data_set_and_the_split(tmp_path):
     assert list_folder(folder, dataset="own")[0].dataset == "own"
 
 
-def test_other_extensions_can_be_asked_for(tmp_path):
+def test_other_extensions_can_be_given(tmp_path):
     assert ids(fill(tmp_path, "a.mp4", "b.TS"), extensions=[".ts"]) == ["b"]
 
 
@@ -47,11 +47,11 @@ def test_hidden_files_and_folders_are_left_out(tmp_path):
     assert ids(fill(tmp_path, "a.mp4", "._a.mp4", ".cache/b.mp4")) == ["a"]
 
 
-def test_the_suffix_stays_where_files_differ_only_in_it(tmp_path):
+def test_the_suffix_is_kept_if_files_differ_only_in_it(tmp_path):
     assert ids(fill(tmp_path, "a.mp4", "a.mkv", "b.mp4", "s/a.gif")) == ["a.mkv", "a.mp4", "b", "s/a"]
 
 
-def test_a_suffix_that_stays_cannot_make_a_new_namesake(tmp_path):
+def test_a_kept_suffix_cannot_make_two_ids_equal(tmp_path):
     assert ids(fill(tmp_path, "a.mp4", "a.mkv", "a.mp4.mp4")) == ["a.mkv", "a.mp4", "a.mp4.mp4"]
 
 
@@ -78,8 +78,8 @@ def test_names_that_differ_only_in_normalisation_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a\tb.mp4", "a\nb.mp4", "a\x1bb.mp4", "a\u2028b.mp4"])
-def test_a_name_that_a_sheet_cannot_hold_is_refused(tmp_path, name):
-    with pytest.raises(SheetError, match=r"cannot hold file names with tabs.*rename it") as caught:
+def test_a_name_that_a_sheet_cannot_contain_is_refused(tmp_path, name):
+    with pytest.raises(SheetError, match=r"cannot contain file names with tabs.*rename it") as caught:
         list_folder(fill(tmp_path, "fine.mp4", name))
     assert ascii(name) in str(caught.value)
 
@@ -93,7 +93,7 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path):
         list_folder(tmp_path)
 
 
-def test_links_are_followed_each_folder_once_and_circles_end(tmp_path):
+def test_links_are_followed_each_folder_once_and_cycles_end(tmp_path):
     folder = fill(tmp_path / "videos", "real/a.mp4")
     outside = fill(tmp_path / "elsewhere", "b.mp4")
     (folder / "real" / "up").symlink_to(folder)
@@ -103,7 +103,7 @@ def test_links_are_followed_each_folder_once_and_circles_end(tmp_path):
     assert ids(folder) == ["far/b", "file", "real/a"]
 
 
-def test_a_broken_link_is_listed_so_that_the_probe_accounts_for_it(tmp_path):
+def test_a_broken_link_is_listed_so_that_the_probe_reports_it(tmp_path):
     (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     assert ids(tmp_path) == ["gone"]
 
@@ -112,10 +112,10 @@ def test_a_folder_named_like_a_video_is_a_folder(tmp_path):
     assert ids(fill(tmp_path, "x.mp4/a.mp4")) == ["x.mp4/a"]
 
 
-def test_a_folder_without_videos_says_what_was_looked_for_and_what_came(tmp_path):
-    with pytest.raises(SheetError, match="looked for avi, gif, m4v, mkv, mov, mp4, webm, came upon no file at all"):
+def test_the_error_without_videos_names_the_expected_and_the_found_suffixes(tmp_path):
+    with pytest.raises(SheetError, match="looked for avi, gif, m4v, mkv, mov, mp4, webm, found no file"):
         list_folder(tmp_path)
-    with pytest.raises(SheetError, match=r"came upon 2 \.txt, 1 no suffix"):
+    with pytest.raises(SheetError, match=r"found 2 \.txt, 1 no suffix"):
         list_folder(fill(tmp_path, "a.txt", "b.TXT", "README"))
 
 
@@ -155,7 +155,7 @@ def test_the_real_clips_are_listed_and_nothing_else(clips):
 
 
 # ---------------------------------------------------------------- pictures and glosses
-def test_folders_of_pictures_are_videos_where_their_rate_is_given(tmp_path):
+def test_image_folders_are_videos_if_their_rate_is_given(tmp_path):
     pictures(tmp_path / "v.1", tmp_path / "deep" / "v2")
     touch(tmp_path / "v3.mp4")
     assert [row.video_id for row in list_folder(tmp_path)] == ["v3"]
@@ -174,4 +174,4 @@ def test_the_gloss_is_the_folder_and_the_split_the_one_above(tmp_path, caplog):
         "train/DOG/1": ("train", "DOG"), "Dev/DOG/2": ("val", "DOG"), "CAT/3": ("val", "CAT"),
         "test/4": ("val", "test"), "5": ("val", ""),
     }  # fmt: skip
-    assert "1 videos lie in no folder of a gloss" in caplog.text
+    assert "1 videos are outside the folders of glosses" in caplog.text

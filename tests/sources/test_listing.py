@@ -1,4 +1,4 @@
-"""Coverage of a data set: what is there, what is missing, and that nothing is lost between."""
+"""Coverage of a data set: existing and missing videos."""
 
 import pytest
 
@@ -25,13 +25,13 @@ def test_every_video_is_a_row_or_missing_and_counted_by_split(tmp_path):
     assert lines == ["video_id\tsplit\tgloss\twhy", "b\ttrain\tGLOSS\tno file b.mp4", "d\tval\tGLOSS\tno file d.mp4"]
 
 
-def test_where_all_videos_are_there_no_list_of_missing_ones_stays(tmp_path):
+def test_without_missing_videos_an_old_list_of_them_is_removed(tmp_path):
     write_listing(tmp_path / "videos.tsv", listing())
     write_listing(tmp_path / "videos.tsv", Listing([Row("a", "/a.mp4", "d", "train")]))
     assert not (tmp_path / "videos.missing.tsv").exists()
 
 
-def test_an_empty_span_is_missing_not_fatal(tmp_path):
+def test_an_empty_span_counts_as_missing(tmp_path):
     found = listing()
     found.add(Row("e", "", "d", "train", start=2.5, end=2.5), "/e.mp4", "file e.mp4")
     assert found.missing[-1].why == "its span 2.5..2.5 s is empty"
@@ -41,22 +41,22 @@ def test_an_empty_span_is_missing_not_fatal(tmp_path):
 def test_a_video_that_is_named_twice_is_taken_once(tmp_path):
     found = listing()
     found.add(Row("a", "", "d", "test"), "/again.mp4", "file again.mp4")
-    assert found.missing[-1] == ("a", "test", "", "the data set names it twice; the first is taken")
+    assert found.missing[-1] == ("a", "test", "", "the data set names it twice; only the first is taken")
     write_listing(tmp_path / "videos.tsv", found)
     assert [row.path for row in read_sheet(tmp_path / "videos.tsv")] == ["/a.mp4", "/c.mp4"]
 
 
-def test_where_no_video_is_there_the_message_names_one(tmp_path):
+def test_the_error_without_any_video_names_one(tmp_path):
     found = Listing()
     found.add(Row("a", "", "d", "train"), None, "file videos/a.mp4")
-    with pytest.raises(SourceError, match=r"none of the data set's 1 videos is there; for example a: no file videos/a"):
+    with pytest.raises(SourceError, match=r"none of the data set's 1 videos exists; for example a: no file videos/a"):
         write_listing(tmp_path / "videos.tsv", found)
     with pytest.raises(SourceError, match="name no video"):
         write_listing(tmp_path / "videos.tsv", Listing())
     assert not (tmp_path / "videos.tsv").exists()
 
 
-def test_a_video_is_a_folder_of_pictures_or_a_file_of_any_suffix(tmp_path):
+def test_a_video_is_an_image_folder_or_a_file_with_any_suffix(tmp_path):
     pictures(tmp_path / "a")
     touch(tmp_path / "b.webm")
     assert first_of(tmp_path / "a") == str(tmp_path / "a")
@@ -74,7 +74,7 @@ def test_videos_are_found_by_name_below_a_folder(tmp_path):
         index_videos(tmp_path / "none")
 
 
-def test_the_command_writes_the_sheet_and_says_what_is_missing(tmp_path, capsys):
+def test_the_command_writes_the_sheet_and_lists_missing_videos(tmp_path, capsys):
     root = tmp_path / "ASL_Citizen"
     for split in ("train", "val", "test"):
         write(root / "splits" / f"{split}.csv", f"Participant ID,Video file,Gloss,ASL-LEX Code\nP1,{split}.mp4,DOG,A\n")

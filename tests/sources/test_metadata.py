@@ -1,4 +1,4 @@
-"""Delimited tables and pickles of plain values."""
+"""Delimited tables, and pickles of basic values."""
 
 import os
 import pickle
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from signrep_core.errors import SourceError
-from signrep_core.sources.metadata import clean, read_delimited, read_plain_pickle, to_seconds
+from signrep_core.sources.metadata import clean, read_delimited, to_seconds, unpickle_safely
 from tests.sources.files import write
 
 
@@ -15,7 +15,7 @@ def rows(path: Path, *arguments, **options):
     return list(read_delimited(path, *arguments, **options))
 
 
-def test_the_wanted_columns_are_read_wherever_they_stand(tmp_path):
+def test_the_required_columns_are_read_in_any_order(tmp_path):
     path = write(tmp_path / "x.csv", '\ufeffa,b,c\n1,"2, two",3\n\n4,5,6\n')
     assert rows(path, ("c", "b")) == [{"c": "3", "b": "2, two"}, {"c": "6", "b": "5"}]
 
@@ -33,7 +33,7 @@ def test_quotation_marks_are_text_where_the_format_has_no_quoting(tmp_path):
         ("a,b\n1,2\n3\n", r"line 3: expected 2 cells \(a, b\), found 1"),
     ],
 )
-def test_a_table_of_another_form_is_refused_naming_the_line(tmp_path, text, said):
+def test_a_table_of_another_format_is_refused_with_its_line(tmp_path, text, said):
     with pytest.raises(SourceError, match=said):
         rows(write(tmp_path / "x.csv", text), ("a", "b"))
 
@@ -46,23 +46,23 @@ def test_a_missing_or_binary_table_is_refused(tmp_path):
         rows(tmp_path / "x.csv", ("a",))
 
 
-def test_cells_become_such_as_a_sheet_can_hold():
+def test_cells_are_cleaned_for_the_sheet():
     assert clean(" a\u2028b\x00\tc ") == "a b c"
 
 
-def test_seconds_that_are_none_name_their_line():
+def test_the_error_for_a_wrong_time_names_its_line():
     assert to_seconds("12.97", "x") == 12.97
     with pytest.raises(SourceError, match=r"x.csv, line 3: expected seconds such as 12.97, found '1:02'"):
         to_seconds("1:02", "x.csv, line 3")
 
 
-def test_a_pickle_of_plain_values_is_read(tmp_path):
+def test_a_pickle_of_basic_values_is_read(tmp_path):
     value = {"info": [{"name": "S1", "length": 55, "label": ["他", "谁"], "x": (1.5, None, True, {"set"})}]}
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         if protocol < 4:
             value["info"][0]["x"] = (1.5, None, True)  # sets are objects there
         (tmp_path / "x.pkl").write_bytes(pickle.dumps(value, protocol))
-        assert read_plain_pickle(tmp_path / "x.pkl") == value
+        assert unpickle_safely(tmp_path / "x.pkl") == value
 
 
 class Harmful:
@@ -73,13 +73,13 @@ class Harmful:
 def test_a_pickle_that_would_run_code_is_refused_before_it_does(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("x.pkl").write_bytes(pickle.dumps({"info": [Harmful()]}))
-    with pytest.raises(SourceError, match=r"x.pkl: expected numbers, text, .* found an object of posix.system"):
-        read_plain_pickle("x.pkl")
+    with pytest.raises(SourceError, match=r"x.pkl: expected only numbers, text, .* found an object of posix.system"):
+        unpickle_safely("x.pkl")
     assert not Path("harmed").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps([1, 2, 3])[:-4]])
-def test_what_is_no_pickle_is_refused(tmp_path, content):
+def test_a_file_that_is_not_a_pickle_is_refused(tmp_path, content):
     (tmp_path / "x.pkl").write_bytes(content)
     with pytest.raises(SourceError, match=r"x.pkl: expected a pickle"):
-        read_plain_pickle(tmp_path / "x.pkl")
+        unpickle_safely(tmp_path / "x.pkl")

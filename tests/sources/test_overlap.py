@@ -1,4 +1,4 @@
-"""The leak audit: whatever a video is called, its YouTube id is found and kept out of pretraining."""
+"""The overlap audit: a YouTube id is found in any name, and its video excluded from pretraining."""
 
 import string
 
@@ -35,7 +35,7 @@ def videos_of(*rows: Row):
         ("1", f"videos/{ONE}/0003.mp4", "folder"),
     ],
 )
-def test_the_id_is_found_wherever_it_stands(video_id, path, rule):
+def test_the_id_is_found_anywhere_in_the_names(video_id, path, rule):
     found = find_overlap(videos_of(Row(video_id, path, "yt", "train")), EVALUATION)
     assert found == [
         Overlap(video_id, ONE, "WLASL", "00335", rule),
@@ -68,7 +68,7 @@ def test_nothing_to_compare_with_is_no_overlap():
     assert find_overlap(videos_of(Row(ONE, "1.mp4", "yt", "train")), {}) == []
 
 
-def test_overlaps_of_the_pretraining_splits_are_excluded_and_the_rest_stays():
+def test_overlaps_are_excluded_from_the_pretraining_splits_only():
     rows = [
         Row("a", f"{ONE}.mp4", "yt", "train"),
         Row("b", f"{ONE}.mp4", "yt", "test"),
@@ -91,7 +91,7 @@ def test_the_detail_of_a_video_with_many_instances_is_short():
     assert after["detail"] == [f"YouTube {ONE} is in WLASL (00000, 00001, 00002 and 37 more)"]
 
 
-def test_overlaps_of_other_shards_are_passed_over():
+def test_overlaps_of_other_shards_are_ignored():
     before = videos_of(Row("a", "a.mp4", "yt", "train"))
     assert exclude(before, [Overlap("z", ONE, "WLASL", "1", "filename")])["status"] == ["ok"]
 
@@ -101,7 +101,7 @@ PLACES = ["{}", "{}_0003", "Title [{}]", "Title-{}", "https://youtu.be/{}?t=3", 
 
 
 @given(st.data(), st.lists(ID, min_size=1, max_size=6, unique=True))
-def test_no_known_id_is_left_in_a_video_that_is_pretrained_on(data, ids):
+def test_no_pretraining_video_contains_a_known_id(data, ids):
     known = data.draw(st.sets(st.sampled_from(ids)))
     rows = [
         Row(
@@ -120,7 +120,7 @@ def test_no_known_id_is_left_in_a_video_that_is_pretrained_on(data, ids):
         assert status == expected
 
 
-def test_the_audit_comes_back_as_written_in_its_order(tmp_path):
+def test_the_audit_is_read_as_it_was_written(tmp_path):
     overlaps = [
         Overlap("z", ONE, "WLASL", "00336", "filename"),
         Overlap('a "b" ü', TWO, "WLASL", "00335", "video_id"),
@@ -130,7 +130,7 @@ def test_the_audit_comes_back_as_written_in_its_order(tmp_path):
     assert (tmp_path / "overlap.tsv").read_text().splitlines()[1] == f"z\t{ONE}\tWLASL\t00336\tfilename"
 
 
-def test_an_audit_without_overlaps_has_its_header(tmp_path):
+def test_an_audit_without_overlaps_has_only_its_header(tmp_path):
     write_overlap(tmp_path / "overlap.tsv", [])
     assert (tmp_path / "overlap.tsv").read_text() == "video_id\tyoutube_id\tmatched_dataset\tmatched_id\trule\n"
     assert read_overlap(tmp_path / "overlap.tsv") == []

@@ -1,4 +1,4 @@
-"""Every data set as it is published, with real frames: by command to a sheet whose videos the probe can read."""
+"""Every data set as published, with real frames: the command writes a sheet whose videos can be probed."""
 
 import csv
 import json
@@ -120,7 +120,7 @@ def glosses(root: Path) -> list[str | Path]:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_what_is_there_can_be_probed_and_what_is_missing_is_listed(
+def test_existing_videos_can_be_probed_and_missing_ones_are_listed(
     publish: Callable[[Path], Sequence[str | Path]], said: str, frames_of: list[int], n_missing: int, tmp_path, capsys
 ):
     sheet = tmp_path / "videos.tsv"

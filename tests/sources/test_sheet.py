@@ -1,4 +1,4 @@
-"""The sheet: what is read, what is refused and how the message says where."""
+"""Reading and writing of sheets, and errors with line and column."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ HEADER = "video_id\tpath\tdataset\tsplit\tgloss\tlanguage\tsigner\tstart\tend\tf
 
 @pytest.fixture
 def sheet(tmp_path: Path):
-    """Writes a sheet from text or bytes."""
+    """A function that writes a sheet from text or bytes."""
 
     def write(content: str | bytes) -> Path:
         path = tmp_path / "videos.tsv"
@@ -39,7 +39,7 @@ def test_a_row_has_every_column(sheet, tmp_path):
     assert read_sheet(path) == [row]
 
 
-def test_missing_columns_have_defaults_and_further_ones_are_ignored_in_any_order(sheet):
+def test_missing_columns_have_defaults_and_unknown_ones_are_ignored(sheet):
     path = sheet("notes\tpath\tvideo_id\nA line of\u2028text\t/videos/ä.mp4\tä\n")
     assert read_sheet(path) == [Row("ä", "/videos/ä.mp4", dataset="videos", split="train")]
 
@@ -49,7 +49,7 @@ def test_byte_order_mark_crlf_blank_lines_and_a_missing_last_line_end_are_accept
     assert [(row.video_id, row.split) for row in read_sheet(path)] == [("a", "train"), ("b", "train"), ("c", "test")]
 
 
-def test_relative_paths_count_from_the_sheets_folder(sheet, monkeypatch):
+def test_relative_paths_are_relative_to_the_sheets_folder(sheet, monkeypatch):
     path = sheet("video_id\tpath\na\tclips/a.mp4\nb\t/abs/b.mp4\n")
     monkeypatch.chdir(path.parent.parent)
     assert [row.path for row in read_sheet(f"{path.parent.name}/videos.tsv")] == [
@@ -75,7 +75,7 @@ def test_a_written_sheet_is_read_by_pandas(tmp_path):
     assert frame.loc[0, ["path", "gloss", "start"]].tolist() == ['/"quoted" first.mp4', 'say "hi"', 0.5]
 
 
-def test_a_near_miss_of_a_column_name_is_warned_of(sheet, caplog):
+def test_a_misspelt_column_name_gives_a_warning(sheet, caplog):
     read_sheet(sheet("video_id\tpath\tspilt\ttext\na\ta.mp4\ttrain\thello\n"))
     assert [record.getMessage().split(": ")[1] for record in caplog.records] == [
         "column 'spilt' is ignored; did you mean 'split'?"
@@ -120,14 +120,14 @@ def test_a_broken_sheet_is_refused_with_line_and_column(sheet, content, said):
 
 @pytest.mark.parametrize("cell", ["x", "nan", "inf", "1_0", "1,5", "-1", "0x1", "1e999", "00:12"])
 @pytest.mark.parametrize("column", ["start", "end"])
-def test_a_time_that_is_no_number_of_seconds_is_refused(sheet, column, cell):
+def test_a_time_that_is_not_a_number_of_seconds_is_refused(sheet, column, cell):
     path = sheet(f"video_id\tpath\t{column}\na\ta.mp4\t\nb\tb.mp4\t{cell}\n")
     assert f"line 3, column {column}: expected seconds such as 12.5" in refusal(path)
     assert f"found {cell!r}" in refusal(path)
 
 
 @pytest.mark.parametrize("cell", ["0", "-25", "25 fps", "nan"])
-def test_a_rate_that_is_none_is_refused(sheet, cell):
+def test_an_invalid_frame_rate_is_refused(sheet, cell):
     path = sheet(f"video_id\tpath\tfps\na\ta\t25\nb\tb\t{cell}\n")
     assert (
         f"line 3, column fps: expected frames per second such as 25, more than 0, or an empty cell, found {cell!r}"
@@ -146,7 +146,7 @@ def test_a_missing_sheet_says_how_to_make_one(tmp_path):
     assert "cannot be read" in refusal(tmp_path)
 
 
-def test_writing_refuses_what_reading_would_and_leaves_the_old_sheet(tmp_path):
+def test_writing_refuses_an_invalid_sheet_and_keeps_the_old_one(tmp_path):
     path = tmp_path / "videos.tsv"
     write_sheet(path, [Row("a", "/a.mp4")])
     before = path.read_bytes()
@@ -181,7 +181,7 @@ ROWS = st.builds(
 
 
 @given(st.lists(ROWS, min_size=1, max_size=5, unique_by=lambda row: row.video_id))
-def test_any_rows_come_back_as_they_were_written(tmp_path_factory, rows):
+def test_any_rows_are_read_as_they_were_written(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("sheets") / "videos.tsv"
     write_sheet(path, rows)
     expected = [row._replace(dataset=row.dataset or "videos", split=row.split or "train") for row in rows]

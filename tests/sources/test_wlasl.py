@@ -1,4 +1,4 @@
-"""WLASL's JSON as published, and how a broken one is refused."""
+"""WLASL's JSON as published, and errors of broken files."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ def instance(**changes):
 
 @pytest.fixture
 def wlasl(tmp_path):
-    """Writes any value, or text, as the JSON file."""
+    """A function that writes any value, or text, as the JSON file."""
 
     def write(value):
         path = tmp_path / "WLASL_v0.3.json"
@@ -71,13 +71,13 @@ def without(name):
         ([{"gloss": "a", "instances": [instance(), 3]}], r"entry 0 \(a\), instance 1: expected an object"),
         ([{"gloss": "a", "instances": [without("url")]}], r"entry 0 \(a\), instance 0: 'url' is missing"),
         ([{"gloss": "a", "instances": [instance(video_id=335)]}], "'video_id' must be text, found 335"),
-        ([{"gloss": "a", "instances": [instance(fps="25")]}], "'fps' must be a whole number, found \"25\""),
-        ([{"gloss": "a", "instances": [instance(fps=True)]}], "'fps' must be a whole number, found true"),
+        ([{"gloss": "a", "instances": [instance(fps="25")]}], "'fps' must be an integer, found \"25\""),
+        ([{"gloss": "a", "instances": [instance(fps=True)]}], "'fps' must be an integer, found true"),
         ([{"gloss": "a", "instances": [instance(split="dev")]}], "split must be one of train, val, test, found 'dev'"),
-        ([{"gloss": "a", "instances": [instance(bbox=[1, 2, 3])]}], r"bbox must be 4 whole numbers, found \[1, 2, 3\]"),
+        ([{"gloss": "a", "instances": [instance(bbox=[1, 2, 3])]}], r"bbox must be 4 integers, found \[1, 2, 3\]"),
     ],
 )
-def test_a_file_of_another_form_is_refused_naming_the_entry(wlasl, value, said):
+def test_a_file_of_another_format_is_refused_with_the_entry(wlasl, value, said):
     path = wlasl(value)
     with pytest.raises(SourceError, match=said) as caught:
         read_wlasl(path)
@@ -90,7 +90,7 @@ def test_a_missing_file_is_refused(tmp_path):
         read_wlasl(tmp_path / "none.json")
 
 
-def test_one_youtube_video_holds_many_instances(wlasl):
+def test_one_youtube_video_has_many_instances(wlasl):
     urls = {
         "1": "https://www.youtube.com/watch?v=dQw4w9WgXcQ",
         "2": "https://youtu.be/dQw4w9WgXcQ?t=3",
@@ -104,7 +104,7 @@ def test_one_youtube_video_holds_many_instances(wlasl):
     assert found == {"dQw4w9WgXcQ": {"1", "2"}, "abcdefghijk": {"3"}, "2KnhfiMHh7E": {"4"}}
 
 
-def test_a_youtube_link_without_an_id_is_warned_of(wlasl, caplog):
+def test_a_youtube_link_without_an_id_gives_a_warning(wlasl, caplog):
     path = wlasl([{"gloss": "book", "instances": [instance(url="https://www.youtube.com/watch?v=short")]}])
     with caplog.at_level(logging.WARNING):
         assert wlasl_youtube_ids(read_wlasl(path)) == {}

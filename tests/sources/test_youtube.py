@@ -1,4 +1,4 @@
-"""YouTube ids: every form of a link, names of downloaded files, and what is no id."""
+"""YouTube ids in every form of link and in names of downloaded files, and texts without an id."""
 
 import string
 from urllib.parse import quote
@@ -80,7 +80,7 @@ def test_the_id_of_a_link_within_another_link_is_found(video):
         "https://aslsignbank.haskins.yale.edu/dictionary/protected_media/glossvideo/ASL/AR/ART-2443.mp4",
     ],
 )
-def test_what_holds_no_id_gives_none(text):
+def test_a_text_without_an_id_gives_none(text):
     assert youtube_id(text) is None
 
 
@@ -108,15 +108,15 @@ def test_any_text_gives_an_id_or_none(text):
         ("", None),
     ],
 )
-def test_an_id_in_a_file_name_is_taken_only_where_it_is_clear(path, video):
+def test_an_id_in_a_file_name_is_taken_only_if_it_is_clear(path, video):
     assert named_youtube_id(path) == video
 
 
 @given(st.text(), IDS, st.text())
-def test_the_id_is_among_the_possible_ones_whatever_stands_around_it(before, video, after):
+def test_the_id_is_among_the_possible_ones_whatever_surrounds_it(before, video, after):
     assert video in possible_youtube_ids(before + video + after)
 
 
-def test_shorter_texts_hold_no_possible_id():
+def test_shorter_texts_have_no_possible_id():
     assert possible_youtube_ids("0123456789") == []
     assert possible_youtube_ids("0123456789ab") == ["0123456789a", "123456789ab"]
