@@ -113,8 +113,8 @@ class Angles(Section):
 
     solver: Solver = Field(
         "lifter",
-        description="`lifter` = a network on 2-D joints, like the paper's estimator (A1); `closed_form` = inverse kinematics "
-        "of the detector's 3-D landmarks, whose depth is inaccurate",
+        description="`lifter` = a network on 2-D joints, like the paper's estimator (A1); `closed_form` = inverse "
+        "kinematics of the detector's 3-D landmarks, whose depth is inaccurate",
     )
     lifter: str | None = Field(
         None,
@@ -136,8 +136,8 @@ class Priors(Section):
     )
     write_distances: bool = Field(
         True,
-        description="write distances/*.parquet for inspection; training computes the same distances from the keypoints, so "
-        "a corpus of 300 million frames does not need these 1.3 TB",
+        description="write distances/*.parquet for inspection; training computes them from the keypoints, "
+        "so a corpus of 300 million frames does not need these 1.3 TB",
     )
 
 
