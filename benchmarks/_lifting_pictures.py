@@ -1,4 +1,4 @@
-"""Pictures of the lifter: how far confidence can be trusted, real signers from the side, the worst frames."""
+"""Images of the lifter for docs/lifter.md: reliability of confidence, real signers from the side, worst frames."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from signrep_core.store.files import atomic_path
 from signrep_core.video.reader import read_frames
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#8a929c"  # told apart by colour-blind readers
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#8a929c"  # distinct for colour-blind readers
 SHOWN = ("asl_book_C", "asl_help_A", "asl_school_C")
 WORST = 6
 BINS = 10
@@ -39,7 +39,7 @@ _EDGES = [*(edge for edge in BODY_EDGES if max(edge) < NOSE), *(
 
 
 def draw() -> None:
-    """Draw and write all pictures."""
+    """Draw and write all images."""
     videos = list(rendered("unseen"))
     _write(reliability(videos), IMAGES / "lifter_reliability.png")
     _write(failures(videos), IMAGES / "lifter_failures.png")
@@ -48,24 +48,24 @@ def draw() -> None:
 
 # ---------------------------------------------------------------- confidence
 def reliability(videos: list[Video]) -> Figure:
-    """How often a joint's error is within bounds, by how likely the lifter takes it to be."""
+    """Reliability diagram: share of joints with an error within bounds against the confidence."""
     figure = Figure(figsize=(8.6, 4.2), layout="constrained")
-    for axes, (what, joints) in zip(figure.subplots(1, 2), _PARTS.items(), strict=True):
-        said, right = (np.concatenate(values) for values in zip(*(_judged(v, joints) for v in videos), strict=True))
-        bins = np.minimum((said * BINS).astype(int), BINS - 1)
+    for axes, (name, joints) in zip(figure.subplots(1, 2), _PARTS.items(), strict=True):
+        predicted, right = (np.concatenate(values) for values in zip(*(_judge(v, joints) for v in videos), strict=True))
+        bins = np.minimum((predicted * BINS).astype(int), BINS - 1)
         counts = np.bincount(bins, minlength=BINS)
         full = counts >= 50
-        mean_said, mean_right = (
-            np.bincount(bins, values, BINS)[full] / counts[full] for values in (said, right.astype(float))
+        mean_predicted, mean_right = (
+            np.bincount(bins, values, BINS)[full] / counts[full] for values in (predicted, right.astype(float))
         )
-        gap = float((np.abs(mean_said - mean_right) * counts[full]).sum() / counts[full].sum())
+        gap = float((np.abs(mean_predicted - mean_right) * counts[full]).sum() / counts[full].sum())
         axes.plot((0, 1), (0, 1), color=GREY, linewidth=1, linestyle="--", label="perfectly calibrated")
         axes.bar(
             (np.arange(BINS) + 0.5) / BINS, counts / counts.sum(), 0.09, color=GREY, alpha=0.35, label="share of joints"
         )
-        axes.plot(mean_said, mean_right, color=BLUE, marker="o", label="lifter")
+        axes.plot(mean_predicted, mean_right, color=BLUE, marker="o", label="lifter")
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of joints within bounds")
-        axes.set_title(f"{what}\nmean gap {100 * gap:.1f} points, {len(said):,} joints", loc="left", fontsize=10)
+        axes.set_title(f"{name}\nmean gap {100 * gap:.1f} points, {len(predicted):,} joints", loc="left", fontsize=10)
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     return figure
 
@@ -78,12 +78,12 @@ _PARTS = {
 }  # fmt: skip
 
 
-def _judged(video: Video, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _judge(video: Video, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Confidences of a video's detected joints, and whether they were within bounds."""
     error = 1e-3 * joint_errors(lifted(video.pose).joints(), video)
     seen = (video.pose["confidence"] > 0)[:, joints]
-    said = lifted_video(video.pose).confidence[:, joints]
-    return said[seen], (error[:, joints] < WITHIN_M[joints])[seen]
+    predicted = lifted_video(video.pose).confidence[:, joints]
+    return predicted[seen], (error[:, joints] < WITHIN_M[joints])[seen]
 
 
 def joint_errors(joints: np.ndarray, video: Video) -> np.ndarray:
@@ -97,11 +97,11 @@ def joint_errors(joints: np.ndarray, video: Video) -> np.ndarray:
 
 # ---------------------------------------------------------------- poses
 def side_views(videos: list[Video]) -> Figure:
-    """Real signers as the camera saw them, and from their left as each solver has them."""
+    """Real signers in the video, and each solver's skeleton from their left."""
     figure = Figure(figsize=(11, 2.7 * len(videos)), layout="constrained")
     grid = figure.subplots(len(videos), 1 + len(SOLVERS))
     for row, video in zip(grid, videos, strict=True):
-        frame = _telling_frame(video)
+        frame = _clear_frame(video)
         _photo(row[0], video, frame)
         row[0].set_title(video.name, loc="left", fontsize=9)
         for axes, (solver, solve) in zip(row[1:], SOLVERS.items(), strict=True):
@@ -111,7 +111,7 @@ def side_views(videos: list[Video]) -> Figure:
 
 
 def failures(videos: list[Video]) -> Figure:
-    """The frames in which the lifter is farthest off, one of each video: what was seen, and from the side."""
+    """The frames with the largest errors, one of each video: in the image and from the side."""
     measured = ARMS["right"] + ARMS["left"] + FINGERTIPS["right"] + FINGERTIPS["left"]
     worst = []
     for video in videos:
@@ -133,7 +133,7 @@ def failures(videos: list[Video]) -> Figure:
 
 
 def _cause(video: Video, frame: int) -> str:
-    """What was wrong with the detections of a frame."""
+    """Describe the detections' error in a frame."""
     assert video.truth is not None
     pose = video.pose
     missing = [side for side in SIDES if not (pose["confidence"][frame, HANDS[side]] > 0).any()]
@@ -148,8 +148,8 @@ def _cause(video: Video, frame: int) -> str:
     return f"{part} seen {100 * off[part] / width:.0f} % off" if off[part] > 0.08 * width else "depth alone"
 
 
-def _telling_frame(video: Video) -> int:
-    """A frame with both hands seen, as high as they come."""
+def _clear_frame(video: Video) -> int:
+    """The frame with both hands detected that are highest."""
     pose = video.pose
     seen = np.stack([(pose["confidence"][:, HANDS[side]] >= MIN_CONFIDENCE).all(1) for side in SIDES], 1)
     height = pose["image_xy"][:, [HANDS[side].start for side in SIDES], 1]
@@ -158,25 +158,25 @@ def _telling_frame(video: Video) -> int:
 
 
 def _photo(axes: Axes, video: Video, frame: int, truth: np.ndarray | None = None) -> None:
-    """A frame with what was detected in it, and where the joints truly are."""
+    """Draw a frame with its detections, and with the true joints if known."""
     number = int(video.pose["frame"][frame])
-    picture = next(seen.rgb for seen in read_frames(str(video.path), 25.0) if seen.index == number)
-    axes.imshow(picture if truth is not None else _without_face(picture, video.pose["image_xy"][frame]))
+    image = next(seen.rgb for seen in read_frames(str(video.path), 25.0) if seen.index == number)
+    axes.imshow(image if truth is not None else _without_face(image, video.pose["image_xy"][frame]))
     if truth is not None:
         _bones(axes, truth, GREEN, 1.0)
     seen = np.where((video.pose["confidence"][frame] > 0)[:, None], video.pose["image_xy"][frame], np.nan)
     _bones(axes, seen, ORANGE, 1.0)
-    axes.set(xlim=(0, picture.shape[1]), ylim=(picture.shape[0], 0))
+    axes.set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))
     axes.axis("off")
 
 
-def _without_face(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """A real person's picture with the face in coarse squares."""
+def _without_face(image: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Pixelate the face of a real person."""
     face = places[HEAD]
     middle, reach, step = face.mean(0), 1.6 * np.ptp(face[:, 0]), 10
     x0, y0 = (max(int(low) // step * step, 0) for low in middle - reach * np.array([0.8, 1.1]))
     x1, y1 = (int(high) // step * step for high in middle + reach * np.array([0.8, 0.9]))
-    blurred = picture.copy()
+    blurred = image.copy()
     part = blurred[y0:y1, x0:x1]
     coarse = part[step // 2 :: step, step // 2 :: step].repeat(step, 0).repeat(step, 1)
     part[: coarse.shape[0], : coarse.shape[1]] = coarse[: part.shape[0], : part.shape[1]]
@@ -184,7 +184,7 @@ def _without_face(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def _skeleton(axes: Axes, joints: np.ndarray, colour: str) -> None:
-    """Joints (61, 3) as seen from the signer's left: the camera is on the left, too."""
+    """Draw joints (61, 3) from the signer's left, with the camera on the left of the image."""
     _bones(axes, joints[:, [2, 1]], colour, 1.4)
     axes.set(xlim=(-0.75, 0.45), ylim=(0.62, -0.42), aspect="equal", xticks=[], yticks=[])
     for spine in axes.spines.values():
@@ -192,7 +192,7 @@ def _skeleton(axes: Axes, joints: np.ndarray, colour: str) -> None:
 
 
 def _bones(axes: Axes, places: np.ndarray, colour: str, width: float) -> None:
-    """Arms, trunk, face and hands of places (61, 2)."""
+    """Draw arms, trunk, face and hands of places (61, 2)."""
     for edge in _EDGES:
         axes.plot(*places[list(edge)].T, color=colour, linewidth=width, alpha=0.9)
     axes.scatter(*places[_FACE].T, color=colour, s=5, zorder=3)

@@ -1,4 +1,4 @@
-"""Accuracy of every stage from video to activity by default settings, on synthetic signers whose joints are known."""
+"""Accuracy of every stage from video to activity with default settings, on synthetic signers with known joints."""
 
 import tempfile
 from pathlib import Path
@@ -29,7 +29,7 @@ def rows(signers: int = 4, glosses: int = 4, size: int = 320) -> list[tuple[str,
 
 
 def measure(plan: list[Performance], folder: Path) -> tuple[Accuracy, tuple[np.ndarray, np.ndarray]]:
-    """Run the stages over rendered performances; also gives the corpus's median bones."""
+    """Run the stages over rendered performances; also returns the corpus's median bones."""
     render_videos(plan, folder / "videos", processes=PROCESSES)
     write_truth(plan, folder / "truth.parquet")
     videos = probe_shard(sheet_rows(plan, folder / "videos"), target_fps=25.0, threads=PROCESSES)

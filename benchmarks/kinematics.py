@@ -1,4 +1,4 @@
-"""Frames per core-second (processor time, so that a busy machine does not count) of angles, keypoints and priors."""
+"""Frames per second of processor time on one core: angles, keypoints and priors."""
 
 import time
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """The pose lifter compared with the closed form: on rendered signers it never saw, across gaps, on real clips.
 
-Videos are rendered once into FOLDER (a quarter of an hour on one core) and kept. Detections are MediaPipe's own, but
-for the rows of another error model. `python -m benchmarks._lifting_pictures` draws the pictures in docs/images, and
+Videos are rendered once into FOLDER (a quarter of an hour on one core) and kept. Detections are MediaPipe's, except
+in the rows of another error model. `python -m benchmarks._lifting_pictures` draws the images in docs/images, and
 `python -m benchmarks.lifting` makes the tables that `train calibration` reads.
 """
 
@@ -61,13 +61,13 @@ SIZE = 320
 GAP_SEED = 303  # of the signers
 _SIGNERS = {"calibration": (101, 14), "unseen": (202, 8)}  # seed and number; the error model was fitted on the first
 STILL = 0.01  # shoulder widths a frame: a hand that moves less is still
-FOCAL = 1.9  # of the real clips' cameras, in picture heights: not known, the same for every solver
+FOCAL = 1.9  # of the real clips' cameras, in image heights: not known, the same for every solver
 
 Columns = dict[str, Any]
 
 
 class Video(NamedTuple):
-    """One video: its pose as extract_pose found it, and of a rendered one the truth."""
+    """One video: its pose from extract_pose, and the truth if it is rendered."""
 
     name: str
     path: Path
@@ -77,17 +77,17 @@ class Video(NamedTuple):
 
 # ---------------------------------------------------------------- the solvers
 def closed_form(pose: Columns) -> Solution:
-    """The detector's depth and inverse kinematics."""
+    """Solve by inverse kinematics of the detector's landmarks."""
     return solve_angles(pose["landmarks"], pose["confidence"])
 
 
 def lifted_video(pose: Columns) -> LiftedVideo:
-    """What the lifter makes of a video."""
+    """Lift a video."""
     return lift(_lifter(), pose["image_xy"], pose["confidence"])
 
 
 def lifted(pose: Columns) -> Solution:
-    """The lifter."""
+    """Solve by the lifter."""
     return solve_by_lifter(_lifter(), pose["image_xy"], pose["confidence"])
 
 
@@ -101,7 +101,7 @@ def _lifter() -> Any:
 
 # ---------------------------------------------------------------- the table
 def rows() -> list[tuple[str, str]]:
-    """(what, the figures of the two solvers): a row for each measure."""
+    """(name, figures of the two solvers) of each measure."""
     table: list[tuple[str, str]] = [("solvers", " / ".join(SOLVERS))]
     for name in ("unseen", "wide", "low", "turned", "child", "long"):
         videos = list(rendered(name))
@@ -155,7 +155,7 @@ def measure_truth(name: str, videos: list[Video], brief: bool = False) -> list[t
 
 
 def measure_clips(videos: list[Video]) -> list[tuple[str, str]]:
-    """What shows on real video without truth: reprojection, jitter of still hands, angles at their limits."""
+    """Measures that need no truth: reprojection, jitter of still hands, angles at their limits."""
     found: dict[str, tuple[str, ...]] = {}
     for solve in SOLVERS.values():
         off, jitters, at_limits = [], [], []
@@ -180,9 +180,9 @@ def bone_lengths(body: np.ndarray, hand: np.ndarray) -> np.ndarray:
 
 
 def reprojection(joints: np.ndarray, pose: Columns) -> np.ndarray:
-    """Distances of posed joints (T, 61, 3) to where they were seen, in % of the shoulders' width in the picture.
+    """Distances of posed joints (T, 61, 3) to their detections, in % of the shoulders' width in the image.
 
-    The camera is of FOCAL length and nowhere known: in each frame the picture is moved and scaled to fit best.
+    The camera has FOCAL length and an unknown pose: in each frame the image is shifted and scaled to fit best.
     """
     height, width = pose.get("height", SIZE), pose.get("width", SIZE)
     seen = (pose["confidence"] >= MIN_CONFIDENCE) & np.isfinite(pose["image_xy"]).all(-1)
@@ -230,7 +230,7 @@ def place_neck(joints: np.ndarray, sight: np.ndarray, weight: np.ndarray) -> np.
 
 
 def jitter(joints: np.ndarray, pose: Columns) -> np.ndarray:
-    """Acceleration (mm per frame²) of a hand's joints where it hardly moves in the picture."""
+    """Acceleration (mm per frame²) of a hand's joints where it hardly moves in the image."""
     found = []
     for side in SIDES:
         own = HANDS[side]
@@ -254,7 +254,7 @@ def share_at_limits(solution: Solution) -> float:
 
 # ---------------------------------------------------------------- the videos
 def rendered(name: str, folder: Path = FOLDER) -> Iterator[Video]:
-    """The videos of a set, rendered and detected where they are not yet."""
+    """The videos of a set; renders and detects missing ones."""
     jobs = list(_jobs(name))
     out = folder / name
     for performance, act in jobs:
@@ -294,7 +294,7 @@ def _poses(sheet: list[Row], path: Path) -> dict[str, Columns]:
 
 
 def _jobs(name: str) -> Iterator[tuple[Performance, Act | None]]:
-    """Who signs what, and before which camera."""
+    """The performances of a set, with the acts that replace their own."""
     if name in _SIGNERS:
         for performance in _plan(*_SIGNERS[name]):
             yield performance, None
@@ -302,7 +302,7 @@ def _jobs(name: str) -> Iterator[tuple[Performance, Act | None]]:
     for i, performance in enumerate(_plan(GAP_SEED, 4)[::3]):
         rng, (signer, scene, motion) = np.random.default_rng([GAP_SEED, 3 * i]), make_act(performance)
         way = 1 if i % 2 else -1
-        if name == "wide":  # from near by, through a wide lens
+        if name == "wide":  # close to a camera with a wide lens
             near, view = 0.95, _view(rng.uniform(-10, 10), rng.uniform(-6, 6), rng.uniform(-1, 1))
             scene = dataclasses.replace(
                 scene, view=view, neck=np.array([*scene.neck[:2], near]), focal=scene.focal * near / scene.neck[2]
@@ -355,7 +355,7 @@ def _view(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 
 def _with_errors(video: Video, amplitude: float) -> Video:
-    """The video with drawn detections: none of the measured errors, or white ones that are so many times as large."""
+    """Replace a video's detections by simulated ones with `amplitude` times the measured errors, white in time."""
     assert video.truth is not None
     truth, errors = video.truth, load_errors()
     changed = []

@@ -1,7 +1,7 @@
-"""How fast windows reach the training: items of the data set beside raw decoding of as many frames, per core.
+"""Speed of loading windows for training, compared with raw decoding of the same number of frames, per core.
 
-The shards are one shard of noisy pictures under many names, an hour each; times are of this process's processor, in
-turn, means. "Raw" decodes frame after frame from an open file and is the bound: a window at random also needs the
+The shards are one shard of noisy frames under many names, an hour each; times are means of processor time, measured
+in turn. "Raw" decodes frame after frame from an open file and is the bound: a window at random also needs the
 frames since its keyframe.
 """
 
@@ -28,7 +28,7 @@ ITEMS: Final = 240  # two windows each
 
 
 def rows() -> list[tuple[str, str]]:
-    """Milliseconds a window, and their share of raw speed."""
+    """Milliseconds per window, and the share of raw speed."""
     with tempfile.TemporaryDirectory() as folder:
         reader = build_shard(Path(folder), VIDEOS)
         many = _link_shards(reader, Path(folder) / "many")
@@ -59,7 +59,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 def _meet_shards(dataset: WindowPairs) -> float:
-    """Milliseconds for the first row out of a shard; afterwards its rows' places are known."""
+    """Milliseconds for the first row of a shard; its index is then in memory."""
     first = np.unique(dataset.reader.index["shard"], return_index=True)[1]
     began = time.process_time()
     for row in first.tolist():
@@ -72,7 +72,7 @@ def _share(ms: float, raw: float) -> str:
 
 
 def _measure(ways: dict[str, Callable[[int], Any]]) -> dict[str, float]:
-    """Mean milliseconds a window, the ways in turn."""
+    """Mean milliseconds per window of each way, measured in turn."""
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way(0)
@@ -85,7 +85,7 @@ def _measure(ways: dict[str, Callable[[int], Any]]) -> dict[str, float]:
 
 
 def _link_shards(reader: ShardReader, folder: Path) -> Path:
-    """A folder with the same shard under SHARDS names."""
+    """Make a folder with the same shard under SHARDS names."""
     folder.mkdir()
     names = [f"{k:05d}" for k in range(SHARDS)]
     for name in names:

@@ -1,4 +1,4 @@
-"""How long the workflow takes to plan a corpus of 39,000 videos (dry run, nothing executed)."""
+"""Time to plan the workflow for a corpus of 39,000 videos (dry run, nothing executed)."""
 
 import resource
 import subprocess

@@ -1,4 +1,4 @@
-"""Speed of the pose stage on one core and its memory, on the real clips beside the repository."""
+"""Speed of the pose stage on one core and its memory, on the real clips."""
 
 import os
 import resource
@@ -14,7 +14,7 @@ FRAMES = 60
 
 
 def rows() -> list[tuple[str, str]]:
-    """Measure in a process of its own, so that memory is a worker's."""
+    """Measure in a separate process, so that memory is that of a worker."""
     if not CLIP.exists():
         return [("pose", f"not measured: {CLIP.parent} is absent")]
     child = subprocess.run(
@@ -68,7 +68,7 @@ def _core_seconds(work: Callable[[], object]) -> float:
 
 
 def _speed(work: Callable[[], list[object]]) -> str:
-    """Frames per second of processor time, and of the clock."""
+    """Frames per second of processor time and of wall time."""
     began, cpu = time.monotonic(), time.process_time()
     n = len(work())
     return f"{n / (time.process_time() - cpu):.1f} frames/core-s ({n / (time.monotonic() - began):.1f} frames/s)"

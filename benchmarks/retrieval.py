@@ -1,4 +1,4 @@
-"""What exact retrieval costs in a gallery of a million windows: time of the processor, and memory of the process."""
+"""Processor time and memory of exact retrieval in a gallery of a million windows."""
 
 import subprocess
 import sys
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from signrep_core.evaluate.features import VideoFeatures, features_columns
+from signrep_core.evaluate.features import features_columns
+from signrep_core.evaluate.windows import VideoFeatures
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.tables import TableWriter
 
@@ -55,7 +56,7 @@ def rows(n_windows: int = N_WINDOWS) -> list[tuple[str, str]]:
 
 
 def write_gallery(path: Path, n_videos: int) -> None:
-    """Random features."""
+    """Write random features."""
     rng = np.random.default_rng(0)
     starts = np.arange(WINDOWS_PER_VIDEO, dtype=np.int32) * 2
     with TableWriter(path, features_schema(WIDTH)) as writer:

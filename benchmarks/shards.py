@@ -1,6 +1,6 @@
-"""How fast windows come out of a five-hour shard, beside raw sequential decoding and beside open-and-seek.
+"""Speed of reading windows from a five-hour shard, compared with raw sequential decoding and open-and-seek.
 
-The shard is an encoded minute of moving, noisy pictures, joined with itself by stream copy. All ways read windows of 16
+The shard is an encoded minute of moving, noisy frames, repeated by stream copy. All ways read windows of 16
 frames in one thread and in turn; figures are medians. "Raw" is the bound: frames decoded one after the other from an
 open file, none for nothing. A window that starts between keyframes also decodes the frames since the last one.
 """
@@ -26,7 +26,7 @@ from signrep_core.video.encode import Encoder, EncoderSettings, join_pieces
 from signrep_core.window import WINDOW
 
 HOURS = 5
-PIECE = 1500  # frames of a video of the shard: one minute
+PIECE = 1500  # frames of each video: one minute
 WINDOWS = 150
 SETTINGS = EncoderSettings()
 
@@ -42,7 +42,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 def build_shard(folder: Path, n_videos: int) -> ShardReader:
-    """A shard of `n_videos` minutes."""
+    """Build a shard of `n_videos` minutes."""
     minute = folder / "minute.mp4"
     rng = np.random.default_rng(0)
     with Encoder(minute, SETTINGS) as encoder:
@@ -78,7 +78,7 @@ def _measure(reader: ShardReader, starts: list[tuple[int, int]]) -> list[tuple[s
     for way, places in ways.values():  # warm up
         way(*places[0])
     spent: dict[str, list[float]] = {name: [] for name in ways}
-    for i in range(len(starts)):  # in turn, so that what else the machine does meets all of them alike
+    for i in range(len(starts)):  # in turn, so that other load affects all ways alike
         for name, (way, places) in ways.items():
             began = time.perf_counter()
             way(*places[i])
@@ -101,7 +101,7 @@ def _measure(reader: ShardReader, starts: list[tuple[int, int]]) -> list[tuple[s
 
 
 def _first_reads(reader: ShardReader) -> list[tuple[str, str]]:
-    """What opening the shard costs, and a window with its targets as the training reads them."""
+    """Time to open the shard, and to read a window with its targets as training does."""
     opening, both = [], []
     for row in range(8):
         fresh = ShardReader(reader.folder)
@@ -120,7 +120,7 @@ def _first_reads(reader: ShardReader) -> list[tuple[str, str]]:
 
 
 class Sequential:
-    """Raw decoding: the next frames of an open file, begun again at its end."""
+    """Raw decoding: the next frames of an open file, from its beginning again at its end."""
 
     def __init__(self, mp4: Path) -> None:
         self._mp4, self._reformatter = mp4, VideoReformatter()
@@ -139,7 +139,7 @@ class Sequential:
 
 
 def _open_and_seek(mp4: Path, first: int) -> Any:
-    """The same frames as a program gets them that has only the MP4."""
+    """Read the same frames with only the MP4: open, seek, decode."""
     reformatter = VideoReformatter()
     with av.open(str(mp4)) as container:
         stream = container.streams.video[0]
@@ -167,7 +167,7 @@ def _window_starts(n_videos: int, rng: random.Random) -> list[tuple[int, int]]:
 
 
 def _picture(k: int, rng: np.random.Generator) -> Any:
-    """A blob that moves over a soft background, with a camera's noise."""
+    """A frame: a blob that moves over a soft background, with camera noise."""
     y, x = np.mgrid[:256, :256].astype(np.float32)
     cx, cy = 128 + 80 * np.sin(k / 9), 140 + 60 * np.cos(k / 7)
     blob = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 900)[..., None] * np.array([120, 60, 30])
@@ -176,7 +176,7 @@ def _picture(k: int, rng: np.random.Generator) -> Any:
 
 
 def _write_targets(folder: Path, names: list[str], rng: np.random.Generator) -> None:
-    """Tables as the stages before would have written them, with numbers of no meaning."""
+    """Write the tables of the earlier stages, with random numbers."""
     for schema in (ANGLES, KEYPOINTS, ACTIVITY):
         with TableWriter(folder / f"{schema.name}.parquet", schema) as writer:
             minute = _columns(schema, PIECE, rng) | {

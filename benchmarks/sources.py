@@ -1,4 +1,4 @@
-"""What the sheet and the leak audit cost for a corpus of 39,000 videos."""
+"""Time of the sheet and the leak audit for a corpus of 39,000 videos."""
 
 import random
 import string

@@ -1,4 +1,4 @@
-"""The synthetic signer: how fast it performs and renders, on one core and, where there is one, on a GPU."""
+"""Speed of performing and rendering synthetic signers, on one core and on a GPU if there is one."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""How fast training is: the tiny preset's step, the paper's encoder and its whole step beside plain timm.
+"""Speed of training: the tiny preset's step, the paper's encoder and whole step, compared with timm.
 
 The whole step is `train_step` itself on synthetic windows: augmentation, masking, losses, backward, both optimisers.
 Model FLOPs are counted by torch on our forward and backward pass, where hidden patches cost nothing, and are the same
@@ -39,7 +39,7 @@ PEAKS: Final = MappingProxyType({"H200": 989, "H100": 989, "A100": 312, "L40S": 
 
 
 def rows() -> list[tuple[str, str]]:
-    """What was measured and the figure with its unit."""
+    """(name, figure with unit) of each measurement."""
     device = "GPU" if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     torch.manual_seed(0)
     return [*_tiny(device), *_encoder(device), *_paper_steps()]
@@ -135,7 +135,7 @@ def _gpu_figures(flops: int, seconds: float, memory: float) -> str:
 
 
 def _step_flops(n: int) -> int:
-    """Of forward and backward pass of our model."""
+    """FLOPs of the forward and backward pass of our model."""
     model = SignRep(PRESETS["base"])
     video = torch.randn(2, *model.encoder.input_shape)
     visible = random_units(2, model.encoder.n_units, 0.8)
@@ -164,7 +164,7 @@ def _time_step(encoder: type[Encoder], precision: Any, compiled: bool, n: int) -
 
 
 def _count_memory(n: int) -> float:
-    """GB that are allocated at once in the second of two steps in bf16: weights, optimisers, activations, the batch."""
+    """Peak GB of the second of two steps in bf16: weights, optimisers, activations and the batch."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
         run = _make_run(fabric, Pretrain(batch_size=n), Encoder, compiled=False)
@@ -199,7 +199,7 @@ def _make_run(fabric: Fabric, settings: Pretrain, encoder: type[Encoder], compil
 
 
 def _synthetic_batch(n: int, planes: bool) -> Batch:
-    """Noise in the shapes that the loader gives."""
+    """A batch of noise in the loader's shapes."""
     shape = (n, 16, 384, 256) if planes else (n, 16, 256, 256, 3)
     tensors = {
         "frames": torch.randint(0, 256, shape, dtype=torch.uint8),
@@ -217,7 +217,7 @@ def _synthetic_batch(n: int, planes: bool) -> Batch:
 
 
 def _seconds(work: Callable[[], Tensor | None], repeats: int = 3) -> float:
-    """The fastest of some repeats, after a first one that does not count."""
+    """The fastest of some repeats after one warm-up."""
     times = []
     for _ in range(repeats + 1):
         _synchronise()

@@ -1,4 +1,4 @@
-"""How fast `verify` goes through a shard's tables of frames, and what that makes of 300 million frames.
+"""Speed of `verify` on a shard's tables of frames, and the resulting time for 300 million frames.
 
 The tables are those of a shard of a large corpus with synthetic values: noise, which hardly compresses, and keypoints
 by forward kinematics, so that every comparison of rows is made and none fails. The MP4s, which are hashed, are left
@@ -31,7 +31,7 @@ TABLES = (POSE, ANGLES, KEYPOINTS, ACTIVITY)
 
 
 def rows() -> list[tuple[str, str]]:
-    """Rows and bytes a second of one core."""
+    """Rows and bytes per second of one core."""
     with tempfile.TemporaryDirectory() as folder:
         names = _write_shard(Path(folder))
         size = sum(Path(folder, name).stat().st_size for name in names)
@@ -54,7 +54,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 def _write_shard(folder: Path) -> list[str]:
-    """The tables with their records; gives their names."""
+    """Write the tables with their records; returns their names."""
     names = [f"{schema.name}/00000.parquet" for schema in TABLES]
     with ExitStack() as stack:
         for name in names:
@@ -69,7 +69,7 @@ def _write_shard(folder: Path) -> list[str]:
 
 
 def _videos() -> Iterator[dict[str, Any]]:
-    """All columns of all tables, a video at a time."""
+    """Columns of all tables, one video at a time."""
     rng = np.random.default_rng(0)
     for k in range(VIDEOS):
         body, right, left = (np.float32(rng.normal(0, 0.3, (FRAMES, n)))

@@ -28,9 +28,9 @@ GROUPS: Final = MappingProxyType(
 class Quality:
     """Median joint errors and largest angle jumps of any number of videos.
 
-    Errors are distances of the posed skeleton, with each video's own bones, to the landmarks seen: of `arms`, `face` and
-    `hips` from the neck; of `fingers` from the wrist, after scaling the hand to the video's size (see `fit_hand`), and
-    as placed by the detector (`fingers_as_placed`).
+    Errors are distances of the posed skeleton, with each video's own bones, to the landmarks seen: of `arms`, `face`
+    and `hips` from the neck; of `fingers` from the wrist, after scaling the hand to the video's size (see `fit_hand`),
+    and as placed by the detector (`fingers_as_placed`).
     """
 
     def __init__(self) -> None:

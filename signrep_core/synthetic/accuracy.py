@@ -1,10 +1,10 @@
-"""How near each stage comes to a synthetic corpus's truth: detection, landmarks, bones, angles, keypoints, activity.
+"""Errors of every stage on a synthetic corpus: detection, landmarks, bones, angles, keypoints, activity.
 
-Angles are compared in camera axes: the reference is inverse kinematics of the true joints as the camera sees them, so
-that a turned camera is no error and only what detection adds counts. Keypoints are compared with those of the reference
+Angles are compared in camera axes: the reference is inverse kinematics of the true joints in camera axes, so that
+a rotated camera causes no error. Keypoints are compared with those of the reference
 angles, both with the signer's true bones. Errors are medians over frames in which the joint was detected.
 
-Legend: T frames of one video, J = 61 joints; 2-D errors in hundredths of the shoulders' width in the picture.
+Legend: T frames of one video, J = 61 joints; 2-D errors in hundredths of the shoulders' width in the image.
 """
 
 from collections import defaultdict
@@ -56,14 +56,14 @@ HAND_GROUPS: Final = {
 
 
 class Accuracy:
-    """Collects errors video by video; `rows()` are the medians and rates."""
+    """Errors collected video by video; `rows()` gives medians and rates."""
 
     def __init__(self) -> None:
         self._errors: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
         self._true_bones: list[NDArray[np.float64]] = []
 
     def add(self, truth: Columns, pose: Columns | None, angles: Columns | None, labels: Columns | None) -> None:
-        """One video: columns of TRUTH, POSE, ANGLES and ACTIVITY; None where a stage has no rows for it."""
+        """Add one video: columns of TRUTH, POSE, ANGLES and ACTIVITY; None where a stage has no rows for it."""
         n = len(truth["frame"])
         self._true_bones.append(np.concatenate([truth["body_offsets"][0], truth["hand_offsets"][0]]))
         if pose is None:
@@ -85,7 +85,7 @@ class Accuracy:
             self._add_activity(truth, labels)
 
     def rows(self, bones: Bones | None = None) -> list[tuple[str, str]]:
-        """(what, figure with unit); with the corpus's median bones also their error."""
+        """(name, figure with unit) of every error; with the corpus's median bones also theirs."""
         found = []
         for name, values in self._errors.items():
             everything = np.concatenate(values)
@@ -110,7 +110,7 @@ class Accuracy:
         return float(everything.mean() if name.startswith(("detected", "activity")) else np.median(everything))
 
     def mean(self, name: str) -> float:
-        """The mean of an error, which its tail draws up."""
+        """The mean of an error."""
         return float(np.concatenate(self._errors[name]).mean())
 
     def _note(self, name: str, values: Any) -> None:

@@ -14,7 +14,7 @@ from signrep_core.skeleton import FINGERS, HANDS, SIDES, Side
 from signrep_core.synthetic.signer import UPPER_ARM, Colour, Floats, Signer
 from signrep_core.synthetic.surface import BONES, JOINTS_EXTRA, PALM_JOINTS, PART, TWISTS, Surface
 
-Bone = int | Callable[[float], int]  # a row of BONES, or which row at a share 0..1 of the bone
+Bone = int | Callable[[float], int]  # a row of BONES, or a function from a share 0..1 of the bone to the row
 
 
 def linear(colour: Colour | Floats) -> Floats:
@@ -55,7 +55,7 @@ class _Look(NamedTuple):
 
 
 class _Sweeps(_Builder):
-    """Rings along bones; see Surface for what the tables mean."""
+    """Rings along bones; the tables are those of Surface."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -384,7 +384,7 @@ _EAR_ROWS: Final = 7
 
 
 def _add_head(rest: _Builder, signer: Signer) -> Floats:
-    """Head, ears, hair and what hangs of it; returns their vertices in the face frame."""
+    """Add head, ears and hair; returns their vertices in the face frame."""
     face, skin = signer.face, linear(signer.skin)
     skull = _skull(signer)
     vertices = [skull]
@@ -425,7 +425,7 @@ def _skull(signer: Signer) -> Floats:
 
 
 def _ellipsoid_reach(directions: Floats, centre: Floats, radii: Floats) -> Floats:
-    """How far from the head's centre an ellipsoid reaches in each direction; 0 where it does not."""
+    """Extent of an ellipsoid from the head's centre in each direction; 0 where the ray misses it."""
     d, o = directions / radii, (_HEAD_CENTRE - centre) / radii
     a, b, c = (d * d).sum(-1), (d * o).sum(-1), (o * o).sum() - 1
     root = b * b - a * c
@@ -433,7 +433,7 @@ def _ellipsoid_reach(directions: Floats, centre: Floats, radii: Floats) -> Float
 
 
 def _relief(signer: Signer, points: Floats) -> Floats:
-    """How far features stand out of the face, towards the front."""
+    """Height of the features above the face, towards the front."""
     face = signer.face
     x, y = np.abs(points[..., 0]), points[..., 1]
     eye, mouth = face.eye / face.scale, face.mouth / face.scale
@@ -502,7 +502,7 @@ def _hair_shell(signer: Signer, skull: Floats) -> Floats:
 
 
 def _hair_curtain(signer: Signer) -> Floats:
-    """(R, S, 3) hair that falls beside and behind the neck; shrunk into the skull for short hair."""
+    """(R, S, 3) hair at the sides of and behind the neck; hidden in the skull for short hair."""
     end = _HAIR[signer.hair_style][0]
     place = np.linspace(0, 1, 12)[:, None]
     turn = (2 * np.pi * np.arange(28) / 28)[None]

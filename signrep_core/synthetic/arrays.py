@@ -1,4 +1,4 @@
-"""The few array functions that numpy and torch name differently, so that the renderer is written once for both."""
+"""Array functions that numpy and torch name differently, for a renderer that runs on both."""
 
 from typing import Any
 
@@ -37,13 +37,13 @@ def cross(a: Array, b: Array) -> Array:
 
 
 def repeat(values: Array, counts: Array) -> Array:
-    """Each value as often as its count says."""
+    """Repeat each value by its count."""
     xp = namespace(values)
     return np.repeat(values, counts) if xp is np else xp.repeat_interleave(values, counts)
 
 
 def steps_within(counts: Array, owner: Array) -> Array:
-    """0, 1, .. for each run: the place of an expanded item within its run; `owner` is the run of each item."""
+    """Index of each expanded item within its run: 0, 1, ..; `owner` is the run of each item."""
     starts = counts.cumsum(0) - counts
     xp = namespace(counts)
     total = np.arange(len(owner)) if xp is np else xp.arange(len(owner), device=counts.device)

@@ -1,4 +1,4 @@
-"""Clips of synthetic signers as joint angles: the motion that the shipped lifter is trained on."""
+"""Clips of synthetic signers as joint angles: the motion on which the shipped lifter was trained."""
 
 from typing import Final
 

@@ -168,9 +168,9 @@ def render_video(performance: Performance, path: str | Path, device: str | None 
         stream.width = stream.height = performance.size
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(CRF), "preset": "veryfast", "threads": "1"}
-        for picture in _pictures(surface, scene, motion, performance.size, device):
-            grain = noise.normal(0, NOISE, picture.shape[:2]).astype(np.float32)
-            values = (np.clip(picture + grain[..., None], 0, 1) * 255 + 0.5).astype(np.uint8)
+        for frame in _render_frames(surface, scene, motion, performance.size, device):
+            grain = noise.normal(0, NOISE, frame.shape[:2]).astype(np.float32)
+            values = (np.clip(frame + grain[..., None], 0, 1) * 255 + 0.5).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
         container.mux(stream.encode())
     return len(motion)
@@ -350,10 +350,10 @@ def make_act(performance: Performance) -> Act:
     return Act(signer, scene, perform(signer, performance.glosses, performance.seed, performance.fps))
 
 
-def _pictures(
+def _render_frames(
     surface: "Surface", scene: Scene, motion: Motion, size: int, device: str | None
 ) -> Iterator[NDArray[np.float32]]:
-    """The video's pictures one by one, (size, size, 3) sRGB in 0..1; on a torch device in batches."""
+    """Render the frames of a video one by one, (size, size, 3) sRGB in 0..1; on a torch device in batches."""
     from signrep_core.synthetic.render import Expression, backdrop, render
     from signrep_core.synthetic.surface import Pose, pose_signer
 
@@ -372,5 +372,5 @@ def _pictures(
     for start in range(0, len(motion), batch):
         now = slice(start, start + batch)
         part = Pose(*(values[now] for values in pose))
-        pictures = render(surface, part, Expression(*(values[now] for values in face)), scene, wall, size)
-        yield from pictures if device is None else pictures.cpu().numpy()
+        rendered = render(surface, part, Expression(*(values[now] for values in face)), scene, wall, size)
+        yield from rendered if device is None else rendered.cpu().numpy()

@@ -23,17 +23,17 @@ GLOSSES = (
 def draw_contact_sheet(
     path: str | Path, glosses: Sequence[str] = GLOSSES, *, columns: int = 7, size: int = 232, seed: int = 20
 ) -> None:
-    """Write a PNG with one picture per gloss, each by another signer, in the middle of its stroke."""
+    """Write a PNG with one image per gloss, each by another signer, in the middle of its stroke."""
     import cv2
 
-    pictures = [_picture(gloss, seed + k, size) for k, gloss in enumerate(glosses)]
-    pictures += [np.zeros_like(pictures[0])] * (-len(pictures) % columns)
-    rows = [np.concatenate(pictures[start : start + columns], 1) for start in range(0, len(pictures), columns)]
+    images = [_image(gloss, seed + k, size) for k, gloss in enumerate(glosses)]
+    images += [np.zeros_like(images[0])] * (-len(images) % columns)
+    rows = [np.concatenate(images[start : start + columns], 1) for start in range(0, len(images), columns)]
     with atomic_path(path) as partial:
         cv2.imwrite(str(partial), np.concatenate(rows)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
-def _picture(gloss: str, seed: int, size: int) -> NDArray[np.uint8]:
+def _image(gloss: str, seed: int, size: int) -> NDArray[np.uint8]:
     """(size, size, 3) uint8."""
     signer = make_signer(seed)
     scene, motion = make_scene(seed, signer), perform(signer, (gloss,), seed)
@@ -45,8 +45,8 @@ def _picture(gloss: str, seed: int, size: int) -> NDArray[np.uint8]:
     )
     pose = pose_signer(signer, body, right, left)
     wall = backdrop(scene, size).astype(np.float32)
-    picture = render(build_surface(signer), pose, Expression(lids, mouth, brows), scene, wall, size)[0]
-    return (picture * 255 + 0.5).astype(np.uint8)
+    image = render(build_surface(signer), pose, Expression(lids, mouth, brows), scene, wall, size)[0]
+    return (image * 255 + 0.5).astype(np.uint8)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What is painted on the mesh per pixel: eyes, brows, lips, beard, nails, and the pattern and neckline of the shirt.
+"""Painting of the mesh per pixel: eyes, brows, lips, beard, nails, and the pattern and neckline of the shirt.
 
-Legend: N pixels; `place` is where a pixel lies on its part (see anatomy): face frame in metres for the face; how far
-dorsal, how far sideways, place along the finger for fingers; across, forward, down for the trunk.
+Legend: N pixels; `place` is the position of a pixel on its part (see anatomy): face frame in metres for the face;
+dorsal, sideways and along the finger for fingers; across, forward, down for the trunk.
 """
 
 from typing import Any, Final
@@ -17,7 +17,7 @@ _SCLERA: Final = (0.62, 0.59, 0.56)
 
 
 def paint(signer: Signer, albedo: Array, place: Array, part: Array, frame: Array, expression: Any) -> Array:
-    """The painted colours (N, 3), linear light; `frame` (N,) tells each pixel's expression."""
+    """The painted colours (N, 3), linear light; `frame` (N,) selects each pixel's expression."""
     (face,) = where_true(part == PART["face"])
     albedo[face] = _paint_face(signer, albedo[face], place[face], frame[face], expression)
     (hand,) = where_true(part == PART["nail"])

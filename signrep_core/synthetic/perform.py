@@ -1,9 +1,9 @@
-"""Performs signs: from glosses to trajectories of the skeleton's 104 angles, natural and different each time.
+"""Performance of signs: from glosses to natural, varied trajectories of the skeleton's 104 angles.
 
-A hand is planned as where one of its parts goes, how the palm is turned and what the fingers do; rest, strokes and
-the transitions between them are laid on one time line. The arm follows by two-bone inverse kinematics, hands are pushed
-out of trunk, head and each other, and everything becomes angles. The angles are the truth: joints come from forward
-kinematics of them.
+The plan of a hand is the path of one of its parts, the palm's orientation and the fingers' angles; rest, strokes and
+the transitions between them share one time line. Two-bone inverse kinematics gives the arm, hands are pushed out of
+trunk, head and each other, and everything becomes angles. The angles are the truth: joints are their forward
+kinematics.
 
 Legend: T frames; root axes are those of forward kinematics (x to the signer's left, y down, z away from the camera).
 """
@@ -27,7 +27,7 @@ _PARTS: Final = {
     "index": ((8,), 0.007), "middle": ((12,), 0.007), "thumb": ((4,), 0.008), "tips": ((8, 12), 0.006),
     "palm": ((0, 5, 9, 17), 0.016), "pinky": ((0, 17), 0.010),
 }  # fmt: skip
-FLESH: Final = 0.020  # metres that joints of two hands keep from each other
+FLESH: Final = 0.020  # least distance in metres between joints of two hands
 MOST_BEND: Final = np.radians(62.0)  # of the wrist
 NO_GLOSS: Final = -1
 
@@ -52,7 +52,7 @@ class Motion:
 
 @dataclass
 class _HandPlan:
-    """What a hand is to do in each frame; NaN where a transition is still to be filled in."""
+    """The planned movement of a hand in each frame; NaN where a transition is not filled in yet."""
 
     target: Floats  # (T, 3) where the part goes, root axes
     part: Floats  # (T, 3) the part's place in the palm frame, metres
@@ -62,7 +62,7 @@ class _HandPlan:
 
 @dataclass(frozen=True)
 class _Style:
-    """How one person signs, and how one take differs."""
+    """The style of a person and the variation of a take."""
 
     pace: float
     size: float
@@ -89,7 +89,7 @@ class _TimeLine:
 
 
 def perform(signer: Signer, glosses: tuple[str, ...], seed: int, fps: float = 25.0) -> Motion:
-    """The motion of a signer who signs `glosses` one after another, starting and ending at rest.
+    """Perform `glosses` one after another, starting and ending at rest.
 
     Raises:
         KeyError: a gloss is not in the inventory.
@@ -239,7 +239,7 @@ def _palm_frame(fingers: Floats, palm: Floats, side: Side) -> Floats:
     y = y - z * (y @ z)
     y /= np.linalg.norm(y)
     x = np.cross(y, z)
-    axis = FINGER_AXIS if side == "right" else -FINGER_AXIS  # the index metacarpal lies beside the fingers' direction
+    axis = FINGER_AXIS if side == "right" else -FINGER_AXIS  # the index metacarpal is not parallel to the fingers
     c, s = np.cos(axis), np.sin(axis)
     return np.stack([c * x + s * z, y, c * z - s * x], -1)
 
@@ -294,7 +294,7 @@ def _jitter(style: _Style, angles: Floats) -> Floats:
 
 
 def _turned(frame: Floats, turn: Floats, side: Side) -> Floats:
-    """(T, 3, 3) palm frames turned by (twist, nod, wag): about the fingers, the width and the normal of the palm."""
+    """(T, 3, 3) palm frames rotated by (twist, nod, wag): about the fingers, the width and the normal of the palm."""
     mirror = 1.0 if side == "right" else -1.0
     angles = turn * (mirror, -1, mirror)
     return np.stack(rotate_euler((frame[:, 0], frame[:, 1], frame[:, 2]), "zxy", angles), -1)
@@ -330,7 +330,7 @@ def _slerp(first: Floats, last: Floats, u: Floats) -> Floats:
 
 # ---------------------------------------------------------------- from plans to angles
 class _Solver:
-    """The signer's body in every frame: where places are, and the angles that bring the hands to them."""
+    """The signer's body in every frame: positions of places, and the angles that bring the hands to them."""
 
     def __init__(self, signer: Signer, body: Floats) -> None:
         self.signer, self.body = signer, body
@@ -402,7 +402,7 @@ class _Solver:
         return wrist + np.einsum("tij,tj->ti", palm, spot)
 
     def settle(self, side: Side, plan: _HandPlan) -> None:
-        """Replace a plan by what arm and trunk allow, so that the other hand finds this one where it will be."""
+        """Replace a plan by its reachable version, so that the other hand meets this one at its final place."""
         shape, palm, pushed = self.hand_shape(side, plan.fingers), plan.palm, np.zeros_like(plan.target)
         for _ in range(4):
             part = np.einsum("tij,tj->ti", palm, plan.part)
@@ -440,7 +440,7 @@ class _Solver:
         return angles[0], angles[1]
 
     def _reach(self, side: Side, wrist: Floats, palm: Floats) -> "_Arm":
-        """The arm that brings the wrist there, its elbow hanging out and down as the hand's direction asks."""
+        """The arm for a wrist's position, with the elbow out and down depending on the hand's direction."""
         offsets, sign = self.signer.body_offsets, (1.0 if side == "left" else -1.0)
         upper, fore, clavicle = offsets[0], offsets[0] * offsets[2], offsets[0] * offsets[1]
         raised = np.clip((-wrist[:, 1] + 0.05) / 0.35, 0, 1) * np.radians(5)
@@ -542,7 +542,7 @@ def _zxy_frames(angles: Floats) -> Floats:
 
 
 def _limit_bend(palm: Floats, forearm: Floats) -> Floats:
-    """Palm frames turned back until the wrist bends no more than MOST_BEND."""
+    """Rotate palm frames towards the forearm until the wrist bends no more than MOST_BEND."""
     fingers = palm[..., 2]
     cosine = np.clip((fingers * forearm).sum(-1), -1, 1)
     excess = np.clip(np.arccos(cosine) - MOST_BEND, 0, None)
@@ -551,7 +551,7 @@ def _limit_bend(palm: Floats, forearm: Floats) -> Floats:
 
 
 def _push_apart(right: Floats, left: Floats) -> Floats:
-    """(T, 3) how far the right hand must move (and the left the other way) so that their flesh does not overlap."""
+    """(T, 3) movement of the right hand (and, negated, of the left) that separates overlapping hands."""
     apart = (right[:, :, None] - left[:, None]).reshape(len(right), -1, 3)
     distance = np.linalg.norm(apart, axis=-1)
     deep = np.clip(FLESH - distance, 0, None)

@@ -1,10 +1,10 @@
-"""Rasterises and shades the signer's mesh, a batch of frames at a time, alike in numpy and in torch (on a GPU).
+"""Rendering of the signer's mesh, a batch of frames at a time, with numpy or torch (on a GPU).
 
-Triangles are cut into rows and rows into pixels (so that no pixel is visited in vain), the nearest wins, and each
-covered pixel is shaded once: key, fill and sky light, a soft shadow of near things (ambient occlusion), and a painted
+Triangles are cut into rows and rows into pixels (so that only covered pixels are visited), the nearest wins, and each
+covered pixel is shaded once: key, fill and sky light, ambient occlusion, and a painted
 face. Pictures are rendered at SUPERSAMPLE times their size and averaged, in linear light.
 
-Legend: B frames, V vertices, F faces, H × W pixels of the supersampled picture, N covered pixels.
+Legend: B frames, V vertices, F faces, H × W pixels of the supersampled image, N covered pixels.
 """
 
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ from signrep_core.synthetic.surface import PART, Pose, Surface
 
 SUPERSAMPLE: Final = 2
 GAMMA: Final = 2.2
-BEHIND: Final = 0.25  # metres from the neck to where the surroundings are taken to be
+BEHIND: Final = 0.25  # assumed distance of the surroundings from the neck, metres
 SAME_DEPTH: Final = 0.010  # metres within a pixel that count as one surface
 
 
 @dataclass(frozen=True)
 class Expression:
-    """What the face does, per frame: eyelids 0 shut .. 1 open, mouth 0 closed .. 1 open, brows -1 .. 1 raised."""
+    """Facial expression per frame: eyelids 0 shut .. 1 open, mouth 0 closed .. 1 open, brows -1 .. 1 raised."""
 
     lids: Array  # (B,)
     mouth: Array
@@ -95,7 +95,7 @@ def corner_weights(corners: Array, x: Array, y: Array) -> Array:
 
 
 def _facing(flat: Array, height: int, width: int) -> tuple[Array, Array]:
-    """The triangles that face the camera and touch the picture, and twice their (negative) areas."""
+    """The triangles that face the camera and touch the image, and twice their (negative) areas."""
     x, y = flat[..., 0], flat[..., 1]
     area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
     inside = (_max3(y) > 0) & (_min3(y) < height) & (_max3(x) > 0) & (_min3(x) < width)
@@ -114,7 +114,7 @@ def _max3(values: Array) -> Array:
 
 
 def _row_span(corners: Array, item: Array, middle: Array) -> tuple[Array, Array]:
-    """Where each row's middle line enters and leaves its triangle; each edge is taken from its upper end."""
+    """Columns where each row's middle line enters and leaves its triangle; edges start at their upper end."""
     xp = namespace(corners)
     left, right = middle * 0 + 1e9, middle * 0 - 1e9
     for a, b in ((0, 1), (1, 2), (2, 0)):
@@ -141,14 +141,14 @@ def _nearness_along_rows(corners: Array, area: Array, item: Array, row: Array) -
 
 
 def render(surface: Surface, pose: Pose, expression: Expression, scene: Scene, backdrop: Array, size: int) -> Array:
-    """Pictures of a posed signer.
+    """Render a posed signer.
 
     Args:
         surface, pose: the mesh and what it hangs on; B frames, body axes.
         expression: the face.
         scene: camera and light.
         backdrop: (S, S, 3) linear light, S = SUPERSAMPLE · size, or broadcastable (B, S, S, 3).
-        size: side of the square pictures in pixels.
+        size: side of the square images in pixels.
 
     Returns:
         (B, size, size, 3) sRGB in 0..1, in the floating type of the pose.
@@ -180,12 +180,12 @@ def render(surface: Surface, pose: Pose, expression: Expression, scene: Scene, b
     colours = _mix(fixed, faces[face], weights)
     albedo = paint(surface.signer, colours[:, :3], colours[:, 3:], part, frame, expression)
     light = _light(scene, _sight(scene, column, row, side), normal, albedo, part, shade[kept])
-    picture = (backdrop + (placed[:, :1, :1, None] * 0)).reshape(-1, 3)
-    picture[pixel] = light
+    image = (backdrop + (placed[:, :1, :1, None] * 0)).reshape(-1, 3)
+    image[pixel] = light
     for step in (1, side, side + 1):
-        picture[pixel[merged] + step] = light[merged]
-    picture = picture.reshape(len(placed), side, side, 3)
-    total = picture[:, ::2, ::2] + picture[:, 1::2, ::2] + picture[:, ::2, 1::2] + picture[:, 1::2, 1::2]
+        image[pixel[merged] + step] = light[merged]
+    image = image.reshape(len(placed), side, side, 3)
+    total = image[:, ::2, ::2] + image[:, 1::2, ::2] + image[:, ::2, 1::2] + image[:, 1::2, 1::2]
     return clip(total * 0.25, 0, 1) ** (1 / GAMMA)
 
 
@@ -198,7 +198,7 @@ def _mix(values: Array, corner: Array, weights: Array) -> Array:
 
 
 def _thin_out(pixel: Array, depth: Array, part: Array, frames: int, side: int) -> tuple[Array, Array]:
-    """Which samples to shade, and which of them stand for the whole pixel.
+    """Samples to shade, and which of them represent a whole pixel.
 
     Where the four samples of a pixel lie on one smooth part at about one depth, the first is shaded for all four.
     """
@@ -229,7 +229,7 @@ def _sight(scene: Scene, column: Array, row: Array, side: int) -> Array:
 
 
 def _occlusion(pixel: Array, depth: Array, far: float, frames: int, side: int) -> Array:
-    """(N,) 1 in the open .. less where something near stands before the surroundings."""
+    """(N,) ambient light: 1 in the open, less near the edge of a closer surface."""
     xp = namespace(depth)
     field = depth[:1].repeat(frames * side * side) * 0 + far
     field[pixel] = depth
@@ -248,7 +248,7 @@ def _light(scene: Scene, sight: Array, normal: Array, albedo: Array, part: Array
     """(N, 3) linear light that leaves each pixel's surface towards the camera."""
     skin = real(part <= PART["nail"], normal)[:, None]
     hair = real(part == PART["hair"], normal)[:, None]
-    # light creeps around the edge of skin, red the farthest
+    # subsurface scattering: light wraps around the edge of skin, red the farthest
     wrap = skin * like(np.array([0.38, 0.24, 0.17]), normal) + (1 - skin) * 0.12
     key, fill = like(scene.key, normal), like(scene.fill, normal)
     main = clip(((normal @ key)[:, None] + wrap) / (1 + wrap), 0, None)
@@ -278,7 +278,7 @@ def backdrop(scene: Scene, size: int) -> Floats:
 
 
 def _furnish(rng: np.random.Generator, wall: Floats, clutter: float) -> Floats:
-    """Muted rectangles as of pictures, a shelf, a door, out of focus."""
+    """Add muted rectangles, like pictures, a shelf or a door out of focus."""
     base = wall[0, 0].copy()
     for _ in range(int(2 + 5 * clutter)):
         x0, y0 = rng.integers(-40, 230, 2)
@@ -289,7 +289,7 @@ def _furnish(rng: np.random.Generator, wall: Floats, clutter: float) -> Floats:
 
 
 def _resize(image: Floats, side: int) -> Floats:
-    """Bilinear resampling of a square picture."""
+    """Bilinear resampling of a square image."""
     place = np.clip((np.arange(side) + 0.5) * len(image) / side - 0.5, 0, len(image) - 1)
     low = np.minimum(place.astype(int), len(image) - 2)
     share = (place - low)[:, None]

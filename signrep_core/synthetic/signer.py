@@ -3,8 +3,8 @@
 Everything is a pure function of a seed. The person is a `Signer`; what differs between two videos of one person
 (camera, light, wall) is a `Scene`. Bone lengths are true: they are the offsets that forward kinematics takes.
 
-Legend: colours are sRGB in 0..1; lengths in metres; the face frame F is the head frame H turned so that an upright face
-has F = identity (x to the signer's left, y down, z backwards), with the nose tip at its origin.
+Legend: colours are sRGB in 0..1; lengths in metres; the face frame F is the head frame H rotated so that an upright
+face has F = identity (x to the signer's left, y down, z backwards), with the nose tip at its origin.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from signrep_core.body.rotations import rotation_about
 Floats = NDArray[np.float64]
 Colour = tuple[float, float, float]
 
-UPPER_ARM: Final = 0.275  # metres; the build that shapes are drawn for, others scale with their upper arm
+UPPER_ARM: Final = 0.275  # metres; shapes are drawn for this build and scale with the upper arm
 
 # Streams of randomness: one number per use, so that adding a draw to one leaves the others alone.
 _PERSON, _LOOK, _SCENE = 11, 12, 13
@@ -99,7 +99,7 @@ class Signer:
 class Scene:
     """One video's camera, light and wall.
 
-    `view` turns body axes into camera axes (x right, y down, z away from the camera); `neck` is the neck's place there.
+    `view` rotates body axes into camera axes (x right, y down, z away from the camera), in which `neck` is the neck.
     """
 
     view: Floats  # (3, 3)
@@ -115,7 +115,7 @@ class Scene:
 
 
 def make_signer(seed: int) -> Signer:
-    """The person of a seed."""
+    """Make the person of a seed."""
     person, look = np.random.default_rng([seed, _PERSON]), np.random.default_rng([seed, _LOOK])
     breadth = float(person.uniform(0, 1))
     upper_arm = 0.262 + 0.022 * breadth + person.uniform(-0.008, 0.010)
@@ -125,7 +125,7 @@ def make_signer(seed: int) -> Signer:
     hair = HAIRS[int(look.integers(2 if tone > 3.5 else len(HAIRS)))] if look.random() > 0.08 else HAIRS[-1]
     style = _hair_style(look, breadth, tone)
     top = TOPS[int(look.integers(len(TOPS)))]
-    while np.abs(np.subtract(top, skin)).sum() < 0.45:  # clothes that stand off the skin, as signers choose them
+    while np.abs(np.subtract(top, skin)).sum() < 0.45:  # clothes that contrast with the skin, as signers choose them
         top = TOPS[int(look.integers(len(TOPS)))]
     return Signer(
         seed=seed,
@@ -152,14 +152,12 @@ def make_signer(seed: int) -> Signer:
 
 
 def make_scene(seed: int, signer: Signer) -> Scene:
-    """The camera, light and wall of a video; the signer is framed from above the head to the hips."""
+    """Make the camera, light and wall of a video; the signer is framed from above the head to the hips."""
     rng = np.random.default_rng([seed, _SCENE])
     yaw, pitch, roll = np.radians([rng.uniform(-10, 10), rng.uniform(-5, 6), rng.uniform(-1, 1)])
     view = rotation_about("z", roll) @ rotation_about("x", pitch) @ rotation_about("y", yaw)
     distance = rng.uniform(1.7, 2.6)
-    height = (
-        signer.upper_arm / UPPER_ARM * rng.uniform(1.02, 1.18)
-    )  # metres of scene in the picture's height, at the neck
+    height = signer.upper_arm / UPPER_ARM * rng.uniform(1.02, 1.18)  # of the image in metres, at the neck
     neck = np.array([rng.uniform(-0.03, 0.03), height * rng.uniform(-0.145, -0.115), distance])
     side = rng.uniform(-1, 1)
     key = np.array([0.75 * side, rng.uniform(-0.85, -0.45), -0.75])
@@ -180,7 +178,7 @@ def make_scene(seed: int, signer: Signer) -> Scene:
 
 
 def project(scene: Scene, points: Floats, size: int) -> Floats:
-    """Camera-axes points relative to the neck (..., 3) to pixels (..., 2) of a square picture of `size` pixels."""
+    """Project points relative to the neck (..., 3), camera axes, to pixels (..., 2) of a square image."""
     placed = np.asarray(points) + scene.neck
     return scene.focal * size * placed[..., :2] / placed[..., 2:] + size / 2
 
@@ -205,7 +203,7 @@ def _make_face(rng: np.random.Generator, upper_arm: float, breadth: float) -> Fa
 
 
 def _body_offsets(rng: np.random.Generator, upper_arm: float, breadth: float, face: Face) -> Floats:
-    """The face points are turned from the face frame into the head frame, where kinematics has them."""
+    """Body offsets; the face points are rotated from the face frame into the head frame of kinematics."""
     head = rotation_about("x", -face.upright)
     ear, mouth, eye = (head @ point / upper_arm for point in (face.ear, face.mouth, face.eye))
     neck_nose = 0.212 * face.scale * rng.uniform(0.97, 1.03) / upper_arm

@@ -1,6 +1,6 @@
 """The signs: hand shapes, directions, places, movements, the inventory of glosses, minimal pairs and the small grammar.
 
-The inventory is invented for measurement; it claims to be no natural sign language. Signs are written for a
+The inventory is invented for measurement; it is not a natural sign language. Signs are written for a
 right-handed signer. A direction is a sum of words: up, down, forward, back (towards the signer), in (across
 the body), out.
 
@@ -36,12 +36,12 @@ _STRAIGHT, _FOLDED, _HOOKED = (1, 3, 3), (84, 100, 58), (8, 78, 48)
 
 @dataclass(frozen=True)
 class HandShape:
-    """Flexion (knuckle, middle joint, end joint) of the four fingers, how far they are spread (1 = wide), the thumb."""
+    """Flexion (knuckle, middle joint, end joint) of the four fingers, their spread (1 = wide), and the thumb."""
 
     fingers: tuple[tuple[float, float, float], ...]
     thumb: str
     spread: float = 0.0
-    lateral: tuple[float, float, float, float] = (0, 0, 0, 0)  # extra sideways turn of each finger, degrees
+    lateral: tuple[float, float, float, float] = (0, 0, 0, 0)  # extra sideways rotation of each finger, degrees
 
 
 def _four(flexion: tuple[float, float, float]) -> tuple[tuple[float, float, float], ...]:
@@ -75,7 +75,7 @@ SHAPES: Final[dict[str, HandShape]] = {
     "pick": HandShape(((48, 45, 25), _FOLDED, _FOLDED, _FOLDED), "pinch"),
     "middle": HandShape(((2, 4, 3), (56, 14, 8), (2, 5, 4), (0, 4, 3)), "out", 1.0),
 }
-_PARALLEL: Final = (18.5, 1.5, -14.0, -28.0)  # sideways knuckle turns that make the fingers parallel
+_PARALLEL: Final = (18.5, 1.5, -14.0, -28.0)  # sideways knuckle angles that make the fingers parallel
 _SPREAD: Final = (-11.0, -2.0, 5.0, 11.0)
 _METACARPALS: Final = (-2.0, 12.0, 25.0, 38.0)
 FINGER_AXIS: Final = np.radians(13.0)  # the parallel fingers' direction in the palm frame, towards the pinky
@@ -110,7 +110,7 @@ def direction(words: str) -> Floats:
 # ---------------------------------------------------------------- places
 @dataclass(frozen=True)
 class Place:
-    """Where the hand's `part` goes: an anchor on the body plus (out, up, forward) in metres for an average build."""
+    """A place of signing: an anchor on the body plus (out, up, forward) in metres for an average build."""
 
     anchor: str  # neck, face, chest, other (the passive hand)
     offset: tuple[float, float, float]
@@ -167,12 +167,12 @@ def _line(out: float, up: float, forward: float) -> Callable[[Floats], Stroke]:
 
 
 def _away(out: float, up: float, forward: float) -> Callable[[Floats], Stroke]:
-    """From the place, where it starts, onwards."""
+    """A movement away from the place."""
     return lambda u: _stroke(u, tuple(_smooth((u - 0.15) / 0.85) * d for d in (out, up, forward)))
 
 
 def _taps(out: float, up: float, forward: float, times: int = 2) -> Callable[[Floats], Stroke]:
-    """Touches the place `times` times, leaving it by (out, up, forward) between."""
+    """Touch the place `times` times, with excursions of (out, up, forward) between."""
     return lambda u: _stroke(u, tuple(0.5 * (1 + np.cos(2 * np.pi * times * u)) * d for d in (out, up, forward)))
 
 
@@ -246,7 +246,7 @@ class Sign:
     """A gloss's form.
 
     `hands`: one; both (mirrored); alternate (mirrored, half a cycle apart); base (the other hand holds still below,
-    as `base` = shape, fingers, palm says).
+    as `base` = shape, fingers, palm).
     """
 
     gloss: str
@@ -257,7 +257,7 @@ class Sign:
     fingers: str  # direction of the straight fingers
     palm: str  # direction that the palm faces
     move: str
-    part: str = "palm"  # which part of the hand goes to the place
+    part: str = "palm"  # the part of the hand that goes to the place
     hands: str = "one"
     end_shape: str = ""
     base: tuple[str, str, str] = ("flat", "in+forward", "up+0.3back")
@@ -381,7 +381,7 @@ _PATTERNS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("person", "quality"), "the {person} is {quality}"),
     (("greeting", "person", "quality"), "{greeting} , the {person} is {quality}"),
 )
-# What a verb may be said of; any thing where it is not named.
+# Objects that a verb can take; any object where it is not listed.
 _OBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "EAT": ("BREAD", "APPLE", "ONION"), "DRINK": ("COFFEE", "WATER"), "READ": ("BOOK", "PAPER"),
     "OPEN": ("DOOR", "BOOK", "HOUSE", "CAR"), "WASH": ("CAR", "APPLE", "DOOR", "CAT"), "PLAY": ("BALL", "CAT"),

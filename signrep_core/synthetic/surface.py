@@ -2,7 +2,7 @@
 
 Limbs, fingers, neck and trunk are rings swept along the bones: a ring near a joint takes the mean of the two bones'
 frames, so that elbows and knuckles bend without losing girth. Head and hair are rigid in the face frame; the palm spans
-the metacarpals. Every joint of forward kinematics is the very point that its flesh is built around.
+the metacarpals. Every joint of forward kinematics is the centre of the mesh around it.
 
 Legend: B frames, V vertices, F faces, R rings; lengths in metres; a along a bone, u and v = a × u across it.
 """
@@ -20,13 +20,13 @@ from signrep_core.synthetic.signer import UPPER_ARM, Floats, Signer
 
 PARTS: Final = ("skin", "face", "hand", "nail", "hair", "top", "trousers")
 PART: Final = {name: i for i, name in enumerate(PARTS)}
-TWISTS: Final = 8  # frames along a forearm, from the elbow's turn to the wrist's
+TWISTS: Final = 8  # frames along a forearm, from the elbow's rotation to the wrist's
 FINGER_BONES: Final = 4
 PALM_JOINTS: Final = (2, 5, 9, 13, 17, 6, 10, 14, 18)  # of the hand: thumb knuckle, four knuckles, four first joints
 
 
 class Pose(NamedTuple):
-    """What the mesh hangs on: joints and bone frames, each an array over frames."""
+    """Joints and bone frames that the mesh is attached to, each an array over frames."""
 
     joints: Array  # (B, J', 3) the skeleton's 61 joints and the helpers of JOINTS_EXTRA
     along: Array  # (B, N, 3) unit vector along each bone of BONES
@@ -36,13 +36,13 @@ class Pose(NamedTuple):
 
 @dataclass
 class Surface:
-    """A signer's mesh at no pose in particular: topology, colours, and how each vertex hangs on the bones."""
+    """A signer's mesh independent of the pose: topology, colours, and the attachment of each vertex."""
 
     signer: Signer
     faces: NDArray[np.int64]  # (F, 3) outward when seen counter-clockwise
     part: NDArray[np.int64]  # (F,) index into PARTS
     albedo: Floats  # (V, 3) linear light
-    paint: Floats  # (V, 3) place on the part, for what is painted per pixel
+    paint: Floats  # (V, 3) position on the part, for painting per pixel
     rings: dict[str, NDArray[Any]]
     ring_of: NDArray[np.int64]  # (Vr,) of the swept vertices
     local: Floats  # (Vr, 2) across the ring
@@ -118,7 +118,7 @@ _FINGER_TURNS: Final = {f: ("xyz", "xyz", "xyz", "x") if f == "thumb" else ("xyz
 
 
 def pose_signer(signer: Signer, body: Array, right: Array, left: Array) -> Pose:
-    """Joints and bone frames of the posed signer.
+    """Pose a signer: joints and bone frames.
 
     Args:
         signer: whose bone lengths to take.
@@ -172,7 +172,7 @@ def _arm_frames(side: Side, body: Array, hand: Array, collar: Array) -> list[tup
     signs = hand_signs(side)
     palm = palm_frame(side, hand[..., :N_WRIST_ANGLES])
     frames = [(collar, -outward * clavicle[1]), (upper[1], upper[0])]
-    # The forearm's turn, from the elbow's hinge to the width of the wrist (thumb up = a quarter turn).
+    # The forearm's twist, from the elbow's hinge to the width of the wrist (thumb up = 90°).
     width = -outward * palm[0]
     turned = np.pi / 2 + xp.arctan2(-(width * fore[0]).sum(-1), (width * fore[2]).sum(-1))[..., None]
     for k in range(TWISTS):

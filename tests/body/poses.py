@@ -32,7 +32,7 @@ def observed_angles(rng: np.random.Generator, n_poses: int) -> Angles:
 
 
 def pose(angles: Angles) -> np.ndarray:
-    """Joints with the lifelike default bones."""
+    """Joints with the default bones."""
     return forward_kinematics(*angles, *BONES)
 
 

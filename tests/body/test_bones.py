@@ -33,7 +33,7 @@ RESTING_SPINE = np.radians(-18)
 
 
 def posed(n_frames: int = 5, seed: int = 0) -> np.ndarray:
-    """Joints with the lifelike bones; the lower spine at rest, so that the spine's bones can be told."""
+    """Joints with the default bones; the lower spine at rest, so that the spine's bones are known."""
     angles = observed_angles(np.random.default_rng(seed), n_frames)
     angles[0][:, skeleton.BODY_ANGLES.index("lower_spine_x")] = RESTING_SPINE
     return pose(angles)
@@ -128,13 +128,13 @@ def test_a_videos_offsets_are_medians_in_metres_divided_afterwards() -> None:
 
 def test_bones_never_seen_are_the_defaults_in_proportion_to_the_person() -> None:
     lengths = np.full(N_BONES, np.nan)
-    lengths[UPPER_ARM] = 2 * 0.266  # twice the lifelike person, of whom nothing else is known
+    lengths[UPPER_ARM] = 2 * 0.266  # twice the default person, with no other bone seen
     body, hand = offsets_from_lengths(lengths)
     np.testing.assert_allclose(body, OFFSETS[0] * np.r_[2, np.ones(15)])
     np.testing.assert_allclose(hand, OFFSETS[1] * np.r_[2, np.ones(19)])
 
 
-def test_with_nothing_seen_the_skeleton_is_the_lifelike_one() -> None:
+def test_with_nothing_seen_the_skeleton_is_the_default_one() -> None:
     body, hand = video_offsets(np.full((4, N_BONES, 2), np.nan))
     np.testing.assert_allclose(body, OFFSETS[0])
     np.testing.assert_allclose(hand, OFFSETS[1])
@@ -187,7 +187,7 @@ def test_the_standard_skeleton_says_which_bones_were_never_seen(caplog: pytest.L
         bones = histogram.medians()
     assert bones["defaults"] == ["hip_half_width", "spine_half"]
     assert "hip_half_width, spine_half" in caplog.text
-    assert "lifelike defaults" in caplog.text
+    assert "defaults are used instead" in caplog.text
     assert bones["body_offsets"][4] == pytest.approx(0.461, abs=1e-3)
     assert bones["counts"]["spine_half"] == 0
 

@@ -154,7 +154,7 @@ def test_an_interrupted_rendering_leaves_nothing(tmp_path, monkeypatch):
         yield np.zeros((48, 48, 3), np.float32)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(corpus, "_pictures", stop_early)
+    monkeypatch.setattr(corpus, "_render_frames", stop_early)
     with pytest.raises(KeyboardInterrupt):
         render_video(plan_corpus(**SMALL)[0], tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
