@@ -1,1 +1,1 @@
-"""Tables on disk: atomic files, schemas, layout, records, shards and their reader."""
+"""Tables on disk: atomic files, schemas, layout, video status, jobs, records, resume cache, shards and their reader."""

@@ -1,1 +1,1 @@
-"""Pixels and time: which frames a video has, damage, image folders, crop boxes, cropping, encoding."""
+"""Pixels and time: decode frames on the common timeline, damage, image folders, crop boxes, cropping, encoding."""

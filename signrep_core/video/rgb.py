@@ -86,9 +86,9 @@ def _display_matrix(frame: Any) -> NDArray[np.int32]:
     return np.eye(2, dtype=np.int32)
 
 
-def _upright(picture: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
+def _upright(rgb: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
     """Rotate by quarter turns and mirror as (x, y) · matrix does, to the nearest such rotation."""
     (a, b), (c, d) = matrix.tolist()
     if abs(b) + abs(c) > abs(a) + abs(d):
-        picture, a, d = picture.transpose(1, 0, 2), c, b
-    return picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+        rgb, a, d = rgb.transpose(1, 0, 2), c, b
+    return rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
