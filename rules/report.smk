@@ -1,16 +1,16 @@
-"""What a person looks at: what became of the videos, the counts of every shard, and the page that shows them.
+"""Summary, dataset card and report page of a run.
 
 REQUIRED INPUTS
-    the tables of all shards, the video status tables, the bones, the pretraining's metrics, the data sets' results
+    tables of all shards, video status, bones, overlap audit, metrics of the pretraining, results of the data sets
 
 OUTPUTS
-    statistics/{shard}.json   counts of the shard's joints, angles, activity and sequences
-    summary.txt               what became of the videos: the table printed at the end of a run
+    statistics/{shard}.json   statistics of the shard's joints, angles, activity and sequences
+    summary.txt               number of videos by final status, sequences and speed: printed at the end of a run
     summary.json              the same figures for programs
-    README.md                 the dataset card: contents, licences, overlap audit, for whoever gets the shards
-    report.html               one page that needs nothing beside it
-    figures/, report/         its drawings and photographs, and its sections of tables, each as a file of its own:
-                              `snakemake --report report.zip` takes them too
+    README.md                 dataset card to publish with the shards: contents, licences, overlap audit
+    report.html               report page, self-contained
+    figures/, report/         its charts and images, and its sections with tables, as separate files, which
+                              `snakemake --report report.zip` includes
 """
 
 FIGURES = "<results>/figures"
@@ -19,7 +19,7 @@ CAPTIONS = "../signrep_core/inspect/report/captions"
 
 
 rule describe_shard:
-    """Count what a shard's tables hold."""
+    """Compute statistics of a shard's tables."""
     input:
         pose="<results>/pose/{shard}.parquet",
         angles="<results>/angles/{shard}.parquet",
@@ -41,7 +41,7 @@ rule describe_shard:
 
 
 rule summarize:
-    """Videos in, excluded, rejected by reason; sequences, frames, hours; pose frames per second."""
+    """Count videos by final status and reason, sequences, frames and hours, and measure the speed of pose extraction."""
     input:
         videos=all_shards("<results>/videos/{shard}.parquet"),
         sequences=all_shards("<results>/sequences/{shard}.parquet"),
@@ -64,7 +64,7 @@ rule summarize:
 
 
 rule report:
-    """Write the page on the run, with its drawings."""
+    """Write the report page of the run, with its charts."""
     input:
         statistics=all_shards("<results>/statistics/{shard}.json"),
         bones=all_shards("<results>/bones/{shard}.json"),
@@ -148,7 +148,7 @@ rule report:
         mem_mb=4000,
         runtime=60,
     params:
-        results=CONFIG.results,
+        results=lambda wildcards: CONFIG.results,
         run=CONFIG.pretrain.run,
         rate=CONFIG.timeline.rate,
     script:

@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--repair", action="store_true", help="remove the broken files, so that the workflow makes "
                         "them again when it is run as before")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    parser.add_argument("--threads", type=int, default=1, help="shards checked side by side (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, help="shards checked in parallel (default: 1)")
     parser.set_defaults(run=run)
 
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lines(folder: Path, report: "Report", removed: Sequence[str]) -> list[str]:
-    """The report for people."""
+    """The report as lines of text."""
     alike: dict[str, list[Problem]] = defaultdict(list)
     for problem in report.problems:
         alike[problem.what].append(problem)
@@ -65,11 +65,11 @@ def _lines(folder: Path, report: "Report", removed: Sequence[str]) -> list[str]:
     broken = len({problem.file for problem in report.problems})
     lines.append(
         f"{folder}: {report.files} files in {report.shards} shards, {report.bytes / 1e9:.3g} GB: "
-        + (f"{len(report.problems)} problems in {broken} files" if broken else "all is well")
+        + (f"{len(report.problems)} problems in {broken} files" if broken else "no problems")
     )
     waiting = {state: [name for name, found in report.pending.items() if found == state] for state in STATES}
     kinds = [(waiting[state], told) for state, told in STATES.items()]
-    kinds += [(report.leftovers, "left by a kill"), (report.unknown, "not made by the workflow, not checked")]
+    kinds += [(report.leftovers, "left by killed jobs"), (report.unknown, "not made by the workflow, not checked")]
     for names, told in kinds:
         if names:
             lines.append(f"    {len(names)} files {told}, such as {names[0]}")

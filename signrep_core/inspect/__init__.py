@@ -1,1 +1,1 @@
-"""What a person looks at or asks about a run: report, browser, overlay, figures, status, forecast, explain, verify."""
+"""Inspection of runs and machines: report, browser, overlay, figures, status, forecast, explain, verify, doctor."""

@@ -1,4 +1,4 @@
-"""Can this machine run everything? Each check tries the thing itself and says what to do where it fails."""
+"""Check whether this machine can run everything; a failed check says what to do."""
 
 import importlib.util
 import os
@@ -17,14 +17,14 @@ from signrep_core.extras import EXTRA_OF
 
 PACKAGES: Final = ("torch", "timm", "mediapipe", "cv2", "av", "pyarrow", "pandas", "snakemake", "kornia")
 _DISTRIBUTIONS: Final = {"cv2": "opencv-contrib-python"}
-# What videos come in, and the decoders that read it.
+# Codecs of videos and their decoders.
 CODECS: Final = {"H.264": "h264", "H.265": "hevc", "VP8": "vp8", "VP9": "vp9", "AV1": "libdav1d", "MPEG-4": "mpeg4"}
 GB_NEEDED: Final = 20
 MEMORY_GB: Final = 8
 
 
 class Check(NamedTuple):
-    """What was found, and what to do about it; a note is something that only some work needs."""
+    """Result of a check and its remedy; the state `note` concerns something that only some tasks need."""
 
     state: Literal["ok", "note", "fails"]
     found: str
@@ -32,7 +32,7 @@ class Check(NamedTuple):
 
 
 def check_machine(results: Path) -> Iterator[tuple[str, Check]]:
-    """Every check by its name, as soon as it is done."""
+    """Run the checks; yields the name and result of each as soon as it is done."""
     checks: dict[str, Callable[[], Check]] = {
         "python": _python,
         **{package: lambda package=package: _package(package) for package in PACKAGES},  # type: ignore[misc]
@@ -48,7 +48,7 @@ def check_machine(results: Path) -> Iterator[tuple[str, Check]]:
     for name, check in checks.items():
         try:
             yield name, check()
-        except Exception as error:  # a check that breaks is itself the finding
+        except Exception as error:  # any error means that the check failed
             yield name, Check("fails", f"{type(error).__name__}: {error}", "install again: make .venv/installed")
 
 
@@ -67,7 +67,7 @@ def _package(name: str) -> Check:
 
 
 def _encoder() -> Check:
-    """Encode a few frames with x264 and decode them again."""
+    """Encode a few frames with x264 and decode them."""
     from signrep_core.video.encode import Encoder, EncoderSettings
     from signrep_core.video.reader import read_frames
 
@@ -78,7 +78,7 @@ def _encoder() -> Check:
                 encoder.write(np.full((64, 64, 3), 20 * k, np.uint8))
         n_frames = sum(1 for _ in read_frames(path))
     if n_frames != 8:
-        return Check("fails", f"8 frames were encoded, {n_frames} decoded", "install imageio-ffmpeg and av again")
+        return Check("fails", f"8 frames encoded, {n_frames} decoded", "reinstall imageio-ffmpeg and av")
     return Check("ok", "x264 encodes and decodes")
 
 
@@ -110,7 +110,7 @@ def _lifter() -> Check:
     from signrep_core.lift.lifter import load_lifter
 
     n_weights = sum(weights.numel() for weights in load_lifter().parameters())
-    return Check("ok", f"{n_weights / 1e6:.1f} million weights, shipped")
+    return Check("ok", f"{n_weights / 1e6:.1f} million weights, part of the package")
 
 
 def _gpu() -> Check:
@@ -135,7 +135,7 @@ def _memory() -> Check:
 
     total = psutil.virtual_memory().total / 1e9
     if total < MEMORY_GB:
-        return Check("note", f"{total:.0f} GB", f"with less than {MEMORY_GB} GB run one job at a time: --cores 1")
+        return Check("note", f"{total:.0f} GB", f"below {MEMORY_GB} GB, run one job at a time: --cores 1")
     return Check("ok", f"{total:.0f} GB")
 
 
@@ -144,7 +144,7 @@ def _disk(results: Path) -> Check:
     free = shutil.disk_usage(folder).free / 1e9
     found = f"{free:.0f} GB free for {results}"
     if not os.access(folder, os.W_OK):
-        return Check("fails", f"{folder} cannot be written to", "choose another folder: --config results=DIR")
+        return Check("fails", f"{folder} is not writable", "choose another folder: --config results=DIR")
     if free < GB_NEEDED:
         return Check("note", found, "an hour of video needs about 1 GB")
     return Check("ok", found)

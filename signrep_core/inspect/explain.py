@@ -1,4 +1,4 @@
-"""How a file came to be: what made it, when, with what, from which files and videos, and how to make it again."""
+"""Explain the origin of a file: the job that made it, its inputs and videos, and the command that makes it again."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,34 +12,34 @@ from safetensors import SafetensorError, safe_open
 
 from signrep_core.errors import SignRepError
 from signrep_core.store.files import file_digest
-from signrep_core.store.layout import PER_SHARD
+from signrep_core.store.layout import VIDEO_TABLES
 from signrep_core.store.records import Record, read_record
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table
 
-SHOWN: Final = 5  # files or videos of a kind that are listed
+SHOWN: Final = 5  # listed files or videos of a kind
 
 
 def explain(path: str | Path) -> str:
-    """Tell how an output came to be, by its record, or by its own metadata where it was copied without.
+    """Describe the origin of an output from its record, or from its own metadata if it has no record.
 
     Raises:
-        SignRepError: there is no such file, or nothing says that it is ours.
+        SignRepError: the file does not exist, or has neither a record nor metadata of SignRep.
     """
     path = Path(path)
     record = read_record(path)
     if record is None and not path.is_file():
-        raise SignRepError(f"{path}: no such file, and no record of one; give a file of a results folder")
+        raise SignRepError(f"{path}: no such file, and no record of it; give a file of a results folder")
     inside = _inside(path) if path.is_file() else {}
     if record is None and not inside:
         raise SignRepError(
-            f"{path}: nothing says that SignRep made it: there is no record beside it and no metadata of ours inside; "
-            "explain takes the files of a results folder"
+            f"{path}: not a file of SignRep: it has neither a record nor metadata of SignRep; give a file of a results "
+            "folder"
         )
-    told = [("what", value) for value in _what(inside)]
-    told += _recorded(path, record) if record else [("record", "none beside it; this is what the file itself says")]
-    told += [(key, value) for key, value in inside.items() if record is None]
-    lines = [str(path), *(f"  {name:<10} {value}" for name, value in told)]
+    facts = [("what", value) for value in _what(inside)]
+    facts += _recorded(path, record) if record else [("record", "none; shown is the metadata of the file itself")]
+    facts += [(key, value) for key, value in inside.items() if record is None]
+    lines = [str(path), *(f"  {name:<10} {value}" for name, value in facts)]
     if record is not None:
         lines += ["  made from", *_lineage(_root(path, record), record, 2, set())]
         lines += [f"  make it again, in {record.folder}:", f"      {record.command}"]
@@ -47,26 +47,26 @@ def explain(path: str | Path) -> str:
 
 
 def _recorded(path: Path, record: Record) -> list[tuple[str, str]]:
-    """What the record says, but for the inputs."""
+    """Names and values of a record without the inputs."""
     where = " ".join(f"{key} {value}" for key, value in record.wildcards.items())
-    told = [("made by", f"rule {record.rule} {where}".rstrip())]
+    facts = [("made by", f"rule {record.rule} {where}".rstrip())]
     if not record.finished:
-        state = "is under way" if record.alive else "was stopped before its end"
-        return [*told, ("when", f"begun {record.began}; the job {state}")]
-    took = f"{record.seconds:.0f} s, {record.cpu_s:.0f} s of processors"
-    told.append(("when", f"{record.began} to {record.ended} ({took}) on {record.host}"))
-    told.append(("bytes", f"{record.bytes}, SHA-256 {record.sha256}: {_state(path, record)}"))
-    told.append(("with", ", ".join(f"{name} {found}" for name, found in record.versions.items())))
-    told.append(("code", record.code))
-    told += [("params", _short(record.params)), ("settings", _short(record.config))]
-    told += [("videos", line) for line in _videos(_root(path, record), record)]
-    return told
+        state = "is running" if record.alive else "was stopped before it finished"
+        return [*facts, ("when", f"started {record.began}; the job {state}")]
+    took = f"{record.seconds:.0f} s, {record.cpu_s:.0f} s of processor time"
+    facts.append(("when", f"{record.began} to {record.ended} ({took}) on {record.host}"))
+    facts.append(("bytes", f"{record.bytes}, SHA-256 {record.sha256}: {_state(path, record)}"))
+    facts.append(("with", ", ".join(f"{name} {found}" for name, found in record.versions.items())))
+    facts.append(("code", record.code))
+    facts += [("params", _short(record.params)), ("settings", _short(record.config))]
+    facts += [("videos", line) for line in _videos(_root(path, record), record)]
+    return facts
 
 
 def _state(path: Path, record: Record) -> str:
     if not path.is_file():
-        return "the file is gone"
-    return "as written" if file_digest(path) == record.sha256 else "CHANGED since; run verify"
+        return "the file no longer exists"
+    return "unchanged" if file_digest(path) == record.sha256 else "CHANGED since; run signrep verify"
 
 
 def _root(path: Path, record: Record) -> Path:
@@ -75,24 +75,24 @@ def _root(path: Path, record: Record) -> Path:
 
 
 def _lineage(root: Path, record: Record, depth: int, seen: set[str]) -> Iterator[str]:
-    """The inputs, and what those were made from; a file is followed once."""
+    """List the inputs and, recursively, their inputs; each file is followed once."""
     for pairs in record.inputs.values():
         for name, sha256 in pairs[:SHOWN]:
             source = None if Path(name).is_absolute() else read_record(root / name)
             by = f"rule {source.rule}" if source else "not made by the workflow"
-            changed = "" if source is None or source.sha256 == sha256 else "; by now it is ANOTHER file"
+            changed = "" if source is None or source.sha256 == sha256 else "; the file has CHANGED since"
             yield f"{'  ' * depth}{name}  ({by}; SHA-256 {sha256[:16]}{changed})"
             if source is not None and name not in seen:
                 seen.add(name)
                 yield from _lineage(root, source, depth + 1, seen)
         if len(pairs) > SHOWN:
-            yield f"{'  ' * depth}and {len(pairs) - SHOWN} more like these"
+            yield f"{'  ' * depth}and {len(pairs) - SHOWN} more"
 
 
 def _videos(root: Path, record: Record) -> Iterator[str]:
-    """The videos of the shard, by the video status table that goes furthest."""
+    """Videos of the shard, from the latest table of videos."""
     shard = record.wildcards.get("shard", "")
-    paths = [output.path(shard=shard) for output in reversed(PER_SHARD) if output.schema is VIDEOS]
+    paths = [output.path(shard=shard) for output in reversed(VIDEO_TABLES)]
     path = next((root / name for name in paths if (root / name).is_file()), None) if shard else None
     if path is None:
         return
@@ -105,11 +105,11 @@ def _videos(root: Path, record: Record) -> Iterator[str]:
         yield f"and {len(videos) - SHOWN} more in {path.relative_to(root)}"
 
 
-# ---------------------------------------------------------------- what a file says of itself
+# ---------------------------------------------------------------- metadata in files
 
 
 def _inside(path: Path) -> dict[str, str]:
-    """Metadata of ours within a file; empty if it has none."""
+    """SignRep's metadata in a file; empty if it has none."""
     read = {".parquet": _of_table, ".json": _of_json, ".safetensors": _of_weights, ".mp4": _of_mp4}.get(path.suffix)
     try:
         return read(path) if read and path.stat().st_size else {}

@@ -1,7 +1,7 @@
-"""What a sheet will cost before it is run: core-hours, gigabytes and time, from a sample of it and a measured run.
+"""Forecast of the cost of a sheet: core-hours, gigabytes and time.
 
-The sample says how many hours of usable video the sheet holds, the measured run what an hour of video costs in each
-stage; both with the 95 % interval that follows from their spread.
+A sample of the sheet gives its hours of usable video, a measured run the cost of an hour of video in each stage, both
+with 95 % intervals.
 
 Legend: n sampled videos of N.
 """
@@ -18,16 +18,16 @@ import numpy as np
 
 from signrep_core.errors import RecordError, SignRepError
 from signrep_core.sources.sheet import Row
-from signrep_core.store.layout import PER_SHARD
+from signrep_core.store.layout import METRICS, PER_RUN, PER_SHARD, shard_table
 from signrep_core.store.records import read_record
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table
 from signrep_core.video.probe import probe_shard
 
-SHARE: Final = 0.01  # of the sheet that is sampled
-AT_LEAST: Final = 30  # videos, where the sheet has as many
+SAMPLED_SHARE: Final = 0.01  # of the sheet
+MIN_SAMPLE: Final = 30  # videos, or all of a smaller sheet
 Z95: Final = 1.96
-LINKED: Final = "shards/{shard}.mp4"  # a hard link to the crops' MP4: no bytes of its own
+LINKED: Final = "shards/{shard}.mp4"  # a hard link to the crops' MP4, so it takes no space
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,23 @@ class Estimate:
 
     def times(self, other: "Estimate") -> "Estimate":
         """The product of two independent estimates."""
-        spread = math.hypot(self.half * other.value, other.half * self.value)
-        return Estimate(self.value * other.value, spread)
+        half = math.hypot(self.half * other.value, other.half * self.value)
+        return Estimate(self.value * other.value, half)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the sampled videos say of all."""
+    """Estimates for a whole sheet from its sampled videos."""
 
     videos: int  # N
-    looked_at: int  # n
+    sampled: int  # n
     usable: Estimate  # share
-    hours: Estimate  # of usable video, in all
+    hours: Estimate  # of usable video in the sheet
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """What an hour of video costs in a stage, and a job of it whatever it does."""
+    """Cost of a stage per hour of video, and per job."""
 
     rule: str
     core_hours: Estimate  # per hour of video
@@ -65,14 +65,14 @@ class StageCost:
 
 
 def sample_videos(rows: Sequence[Row], seed: int = 0, threads: int = 1) -> Sample:
-    """Probe a hundredth of the rows, drawn at random, but at least AT_LEAST.
+    """Probe a random SAMPLED_SHARE of the rows, at least MIN_SAMPLE.
 
     Raises:
         SignRepError: the sheet has no rows.
     """
     if not rows:
         raise SignRepError("the sheet has no videos to forecast")
-    n, total = min(len(rows), max(AT_LEAST, math.ceil(SHARE * len(rows)))), len(rows)
+    n, total = min(len(rows), max(MIN_SAMPLE, math.ceil(SAMPLED_SHARE * len(rows)))), len(rows)
     videos = probe_shard(random.Random(seed).sample(list(rows), n), threads=threads)
     usable = np.array([status == "ok" for status in videos["status"]])
     hours = np.where(usable, np.asarray(videos["duration_s"], float), 0) / 3600
@@ -80,12 +80,12 @@ def sample_videos(rows: Sequence[Row], seed: int = 0, threads: int = 1) -> Sampl
 
 
 def measure_stages(results: Path) -> list[StageCost]:
-    """What the stages of a run cost, by the records of its finished jobs.
+    """Measure the cost of each stage of a run from the records of its finished jobs.
 
     Raises:
         SignRepError: the run has no finished shard.
     """
-    hours = {path.stem: _hours(path) for path in sorted((results / "videos").glob("*.parquet"))}
+    hours = {path.stem: _hours(path) for path in sorted(results.glob(shard_table(VIDEOS, "*")))}
     hours = {shard: value for shard, value in hours.items() if value > 0}
     if not hours:
         raise SignRepError(f"{results}: holds no finished shard with usable videos; give the results of another run")
@@ -93,7 +93,7 @@ def measure_stages(results: Path) -> list[StageCost]:
 
 
 def forecast(sample: Sample, stages: Sequence[StageCost], n_shards: int) -> dict[str, tuple[Estimate, Estimate]]:
-    """By stage, core-hours and gigabytes of the whole sheet."""
+    """Core-hours and gigabytes of the whole sheet by stage."""
     return {
         stage.rule: (_plus(sample.hours.times(stage.core_hours), n_shards * stage.startup_core_hours),
                      sample.hours.times(stage.gigabytes))
@@ -102,8 +102,9 @@ def forecast(sample: Sample, stages: Sequence[StageCost], n_shards: int) -> dict
 
 
 def training_hours(results: Path, run: str, iterations: int, batch_size: int) -> float | None:
-    """Hours of training by the speed of a run's `metrics.csv`; None where it says none."""
-    for path in (results / "pretrain" / run / "metrics.csv", results / "pretrain" / run / "last" / "metrics.csv"):
+    """Hours of training at the speed in a run's `metrics.csv`; None if there is none."""
+    folder = (results / PER_RUN[0].path(run=run)).parent
+    for path in (folder / METRICS, folder / "last" / METRICS):
         if path.is_file():
             with open(path, newline="", encoding="utf-8") as file:
                 speeds = [float(row["clips_per_s"]) for row in csv.DictReader(file) if row.get("clips_per_s")]
@@ -117,21 +118,21 @@ def format_forecast(
 ) -> str:
     """The forecast as a text table."""
     lines = [
-        f"{sample.videos:,} videos, {sample.looked_at:,} of them looked at: "
-        f"{_told(_scaled(sample.usable, 100))} % usable, {_told(sample.hours)} hours",
+        f"{sample.videos:,} videos, {sample.sampled:,} of them sampled: "
+        f"{_format(_scaled(sample.usable, 100))} % usable, {_format(sample.hours)} hours",
         f"\n{'stage':<22}{'core-hours':>24}{'GB':>24}",
     ]
     for rule, (core_hours, gigabytes) in costs.items():
-        lines.append(f"{rule:<22}{_told(core_hours):>24}{_told(gigabytes):>24}")
+        lines.append(f"{rule:<22}{_format(core_hours):>24}{_format(gigabytes):>24}")
     total, space = (_sum([cost[k] for cost in costs.values()]) for k in (0, 1))
-    lines.append(f"{'all':<22}{_told(total):>24}{_told(space):>24}")
+    lines.append(f"{'all':<22}{_format(total):>24}{_format(space):>24}")
     lines.append(
-        f"\non {cores} cores: {_told(_scaled(total, 1 / cores))} hours (95 % intervals; cores of the same speed)"
+        f"\non {cores} cores: {_format(_scaled(total, 1 / cores))} hours (95 % intervals; cores of the same speed)"
     )
     if gpu_hours is None:
-        lines.append("training: unknown; measure a run on the device that you mean, and give it as --measured")
+        lines.append("training: unknown; run one on the intended device and give its results as --measured")
     else:
-        lines.append(f"training: {gpu_hours / gpus:,.3g} hours on {gpus} of the device that was measured")
+        lines.append(f"training: {gpu_hours / gpus:,.3g} hours on {gpus} of the measured device")
     return "\n".join(lines) + "\n"
 
 
@@ -165,7 +166,7 @@ def _hours(videos: Path) -> float:
 
 
 def _mean(values: np.ndarray, total: int) -> Estimate:
-    """The mean of a sample drawn without replacement from `total`."""
+    """Mean of a population of `total`, from a sample drawn without replacement."""
     n = len(values)
     if n < 2:
         return Estimate(float(values.mean()), 0.0 if n == total else math.inf)
@@ -174,7 +175,7 @@ def _mean(values: np.ndarray, total: int) -> Estimate:
 
 
 def _ratio(costs: Sequence[float], hours: Sequence[float]) -> Estimate:
-    """Costs per hour over shards; a single shard says nothing of the spread, half is assumed."""
+    """Cost per hour over shards; the interval of a single shard is taken as half of the cost."""
     y, x = np.array(costs), np.array(hours)
     ratio = y.sum() / x.sum()
     if len(x) < 2:
@@ -192,9 +193,9 @@ def _plus(estimate: Estimate, constant: float) -> Estimate:
 
 
 def _sum(estimates: Sequence[Estimate]) -> Estimate:
-    """Of estimates that err together, since all hang on the same hours."""
+    """Sum of fully correlated estimates: all depend on the same hours."""
     return Estimate(sum(e.value for e in estimates), sum(e.half for e in estimates))
 
 
-def _told(estimate: Estimate) -> str:
+def _format(estimate: Estimate) -> str:
     return f"{estimate.value:,.4g} ± {estimate.half:,.2g}"

@@ -1,7 +1,7 @@
-"""Where a run stands: videos and hours by state and stage, what runs now, and the time left; nothing is run.
+"""Status of a run: videos and hours by state and stage, running jobs, and the time left.
 
-Only tables of videos, benchmark files, records and folder listings are read, a shard at a time: seconds for 39,000
-videos.
+Only tables of videos, benchmark files, records and folder listings are read, one shard at a time; 39,000 videos take
+seconds.
 """
 
 import csv
@@ -17,31 +17,29 @@ from typing import Any
 from signrep_core.config import Config, load_config
 from signrep_core.errors import ConfigError, RecordError, SignRepError
 from signrep_core.sources.sheet import cut_shards
-from signrep_core.store.layout import OPTIONAL_RULE, PER_RUN, PER_SHARD, WHOLE, Output
+from signrep_core.store.layout import METRICS, OPTIONAL_RULE, PER_RUN, PER_SHARD, VIDEO_TABLES, WHOLE
 from signrep_core.store.records import Record, read_record
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table
 
 log = logging.getLogger(__name__)
 
-VIDEO_TABLES = tuple(output for output in reversed(PER_SHARD) if output.schema is VIDEOS)  # the furthest stage first
-
 
 @dataclass
 class Stage:
-    """A rule with a job per shard."""
+    """A rule with one job per shard."""
 
     rule: str
     done: int = 0  # shards
     running: int = 0
     hours_done: float = 0.0  # of video
     hours_left: float = 0.0
-    timed_s: float = 0.0  # seconds of the jobs that were timed, and the hours of video that they did
+    timed_s: float = 0.0  # seconds of the timed jobs, and their hours of video
     timed_hours: float = 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """Of one job after the other; None while no job of the stage has been timed."""
+        """Time left with one job at a time; None while no job of the stage has been timed."""
         if not self.hours_left:
             return 0.0
         return self.hours_left * self.timed_s / self.timed_hours if self.timed_hours else None
@@ -49,31 +47,31 @@ class Stage:
 
 @dataclass
 class Status:
-    """Where a run stands."""
+    """Progress of a run."""
 
     shards: int
     videos: int  # of the sheet
     states: Counter[tuple[str, str]] = field(default_factory=Counter)  # (state, reason) -> videos
     hours: Counter[tuple[str, str]] = field(default_factory=Counter)
     stages: dict[str, Stage] = field(default_factory=dict)
-    whole: dict[str, bool] = field(default_factory=dict)  # output -> is it there
-    side_by_side: float = 1.0  # jobs at a time, so far
+    whole: dict[str, bool] = field(default_factory=dict)  # output of the whole corpus -> exists
+    parallel: float = 1.0  # average number of jobs at a time so far
     training: str = ""
 
     @property
     def seconds_left(self) -> float:
-        """Of the stages that have been timed."""
-        return sum(stage.seconds_left or 0 for stage in self.stages.values()) / self.side_by_side
+        """Time left for the stages that have been timed."""
+        return sum(stage.seconds_left or 0 for stage in self.stages.values()) / self.parallel
 
 
 def status(config: Config, rows: Sequence[Any]) -> Status:
-    """Look at the results folder of a configuration.
+    """Read the status of the results folder of a configuration.
 
     Args:
-        rows: of the sheet, or of the demo's plan; empty if neither is known any more.
+        rows: rows of the sheet or of the demo's plan; empty if unknown.
 
     Raises:
-        SignRepError: the results folder is not there.
+        SignRepError: the results folder does not exist.
     """
     results = Path(config.results)
     if not results.is_dir():
@@ -94,14 +92,14 @@ def status(config: Config, rows: Sequence[Any]) -> Status:
         own = hours[shard]
         for stage in found.stages.values():
             spans += _count_stage(stage, results, shard, usual if own is None else own, listed)
-    found.side_by_side = _side_by_side(spans)
+    found.parallel = _average_parallel(spans)
     found.whole = {o.pattern: o.pattern in listed for o in WHOLE}
     found.training = _training(results, config)
     return found
 
 
 def config_of(results: Path) -> Config | None:
-    """The configuration that a results folder was made with last, by one of its records; None if none can be read."""
+    """The configuration of a results folder, from one of its records; None if no record can be read."""
     for output in PER_SHARD:
         for name in sorted(_list_folder(results, str(Path(output.pattern).parent)))[:1]:
             record = _record(results, name)
@@ -120,7 +118,7 @@ def format_status(found: Status, now: datetime) -> str:
     for (state, reason), n in sorted(found.states.items()):
         lines.append(f"  {(f'{state} {reason}').strip():<32}{n:>10,}{_hours(found.hours[state, reason])}")
     if waiting := found.videos - sum(found.states.values()):
-        lines.append(f"  {'not looked at yet':<32}{waiting:>10,}")
+        lines.append(f"  {'not probed yet':<32}{waiting:>10,}")
     lines.append(f"\n{'stage':<22}{'shards done':>16}{'running':>9}{'hours':>10}{'s per hour':>12}{'left':>12}")
     for stage in found.stages.values():
         pace = f"{stage.timed_s / stage.timed_hours:,.0f}" if stage.timed_hours else "-"
@@ -128,7 +126,7 @@ def format_status(found: Status, now: datetime) -> str:
         done = f"{stage.done:,}/{found.shards:,}"
         lines.append(f"{stage.rule:<22}{done:>16}{stage.running:>9}{stage.hours_done:>10,.3f}{pace:>12}{left:>12}")
     missing = [name for name, there in found.whole.items() if not there]
-    to_come = f"{len(missing)} files to come, such as {missing[0]}" if missing else "all there"
+    to_come = f"{len(missing)} files missing, such as {missing[0]}" if missing else "complete"
     lines.append(f"\nwhole corpus: {to_come}")
     if found.training:
         lines.append(f"training: {found.training}")
@@ -138,13 +136,13 @@ def format_status(found: Status, now: datetime) -> str:
 def _eta(found: Status, now: datetime) -> str:
     unknown = [stage.rule for stage in found.stages.values() if stage.seconds_left is None]
     if not found.seconds_left and not unknown:
-        return "no shard is left to do"
+        return "all shards are finished"
     stages = unknown[0] if len(unknown) == 1 else f"{len(unknown)} stages"
-    at_least = f"at least, for {stages} could not be timed yet: " if unknown else ""
+    at_least = "at least " if unknown else ""
     end = now + timedelta(seconds=found.seconds_left)
     return (
-        f"time left: {at_least}{_clock(found.seconds_left)} at {found.side_by_side:.1f} jobs at a time as so far, "
-        f"until about {end:%Y-%m-%d %H:%M}"
+        f"time left: {at_least}{_clock(found.seconds_left)} with {found.parallel:.1f} jobs at a time as so far, "
+        f"until about {end:%Y-%m-%d %H:%M}" + (f" ({stages} not timed yet)" if unknown else "")
     )
 
 
@@ -152,7 +150,7 @@ def _eta(found: Status, now: datetime) -> str:
 
 
 def _list_folders(results: Path) -> set[str]:
-    """All files of the stages' folders, below the results folder; a listing per folder."""
+    """All files in the folders of the stages, as paths below the results folder."""
     folders = {str(Path(output.pattern).parent) for output in (*PER_SHARD, *WHOLE)}
     return {name for folder in folders for name in _list_folder(results, folder)}
 
@@ -170,15 +168,15 @@ def _seen_shards(listed: set[str]) -> set[str]:
 
 
 def _count_videos(found: Status, results: Path, shard: str, planned: int, listed: set[str]) -> float | None:
-    """Count a shard's videos by state; its hours of video that go on, None while it is not probed."""
-    table = next((output for output in VIDEO_TABLES if output.path(shard=shard) in listed), None)
+    """Count a shard's videos by state; returns its hours of video with status ok, None before it is probed."""
+    table = next((output for output in reversed(VIDEO_TABLES) if output.path(shard=shard) in listed), None)
     if table is None:
         return None
     rows = read_table(results / table.path(shard=shard), VIDEOS, ["status", "reason", "duration_s"])
-    final = table is VIDEO_TABLES[0]
+    final = table is VIDEO_TABLES[-1]
     hours = 0.0
     for status_, reason, seconds in zip(rows["status"], rows["reason"], rows["duration_s"], strict=True):
-        state = ("in the shards" if final else "on the way") if status_ == "ok" else status_
+        state = ("in the shards" if final else "in progress") if status_ == "ok" else status_
         found.states[state, reason] += 1
         found.hours[state, reason] += float(seconds) / 3600  # type: ignore[assignment]
         hours += float(seconds) / 3600 if status_ == "ok" else 0.0
@@ -188,7 +186,7 @@ def _count_videos(found: Status, results: Path, shard: str, planned: int, listed
 def _count_stage(
     stage: Stage, results: Path, shard: str, hours: float, listed: set[str]
 ) -> Iterator[tuple[float, float]]:
-    """Count a shard's job of a stage; gives the span of time in which it ran."""
+    """Count a shard's job of a stage; yields its start and end time if it has finished."""
     outputs = [output.path(shard=shard) for output in PER_SHARD if output.rule == stage.rule]
     record = _record(results, outputs[0])
     if not all(name in listed for name in outputs) or (record is not None and record.alive):
@@ -222,8 +220,8 @@ def read_benchmark(path: Path) -> float | None:
         return None
 
 
-def _side_by_side(spans: Sequence[tuple[float, float]]) -> float:
-    """How many jobs ran at a time on average, leaving out the times in which none did."""
+def _average_parallel(spans: Sequence[tuple[float, float]]) -> float:
+    """Average number of jobs at a time, without the times in which no job ran."""
     busy, until = 0.0, float("-inf")
     for began, ended in sorted(spans):
         busy += max(ended - max(began, until), 0)
@@ -232,19 +230,19 @@ def _side_by_side(spans: Sequence[tuple[float, float]]) -> float:
 
 
 def _training(results: Path, config: Config) -> str:
-    """How far the run's training is."""
+    """Progress of the training as text."""
     run = config.pretrain.run
-    weights: Output = PER_RUN[0]
-    if (results / weights.path(run=run)).exists():
+    weights = results / PER_RUN[0].path(run=run)
+    if weights.exists():
         return f"{run}: finished"
     try:
-        with open(results / "pretrain" / run / "last" / "metrics.csv", newline="", encoding="utf-8") as file:
+        with open(weights.parent / "last" / METRICS, newline="", encoding="utf-8") as file:
             last: Mapping[str, str] = {}
-            for last in csv.DictReader(file):  # noqa: B007 - the last row is what is wanted
+            for last in csv.DictReader(file):  # noqa: B007 - only the last row is used
                 pass
         return f"{run}: step {int(last['step']):,} of {config.pretrain.iterations:,}, loss {float(last['loss']):.3f}"
     except (OSError, KeyError, ValueError, TypeError):
-        return f"{run}: not begun"
+        return f"{run}: not started"
 
 
 def _hours(hours: float) -> str:

@@ -1,4 +1,4 @@
-"""Damage to a table as a failing disk leaves it."""
+"""Damage to a table, as by a failing disk."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The checks of a machine, on this one and on one that lacks something."""
+"""Checks of this machine, and of one that lacks something."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from signrep_core.__main__ import main
 from signrep_core.inspect import doctor
 
 
-def test_this_machine_runs_everything_that_every_run_needs(tmp_path, capsys):
+def test_this_machine_passes_every_required_check(tmp_path, capsys):
     assert main(["doctor", "--results", str(tmp_path / "not" / "yet")]) == 0
     lines = capsys.readouterr().out.splitlines()
     names = {line[6:20].strip() for line in lines}
@@ -14,7 +14,7 @@ def test_this_machine_runs_everything_that_every_run_needs(tmp_path, capsys):
     assert not any(line.startswith("FAIL") for line in lines)
 
 
-def test_what_is_missing_is_named_and_fails(monkeypatch, tmp_path, capsys):
+def test_a_missing_package_is_named_and_fails(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(doctor, "PACKAGES", ("no_such_package",))
     assert main(["doctor", "--results", str(tmp_path)]) == 2
     out = capsys.readouterr()
@@ -22,7 +22,7 @@ def test_what_is_missing_is_named_and_fails(monkeypatch, tmp_path, capsys):
     assert "see no_such_package above" in out.err
 
 
-def test_videos_that_cannot_be_decoded_here_are_named(monkeypatch):
+def test_missing_decoders_are_named(monkeypatch):
     monkeypatch.setattr(doctor, "CODECS", {"H.264": "h264", "Theora 9": "no_such_decoder"})
     assert doctor._decoders() == doctor.Check(
         "note", "none for Theora 9", "such videos will be rejected; install av from a wheel"

@@ -1,4 +1,4 @@
-"""Telling how a file came to be."""
+"""Explanation of the origin of files."""
 
 import shutil
 from pathlib import Path
@@ -11,11 +11,11 @@ from signrep_core.store.records import record_path
 from signrep_core.store.schemas import KEYPOINTS
 
 
-def test_a_table_tells_its_rule_inputs_versions_videos_and_command(finished: Path) -> None:
+def test_a_table_has_rule_inputs_versions_videos_and_command(finished: Path) -> None:
     said = explain(finished / "keypoints/00001.parquet")
     assert f"table keypoints, version {KEYPOINTS.version}, 64 rows" in said
     assert "rule angles_to_keypoints shard 00001" in said
-    assert "as written" in said
+    assert "unchanged" in said
     assert "signrep 0.1.0, python 3." in said
     assert "results=" in said
     assert f"--force {finished}/keypoints/00001.parquet" in said
@@ -37,37 +37,37 @@ def test_a_table_tells_its_rule_inputs_versions_videos_and_command(finished: Pat
         ("overlap.tsv", "rule audit_overlap"),
     ],
 )
-def test_other_kinds_of_files_are_told_too(finished: Path, name: str, expected: str) -> None:
+def test_other_kinds_of_files_are_explained_too(finished: Path, name: str, expected: str) -> None:
     assert expected in explain(finished / name)
 
 
-def test_a_changed_file_and_a_changed_input_are_told(scratch: Path) -> None:
+def test_a_changed_file_and_a_changed_input_are_named(scratch: Path) -> None:
     (scratch / "bones.json").write_text("{}")
     assert "CHANGED since" in explain(scratch / "bones.json")
     shutil.copy(record_path(scratch / "overlap.tsv"), record_path(scratch / "angles/00000.parquet"))
-    assert "by now it is ANOTHER file" in explain(scratch / "keypoints/00000.parquet")
+    assert "the file has CHANGED since" in explain(scratch / "keypoints/00000.parquet")
 
 
 @pytest.mark.parametrize("name", ["pose/00000.parquet", "shards/00000.mp4", "bones.json",
                                   "pretrain/test/best.safetensors"])  # fmt: skip
-def test_a_copy_without_its_record_tells_what_it_holds_itself(finished: Path, tmp_path: Path, name: str) -> None:
+def test_a_copy_without_its_record_is_explained_by_its_metadata(finished: Path, tmp_path: Path, name: str) -> None:
     copy = tmp_path / Path(name).name
     shutil.copy(finished / name, copy)
     said = explain(copy)
-    assert "none beside it" in said
+    assert "none; shown is the metadata" in said
     assert "libx264" in said if name.endswith("mp4") else "code" in said
 
 
 def test_a_file_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     for name, content in (("notes.txt", b"hello"), ("other.json", b"[1]"), ("broken.parquet", b"PAR1"), ("x.mp4", b"")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(SignRepError, match="nothing says that SignRep made it"):
+        with pytest.raises(SignRepError, match="not a file of SignRep"):
             explain(tmp_path / name)
     with pytest.raises(SignRepError, match="no such file"):
         explain(tmp_path / "nowhere.parquet")
 
 
-def test_a_broken_record_is_told(scratch: Path) -> None:
+def test_a_broken_record_is_an_error(scratch: Path) -> None:
     record_path(scratch / "bones.json").write_text("{")
     with pytest.raises(RecordError, match=r"bones\.json\.json: expected a record of format"):
         explain(scratch / "bones.json")

@@ -1,4 +1,4 @@
-"""What a sheet will cost."""
+"""Forecast of the cost of a sheet."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,28 +25,28 @@ from signrep_core.store.records import read_record, write_record
 SHARD_HOURS = 2 * 32 / 25 / 3600  # two usable videos of 32 frames in each shard of the finished folder
 
 
-def test_a_whole_sample_leaves_no_doubt_of_the_hours(finished: Path) -> None:
+def test_a_complete_sample_has_no_uncertainty(finished: Path) -> None:
     rows = read_sheet(finished.parent / "videos.tsv")
     sample = sample_videos(rows)
-    assert (sample.videos, sample.looked_at, sample.usable) == (6, 6, Estimate(1.0, 0.0))
+    assert (sample.videos, sample.sampled, sample.usable) == (6, 6, Estimate(1.0, 0.0))
     assert sample.hours.value == pytest.approx(6 * 32 / 25 / 3600)
     assert sample.hours.half == 0
     with pytest.raises(SignRepError, match="no videos to forecast"):
         sample_videos([])
 
 
-def test_a_hundredth_of_a_large_sheet_is_looked_at_and_tells_of_all(finished: Path, tmp_path: Path) -> None:
-    """Every fifth video of 4000 is none; the others have 32 frames."""
+def test_a_hundredth_of_a_large_sheet_is_sampled_and_extrapolated(finished: Path, tmp_path: Path) -> None:
+    """A sheet of 4000 videos; every fifth cannot be read, the others have 32 frames."""
     (tmp_path / "none.mp4").write_text("no video")
     video, none = read_sheet(finished.parent / "videos.tsv")[0], str(tmp_path / "none.mp4")
     rows = [video._replace(video_id=f"v{k}", path=video.path if k % 5 else none) for k in range(4000)]
     sample = sample_videos(rows, threads=2)
-    assert (sample.videos, sample.looked_at) == (4000, 40)
+    assert (sample.videos, sample.sampled) == (4000, 40)
     assert abs(sample.usable.value - 0.8) <= sample.usable.half < 0.2
     assert abs(sample.hours.value - 3200 * 32 / 25 / 3600) <= sample.hours.half < 0.3 * sample.hours.value
 
 
-def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_of_a_mean_has_its_nominal_coverage() -> None:
     rng = np.random.default_rng(0)
     everything = rng.gamma(2.0, 3.0, 5000)
     hits = 0
@@ -56,7 +56,7 @@ def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says() -> None:
     assert 0.90 <= hits / 400 <= 0.99
 
 
-def test_costs_an_hour_come_from_the_records(scratch: Path) -> None:
+def test_costs_per_hour_come_from_the_records(scratch: Path) -> None:
     for shard, cpu in (("00000", 2.0), ("00001", 4.0)):
         path = scratch / f"angles/{shard}.parquet"
         record = read_record(path)
@@ -84,7 +84,7 @@ def test_an_mp4_that_is_linked_from_crops_to_shards_costs_its_bytes_once(scratch
     assert 0 < stages["pack_shards"] < 0.01
 
 
-def test_a_forecast_multiplies_hours_and_costs_and_their_doubts() -> None:
+def test_a_forecast_multiplies_hours_and_costs_with_their_intervals() -> None:
     sample = Sample(1000, 30, Estimate(0.9, 0.05), Estimate(100.0, 10.0))
     stage = StageCost("extract_pose", Estimate(3.0, 0.4), Estimate(2.0, 0.0), 0.01, 5)
     core_hours, gigabytes = forecast(sample, [stage], 16)["extract_pose"]
@@ -93,12 +93,12 @@ def test_a_forecast_multiplies_hours_and_costs_and_their_doubts() -> None:
     assert gigabytes == Estimate(200.0, 20.0)
 
 
-def test_one_shard_says_nothing_of_the_spread() -> None:
+def test_the_interval_of_one_shard_is_half_of_its_cost() -> None:
     assert _ratio([2.0], [4.0]) == Estimate(0.5, 0.25)
     assert _ratio([2.0, 4.0], [4.0, 8.0]) == Estimate(0.5, 0.0)
 
 
-def test_training_is_timed_by_the_metrics_of_a_run(finished: Path) -> None:
+def test_training_time_comes_from_the_metrics_of_a_run(finished: Path) -> None:
     assert training_hours(finished, "test", 1000, 20) == pytest.approx(1000 * 20 / 10.5 / 3600)
     assert training_hours(finished, "other", 1000, 20) is None
 
@@ -107,7 +107,7 @@ def test_the_command_prints_a_table(finished: Path, capsys: pytest.CaptureFixtur
     sheet = finished.parent / "videos.tsv"
     assert main(["plan", str(sheet), "--measured", str(finished), "--cores", "64"]) == 0
     said = capsys.readouterr().out
-    assert "6 videos, 6 of them looked at: 100 ± 0 % usable" in said
+    assert "6 videos, 6 of them sampled: 100 ± 0 % usable" in said
     assert "extract_pose" in said
     assert "on 64 cores: " in said
     assert "training: unknown" in said  # the run's name is another than the configuration's

@@ -1,4 +1,4 @@
-"""Overlays and contact sheets of painted videos, whose frames carry their number."""
+"""Overlays and contact sheets of painted videos, whose frames show their number."""
 
 import shutil
 
@@ -19,7 +19,7 @@ def frames_of(path):
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def test_every_frame_stands_beside_its_skeleton(packed, tmp_path):
+def test_every_frame_is_next_to_its_skeleton(packed, tmp_path):
     assert write_overlay(packed.folder, "one run", tmp_path / "o.mp4") == 40
     frames = frames_of(tmp_path / "o.mp4")
     assert len(frames) == 40
@@ -84,7 +84,7 @@ def test_the_command_names_what_to_give(capsys):
     assert "give a video file, or an id with --results, or --shard with --results" in capsys.readouterr().err
 
 
-def test_any_video_file_goes_through_the_stages_first(clips, tmp_path):
+def test_a_video_file_without_results_goes_through_the_stages_first(clips, tmp_path):
     out = tmp_path / "o.mp4"
     assert main(["overlay", str(clips / "asl_milk_B.mkv"), "--seconds", "0.4", "--out", str(out)]) == 0
     frames = frames_of(out)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from signrep_core.errors import TableError
 from signrep_core.skeleton import HANDS, MIN_CONFIDENCE, SIDES
+from signrep_core.store.layout import shard_table
 from signrep_core.store.schemas import CROPS, POSE, VIDEOS
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import read_groups_of, read_table
@@ -34,7 +35,7 @@ class Catalogue:
 
     def videos(self) -> pd.DataFrame:
         """Every video of the sheet with its status and shard, one row each, in the order of the sheet."""
-        paths = sorted((self.results / "videos").glob("*.parquet"))
+        paths = sorted(self.results.glob(shard_table(VIDEOS, "*")))
         if not paths:
             raise TableError(f"{self.results}: holds no videos/*.parquet; run the workflow first")
         stamp = tuple((path.name, path.stat().st_mtime_ns) for path in paths)
@@ -103,12 +104,12 @@ def sequence_data(results: Path, reader: ShardReader, row: int) -> dict[str, Any
 
 def _in_crop(results: Path, shard: str, video_id: str, sequence: int, size: int) -> list[Any]:
     """Joints of a sequence's frames in pixels of its crop; None for a joint that was not detected."""
-    crops = read_table(results / f"crops/{shard}.parquet", CROPS)
+    crops = read_table(results / shard_table(CROPS, shard), CROPS)
     k = crops["sequence"].tolist().index(sequence)
     first, n_frames = int(crops["start_frame"][k]), int(crops["n_frames"][k])
     corner, scale = np.array([crops["x0"][k], crops["y0"][k]]), size / float(crops["side"][k])
     found: list[Any] = []
-    for pose in read_groups_of(results / f"pose/{shard}.parquet", POSE, video_id, ["frame", "image_xy", "confidence"]):
+    for pose in read_groups_of(results / shard_table(POSE, shard), POSE, video_id, ["frame", "image_xy", "confidence"]):
         for t in np.flatnonzero((pose["frame"] >= first) & (pose["frame"] < first + n_frames)):
             xy = (pose["image_xy"][t] - corner) * scale
             seen = np.isfinite(xy).all(-1) & (pose["confidence"][t] >= MIN_CONFIDENCE)

@@ -1,1 +1,1 @@
-"""Pictures for people: nearest strips of frames, confused glosses, and the skeleton."""
+"""Figures: nearest neighbours as strips of frames, augmented windows, confusion matrix, and the skeleton."""

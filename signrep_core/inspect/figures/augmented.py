@@ -1,4 +1,4 @@
-"""Windows as they are stored, beside what training sees of them (method section 4)."""
+"""Windows as they are stored, next to their augmented versions that training sees (method section 4)."""
 
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
 from signrep_core.window import WINDOW
 
-FRAMES = 4  # of a window's 16
+SHOWN_FRAMES = 4  # of a window's 16
 
 
 def augmented_windows(
@@ -27,7 +27,7 @@ def augmented_windows(
     n: int = 8,
     seed: int = 0,
 ) -> None:
-    """Draw the first n windows of a training, as stored at the left and as the model sees them at the right."""
+    """Draw the first n windows of a training: stored (left) and augmented (right)."""
     dataset = WindowPairs(partial(ShardReader, Path(shards)), None, seed)
     draws = draw_augmentations(n, torch.Generator().manual_seed(seed))
     figure = Figure(figsize=(12, 1.9 * n), layout="constrained")
@@ -45,15 +45,15 @@ def augmented_windows(
 
 
 def _side_by_side(*videos: torch.Tensor) -> NDArray[np.uint8]:
-    """(S, W, 3): FRAMES frames of each video (1, 3, T, S, S), a gap between the videos."""
-    strips = [np.concatenate(list(to_pixels(video)[0, :: WINDOW // FRAMES].numpy()), axis=1) for video in videos]
+    """(S, W, 3): SHOWN_FRAMES frames of each video (1, 3, T, S, S), with a gap between the videos."""
+    strips = [np.concatenate(list(to_pixels(video)[0, :: WINDOW // SHOWN_FRAMES].numpy()), axis=1) for video in videos]
     size = strips[0].shape[0]
     gap = np.full((size, size // 8, 3), 255, np.uint8)
     return np.concatenate([strips[0], gap, strips[1]], axis=1)
 
 
 def _describe(draws: Draws, k: int) -> str:
-    """What was drawn for a window, in words."""
+    """The augmentations of a window in words."""
     _, _, height, width = draws.crop[k].tolist()
     words = [f"crop {width:.0%} × {height:.0%}"]
     words += [f"light {int(draws.illuminant[k])} of 25"] if draws.illuminant[k] >= 0 else []

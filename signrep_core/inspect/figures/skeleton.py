@@ -1,6 +1,6 @@
-"""The skeleton with its joints' indices, as in the paper's Fig. 2: body, enlarged head, and both hands apart.
+"""Figure of the skeleton with the indices of its joints, as in the paper's Fig. 2: body, enlarged head, and both hands.
 
-The signer faces us, so that the signer's right hand is on our left.
+The signer faces the viewer, so the signer's right hand is on the left.
 """
 
 from collections.abc import Iterable
@@ -34,12 +34,12 @@ from signrep_core.skeleton import (
 )
 from signrep_core.store.files import atomic_path
 
-# Colours that the colour-blind tell apart; right and left as on all other pictures.
+# Colours that colour-blind readers can distinguish; right and left as in all other figures.
 COLOURS: Final = {"right": "#0072B2", "left": "#D55E00", "": "#444444"}
 _HEAD: Final = range(HEAD.start, HEAD.stop)
 # The body's wrists and the hands' are the same points.
 SAME_PLACE: Final = {ARMS[side][2]: f"{ARMS[side][2]} = {HANDS[side].start}" for side in SIDES}
-# Arms a little away from the trunk and bent, so that nothing hides anything; degrees.
+# Degrees; arms slightly raised and bent, so that no bone covers another.
 _ARMS: Final = {
     "right_shoulder_z": 28.0, "right_shoulder_x": -10.0, "right_shoulder_y": 0.0, "right_elbow_x": -40.0,
     "left_shoulder_z": -28.0, "left_shoulder_x": -10.0, "left_shoulder_y": 0.0, "left_elbow_x": -40.0,
@@ -47,7 +47,7 @@ _ARMS: Final = {
 
 
 def draw_skeleton(out: str | Path) -> None:
-    """Draw the figure; the suffix of `out` chooses PNG, SVG or PDF."""
+    """Draw the figure as PNG, SVG or PDF, by the suffix of `out`."""
     figure = skeleton_figure()
     with atomic_path(out) as partial:
         figure.savefig(partial, dpi=130)
@@ -78,7 +78,7 @@ def skeleton_figure() -> Figure:
 
 
 def stand() -> NDArray[np.float64]:
-    """A person with default bones and straight fingers: (61, 3) joints."""
+    """Joints (61, 3) of a person with default bones and straight fingers."""
     body = np.zeros(N_BODY_ANGLES)
     for name, degrees in _ARMS.items():
         body[BODY_ANGLES.index(name)] = np.radians(degrees)
@@ -89,14 +89,14 @@ def stand() -> NDArray[np.float64]:
 
 
 def lay_flat(hand: NDArray[np.float64], side: Side) -> NDArray[np.float64]:
-    """A hand (21, 3) seen on its palm, fingers up, the thumb towards the signer's middle: (21, 2), y down."""
+    """Project a hand (21, 3) onto its palm: fingers up, thumb towards the signer's middle; (21, 2), y down."""
     centred = hand - hand[0]
     index, middle, _, pinky = centred[list(KNUCKLES)]
     along = middle / np.linalg.norm(middle)
     across = index - pinky
     across -= across @ along * along
     flat = np.stack((centred @ across / np.linalg.norm(across), -centred @ along), 1)
-    flat[:, 0] *= 1 if side == "right" else -1  # the index finger's side: to our right of the signer's right hand
+    flat[:, 0] *= 1 if side == "right" else -1  # index finger on the viewer's right for the signer's right hand
     return flat
 
 
@@ -127,13 +127,12 @@ def _draw(
 
 
 def _label_direction(k: int, places: dict[int, Any], links: list[tuple[int, int]]) -> NDArray[np.float64]:
-    """Where a joint's index stands: away from its links, beside a joint amid a straight line."""
+    """Direction from a joint to its label: away from its edges, or sideways if they form a straight line."""
     ways = [np.subtract(places[b if a == k else a], places[k]) for a, b in links if k in (a, b)]
     ways = [way / np.linalg.norm(way) for way in ways] or [np.array([0.0, 1.0])]
     away = -np.sum(ways, 0)
-    if (
-        np.linalg.norm(away) < 0.7
-    ):  # amid a straight line: on the thumb's side of a finger, outside of an arm, above an eye
+    if np.linalg.norm(away) < 0.7:
+        # Straight line: the label is on the thumb's side of a finger, outside of an arm, above an eye.
         away = np.array([-ways[0][1], ways[0][0]])
         outward = (1 if _side(k) == "right" else -1) if k >= BODY.stop else np.sign(places[k][0])
         away *= 1 if (-away[1] if k in _HEAD else away[0] * outward) >= 0 else -1

@@ -1,4 +1,4 @@
-"""Strips of frames above their nearest strips, as in the paper's Figs. 3-5 (supplement A7)."""
+"""Nearest neighbours as strips of frames, as in the paper's Figs. 3-5 (supplement A7)."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from signrep_core.data.windows import WindowReader
 from signrep_core.errors import ShardError, VideoError
 from signrep_core.evaluate.nearest import SearchResult, Window, nearest_windows, pick_references
-from signrep_core.evaluate.raw_video import Box, plain_window
+from signrep_core.evaluate.raw_video import video_file_window
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
@@ -26,18 +26,16 @@ log = logging.getLogger(__name__)
 
 STRIP_FRAMES: Final = 8  # of a window's 16
 FRAME_PX: Final = 128  # width of a drawn frame
-LABEL_IN, ROW_IN, GAP_IN = 2.1, 1.36, 0.3  # inches: width of the labels, height of a strip, room between two groups
+LABEL_IN, ROW_IN, GAP_IN = 2.1, 1.36, 0.3  # inches: width of the labels, height of a strip, gap between groups
 DPI: Final = 100
-# Colours that the colour-blind tell apart; the words say the same.
+# Colours that colour-blind readers can distinguish; the labels give the same information.
 REFERENCE, SAME, OTHER, UNKNOWN = "#222222", "#0072B2", "#D55E00", "#666666"
-
-
 EMPTY: Final = np.full((WINDOW, 256, 256, 3), 128, np.uint8)
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A window to draw: its frames, what is written beside it, and the colour of its edge."""
+    """A window to draw: its frames, its label, and the colour of its border."""
 
     frames: NDArray[np.uint8]  # (T, H, W, 3)
     title: str
@@ -55,14 +53,14 @@ def retrieval_strips(
 ) -> list[list[Window]]:
     """Draw reference strips, each above its nearest strips of other videos; needs no gloss.
 
-    The references are windows amid the most active signing; all strips are of an active signer (A7).
+    The references are windows in the middle of the most active signing; in all strips the signer is active (A7).
 
     Returns:
-        For each reference: itself, then the nearest windows; of a table without windows an empty picture says so.
+        Per reference, the reference and its nearest windows; for a table without windows the figure says so.
     """
     references, vectors = pick_references(read_features(features), n_references)
     if not references:
-        log.warning("%s: holds no window, nothing to draw", features)
+        log.warning("%s: contains no window, so the figure is empty", features)
     found = nearest_windows(read_features(features), references, vectors, n_nearest)
     groups = [[reference, *nearest] for reference, nearest in zip(references, found, strict=True)]
     reader = ShardReader(Path(shards))
@@ -77,47 +75,43 @@ def retrieval_strips(
 
 
 def search_strips(
-    video: str,
+    query: NDArray[np.uint8],
     found: SearchResult,
     glosses: Mapping[str, str],
     frames_of: Callable[[Window], NDArray[np.uint8]] | None,
     out: str | Path,
-    *,
-    box: Box | None = None,
-    fps: float | None = None,
 ) -> None:
-    """Draw a query's most active strip above the nearest ones of a gallery.
+    """Draw the most active strip of a query above the nearest strips of a gallery.
 
     Args:
-        frames_of: the frames of a gallery's window; None = its video_id is the path of a plain video.
-        box, fps: of the query, as in `evaluate.raw_video`.
+        query: frames (T, H, W, 3) of the query's reference window.
+        frames_of: reads the frames of a gallery's window; None = its video_id is the path of a video file.
     """
-    query = plain_window(video, found.reference.start_frame, box=box, fps=fps)
     strip = make_strip(query, "reference", found.reference, {}, "")
-    draw_strips([[strip, *_nearest(found.windows, frames_of or _plain_frames, glosses, "")]], out)
+    draw_strips([[strip, *_nearest(found.windows, frames_of or _video_file_frames, glosses, "")]], out)
 
 
 def _nearest(
     windows: list[Window], frames_of: Callable[[Window], NDArray[np.uint8]], glosses: Mapping[str, str], wanted: str
 ) -> list[Strip]:
-    """The strips of found windows, the nearest first; `wanted` is the reference's gloss, empty if unknown."""
+    """Strips of the found windows, the nearest first; `wanted` is the gloss of the reference, empty if unknown."""
     return [
         make_strip(frames_of(window), f"nearest {k}: {window.similarity:.3f}", window, glosses, wanted)
         for k, window in enumerate(windows, 1)
     ]
 
 
-def _plain_frames(window: Window) -> NDArray[np.uint8]:
-    """A window of a plain video; gray where it cannot be read."""
+def _video_file_frames(window: Window) -> NDArray[np.uint8]:
+    """A window of a video file; grey if it cannot be read."""
     try:
-        return plain_window(window.video_id, window.start_frame)
+        return video_file_window(window.video_id, window.start_frame)
     except VideoError as error:
-        log.warning("a strip of the figure stays empty: %s; give the gallery's shards", error)
+        log.warning("a strip of the figure stays empty: %s; give the shards of the gallery", error)
         return EMPTY
 
 
 def make_strip(frames: NDArray[np.uint8], role: str, window: Window, glosses: Mapping[str, str], wanted: str) -> Strip:
-    """A strip with its words and colour: of the reference, of the same sign, of another, or unknown."""
+    """A strip with label and colour by its role: reference, same gloss, other gloss, or unknown."""
     gloss = glosses.get(window.video_id, "")
     if role == "reference":
         colour, verdict = REFERENCE, ""
@@ -130,7 +124,7 @@ def make_strip(frames: NDArray[np.uint8], role: str, window: Window, glosses: Ma
 
 
 def shown_frames(reader: WindowReader, window: Window) -> NDArray[np.uint8]:
-    """The window's frames, (T, H, W, 3); gray where the shard cannot be read."""
+    """The window's frames, (T, H, W, 3); grey if the shard cannot be read."""
     try:
         row, start = _locate(reader, window)
         n_frames = min(WINDOW, int(reader.index["n_frames"][row]) - start)
@@ -141,7 +135,7 @@ def shown_frames(reader: WindowReader, window: Window) -> NDArray[np.uint8]:
 
 
 def draw_strips(groups: list[list[Strip]], out: str | Path) -> None:
-    """Draw groups of strips one below the other, each group's first strip its reference; of none, words."""
+    """Draw groups of strips, each with its reference first; without groups, a figure that says so."""
     width_in = LABEL_IN + STRIP_FRAMES * FRAME_PX / DPI + GAP_IN / 2
     n_rows = sum(map(len, groups))
     height_in = n_rows * ROW_IN + (len(groups) + 1) * GAP_IN
@@ -178,19 +172,19 @@ def _draw_strip(figure: Figure, strip: Strip, top: float, width_in: float, heigh
 
 
 def _shorten(name: str, length: int = 24) -> str:
-    """The end of a long name, which tells more than its beginning; of a path the file's name."""
+    """The end of a long name, which is more specific than its beginning; for a path, the file name."""
     name = Path(name).name if Path(name).is_absolute() else name
     return name if len(name) <= length else f"…{name[1 - length :]}"
 
 
 def _locate(reader: WindowReader, window: Window) -> tuple[int, int]:
-    """Row of the index and start within it of a window known by video and frame."""
+    """Row of the index that contains a window, and the window's start within this sequence."""
     ids = np.asarray(reader.index["video_id"], dtype=object)
     for row in np.flatnonzero(ids == window.video_id):
         start = window.start_frame - int(reader.read_targets(int(row), 0, 1)["frame"][0])
         if 0 <= start < int(reader.index["n_frames"][row]):
             return int(row), start
     raise ShardError(
-        f"no sequence of video {window.video_id!r} holds frame {window.start_frame}: features and shards are of "
+        f"no sequence of video {window.video_id!r} contains frame {window.start_frame}: features and shards belong to "
         "different runs; rerun: snakemake --forcerun extract_features"
     )

@@ -17,7 +17,8 @@ from signrep_core.errors import REASONS, CheckpointError
 from signrep_core.model.weights import read_notes
 from signrep_core.sources.overlap import read_overlap
 from signrep_core.store.files import write_text
-from signrep_core.store.schemas import FRAMES, SEQUENCES, Schema
+from signrep_core.store.layout import shard_table
+from signrep_core.store.schemas import FRAMES, POSE, SEQUENCES, Schema
 from signrep_core.store.shards import read_info
 from signrep_core.store.tables import read_groups
 from signrep_core.store.video_status import count_statuses
@@ -215,5 +216,5 @@ def _backend(results: Path) -> str:
 
 
 def _backends(results: Path) -> Iterator[str]:
-    for path in sorted((results / "pose").glob("*.parquet")):
+    for path in sorted(results.glob(shard_table(POSE, "*"))):
         yield (pq.read_schema(path).metadata or {}).get(b"backend", b"").decode()

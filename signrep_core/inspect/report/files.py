@@ -15,7 +15,9 @@ from signrep_core.store.layout import (
     PER_TRANSLATION,
     WHOLE,
     Output,
+    shard_table,
 )
+from signrep_core.store.schemas import VIDEOS
 
 TASKS = (PER_DATASET, PER_RECOGNITION, PER_TRANSLATION)  # retrieval, recognition, translation
 
@@ -48,7 +50,7 @@ def find_files(results: Path, run: str) -> ReportFiles:
     Raises:
         TableError: the folder has no table of videos, so nothing has run there.
     """
-    videos = sorted(results.glob("videos/*.parquet"))
+    videos = sorted(results.glob(shard_table(VIDEOS, "*")))
     if not videos:
         raise TableError(f"{results}: holds no videos/*.parquet, so there is nothing to report; run the workflow first")
     scores = list(_find_scores(results, run))

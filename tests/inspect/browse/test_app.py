@@ -1,4 +1,4 @@
-"""The browser's pages: what they list, what they refuse, and how they work in a real Chromium."""
+"""Pages of the browser: lists, refused requests, and use in a real Chromium."""
 
 import shutil
 import threading
@@ -68,11 +68,11 @@ def test_activity_is_unknown_where_no_full_window_starts(client):
     ["/video/nosuch", "/sequence/99.mp4", "/sequence/0.txt", "/../videos/00000.parquet", "/static/../app.py",
      "/video/../../etc/passwd", "/videos/00000.parquet", "/static/%2e%2e/app.py"],
 )  # fmt: skip
-def test_nothing_else_is_served(client, path):
+def test_other_files_are_not_served(client, path):
     assert client.get(path).status_code == 404
 
 
-def test_a_page_that_points_its_name_here_is_refused(client):
+def test_a_foreign_host_name_is_refused(client):
     assert client.get("/", headers={"Host": "evil.example"}).status_code == 403
     assert client.get("/", headers={"Host": "localhost:8321"}).status_code == 200
 
@@ -88,7 +88,7 @@ def test_a_damaged_page_is_one_message(packed, tmp_path, caplog):
     assert "Traceback" not in answer.text + caplog.text
 
 
-def test_names_are_no_markup(client):
+def test_search_words_are_escaped(client):
     page = client.get("/?words=<script>alert(1)</script>").text
     assert "<script>alert" not in page
 

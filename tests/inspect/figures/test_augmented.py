@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from signrep_core.inspect.figures import augmented
 from signrep_core.inspect.figures.augmented import augmented_windows
-from tests.fake_reader import FakeReader
+from tests.fake_reader import FakeReader, use_reader
 
 
-def test_windows_are_drawn_as_stored_beside_what_training_sees(tmp_path: Path) -> None:
-    augmented_windows(tmp_path, tmp_path / "augmented.png", size=32, n=2, open_reader=FakeReader)
+def test_windows_are_drawn_as_stored_and_as_augmented(tmp_path: Path) -> None:
+    with use_reader(FakeReader, augmented):
+        augmented_windows(tmp_path, tmp_path / "augmented.png", size=32, n=2)
     picture = np.asarray(Image.open(tmp_path / "augmented.png").convert("RGB"))
     left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
     assert left.std() > 10

@@ -23,7 +23,7 @@ def predictions(truth: list[int], said: list[int], n_glosses: int) -> Prediction
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What would be drawn."""
+    """The arguments of the drawing function."""
     seen: dict[str, Any] = {}
 
     def note(counts: np.ndarray, rows: list[str], columns: list[str], title: str, out: Path) -> None:
@@ -33,14 +33,14 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return seen
 
 
-def test_rows_are_what_is_signed_and_columns_what_is_said(drawn: dict[str, Any]) -> None:
+def test_rows_are_true_glosses_and_columns_predicted_ones(drawn: dict[str, Any]) -> None:
     confusion.confusion_matrix(predictions([0, 0, 2, -1], [0, 2, 2, 0], 4), "x.png", "title")
     assert drawn == {"counts": [[1, 1], [0, 1]], "rows": ["GLOSS0", "GLOSS2"], "columns": ["GLOSS0", "GLOSS2"],
                      "title": "title"}  # fmt: skip
 
 
 def test_of_many_glosses_those_with_the_most_errors_are_shown(drawn: dict[str, Any]) -> None:
-    """Gloss 40 is taken for 41 three times, 7 for 8 once; everything else is right."""
+    """Gloss 40 is recognised as 41 three times, 7 as 8 once; all others are correct."""
     truth = [*range(50), 40, 40, 40, 7]
     said = [*range(50), 41, 41, 41, 8]
     confusion.confusion_matrix(predictions(truth, said, 50), "x.png", "title")
@@ -51,20 +51,20 @@ def test_of_many_glosses_those_with_the_most_errors_are_shown(drawn: dict[str, A
     assert drawn["title"].endswith("30 glosses with the most errors of 50")
 
 
-def test_what_has_no_column_is_counted_as_others(drawn: dict[str, Any]) -> None:
-    """Forty glosses, each taken for the next but the first thirty twice."""
+def test_predictions_without_a_column_count_as_others(drawn: dict[str, Any]) -> None:
+    """Forty glosses, each recognised as the next one, the first thirty of them twice."""
     truth = [k for k in range(40) for _ in range(3 if k < 30 else 1)]
     confusion.confusion_matrix(predictions(truth, [(k + 1) % 40 for k in truth], 40), "x.png", "title")
     assert drawn["columns"][-1] == "others"
     assert sum(map(sum, drawn["counts"])) == sum(3 if int(name[5:]) < 30 else 1 for name in drawn["rows"])
 
 
-def test_the_picture_shows_something(tmp_path: Path) -> None:
+def test_the_figure_is_not_empty(tmp_path: Path) -> None:
     confusion.confusion_matrix(predictions([0, 1, 1], [0, 1, 0], 2), tmp_path / "c.png", "title")
     assert np.asarray(Image.open(tmp_path / "c.png")).std() > 10
 
 
-def test_no_video_at_all_still_gives_a_picture(tmp_path: Path) -> None:
+def test_no_video_still_gives_a_figure(tmp_path: Path) -> None:
     empty = predictions([-1], [0], 2)
     confusion.confusion_matrix(empty, tmp_path / "c.png", "title")
     assert (tmp_path / "c.png").exists()

@@ -33,7 +33,7 @@ def test_the_counts_are_those_of_the_index_and_the_tables_of_videos(finished: Pa
     assert "4 sequences with a signer from 4 videos: 128 frames" in text
     assert "| rejected | no_signer | 1 | no person was found in any frame |" in text
     assert "| excluded | overlap | 1 |" in text
-    assert "1 videos were excluded" in text
+    assert "1 videos were therefore excluded" in text
     index = pq.read_table(finished / "shards/index.parquet").to_pandas()
     for split, rows in index.groupby("split"):
         assert f"| made | {split} | und | {rows.video_id.nunique()} |" in text

@@ -173,9 +173,7 @@ def test_every_chart_has_a_caption():
         ("confusion_demo_mine", "results", "Confusion matrix: demo_mine", "A matrix of counts"),
     ],
 )
-def test_figures_of_other_stages_are_in_their_section_with_caption_and_alt_text(
-    results, name, section, title, seen
-):
+def test_figures_of_other_stages_are_in_their_section_with_caption_and_alt_text(results, name, section, title, seen):
     write_report(find_files(results, "demo"), results / "report.html")
     assert title not in (results / "report.html").read_text()
     for task in ("retrieval", "recognition"):

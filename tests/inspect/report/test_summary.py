@@ -74,6 +74,13 @@ def test_the_table_explains_each_reason(figures):
     assert "no person was found in any frame" in text
 
 
+def test_departures_from_the_paper_are_said_once_and_only_where_there_are_any(figures):
+    assert figures["departures"] == ""
+    text = format_summary(figures | {"departures": "small settings: tiny preset"})
+    assert text.count("small settings: tiny preset") == 1
+    assert format_summary(figures | {"departures": ""}) in text
+
+
 def test_a_short_corpus_is_told_in_a_shorter_unit(figures):
     lines = [line.split() for line in format_summary(figures | {"hours": 0.01}).splitlines()]
     assert ["seconds", "36.00"] in lines
