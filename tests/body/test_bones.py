@@ -1,4 +1,4 @@
-"""Bone lengths: what is measured, the corpus median, fallbacks, and the way to disk and back."""
+"""Bone lengths: measurement, the corpus median, defaults, and JSON."""
 
 import json
 import logging
@@ -108,7 +108,7 @@ def test_lengths_do_not_depend_on_how_the_person_stands(seed: int) -> None:
     )
 
 
-def test_scatter_is_the_spread_of_bones_that_cannot_change() -> None:
+def test_scatter_is_the_deviation_of_bones_of_constant_length() -> None:
     rng = np.random.default_rng(0)
     lengths = np.array([0.3, 0.2]) + rng.normal(0, 0.01, (20000, 2))
     lengths[::3, 0] = np.nan
@@ -192,13 +192,13 @@ def test_the_standard_skeleton_says_which_bones_were_never_seen(caplog: pytest.L
     assert bones["counts"]["spine_half"] == 0
 
 
-def test_absurd_lengths_count_at_the_ends_and_break_nothing() -> None:
+def test_absurd_lengths_count_in_the_end_bins() -> None:
     histogram = BoneHistogram()
     histogram.add_lengths(lengths_of(FOREARM, np.array([-1e9, 0.25, 0.25, 0.25, 1e9])))
     assert histogram.median_lengths()[FOREARM] == pytest.approx(0.25, abs=1e-4)
 
 
-def test_a_histogram_survives_the_way_to_disk() -> None:
+def test_a_histogram_is_read_as_it_was_written() -> None:
     histogram, joints = BoneHistogram(), posed(7)
     histogram.add(joints, seen(joints))
     back = BoneHistogram.from_dict(json.loads(json.dumps(histogram.to_dict())))

@@ -28,7 +28,7 @@ def fit(places: list[list[float]], limits: Bounds, seen: tuple[float, float] = (
     return fit_chain(HINGE, np.full((2, 1), 0.1), ROOT, BONES, targets, limits)[:, 0]
 
 
-def test_a_chain_hangs_each_bone_on_the_one_before() -> None:
+def test_each_bone_of_a_serial_chain_starts_at_the_end_of_the_one_before() -> None:
     assert serial_chain("zyzxyx", (2, 5, 6)) == KinematicChain(
         axes="zyzxyx", parents=(-1, 0, 1, 2, 3, 4), pivots=(-1, -1, 0, 0, 0, 1), frames=(1, 4, 5), starts=(-1, 0, 1)
     )
@@ -55,13 +55,13 @@ def test_limits_hold_and_the_other_angle_is_the_best_within_them() -> None:
     assert angles.sum() == pytest.approx(np.arctan2(-towards[0], towards[1]), abs=1e-3)
 
 
-def test_what_no_landmark_shows_is_at_rest() -> None:
+def test_an_angle_without_evidence_is_at_rest() -> None:
     angles = fit([[-1, 0, 0], [9, 9, 9]], bounds(rest=0.5, deviation=1, noise=1e-3), seen=(1, 0))
     assert angles[0] == pytest.approx(np.pi / 2, abs=1e-4)
     assert angles[1] == pytest.approx(0.5, abs=1e-3)
 
 
-def test_springs_yield_in_proportion_to_the_noise() -> None:
+def test_the_pull_of_springs_grows_with_the_noise() -> None:
     # One bone of 1 m, target at a small angle a, spring k towards 0: the angle is a / (1 + k²).
     target = [[-np.sin(0.01), np.cos(0.01), 0], [0, 0, 0]]
     assert fit(target, bounds(deviation=1, noise=1), seen=(1, 0))[0] == pytest.approx(0.01 / 2, rel=1e-3)

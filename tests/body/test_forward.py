@@ -21,7 +21,7 @@ HAND_BONES = np.array([0.1] + [0.4, 0.3, 0.2, 0.1] + [0.5, 0.3, 0.2] + [1.1, 0.6
 
 
 def zero_pose(**degrees: float) -> np.ndarray:
-    """Joints of the rest pose but for the angles given, in degrees: names of skeleton.BODY_ANGLES, hands with r_/l_."""
+    """Joints of the rest pose with some angles in degrees: names of skeleton.BODY_ANGLES, hands with r_/l_."""
     angles = {"body": np.zeros(22), "r": np.zeros(41), "l": np.zeros(41)}
     for name, angle in degrees.items():
         if name[:2] in ("r_", "l_"):
@@ -86,7 +86,7 @@ def test_rest_pose_hangs_straight(joint: str, expected: tuple[float, float, floa
         ({"l_wrist_x": 90}, "left_hand_index_mcp", (0.6, 1.8, 0)),
     ],
 )
-def test_one_turned_angle_moves_what_hangs_on_it(
+def test_one_angle_moves_the_joints_beyond_it(
     turned: dict[str, float], joint: str, expected: tuple[float, float, float]
 ) -> None:
     np.testing.assert_allclose(zero_pose(**turned)[skeleton.JOINTS.index(joint)], expected, atol=1e-12)

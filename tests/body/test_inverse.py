@@ -71,7 +71,7 @@ def test_any_finger_pose_within_the_limits_on_a_plausible_palm_is_reproduced(see
     assert errors(solve(joints), joints).max() <= 1e-4
 
 
-def test_angles_that_joints_determine_are_found_again() -> None:
+def test_angles_determined_by_the_joints_are_recovered() -> None:
     angles = observed_angles(np.random.default_rng(0), 50)
     solution = solve(pose(angles))
     np.testing.assert_allclose(solution.body_angles, angles[0], atol=1e-3)
@@ -121,7 +121,7 @@ def test_angles_keep_to_their_limits_whatever_the_landmarks() -> None:
         assert (angles[:, held] <= LIMITS[part][held, 1] + 1e-9).all()
 
 
-def test_wrist_y_stays_within_a_quarter_turn() -> None:
+def test_wrist_y_stays_within_90_degrees() -> None:
     joints = pose(observed_angles(np.random.default_rng(0), 200))
     assert np.abs(solve(joints).right_angles[:, 1]).max() <= np.pi / 2
 
@@ -171,7 +171,7 @@ def test_the_palm_is_where_it_was_seen_even_if_the_elbow_was_not() -> None:
     assert not solution.body_valid[10:14, skeleton.BODY_ANGLES.index("right_elbow_x")].any()
 
 
-def test_a_wrist_that_turns_right_round_never_jumps() -> None:
+def test_a_wrist_in_full_rotation_never_jumps() -> None:
     body, right, left = (np.tile(part[:1], (150, 1)) for part in observed_angles(np.random.default_rng(0), 1))
     right[:, 0] = np.linspace(0, 4 * np.pi, 150)
     solution = solve(pose((body, right, left)))
@@ -214,7 +214,7 @@ def test_a_long_gap_holds_the_nearest_pose_and_is_flagged() -> None:
     assert solution.interpolated[20:26].all()
 
 
-def test_nothing_before_the_first_or_after_the_last_detection_is_made_up() -> None:
+def test_before_the_first_and_after_the_last_detection_the_nearest_pose_is_held() -> None:
     joints = pose(smooth_angles(30, np.random.default_rng(0)))
     confidence = np.ones(joints.shape[:2])
     confidence[:3, RIGHT] = confidence[28:, RIGHT] = 0.4
@@ -236,7 +236,7 @@ def test_hands_never_seen_are_at_rest_and_the_body_is_unaffected() -> None:
     assert np.isnan(solution.hand_scale).all()
 
 
-def test_a_video_without_anybody_is_at_rest_flagged_and_has_no_residual() -> None:
+def test_a_video_without_a_person_is_at_rest_flagged_and_has_no_residual() -> None:
     solution = solve_angles(np.full((7, 61, 3), np.nan), np.zeros((7, 61)))
     np.testing.assert_allclose(solution.body_angles, np.tile(skeleton.OBSERVED_BODY_RANGES.mean(1), (7, 1)))
     assert solution.interpolated.all()
@@ -267,13 +267,13 @@ def test_every_flag_is_explained_and_the_strongest_is_given() -> None:
     assert {*flags, "brief"} - {""} == set(FLAGS)
 
 
-def test_one_mistaken_frame_does_not_turn_the_signer_away() -> None:
+def test_one_mistaken_frame_does_not_flag_the_signer_as_turned_away() -> None:
     across = np.full(60, 0.3)
     across[20] = -0.3
     assert set(flag_frames(np.ones((60, 61)), across)) == {""}
 
 
-def test_the_confidence_of_the_detector_is_handed_on() -> None:
+def test_the_confidence_of_the_detector_is_kept() -> None:
     confidence = np.random.default_rng(0).uniform(0, 1, (20, 61))
     joints = pose(observed_angles(np.random.default_rng(0), 20))
     np.testing.assert_array_equal(solve_angles(joints, confidence).columns()["confidence"], confidence)

@@ -73,9 +73,7 @@ def test_the_scale_follows_a_zoom() -> None:
 
 
 @given(st.floats(0.3, 5), st.floats(-500, 500), st.floats(-500, 500))
-def test_landmarks_do_not_depend_on_where_in_the_picture_and_how_large_the_signer_is(
-    zoom: float, dx: float, dy: float
-) -> None:
+def test_landmarks_do_not_depend_on_the_signers_place_and_size_in_the_image(zoom: float, dx: float, dy: float) -> None:
     seen = signer()
     moved = changed(
         seen,
@@ -87,7 +85,7 @@ def test_landmarks_do_not_depend_on_where_in_the_picture_and_how_large_the_signe
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_mirroring_the_picture_swaps_the_sides(seed: int) -> None:
+def test_mirroring_the_image_swaps_the_sides(seed: int) -> None:
     rng = np.random.default_rng(seed)
     seen = signer(2)
     seen = changed(seen, hand_xyz=seen.hand_xyz + rng.normal(0, 5, seen.hand_xyz.shape))
@@ -137,7 +135,7 @@ def test_a_hand_that_was_not_detected_is_nan_with_confidence_zero() -> None:
     np.testing.assert_allclose(got.confidence[:, 40:61], 0.85, atol=1e-6)
 
 
-def test_one_hand_found_twice_is_certain_only_on_its_own_arm() -> None:
+def test_one_hand_detected_twice_is_certain_only_on_its_own_arm() -> None:
     seen = signer()
     seen.body_xy[:, 2] = seen.body_xy[:, 5] + (-35, 0)  # the wrists 70 mm apart, as with folded hands
     seen.hand_xyz[:, 0] = seen.hand_xyz[:, 1]
@@ -177,7 +175,7 @@ def test_a_hand_of_impossible_size_is_not_certain(factor: float) -> None:
     assert (assemble_landmarks(seen, SIZE).confidence[:, 19:40] < 0.5).all()
 
 
-def test_fingers_outside_the_picture_are_guesses() -> None:
+def test_fingers_outside_the_image_have_a_low_confidence() -> None:
     seen = signer()
     lowest_tip = seen.hand_xyz[0, 0, :, 1].min()
     shifted = changed(

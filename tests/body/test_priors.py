@@ -16,7 +16,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def still(n_frames: int, right_y: float, left_y: float) -> np.ndarray:
-    """Nobody moves: shoulders at y 0, hips at 0.5 (mid-torso 0.25), the hands at the heights given."""
+    """A still person: shoulders at y 0, hips at 0.5 (mid-torso 0.25), the hands at the heights given."""
     keypoints = np.zeros((n_frames, 61, 3))
     keypoints[:, [6, 7], 1] = 0.5
     keypoints[:, RIGHT, 1], keypoints[:, LEFT, 1] = right_y, left_y
@@ -88,7 +88,7 @@ def test_numpy_and_torch_give_the_same_distances() -> None:
 
 @given(seed=SEEDS)
 @settings(max_examples=20, deadline=None)
-def test_distances_ignore_where_the_person_stands_and_turn_with_it(seed: int) -> None:
+def test_distances_do_not_depend_on_the_persons_place_and_rotate_with_the_person(seed: int) -> None:
     rng = np.random.default_rng(seed)
     keypoints, shift = rng.normal(size=(3, 61, 3)), rng.normal(size=3)
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
@@ -166,7 +166,7 @@ def test_movement_in_frames_not_seen_does_not_count() -> None:
 
 @given(seed=SEEDS, n_frames=st.integers(16, 40), spread=st.floats(0, 0.1), missing=st.floats(0, 0.9))
 @settings(max_examples=40, deadline=None)
-def test_activity_is_the_definitions(seed: int, n_frames: int, spread: float, missing: float) -> None:
+def test_activity_agrees_with_the_definition(seed: int, n_frames: int, spread: float, missing: float) -> None:
     rng = np.random.default_rng(seed)
     keypoints = still(n_frames, rng.uniform(0, 0.5), rng.uniform(0, 0.5)) + rng.normal(0, spread, (n_frames, 61, 3))
     confidence = (rng.uniform(size=(n_frames, 61)) > missing).astype(float)

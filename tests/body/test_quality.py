@@ -45,7 +45,9 @@ def test_errors_are_the_distances_of_each_group(solved: tuple[np.ndarray, np.nda
     assert figures["frames"] == 30
 
 
-def test_a_hands_size_as_placed_is_told_apart_from_its_shape(solved: tuple[np.ndarray, np.ndarray, Solution]) -> None:
+def test_the_error_of_a_hands_size_is_separate_from_that_of_its_shape(
+    solved: tuple[np.ndarray, np.ndarray, Solution],
+) -> None:
     joints, confidence, _ = solved
     near = joints.copy()
     for wrist, hand in (
@@ -64,7 +66,7 @@ def test_a_hands_size_as_placed_is_told_apart_from_its_shape(solved: tuple[np.nd
     assert figures["fingers_as_placed_m"] > 0.02
 
 
-def test_joints_not_seen_are_not_judged(solved: tuple[np.ndarray, np.ndarray, Solution]) -> None:
+def test_joints_not_seen_do_not_count(solved: tuple[np.ndarray, np.ndarray, Solution]) -> None:
     joints, confidence, solution = solved
     moved, unsure = joints.copy(), confidence.copy()
     moved[:, 8:19] += 1.0
@@ -72,7 +74,7 @@ def test_joints_not_seen_are_not_judged(solved: tuple[np.ndarray, np.ndarray, So
     assert np.isnan(quality(solution, moved, unsure).figures()["face_m"])
 
 
-def test_jumps_are_the_largest_between_frames_and_not_whole_turns(
+def test_jumps_are_the_largest_between_frames_modulo_360_degrees(
     solved: tuple[np.ndarray, np.ndarray, Solution],
 ) -> None:
     joints, confidence, solution = solved

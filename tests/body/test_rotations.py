@@ -1,4 +1,4 @@
-"""Euler angles in closed form, against rotations composed with scipy."""
+"""Euler angles and rotation matrices, compared with scipy."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_the_perpendicular_part_of_a_vector() -> None:
     np.testing.assert_allclose(perpendicular(np.array([[1.0], [1], [0]]), np.array([[0.0], [1], [0]])), [[1], [0], [0]])
 
 
-def test_whole_turns_bring_an_angle_near_its_limits() -> None:
+def test_multiples_of_360_degrees_bring_an_angle_near_its_limits() -> None:
     limits = np.radians([[-120.0, 10]])  # the middle is -55°
     angles = np.degrees(nearest_turn(np.radians([[170.0, -100, 124, 300]]), limits))
     np.testing.assert_allclose(angles, [[-190, -100, 124, -60]])

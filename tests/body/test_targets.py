@@ -105,7 +105,7 @@ def test_a_hand_without_its_wrist_has_no_keypoints() -> None:
     assert targets["right_keypoints"].valid.all()
 
 
-def test_what_is_not_a_number_is_not_valid_and_becomes_zero() -> None:
+def test_nan_is_invalid_and_becomes_zero() -> None:
     inputs = pose()
     inputs["keypoints"][:, 44] = np.nan
     inputs["right_angles"][3] = np.nan

@@ -1,4 +1,4 @@
-"""Calibration of expected errors: a known distribution's scale is found, whatever was expected."""
+"""Calibration of expected errors: the scale of a known distribution is found from any expectation."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_both_sides_share_a_constant() -> None:
     assert sorted(joint for group in GROUPS for joint in group) == np.delete(np.arange(N_JOINTS), WRISTS).tolist()
 
 
-def test_a_hand_is_judged_from_its_wrist() -> None:
+def test_errors_of_a_hand_are_relative_to_its_wrist() -> None:
     truth = np.zeros((1, N_JOINTS, 3))
     joints = truth.copy()
     joints[:, HANDS["left"]] += 0.5
@@ -81,7 +81,7 @@ def tables(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "truth.parquet", tmp_path / "pose.parquet"
 
 
-def test_the_command_writes_weights_that_expect_the_errors_they_make(tmp_path: Path, tables: tuple[Path, Path]) -> None:
+def test_the_command_writes_weights_that_expect_their_own_errors(tmp_path: Path, tables: tuple[Path, Path]) -> None:
     lifter = load_lifter()
     lifter.calibration += 1.0  # whatever was there before
     save_lifter(tmp_path / "given.safetensors", lifter, {"steps": 3})

@@ -1,4 +1,4 @@
-"""The lifter and what it makes of videos: limits, mirror symmetry, causality, bad input, weights on the disk."""
+"""The lifter and its solutions of videos: limits, mirror symmetry, causality, bad input, weights on disk."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ SMALL = LifterConfig(width=16, stem=16)
 
 
 def wild(config: LifterConfig = SMALL, scale: float = 6.0) -> Lifter:
-    """A lifter whose weights are large and random, so that its output is anything."""
+    """A lifter with large random weights, so that its output is arbitrary."""
     torch.manual_seed(0)
     lifter = Lifter(config)
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_joints_are_forward_kinematics_of_the_angles_and_differentiable() -> Non
     assert all(torch.isfinite(weights.grad).all() for weights in lifter.blocks.parameters())
 
 
-def test_a_causal_lifter_needs_no_later_frame_and_the_usual_one_no_far_one() -> None:
+def test_a_causal_lifter_reads_no_later_frame_and_the_usual_one_no_distant_one() -> None:
     xy, confidence = inputs(60)
     changed = xy.clone()
     changed[:, 30:] += 1
@@ -106,11 +106,11 @@ def test_a_causal_video_frame_does_not_depend_on_later_frames() -> None:
     changed = xy.copy()
     changed[20:] = 3 * changed[20:] + 50
     ours, theirs = video_frame(xy, causal=True), video_frame(changed, causal=True)
-    np.testing.assert_array_equal(ours.width[:20], theirs.width[:20])
-    np.testing.assert_array_equal(ours.neck[:20], theirs.neck[:20])
+    np.testing.assert_allclose(ours.width[:20], theirs.width[:20])
+    np.testing.assert_allclose(ours.neck[:20], theirs.neck[:20])
 
 
-def test_a_long_video_is_lifted_in_stretches_as_if_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_video_is_lifted_in_blocks_as_if_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     xy, confidence = signer(90)
     lifter = wild(scale=1.0)
     whole = lift(lifter, xy, confidence)
@@ -121,7 +121,7 @@ def test_a_long_video_is_lifted_in_stretches_as_if_in_one(monkeypatch: pytest.Mo
     np.testing.assert_allclose(cut.log_scale, whole.log_scale, atol=1e-4)
 
 
-def test_the_shipped_lifter_meets_what_it_was_shown() -> None:
+def test_the_shipped_lifter_reproduces_its_input() -> None:
     xy, confidence = signer()
     solution = solve_by_lifter(load_lifter(), xy, confidence)
     assert (solution.flag == "").all()
@@ -131,18 +131,18 @@ def test_the_shipped_lifter_meets_what_it_was_shown() -> None:
     np.testing.assert_allclose(again.body_angles, solution.body_angles, atol=1e-3)  # whatever the picture's size
 
 
-def test_steady_angles_are_means_with_their_neighbours_unless_one_is_missing_or_they_jump() -> None:
+def test_smooth_angles_are_means_with_their_neighbours_unless_one_is_missing_or_they_jump() -> None:
     """By hand: 0 4 0 0 becomes 0 2 1 0; with the last frame missing the third stays; a jump of 2 radians stays."""
-    trembling = np.array([[0.0], [0.4], [0.0], [0.0]])
+    jittering = np.array([[0.0], [0.4], [0.0], [0.0]])
     here = np.ones(4, bool)
-    np.testing.assert_allclose(smooth(trembling, here)[:, 0], [0, 0.2, 0.1, 0], atol=1e-12)
-    np.testing.assert_allclose(smooth(trembling, np.array([True, True, True, False]))[:, 0], [0, 0.2, 0, 0], atol=1e-12)
-    np.testing.assert_array_equal(smooth(5 * trembling, here), 5 * trembling)
+    np.testing.assert_allclose(smooth(jittering, here)[:, 0], [0, 0.2, 0.1, 0], atol=1e-12)
+    np.testing.assert_allclose(smooth(jittering, np.array([True, True, True, False]))[:, 0], [0, 0.2, 0, 0], atol=1e-12)
+    np.testing.assert_array_equal(smooth(5 * jittering, here), 5 * jittering)
     for frames in range(3):
-        np.testing.assert_array_equal(smooth(trembling[:frames], here[:frames]), trembling[:frames])
+        np.testing.assert_array_equal(smooth(jittering[:frames], here[:frames]), jittering[:frames])
 
 
-def test_a_causal_lifter_s_angles_are_not_steadied() -> None:
+def test_angles_of_a_causal_lifter_are_not_smoothed() -> None:
     xy, confidence = signer(30)
     video = lift(load_lifter(), xy, confidence)
     causal, smoothed = (solve_lifted(replace(video, causal=causal), xy, confidence) for causal in (True, False))

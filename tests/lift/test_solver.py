@@ -1,4 +1,4 @@
-"""The solvers by their names in the configuration: which is opened, and what comes of bad input."""
+"""The solvers by their names in the configuration, and their output on bad input."""
 
 from typing import Any, get_args
 
@@ -74,7 +74,7 @@ def test_bad_input_gives_finite_and_flagged_poses(solver: Solver, case: str, pos
         assert (solution.confidence[:, HANDS["right"]] > 0).all()
 
 
-def test_weights_that_are_none_are_told(tmp_path) -> None:
+def test_a_file_without_weights_is_refused(tmp_path) -> None:
     (tmp_path / "text").write_text("no weights")
     with pytest.raises(CheckpointError, match="train it again: signrep train lifter"):
         open_solver("lifter", str(tmp_path / "text"), 5)

