@@ -10,6 +10,7 @@ from signrep_core.errors import SignRepError
 from signrep_core.lift import LIFTER_WEIGHTS
 from signrep_core.inspect.report.summary import format_run
 from signrep_core.sources.evaluated import choose_evaluated
+from signrep_core.skeleton import SKELETON_VERSION
 from signrep_core.sources.sheet import cut_shards, shard_digest
 from signrep_core.store import layout, schemas
 from signrep_core.store.files import file_digest

@@ -1,17 +1,17 @@
-"""A lifter of one's own: the network that turns 2-D joints into angles, trained on poses that are never rendered (A1).
+"""The lifter, trained instead of shipped: the network from 2-D joints to angles, trained without rendering (A1).
 
 REQUIRED INPUTS
-    none; made only where `angles.lifter` is `train` and `angles.solver` uses a lifter
+    none; runs only if `angles.lifter` is `train` and `angles.solver` is `lifter`
 
 OUTPUTS
-    lifter/best.safetensors   the selected weights with their configuration inside; their confidence is not calibrated
+    lifter/best.safetensors   the selected weights with their configuration; their confidence is not calibrated
     lifter/metrics.csv        every loss term and errors in degrees and mm
-    lifter/last/              where a run works until it is finished; a killed one goes on from there
+    lifter/last/              state of an unfinished run, from which a killed one resumes
 """
 
 
 rule train_lifter:
-    """Train the lifter on drawn poses with the detector's measured errors."""
+    """Train the lifter on simulated detections."""
     output:
         weights="<results>/lifter/best.safetensors",
         metrics="<results>/lifter/metrics.csv",
@@ -27,5 +27,6 @@ rule train_lifter:
         runtime=720,
     params:
         seed=CONFIG.seed,
+        skeleton=SKELETON_VERSION,
     script:
         "../workflow_scripts/train_lifter.py"

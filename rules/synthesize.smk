@@ -1,12 +1,12 @@
 """The embedded demo: videos of procedural signers with true joints, when the user gives no sheet.
 
 REQUIRED INPUTS
-    None; the corpus follows from the configuration (`synthetic`, `seed`).
+    None; the configuration (`synthetic`, `seed`) determines the corpus.
 
 OUTPUTS
     synthetic/videos.tsv               the sheet
     synthetic/videos/*.mp4             the videos
-    synthetic/truth/{shard}.parquet    true joints and angles per frame; written last: it stands for the videos
+    synthetic/truth/{shard}.parquet    true joints and angles per frame; written last, after the videos
 """
 
 

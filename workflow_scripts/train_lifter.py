@@ -1,4 +1,4 @@
-"""Train the lifter on drawn poses with the detector's measured errors."""
+"""Train the lifter on simulated detections."""
 
 import sys
 from pathlib import Path
@@ -11,4 +11,4 @@ from signrep_core.synthetic.clips import make_bank
 with _job.open_job(snakemake):
     result = train_lifter(Path(snakemake.output.weights).parent, LifterSettings(seed=snakemake.params.seed), make_bank)
     if not result.finished:
-        sys.exit(f"stopped after step {result.step}; run the workflow again to go on")
+        sys.exit(f"stopped after step {result.step}; run the workflow again to resume")
