@@ -183,7 +183,7 @@ def _find_columns(header: list[str], path: str | Path, line: int) -> dict[str, i
     for name, count in Counter(names).items():
         if count > 1:
             at = [place for place, other in enumerate(names, 1) if other == name]
-            raise SheetError(f"{path}, line {line}: column {name!r} stands {count} times, at {at}; keep one of them")
+            raise SheetError(f"{path}, line {line}: column {name!r} occurs {count} times, at {at}; keep one of them")
     for name in NEEDED:
         if name not in names:
             raise SheetError(f"{path}, line {line}: needed column {name!r} is missing; {_came(names, name)}")
@@ -228,7 +228,7 @@ def _check_unique(table: _Table) -> None:
     for row, video_id in enumerate(ids):
         if video_id in seen:
             raise SheetError(
-                f"{table.at(row, 'video_id')}: {_short(video_id)} already stands on line "
+                f"{table.at(row, 'video_id')}: {_short(video_id)} is already on line "
                 f"{table.lines[seen[video_id]]}; give every row its own video_id"
             )
         seen[video_id] = row

@@ -93,10 +93,10 @@ def test_a_misspelt_column_name_gives_a_warning(sheet, caplog):
         ("Video_ID\tpath\na\ta.mp4\n", "line 1: needed column 'video_id' .*; rename 'Video_ID' to 'video_id'"),
         ("id\tpath\na\ta.mp4\n", "line 1: needed column 'video_id' is missing; the header has 'id', 'path'; add it"),
         ("video_id,path\na,a.mp4\n", "line 1: needed column 'video_id' is missing; .*separate columns by tabs"),
-        ("video_id\tpath\tpath\na\tb\tc\n", r"line 1: column 'path' stands 2 times, at \[2, 3\]; keep one"),
+        ("video_id\tpath\tpath\na\tb\tc\n", r"line 1: column 'path' occurs 2 times, at \[2, 3\]; keep one"),
         (
             "video_id\tpath\na\t1.mp4\nb\t2.mp4\na\t3.mp4\n",
-            "line 4, column video_id: 'a' already stands on line 2; give every row its own video_id",
+            "line 4, column video_id: 'a' is already on line 2; give every row its own video_id",
         ),
         ("video_id\tpath\n\ta.mp4\n", "line 2, column video_id: the cell is empty"),
         ("video_id\tpath\na\t \n", "line 2, column path: the cell is empty"),

@@ -14,7 +14,7 @@ from signrep_core.inspect.browse.catalogue import FILTERS, Catalogue, sequence_d
 from signrep_core.inspect.report.pictures import fit, to_jpeg
 from signrep_core.inspect.report.theme import page_colours
 from signrep_core.inspect.report.units import time_unit
-from signrep_core.skeleton import BODY_EDGES, HAND_EDGES, SIDES
+from signrep_core.skeleton import BODY_EDGES, HAND_EDGES, HANDS, SIDES
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ def _add_pages(app: Flask, catalogue: Catalogue) -> None:
 
     @app.get("/edges.json")
     def edges() -> dict[str, Any]:
-        return {"body": BODY_EDGES, **{side: HAND_EDGES[side] for side in SIDES}}
+        hands = {side: HAND_EDGES[side] for side in SIDES}
+        return {"body": BODY_EDGES, **hands, "wrists": [HANDS[side].start for side in SIDES]}
 
     @app.get("/")
     def videos() -> str:

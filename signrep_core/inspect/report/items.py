@@ -69,7 +69,7 @@ class Item:
     alt: str = ""
     svg: str = ""
     src: str = ""
-    numbers: int = 0  # so many of the last columns of a table hold numbers
+    numbers: int = 0  # how many of the last columns of a table hold numbers
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     examples: tuple[Any, ...] = ()

@@ -3,7 +3,7 @@
 
 const VIEW_MM = 1150; // height of a view of the skeleton
 const [PLOT_LEFT, PLOT_HEIGHT] = [130, 192];
-const [SIDES, WRISTS] = [["right", "left"], [19, 40]];
+const SIDES = ["right", "left"];
 
 function colour(role) {
   return getComputedStyle(document.documentElement).getPropertyValue("--" + role).trim();
@@ -20,7 +20,7 @@ class Sequence {
     this.over = section.querySelector(".crop canvas").getContext("2d");
     this.skeleton = section.querySelector(".skeleton").getContext("2d");
     this.plots = section.querySelector(".plots");
-    this.heights = data.keypoints.map((joints) => WRISTS.map((wrist) => -joints[wrist][1])); // above the neck
+    this.heights = data.keypoints.map((joints) => edges.wrists.map((wrist) => -joints[wrist][1])); // above the neck
     const all = this.heights.flat();
     this.range = [Math.floor(Math.min(...all) / 100) * 100, Math.ceil((Math.max(...all) + 1) / 100) * 100];
     this.shown = -1;
