@@ -1,6 +1,7 @@
 """The main job on real clips, as a user sees it: what lies in the results folder afterwards."""
 
 import json
+import re
 from pathlib import Path
 
 import av
@@ -90,6 +91,14 @@ def test_the_run_ends_with_a_summary(clips_run: Finished):
     summary = (clips_run.results / "summary.txt").read_text()
     assert "no_signer" in summary
     assert summary.strip() in clips_run.output
+
+
+def test_the_terminal_shows_one_line_per_finished_stage_and_no_lists_of_files(clips_run: Finished):
+    finished = re.findall(r"^[\d:]{8} (\w+) .* done in [\d:]+", clips_run.output, re.MULTILINE)
+    assert sorted(finished) == sorted(set(finished))
+    assert {"probe", "extract_pose", "crop_signers", "pack_shards", "pretrain", "report"} <= set(finished)
+    assert not re.search(r"^ *(input|output|reason|jobid): ", clips_run.output, re.MULTILINE)
+    assert "log of the run: " in clips_run.output.splitlines()[-1]
 
 
 def test_every_file_is_as_its_record_and_the_other_files_say(clips_run: Finished):
