@@ -1,4 +1,4 @@
-"""The configuration: one source, clear errors."""
+"""The configuration: defaults, departures, reference, errors."""
 
 import re
 import tomllib
@@ -118,7 +118,7 @@ def test_departures_are_described_in_one_line():
     assert describe_departures(Config()) == ""
 
 
-def test_what_decides_a_run_leaves_out_names_and_processes():
+def test_the_identity_of_a_run_leaves_out_names_and_processes():
     section = Pretrain(run="a", workers=5, save_every=3, splits=["train", "extra"])
     assert {"run", "workers", "save_every", "log_every", "compile"}.isdisjoint(section.identity())
     assert section.identity()["splits"] == ["train", "extra"]
@@ -132,7 +132,7 @@ def test_files_merge_key_by_key_and_later_ones_win(tmp_path):
     assert (config.pretrain.iterations, config.pretrain.preset) == (7, "tiny")
 
 
-def test_every_key_has_a_reason():
+def test_every_key_has_a_description():
     sections = [Config, *(field.annotation for field in Config.model_fields.values())]
     for section in sections:
         for name, field in getattr(section, "model_fields", {}).items():
@@ -166,12 +166,12 @@ def test_a_wrong_value_names_the_key_and_what_was_expected(values, message):
     assert message in str(error.value)
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_together():
     with pytest.raises(ConfigError, match=r"videos_per_shard.*\n.*sheeet"):
         load_config({"sheeet": 1, "videos_per_shard": -1})
 
 
-def test_a_file_that_is_no_mapping_is_refused(tmp_path):
+def test_a_file_without_keys_at_the_top_is_refused(tmp_path):
     (tmp_path / "c.yaml").write_text("- a\n- b\n")
     with pytest.raises(ConfigError, match="expected keys and values at the top level, found list"):
         load_config_file(str(tmp_path / "c.yaml"))

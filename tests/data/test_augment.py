@@ -1,4 +1,4 @@
-"""Augmentation: one draw per window, never a mirror image."""
+"""Augmentation: the same for all frames of a window, without flips."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ def noise(n: int = 2, t: int = 3, side: int = 32) -> torch.Tensor:
     return torch.randint(0, 256, (n, t, side, side, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
-def test_with_nothing_drawn_the_pixels_stay() -> None:
+def test_without_augmentation_pixels_stay_the_same() -> None:
     frames = noise()
     torch.testing.assert_close(
         pixels(augment(frames, nothing(2), 32)), frames.permute(0, 4, 1, 2, 3).float(), rtol=0, atol=1e-3
@@ -70,14 +70,14 @@ def test_the_crop_is_the_drawn_one() -> None:
     )
 
 
-def test_gray_windows_have_equal_channels_and_only_they() -> None:
+def test_only_gray_windows_have_equal_channels() -> None:
     draws = dataclasses.replace(nothing(2), gray=torch.tensor([True, False]))
     out = pixels(augment(noise(), draws, 32))
     torch.testing.assert_close(out[0, 0], out[0, 2], rtol=0, atol=1e-2)
     assert not torch.allclose(out[1, 0], out[1, 2], atol=1)
 
 
-def test_planes_give_the_pictures_of_their_colours() -> None:
+def test_planes_give_the_same_colours_as_rgb() -> None:
     y, x = np.mgrid[:64, :64] / 64
     smooth = np.stack((60 + 100 * y, 200 - 90 * x, 80 + 60 * x * y), -1).astype(np.uint8)[None, None]
     frames, planes = torch.from_numpy(smooth), torch.from_numpy(planes_of(smooth[0])[None])
@@ -104,7 +104,7 @@ def test_blur_smooths_without_changing_the_mean() -> None:
     assert abs(blurred.mean() - sharp.mean()) < 1
 
 
-def test_crops_stay_inside_the_picture_and_in_the_range_of_areas() -> None:
+def test_crops_stay_inside_the_frame_and_in_the_range_of_areas() -> None:
     crop = draw_augmentations(500, torch.Generator().manual_seed(3)).crop
     y, x, height, width = crop.T
     assert (y >= 0).all()
@@ -114,14 +114,14 @@ def test_crops_stay_inside_the_picture_and_in_the_range_of_areas() -> None:
     assert (height * width).min() > module.CROP_AREA[0] * 0.95
 
 
-def test_shares_of_what_is_drawn() -> None:
+def test_probabilities_of_the_augmentations() -> None:
     draws = draw_augmentations(2000, torch.Generator().manual_seed(4))
     assert (draws.illuminant >= 0).float().mean().item() == pytest.approx(module.JITTER_P, abs=0.05)
     assert (draws.sigma > 0).float().mean().item() == pytest.approx(module.BLUR_P, abs=0.05)
     assert draws.gray.float().mean().item() == pytest.approx(module.GRAY_P, abs=0.05)
 
 
-def test_evaluation_cuts_the_centre_without_resizing_at_the_papers_size() -> None:
+def test_evaluation_crops_the_centre_without_resizing_at_the_papers_size() -> None:
     frames = noise(1, 1, 256)
     torch.testing.assert_close(
         pixels(prepare(frames, 224))[0, :, 0], frames[0, 0, 16:240, 16:240].permute(2, 0, 1).float(), rtol=0, atol=1e-3

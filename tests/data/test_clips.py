@@ -1,4 +1,4 @@
-"""Which frames of a labelled video a clip shows."""
+"""Frames of a labelled video in a clip."""
 
 import logging
 from typing import Any
@@ -39,7 +39,7 @@ def labelled(reader: FakeReader, splits: tuple[str, ...] = ("train",), **options
 
 
 @given(st.integers(1, 500), st.integers(1, 100))
-def test_frames_are_spread_evenly(n_frames: int, n: int) -> None:
+def test_frames_are_evenly_spaced(n_frames: int, n: int) -> None:
     frames = spread_frames(n_frames, n)
     assert len(frames) == n
     assert 0 <= frames[0] <= frames[-1] < n_frames
@@ -56,7 +56,7 @@ def test_a_short_video_repeats_its_frames_and_a_long_one_leaves_some_out() -> No
     assert spread_frames(12, 4).tolist() == [1, 4, 7, 10]
 
 
-def test_a_clip_goes_through_all_sequences_of_its_video() -> None:
+def test_a_clip_covers_all_sequences_of_its_video() -> None:
     """180 frames, 9 of them: 10, 30, 50, 70 of the first 90, then 90 - 90 = 0, 20, 40, 60, 80 of the second."""
     reader = Numbered()
     clip = read_clip(reader, labelled(reader), 1, 9, "video")
@@ -65,7 +65,7 @@ def test_a_clip_goes_through_all_sequences_of_its_video() -> None:
     assert clip["label"].tolist() == [1]
 
 
-def test_frames_far_apart_are_decoded_alone_and_near_ones_together() -> None:
+def test_distant_frames_are_decoded_separately_and_near_ones_together() -> None:
     reader = Numbered()
     read_clip(reader, labelled(reader), 0, 6, "video")  # every thirtieth
     assert [n for _, _, n in reader.reads] == [1] * 6
@@ -74,7 +74,7 @@ def test_frames_far_apart_are_decoded_alone_and_near_ones_together() -> None:
     assert [(row, n) for row, _, n in reader.reads] == [(0, 88), (1, 88)]
 
 
-def test_planes_are_handed_over_as_stored() -> None:
+def test_planes_are_returned_as_stored() -> None:
     class Planes(Numbered):
         def read_planes(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
             return self.read_window(row, start, n_frames)[..., 0]
@@ -92,7 +92,7 @@ def test_keypoints_are_of_the_same_frames() -> None:
     assert clip["body_angles"].shape == (1, 9, 22)
 
 
-def test_labels_count_in_the_trained_glosses() -> None:
+def test_labels_are_indices_into_the_trained_glosses() -> None:
     reader = FakeReader()
     train = labelled(reader)
     assert train.video_ids == ["video00", "video01", "video02", "video03"]

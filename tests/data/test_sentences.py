@@ -1,4 +1,4 @@
-"""Sentences: which can be used, their batches and their order."""
+"""Sentences: selection, batches and order."""
 
 from functools import partial
 
@@ -48,13 +48,13 @@ def test_a_video_of_several_sequences_is_one_sentence(table):
     assert found.n_windows.tolist() == [3, 4]
 
 
-def test_other_splits_and_data_sets_are_not_meant(table):
+def test_other_splits_and_data_sets_are_not_selected(table):
     rows = index_of(("v0", "train", "one"), ("v1", "val", "two"), ("v2", "train", "three"))
     rows["dataset"][2] = "other"
     assert select(table, rows).video_ids == ["v0"]
 
 
-def test_what_cannot_be_used_is_counted_and_named(table, caplog):
+def test_unusable_sentences_are_counted_and_named(table, caplog):
     rows = index_of(("v0", "train", "one"), ("v1", "train", "  "), ("gone", "train", "two"), ("v3", "train", "three"))
     found = select(table, rows, max_windows=4)
     assert found.video_ids == ["v0", "v3"]
@@ -79,7 +79,7 @@ def test_every_sentence_is_in_every_epoch_and_every_batch_is_full(n, batch_size,
     np.testing.assert_array_equal(batches, order_batches(n_windows, batch_size, seed, epoch))
 
 
-def test_sentences_of_a_batch_are_of_like_length():
+def test_sentences_of_a_batch_have_similar_lengths():
     n_windows = np.random.default_rng(0).integers(1, 1000, 640)
     spread = [np.ptp(n_windows[batch]) for batch in order_batches(n_windows, 10, 0, 0)]
     assert np.mean(spread) < 30  # by chance about 820
@@ -102,7 +102,7 @@ def test_a_batch_is_padded_to_its_longest_sentence(table):
     assert batch.n_pieces.tolist() == [3, 5]
 
 
-def test_a_long_sentence_is_cut(table):
+def test_a_long_sentence_is_truncated(table):
     assert read_batch(table, ["v3"], [[2, 3]], 4).features.shape == (1, 4, 3)
 
 
@@ -113,7 +113,7 @@ def test_any_step_is_read_without_the_ones_before_it(table):
     assert sorted({name for batch in whole[:3] for name in batch}) == sorted(TEN["video_id"])
 
 
-def test_worker_processes_change_nothing(table):
+def test_batches_are_the_same_with_worker_processes(table):
     alone = list(load_batches(batches_of(table), range(5)))
     helped = list(load_batches(batches_of(table, loading=Loading(workers=2)), range(5)))
     for a, b in zip(alone, helped, strict=True):

@@ -1,4 +1,4 @@
-"""Which windows training sees, in which order."""
+"""Windows of the training and their order."""
 
 import logging
 from collections import Counter
@@ -34,7 +34,7 @@ class AllBroken(FakeReader):
     broken_rows = tuple(range(12))
 
 
-def test_each_epoch_shows_every_video_once_in_an_order_of_its_own() -> None:
+def test_each_epoch_contains_every_video_once_in_a_new_order() -> None:
     dataset = pairs()
     epochs = [[dataset.video_of(item) for item in range(k * 6, k * 6 + 6)] for k in range(3)]
     assert all(sorted(epoch) == list(range(6)) for epoch in epochs)
@@ -114,14 +114,14 @@ def test_ranks_share_the_batch_of_one() -> None:
     assert shared[0].windows + shared[1].windows == alone.windows
 
 
-def test_windows_of_one_video_stand_side_by_side() -> None:
+def test_windows_of_one_video_are_adjacent() -> None:
     batch = collate([pairs()[0], pairs()[1]])
     videos = batch.videos.tolist()
     assert videos[0] == videos[1] != videos[2] == videos[3]
     assert batch.tensors["frames"].dtype == torch.uint8
 
 
-def test_a_broken_video_is_reported_and_another_takes_its_place() -> None:
+def test_a_broken_video_is_reported_and_replaced() -> None:
     dataset = pairs(reader=Broken)
     item = next(k for k in range(6) if dataset.videos.video_ids[dataset.video_of(k)] == "video01")
     pair = dataset[item]
@@ -138,7 +138,7 @@ def test_an_unreadable_corpus_stops_the_training() -> None:
         pairs(reader=AllBroken)[0]
 
 
-def test_one_readable_video_of_two_takes_the_place_of_the_other() -> None:
+def test_one_readable_video_of_two_replaces_the_other() -> None:
     class Two(Broken):
         n_videos = 2
 
@@ -156,7 +156,7 @@ def test_unknown_activity_is_marked() -> None:
     assert read_window(FakeReader(), 1, 0)["active"].tolist() == [True, False]
 
 
-def test_a_batch_that_cannot_be_shared_out_is_an_error() -> None:
+def test_a_batch_that_cannot_be_shared_evenly_is_an_error() -> None:
     with pytest.raises(TrainingError, match=r"batch of 6 windows.*2 devices"):
         next(load_batches(pairs(), range(1), 3, Loading(ranks=2)))
 

@@ -1,4 +1,4 @@
-"""The class distribution: how alike the glosses are, each peak below one half."""
+"""Class distribution: similarity of glosses, with peaks below one half."""
 
 import logging
 
@@ -71,7 +71,7 @@ def test_every_row_is_a_distribution_with_a_peak_below_one_half(
     assert (found.tau >= TAU[0] * 0.999).all()
 
 
-def test_identical_classes_share_alike_and_are_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_identical_classes_get_equal_probabilities_and_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     found = class_distribution(at_angles(0, 0, 30, 60), ["A", "B", "C", "D"])
     assert found is not None
     assert float(found.phi[0, 0]) == pytest.approx(float(found.phi[0, 1]), rel=1e-5)
@@ -88,7 +88,7 @@ def test_many_identical_classes_stay_at_the_lowest_temperature() -> None:
     assert found.tau[:3].tolist() == pytest.approx([TAU[0]] * 3)
 
 
-def test_a_class_like_no_other_gets_a_temperature_beyond_the_range(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_class_similar_to_no_other_gets_a_temperature_above_the_range(caplog: pytest.LogCaptureFixture) -> None:
     found = class_distribution(torch.eye(3))
     assert found is not None
     assert (found.tau > TAU[1]).all()
@@ -96,7 +96,7 @@ def test_a_class_like_no_other_gets_a_temperature_beyond_the_range(caplog: pytes
     assert "3 of 3 classes are similar to no other class" in caplog.text
 
 
-def test_two_classes_have_none(caplog: pytest.LogCaptureFixture) -> None:
+def test_two_classes_have_no_distribution(caplog: pytest.LogCaptureFixture) -> None:
     assert class_distribution(torch.eye(2)) is None
     assert "that term is left out" in caplog.text
 

@@ -1,4 +1,4 @@
-"""Which windows have features, and that they are the model's."""
+"""Features of windows, and their table."""
 
 import dataclasses
 import hashlib
@@ -103,7 +103,7 @@ def test_a_short_sequence_has_one_window(model: SignRep) -> None:
     assert all(np.isfinite(video.features).all() for video in found)
 
 
-def test_a_broken_sequence_is_logged_and_the_rest_goes_on(model: SignRep, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_sequence_is_logged_and_left_out(model: SignRep, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     found = list(video_features(model, Broken, np.arange(12)))
     assert [video.video_id for video in found] == ["video00", "video01", "video03", "video04", "video05"]
@@ -139,7 +139,7 @@ class NothingLeftToReadInTheFirst(Sharded):
         return super().read_window(row, start, n_frames)
 
 
-def test_a_killed_extraction_goes_on_with_the_first_unfinished_shard(model: SignRep, tmp_path: Path) -> None:
+def test_a_killed_extraction_continues_with_the_first_unfinished_shard(model: SignRep, tmp_path: Path) -> None:
     model.save(tmp_path / "model.safetensors")
     write = partial(extract, tmp_path / "model.safetensors")
     write(tmp_path / "whole.parquet")
@@ -155,7 +155,7 @@ def test_a_killed_extraction_goes_on_with_the_first_unfinished_shard(model: Sign
         np.testing.assert_allclose(one.features, other.features, atol=1e-5)
 
 
-def test_a_part_of_other_weights_is_made_again(model: SignRep, tmp_path: Path) -> None:
+def test_a_cached_shard_of_other_weights_is_extracted_again(model: SignRep, tmp_path: Path) -> None:
     torch.manual_seed(1)
     SignRep(CONFIG).save(tmp_path / "other.safetensors")
     model.save(tmp_path / "model.safetensors")
@@ -168,7 +168,7 @@ def test_a_part_of_other_weights_is_made_again(model: SignRep, tmp_path: Path) -
     np.testing.assert_allclose(first.features, expected.features, atol=1e-5)
 
 
-def test_the_table_says_which_weights_made_it(model: SignRep, tmp_path: Path) -> None:
+def test_the_table_records_the_digest_of_the_weights(model: SignRep, tmp_path: Path) -> None:
     model.save(tmp_path / "model.safetensors")
     extract(tmp_path / "model.safetensors", tmp_path / "f.parquet")
     metadata = pq.read_schema(tmp_path / "f.parquet").metadata
@@ -176,7 +176,7 @@ def test_the_table_says_which_weights_made_it(model: SignRep, tmp_path: Path) ->
     assert metadata[b"weights_sha256"].decode() == digest
 
 
-def test_no_such_split_or_data_set_says_what_there_is() -> None:
+def test_an_unknown_split_or_data_set_is_an_error_that_lists_the_existing_ones() -> None:
     index = FakeReader().index
     with pytest.raises(TrainingError, match=r"splits \['dev'\].*'test', 'train', 'val'"):
         select_rows(index, ["dev"])
@@ -184,7 +184,7 @@ def test_no_such_split_or_data_set_says_what_there_is() -> None:
         select_rows(index, None, "wlasl")
 
 
-def test_a_data_set_whose_videos_were_all_rejected_has_an_empty_table_where_that_is_ok(
+def test_a_data_set_whose_videos_were_all_rejected_can_have_an_empty_table(
     model: SignRep, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model.save(tmp_path / "model.safetensors")
@@ -193,6 +193,6 @@ def test_a_data_set_whose_videos_were_all_rejected_has_an_empty_table_where_that
     assert "no sequence of data set 'lost'" in caplog.text
 
 
-def test_rows_of_one_video_come_together() -> None:
+def test_rows_of_one_video_are_adjacent() -> None:
     index = {"video_id": ["b", "a", "b"], "split": ["train"] * 3, "dataset": ["d"] * 3}
     assert select_rows(index, None).tolist() == [1, 0, 2]

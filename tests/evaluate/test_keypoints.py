@@ -1,4 +1,4 @@
-"""Raw poses pooled over windows, in the place of features."""
+"""Raw poses pooled over windows, as a features table."""
 
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,12 @@ def test_a_window_is_the_mean_and_the_deviation_of_its_frames():
     np.testing.assert_allclose(pooled[:, 3], 2 * np.arange(16).std(), rtol=1e-6)
 
 
-def test_a_sequence_shorter_than_a_window_stays_with_its_last_frame():
+def test_a_sequence_shorter_than_a_window_repeats_its_last_frame():
     np.testing.assert_allclose(pool_windows(np.array([[0.0], [4.0]]))[0, 0], 4 * 15 / 16)
 
 
 @pytest.mark.parametrize(("kind", "width"), [("keypoints", 2 * 183), ("angles", 2 * 2 * 104)])
-def test_the_table_reads_as_features_do(tmp_path, kind, width):
+def test_the_table_can_be_read_as_a_features_table(tmp_path, kind, width):
     assert pool(tmp_path / "k.parquet", kind=kind) == 6
     assert FeatureTable(tmp_path / "k.parquet").width == width
     videos = {video.video_id: video for video in read_features(tmp_path / "k.parquet")}
@@ -67,7 +67,7 @@ def test_a_sequence_that_cannot_be_read_is_left_out(tmp_path, caplog):
     assert not (tmp_path / "x.parquet").exists()
 
 
-def test_a_data_set_whose_videos_were_all_rejected_has_an_empty_table_where_that_is_ok(tmp_path, caplog):
+def test_a_data_set_whose_videos_were_all_rejected_can_have_an_empty_table(tmp_path, caplog):
     assert pool(tmp_path / "k.parquet", dataset="lost", empty_ok=True) == 0
     assert list(read_features(tmp_path / "k.parquet")) == []
     assert "no sequence of data set 'lost'" in caplog.text

@@ -35,7 +35,7 @@ def test_the_nearest_windows_are_of_other_videos_one_of_each() -> None:
     assert found[1].similarity == pytest.approx(math.sqrt(0.5))
 
 
-def test_where_nobody_is_active_all_windows_count() -> None:
+def test_if_no_window_is_active_all_windows_count() -> None:
     videos = [video("ref", [[1, 0]], [[0.3, 0.2]]), video("a", [[0, 1], [1, 1]], [[0.1, 0.1], [0.4, 0.2]])]
     ((found,),) = nearest_windows(videos, *pick_references(videos[:1], 1))
     assert (found.video_id, found.start_frame) == ("a", 2)

@@ -1,4 +1,4 @@
-"""Features of plain videos are those of the same crops in the shards."""
+"""Features of video files equal those of the same crops in shards."""
 
 import dataclasses
 from functools import partial
@@ -33,7 +33,7 @@ def model() -> SignRep:
 
 
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 18, SPAN - 1, SPAN, SPAN + 1, SPAN + 2, 2 * SPAN, 200])
-def test_chunks_hold_every_window_once_with_its_frames(n: int) -> None:
+def test_chunks_contain_every_window_once_with_its_frames(n: int) -> None:
     frames = (np.full((1, 1, 3), k, np.uint8) for k in range(n))
     starts = []
     for chunk in cut_chunks(frames):
@@ -73,7 +73,7 @@ def test_the_features_are_those_of_the_model_on_each_window(model: SignRep, tmp_
         np.testing.assert_allclose(found.activity[k], output.activity[0].sigmoid(), atol=1e-5)
 
 
-def test_the_command_names_what_cannot_be_read_and_goes_on(model: SignRep, tmp_path: Path, capsys, caplog) -> None:
+def test_the_command_names_unreadable_videos_and_continues(model: SignRep, tmp_path: Path, capsys, caplog) -> None:
     model.save(tmp_path / "w.safetensors")
     (tmp_path / "bad.mp4").write_text("no video")
     good, short = (str(write_video(tmp_path / f"{n}.mp4", range(n))) for n in (20, 7))
@@ -90,7 +90,7 @@ def test_the_command_names_what_cannot_be_read_and_goes_on(model: SignRep, tmp_p
     assert "none of 1 videos has features" in capsys.readouterr().err
 
 
-def test_a_box_outside_one_picture_leaves_out_that_video_only(model: SignRep, tmp_path: Path, capsys, caplog) -> None:
+def test_a_box_outside_the_frame_excludes_only_that_video(model: SignRep, tmp_path: Path, capsys, caplog) -> None:
     model.save(tmp_path / "w.safetensors")
     large = str(write_video(tmp_path / "large.mp4", range(20)))
     small = str(write_video(tmp_path / "small.mp4", range(20), size=(64, 48)))
@@ -102,7 +102,7 @@ def test_a_box_outside_one_picture_leaves_out_that_video_only(model: SignRep, tm
     assert [video.video_id for video in read_features(out)] == [large]
 
 
-def test_a_killed_run_goes_on_with_the_first_unfinished_video(model: SignRep, tmp_path: Path, monkeypatch) -> None:
+def test_a_killed_run_continues_with_the_first_unfinished_video(model: SignRep, tmp_path: Path, monkeypatch) -> None:
     model.save(tmp_path / "w.safetensors")
     videos = [str(write_video(tmp_path / f"{n}.mp4", range(n))) for n in (20, 30, 40)]
     described: list[str] = []
@@ -130,7 +130,9 @@ def test_a_killed_run_goes_on_with_the_first_unfinished_video(model: SignRep, tm
         np.testing.assert_allclose(one.features, other.features, atol=1e-5)
 
 
-def test_a_part_of_another_box_or_of_a_changed_file_is_made_again(model: SignRep, tmp_path: Path, monkeypatch) -> None:
+def test_a_cached_video_of_another_box_or_of_a_changed_file_is_extracted_again(
+    model: SignRep, tmp_path: Path, monkeypatch
+) -> None:
     model.save(tmp_path / "w.safetensors")
     one, other = (str(write_video(tmp_path / f"{n}.mp4", range(n))) for n in (20, 30))
     described: list[str] = []
@@ -151,7 +153,7 @@ def test_a_part_of_another_box_or_of_a_changed_file_is_made_again(model: SignRep
 
 
 @pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d", "5,5,5,9"])
-def test_a_box_that_is_none_is_refused(box: str, capsys) -> None:
+def test_an_invalid_box_is_refused(box: str, capsys) -> None:
     with pytest.raises(SystemExit):
         main(["features", "v.mp4", "--weights", "w", "--box", box])
     assert "expected x0" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Accuracies by hand, and what becomes of videos that cannot be judged."""
+"""Accuracies, compared with calculations by hand, and videos without a usable gloss."""
 
 import json
 import logging
@@ -72,7 +72,7 @@ def test_without_a_trained_gloss_there_are_no_accuracies() -> None:
     assert accuracies(predictions([[1.0] * 6], [-1])) is None
 
 
-def test_chance_is_one_in_the_glosses() -> None:
+def test_chance_is_one_over_the_number_of_glosses() -> None:
     assert chance_accuracies(20) == {
         "top1_instance": 5, "top1_class": 5, "top5_instance": 25, "top5_class": 25
     }  # fmt: skip
@@ -103,7 +103,7 @@ def test_with_fewer_than_five_glosses_the_rest_is_empty(tmp_path: Path) -> None:
 
 
 class Test(FakeReader):
-    """Video04 (gloss1) and video05 (gloss2, which the recogniser does not know) are to be named."""
+    """Video04 (gloss1) and video05 (gloss2, which is not trained on) are in the test split."""
 
     __test__ = False
     splits = ("train", "train", "train", "train", "test", "test")
@@ -122,7 +122,7 @@ def evaluate(weights: Path, reader: Any, **options: Any) -> tuple[Predictions, d
         return evaluate_recognition(weights, Path(), "fake", inference=Inference("cpu", batch_size=8), **options)
 
 
-def test_a_gloss_that_was_not_trained_on_is_counted_and_said_and_left_out(
+def test_a_gloss_that_was_not_trained_on_is_counted_logged_and_left_out(
     weights: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     found, result = evaluate(weights, Test)
@@ -156,7 +156,7 @@ def test_files_hold_metrics_predictions_and_digests(weights: Path, tmp_path: Pat
     assert read_table(tmp_path / "p.parquet", PREDICTIONS)["video_id"] == ["video04", "video05"]
 
 
-def test_an_unreadable_video_is_counted_and_the_rest_goes_on(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_video_is_counted_and_left_out(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Test):
         broken_rows = (8, 9)
 
@@ -168,7 +168,9 @@ def test_an_unreadable_video_is_counted_and_the_rest_goes_on(weights: Path, capl
     assert "no prediction (1 unreadable so far): video04: row 8" in caplog.text
 
 
-def test_an_empty_split_has_no_metrics_and_says_what_there_is(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_empty_split_has_no_metrics_and_the_log_lists_the_labelled_splits(
+    weights: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     found, result = evaluate(weights, Test, split="dev")
     assert (len(found), result["metrics"], result["chance"], result["counts"]["videos"]) == (0, None, None, 0)
     assert (
@@ -189,7 +191,7 @@ def test_labelled_videos_that_never_reached_the_shards_are_counted(weights: Path
     assert result["lost"] == {"test": {"missing_file": 1}}
 
 
-def test_every_video_unreadable_leaves_no_metrics(weights: Path) -> None:
+def test_without_a_readable_video_there_are_no_metrics(weights: Path) -> None:
     class AllBroken(Test):
         broken_rows = (8, 9, 10, 11)
 
@@ -199,7 +201,7 @@ def test_every_video_unreadable_leaves_no_metrics(weights: Path) -> None:
     assert result["counts"]["unreadable_videos"] == 2
 
 
-def test_where_nothing_was_trained_nothing_is_said_but_why_not(tmp_path: Path) -> None:
+def test_placeholder_weights_give_the_reason_and_no_metrics(tmp_path: Path) -> None:
     setup = RunSetup(tmp_path / "run", provenance={"params": "abc"})
     left = write_placeholder(setup, Recognition(), COLUMNS, "no video of 'fake'")
     assert (left.finished, left.step, left.best) == (True, 0, None)

@@ -41,7 +41,7 @@ def search(model, n=1, beam=3, max_length=4, length_penalty=1.0):
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0])
 @pytest.mark.parametrize("seed", range(6))
-def test_a_beam_that_holds_everything_finds_what_trying_everything_finds(seed, length_penalty):
+def test_an_exhaustive_beam_finds_the_best_of_all_sequences(seed, length_penalty):
     model = random_model(seed)
     pieces, score = every_sequence(model, 4, length_penalty)
     found = search(model, beam=V**3, length_penalty=length_penalty)[0]
@@ -64,7 +64,7 @@ def test_no_wider_beam_scores_worse_than_greedy_search_without_penalty():
         assert wide >= greedy - 1e-6
 
 
-def test_a_sentence_is_translated_alike_alone_and_beside_others():
+def test_a_translation_does_not_depend_on_the_rest_of_the_batch():
     models = [random_model(seed) for seed in range(5)]
 
     def all_of_them(prefixes: torch.Tensor) -> torch.Tensor:
@@ -86,7 +86,7 @@ def test_a_longer_hypothesis_wins_where_length_is_rewarded():
     assert search(model, beam=2, length_penalty=-3.0)[0].pieces == []
 
 
-def test_a_hypothesis_that_never_ends_is_ended_at_the_greatest_length():
+def test_hypotheses_end_at_the_maximum_length():
     def model(prefixes: torch.Tensor) -> torch.Tensor:
         return torch.tensor([[-torch.inf, -20.0, 0.0, -1.0]]).log_softmax(1).expand(len(prefixes), -1)
 

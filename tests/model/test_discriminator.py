@@ -17,7 +17,7 @@ def test_style_has_4656_values_at_the_papers_size() -> None:
     assert style_of(torch.randn(2, 10, 96)).shape == (2, 4656)
 
 
-def test_style_lets_no_gradient_through_and_forgets_where_a_token_stood() -> None:
+def test_style_has_no_gradient_and_does_not_depend_on_token_order() -> None:
     tokens = torch.randn(1, 20, 4, requires_grad=True)
     assert not style_of(tokens).requires_grad
     assert torch.allclose(style_of(tokens), style_of(tokens[:, torch.randperm(20)]), atol=1e-6)

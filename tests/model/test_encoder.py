@@ -18,7 +18,7 @@ SMALL = dataclasses.replace(  # patches as the paper's
 
 
 def timm_tokens(encoder: Encoder, video: Tensor, visible: Tensor | None = None) -> Tensor:
-    """timm's tokens in our order: it keeps a unit's tokens apart, we keep them together."""
+    """timm's tokens in window-major order."""
     mask = None
     n = encoder.n_units
     if visible is not None:
@@ -87,7 +87,7 @@ def test_the_paper_encoder_equals_timm_on_masked_windows(paper: Encoder) -> None
 
 
 def test_three_poolings_equal_timm_too() -> None:
-    """A pooling within global attention: not the paper's, but the place is built."""
+    """Pooling within global attention, which the paper's encoder does not have."""
     encoder = Encoder(dataclasses.replace(SMALL, q_pool=3)).eval()
     video = torch.randn(1, 3, 16, SMALL.image_size, SMALL.image_size)
     with torch.no_grad():
@@ -127,6 +127,6 @@ def test_stage1_is_the_map_that_timm_has_after_its_first_stage(small: Encoder) -
     torch.testing.assert_close(stage1, theirs, rtol=0, atol=1e-5)
 
 
-def test_another_picture_size_is_refused(small: Encoder) -> None:
+def test_another_frame_size_is_refused(small: Encoder) -> None:
     with pytest.raises(ValueError, match=r"takes videos .*96, 96.* got \(1, 3, 16, 224, 224\)"):
         small(torch.zeros(1, 3, 16, 224, 224))

@@ -1,4 +1,4 @@
-"""The inflated patch embedding: the same tokens out of four times as many frames."""
+"""Inflated patch embedding: the same tokens from four times as many frames."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ def slowed(k: int) -> int:
     return min(2 * t if rest < 3 else 2 * t + 1, 15)
 
 
-def test_the_old_taps_stand_at_one_three_and_five_and_the_rest_is_zero() -> None:
+def test_the_old_taps_are_at_one_three_and_five_and_the_rest_is_zero() -> None:
     kernel = torch.arange(1.0, 4)[None, None, :, None, None].expand(2, 3, 3, 7, 7)
     inflated = inflate_kernel(kernel)
     assert inflated.shape == (2, 3, 7, 7, 7)
@@ -43,7 +43,7 @@ def test_a_kernel_of_five_frames_grows_to_eleven_and_keeps_the_tokens() -> None:
     assert inflate_kernel(kernel)[0, 0, :, 0, 0].tolist() == [0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0]
 
 
-def test_a_slowed_clip_has_exactly_the_tokens_of_its_window(encoder: Encoder) -> None:
+def test_a_slowed_clip_has_the_tokens_of_its_window(encoder: Encoder) -> None:
     window = torch.randn(2, 3, 16, 32, 32)
     clip = window[:, :, [slowed(k) for k in range(64)]]
     inflated = inflate_encoder(encoder, MICRO).eval()
@@ -68,7 +68,7 @@ def test_every_tap_of_the_inflated_kernel_learns(encoder: Encoder) -> None:
     assert (gradient.abs().sum((0, 1, 3, 4)) > 0).all()
 
 
-def test_the_encoder_it_came_from_stays_as_it_was(encoder: Encoder) -> None:
+def test_the_original_encoder_does_not_change(encoder: Encoder) -> None:
     inflated = inflate_encoder(encoder, MICRO)
     with torch.no_grad():
         for parameter in inflated.parameters():

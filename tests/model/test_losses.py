@@ -1,4 +1,4 @@
-"""The losses by hand calculation."""
+"""Losses, compared with calculations by hand."""
 
 import math
 
@@ -22,7 +22,7 @@ def zeros() -> dict[str, torch.Tensor]:
     return {name: torch.zeros(1, 16, *p.shape) for name, p in PRIORS.items()}
 
 
-def test_masked_mean_looks_at_valid_values_only() -> None:
+def test_the_masked_mean_uses_valid_values_only() -> None:
     values, valid = torch.tensor([1.0, 2.0, 100.0]), torch.tensor([True, True, False])
     assert losses.masked_mean(values, valid).item() == 1.5
 
@@ -69,7 +69,7 @@ def test_activity_is_masked_cross_entropy() -> None:
     assert losses.activity_loss(logits, active, known).item() == pytest.approx(math.log(2))
 
 
-def test_variance_of_spread_features_is_free_and_of_collapsed_ones_costs_one_each() -> None:
+def test_variance_loss_is_zero_for_spread_features_and_one_for_collapsed_ones() -> None:
     spread = torch.tensor([[2.0, -3.0], [-2.0, 3.0]])
     assert losses.variance_loss(spread).item() == 0
     collapsed = torch.zeros(4, 3)
@@ -94,7 +94,7 @@ def test_covariance_equals_the_definition(batch: int, width: int, seed: int) -> 
     assert losses.covariance_loss(z).item() == pytest.approx(expected, rel=1e-3, abs=1e-5)
 
 
-def test_adversarial_pulls_each_answer_to_the_mean_of_the_other() -> None:
+def test_the_adversarial_loss_pulls_each_output_to_the_mean_of_the_other_kind() -> None:
     loss = losses.adversarial_loss(
         torch.tensor([1.0, 3.0]), torch.tensor([0.0, 0.0]), torch.tensor(2.0), torch.tensor(-1.0)
     )
@@ -134,7 +134,7 @@ def test_label_smoothing_shares_a_tenth_among_all_classes() -> None:
 
 
 def test_each_clip_is_compared_with_the_distribution_of_its_own_class() -> None:
-    """KL of a class's own distribution is 0 where the model says exactly that."""
+    """The KL divergence is 0 if the model predicts the class's own distribution."""
     distribution = torch.tensor([[0.4, 0.6], [0.7, 0.3]])
     logits = distribution[[1, 0]].log()
     _, right = losses.recognition_loss(logits, torch.tensor([1, 0]), distribution)

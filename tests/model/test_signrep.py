@@ -53,7 +53,7 @@ def test_a_window_gives_latent_features_priors_and_activity(model: SignRep, vide
     torch.testing.assert_close(output.latent, model.encoder(video).tokens.mean(1))
 
 
-def test_saved_and_loaded_weights_say_the_same(model: SignRep, video: torch.Tensor, tmp_path: Path) -> None:
+def test_loaded_weights_give_the_same_features(model: SignRep, video: torch.Tensor, tmp_path: Path) -> None:
     model.save(tmp_path / "model.safetensors", {"step": "7"})
     loaded = SignRep.load(tmp_path / "model.safetensors")
     assert loaded.config == TINY
@@ -88,7 +88,7 @@ def test_weights_that_do_not_fit_their_configuration_are_refused(model: SignRep,
         SignRep.load(tmp_path / "model.safetensors")
 
 
-def test_the_configuration_survives_the_file(tmp_path: Path) -> None:
+def test_the_configuration_is_restored_from_the_file(tmp_path: Path) -> None:
     config = SignRepConfig(dataclasses.replace(TINY.encoder, drop_path=0.3), (7, 5), 3)
     save_weights(tmp_path / "x.safetensors", {}, config)
     assert load_weights(tmp_path / "x.safetensors")[1] == config

@@ -33,19 +33,19 @@ def test_the_published_sizes_are_the_defaults():
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
 
 
-def test_layers_begin_with_different_weights(model):
+def test_layers_start_with_different_weights(model):
     first, second = (layer.linear1.weight for layer in model.encoder.layers)
     assert not torch.equal(first, second)
 
 
-def test_padding_changes_nothing(model):
+def test_padding_does_not_change_the_output(model):
     x, pieces = sentences(), torch.tensor([[START, 5, 6], [START, 7, 8]])
     padded = torch.cat((x, 99 * torch.ones(2, 4, 6)), 1)
     alone = model(x, torch.tensor([7, 7]), pieces)
     torch.testing.assert_close(model(padded, torch.tensor([7, 7]), pieces), alone, rtol=1e-4, atol=1e-5)
 
 
-def test_no_piece_sees_the_ones_after_it(model):
+def test_outputs_do_not_depend_on_later_pieces(model):
     x, lengths = sentences(), torch.tensor([7, 7])
     before = model(x, lengths, torch.tensor([[START, 5, 6, 7]] * 2))
     after = model(x, lengths, torch.tensor([[START, 5, 9, 4]] * 2))
@@ -67,7 +67,7 @@ def test_positions_are_sines_and_cosines_from_one_radian_to_a_ten_thousandth():
     assert table[2, 4] == pytest.approx(-0.4161468)  # cos 2
 
 
-def test_inputs_of_any_scale_are_read_alike(model):
+def test_inputs_of_any_scale_give_the_same_output(model):
     x, lengths, pieces = sentences(), torch.tensor([7, 7]), torch.tensor([[START, 4]] * 2)
     flat = x.flatten(0, 1)
     model.standardise(flat.mean(0), flat.std(0))
@@ -76,19 +76,19 @@ def test_inputs_of_any_scale_are_read_alike(model):
     torch.testing.assert_close(model(1000 * x + 5, lengths, pieces), near, rtol=1e-3, atol=1e-3)
 
 
-def test_a_value_that_never_changes_does_not_explode(model):
+def test_constant_inputs_stay_finite(model):
     model.standardise(torch.full((6,), 3.0), torch.zeros(6))
     x = torch.full((1, 4, 6), 3.0)
     assert model(x, torch.tensor([4]), torch.tensor([[START]])).isfinite().all()
 
 
-def test_a_translation_holds_no_padding_start_or_end(model):
+def test_a_translation_contains_no_padding_start_or_end(model):
     for found in model.translate(sentences(), torch.tensor([7, 3]), beam=3, max_pieces=12):
         assert len(found.pieces) < 12
         assert not {PAD, START, END} & set(found.pieces)
 
 
-def test_a_saved_translator_says_the_same(model, tmp_path):
+def test_a_loaded_translator_gives_the_same_translations(model, tmp_path):
     model.standardise(torch.ones(6), 2 * torch.ones(6))
     model.save(tmp_path / "best.safetensors", {"step": "3"})
     loaded, notes = Translator.load(tmp_path / "best.safetensors")

@@ -1,4 +1,4 @@
-"""Word pieces: what is read is written again, whatever the language."""
+"""Word pieces: decoding inverts encoding in any language."""
 
 import pytest
 from hypothesis import given, settings
@@ -13,14 +13,14 @@ ENGLISH = ["the mother is good", "the house is good", "hello, the mother is good
 
 
 @pytest.mark.parametrize("texts", [GERMAN, CHINESE, ENGLISH])
-def test_what_is_read_is_written_again(texts):
+def test_decoding_inverts_encoding(texts):
     vocabulary = train_vocabulary(texts, 60)
     assert [vocabulary.decode(vocabulary.encode(text)) for text in texts] == texts
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1), min_size=1))
-def test_any_clean_text_of_known_characters_comes_back(texts):
+def test_decoding_inverts_encoding_for_any_clean_text_of_known_characters(texts):
     texts = [clean_text(text, lowercase=False) for text in texts]
     texts = [text for text in texts if text and "▁" not in text]
     if texts:
@@ -32,13 +32,13 @@ def test_the_same_texts_give_the_same_bytes():
     assert train_vocabulary(ENGLISH, 40).model == train_vocabulary(ENGLISH, 40).model
 
 
-def test_special_pieces_stand_first_and_no_text_holds_them():
+def test_special_pieces_come_first_and_are_in_no_text():
     vocabulary = train_vocabulary(ENGLISH, 40)
     assert [vocabulary.decode([piece]) for piece in (PAD, START, END)] == ["", "", ""]
     assert not {PAD, UNKNOWN, START, END} & {piece for text in ENGLISH for piece in vocabulary.encode(text)}
 
 
-def test_a_character_that_training_lacked_is_unknown():
+def test_a_character_outside_the_training_text_is_unknown():
     vocabulary = train_vocabulary(ENGLISH, 40)
     assert UNKNOWN in vocabulary.encode("the zebra")
 
@@ -49,7 +49,7 @@ def test_a_small_corpus_gives_fewer_pieces_and_the_log_says_so(caplog):
     assert f"of 7000 pieces is asked for; 4 training sentences give {len(vocabulary)}" in caplog.text
 
 
-def test_a_vocabulary_that_cannot_hold_every_character_is_made_larger(caplog):
+def test_a_vocabulary_too_small_for_all_characters_is_enlarged(caplog):
     vocabulary = train_vocabulary(["abc", "déf"], 5)  # six characters, the mark of a beginning, four special
     assert len(vocabulary) == 11
     assert "of 5 pieces is asked for; the training text needs 11" in caplog.text

@@ -1,4 +1,4 @@
-"""Resume state on the disk."""
+"""Files of resume states."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from signrep_core.train.checkpoint import load_state, save_state
 from tests.disk import largest_file
 
 
-def test_state_comes_back_without_running_code(tmp_path: Path) -> None:
+def test_state_is_restored_without_running_code(tmp_path: Path) -> None:
     save_state(tmp_path / "state.pt", {"step": 3, "best": None, "weights": {"w": torch.ones(2)}})
     found = load_state(tmp_path / "state.pt")  # weights_only
     assert (found["step"], found["best"], found["weights"]["w"].tolist()) == (3, None, [1, 1])
@@ -37,7 +37,7 @@ def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
 
 
-def test_a_disk_that_takes_no_more_is_told_and_the_old_state_stays(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_old_state_stays(tmp_path: Path) -> None:
     save_state(tmp_path / "state.pt", {"step": 1})
     told = pytest.raises(StorageError, match=r"state\.pt: cannot be written .*run the same command again")
     with largest_file(100_000), told:

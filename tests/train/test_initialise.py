@@ -27,7 +27,7 @@ def started(seed: int = 0) -> SignRep:
 
 
 def clip_with_square(x: int, moves: bool) -> torch.Tensor:
-    """(1, 3, 16, 64, 64): a square that trembles up and down, or keeps still, on gray."""
+    """(1, 3, 16, 64, 64): a square that moves up and down, or stays, on gray."""
     video = torch.zeros(1, 3, 16, 64, 64)
     for t in range(16):
         y = 24 + (4 * (t % 2) if moves else 0)
@@ -35,7 +35,7 @@ def clip_with_square(x: int, moves: bool) -> torch.Tensor:
     return video
 
 
-def test_patches_are_what_the_convolution_sees() -> None:
+def test_patches_are_the_inputs_of_the_convolution() -> None:
     projection = nn.Conv3d(3, 5, (3, 7, 7), (2, 4, 4), (1, 3, 3))
     video = torch.randn(2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(0))
     by_hand = patches_of(video, projection) @ projection.weight.flatten(1).T + projection.bias
@@ -43,7 +43,7 @@ def test_patches_are_what_the_convolution_sees() -> None:
 
 
 def test_filters_find_the_pixel_that_changes_and_scale_it_to_one() -> None:
-    """Two frames of two pixels in three colours: red of the second pixel flickers by 0.1, all else keeps still."""
+    """Two frames of two pixels in three colours; only red of the second pixel changes, by 0.1."""
     rng = torch.Generator().manual_seed(0)
     patches = torch.randn(4000, 3, 1, 2, generator=rng).expand(-1, -1, 2, -1).clone()  # alike in both frames
     patches[:, 0, 1, 1] += 0.1 * torch.randn(4000, generator=rng)
@@ -59,7 +59,7 @@ def test_directions_without_change_stay_finite() -> None:
     assert principal_changes(torch.ones(10, 12), frames=2, n=12).isfinite().all()
 
 
-def test_what_stands_still_is_not_seen() -> None:
+def test_still_objects_do_not_change_the_features() -> None:
     model = started()
     with torch.no_grad():
         blank = model(torch.zeros(1, 3, 16, 64, 64)).latent
@@ -68,8 +68,8 @@ def test_what_stands_still_is_not_seen() -> None:
     assert (moving - blank).norm() > 2 * inside
 
 
-def test_features_tell_where_things_move_whatever_stands_behind() -> None:
-    """The nearest of the features before one wall, for those before another: a trembling square at the same place."""
+def test_features_depend_on_where_things_move_and_not_on_the_background() -> None:
+    """The nearest features with another background are those of a moving square at the same place."""
     places = torch.arange(2, 54, 4)
     rng = torch.Generator().manual_seed(0)
     walls = torch.nn.functional.interpolate(torch.randn(2, 3, 8, 8, generator=rng), size=64)[:, :, None]
@@ -82,13 +82,13 @@ def test_features_tell_where_things_move_whatever_stands_behind() -> None:
     assert (found - places).abs().float().mean() < 8, "chance is about 17"
 
 
-def test_the_start_follows_from_the_seed() -> None:
+def test_the_initialisation_follows_from_the_seed() -> None:
     one, same, other = (started(seed).state_dict() for seed in (1, 1, 2))
     torch.testing.assert_close(one, same)
     assert not torch.equal(one["encoder.pos_embed_spatial"], other["encoder.pos_embed_spatial"])
 
 
-def test_the_decoder_says_the_median_of_what_is_known() -> None:
+def test_the_decoder_predicts_the_median_of_known_targets() -> None:
     model, dataset = small_model(), WindowPairs(FakeReader, ("train",), 0)
     start_decoder(model, dataset)
     windows = [dataset.reader.read_targets(row, 0, 16) for row in range(8)]

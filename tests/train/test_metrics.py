@@ -30,7 +30,7 @@ def test_rows_are_appended_and_those_after_the_resumed_step_dropped(tmp_path: Pa
     assert any("tfevents" in p.name for p in (tmp_path / "board").iterdir())
 
 
-def test_a_fresh_run_drops_what_was_there(tmp_path: Path) -> None:
+def test_a_new_run_drops_existing_rows(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss\n10,1\n")
     with MetricLog(path, tmp_path / "board", ["step", "loss"], 0):
@@ -39,7 +39,7 @@ def test_a_fresh_run_drops_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
-def test_a_disk_that_takes_no_more_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_advice(tmp_path: Path) -> None:
     def write(rows: int) -> None:
         with MetricLog(tmp_path / "metrics.csv", tmp_path / "board", ["step", "loss"], 0) as log:
             for step in range(rows):
@@ -50,7 +50,7 @@ def test_a_disk_that_takes_no_more_is_told_with_what_to_do(tmp_path: Path) -> No
         write(1000)
 
 
-def test_a_disk_without_room_for_the_folder_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room_for_the_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, **options: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
@@ -67,7 +67,7 @@ def test_a_row_cut_off_by_a_kill_is_dropped(tmp_path: Path) -> None:
     assert rows(path) == [{"step": "10", "loss": "1"}]
 
 
-def test_the_meter_averages_and_a_resumed_one_goes_on() -> None:
+def test_the_meter_averages_and_can_be_resumed() -> None:
     meter = Meter()
     meter.add({"loss": 1.0}, clips=4, waited=0.0)
     resumed = Meter()

@@ -70,7 +70,7 @@ def test_training_on_packed_shards_finishes(trained: TrainResult) -> None:
     assert trained.weights.exists()
 
 
-def test_features_stand_at_the_frames_of_the_timeline(features: Path) -> None:
+def test_features_have_the_frames_of_the_timeline(features: Path) -> None:
     starts = {video.video_id: video.start_frame.tolist() for video in read_features(features)}
     assert starts == {"one": [0, 2, 4, 6, 8], "two": [0, 2, 4, 34, 36, 38], "three": list(range(0, 15, 2))}
 

@@ -1,4 +1,4 @@
-"""Pretraining on shards in memory: it learns, resumes exactly, and says what is wrong."""
+"""Pretraining on shards in memory: it learns, resumes exactly, and reports errors."""
 
 import csv
 import dataclasses
@@ -141,7 +141,7 @@ def test_the_defaults_are_the_papers() -> None:
     assert s.validate_every == 25_000
 
 
-def test_a_run_learns_and_leaves_weights_metrics_and_events(tmp_path: Path) -> None:
+def test_a_run_learns_and_writes_weights_metrics_and_events(tmp_path: Path) -> None:
     result = train(tmp_path / "run", changed(iterations=40, validate_every=40))
     untrained, *rows = metrics(tmp_path / "run" / "metrics.csv")
     assert untrained["step"] == "0"

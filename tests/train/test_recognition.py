@@ -1,4 +1,4 @@
-"""Fine-tuning on shards in memory: it learns, resumes exactly, and says what is wrong."""
+"""Fine-tuning on shards in memory: it learns, resumes exactly, and reports errors."""
 
 import csv
 import dataclasses
@@ -41,7 +41,7 @@ SETTINGS = Recognition(
 
 
 class Labelled(FakeReader):
-    """Nine videos of three glosses: two of each to train on, one to select on."""
+    """Nine videos of three glosses: two of each for training, one for validation."""
 
     n_videos = 9
     splits = ("train",) * 6 + ("val",) * 3
@@ -102,7 +102,7 @@ def test_the_network_on_keypoints_has_its_own_learning_rate_and_no_class_distrib
     assert (keypoints.learning_rate, keypoints.kappa, keypoints.epochs) == (7e-3, 0.0, 5)
 
 
-def test_a_run_leaves_selected_weights_and_metrics(weights: Path, tmp_path: Path) -> None:
+def test_a_run_writes_selected_weights_and_metrics(weights: Path, tmp_path: Path) -> None:
     result = run(tmp_path, weights)
     rows = metrics(tmp_path / "metrics.csv")
     assert result.finished
@@ -118,7 +118,7 @@ def test_a_run_leaves_selected_weights_and_metrics(weights: Path, tmp_path: Path
     assert not model.training
 
 
-def test_fine_tuning_learns_and_knows_held_out_videos(weights: Path, tmp_path: Path) -> None:
+def test_fine_tuning_learns_and_recognises_held_out_videos(weights: Path, tmp_path: Path) -> None:
     class Bright(Labelled):
         """The gloss determines the brightness, so that a few steps suffice."""
 
@@ -132,7 +132,7 @@ def test_fine_tuning_learns_and_knows_held_out_videos(weights: Path, tmp_path: P
     assert result["metrics"]["top1_instance"] == 100
 
 
-def test_keypoints_learn_too_and_know_held_out_videos(tmp_path: Path) -> None:
+def test_the_network_on_keypoints_learns_and_recognises_held_out_videos(tmp_path: Path) -> None:
     result = run(tmp_path, None, changed(epochs=15, learning_rate=5e-3, validate_every=99))
     assert isinstance(load_recogniser(result.weights), KeypointRecogniser)
     found = evaluate(result.weights)
@@ -181,7 +181,7 @@ def test_another_checkpoint_or_data_set_is_another_run(weights: Path, tmp_path: 
         run(tmp_path / "run", tmp_path / "other.safetensors")
 
 
-def test_a_frozen_encoder_stays_as_it_was(weights: Path, tmp_path: Path) -> None:
+def test_a_frozen_encoder_does_not_change(weights: Path, tmp_path: Path) -> None:
     result = run(tmp_path, weights, changed(epochs=2, freeze="encoder"))
     model = load_recogniser(result.weights)
     assert isinstance(model, Recogniser)
@@ -226,7 +226,7 @@ def assert_placeholder(result: TrainResult, why: str) -> None:
     assert (result.weights.parent / "metrics.csv").read_text() == ",".join(recognition.COLUMNS) + "\n"
 
 
-def test_no_labelled_training_video_says_what_there_is(weights: Path, tmp_path: Path) -> None:
+def test_without_labelled_training_videos_placeholders_give_the_reason(weights: Path, tmp_path: Path) -> None:
     class Bare(Labelled):
         def __init__(self, folder: Path = Path()) -> None:
             super().__init__(folder)
@@ -237,7 +237,7 @@ def test_no_labelled_training_video_says_what_there_is(weights: Path, tmp_path: 
     )
 
 
-def test_one_gloss_is_not_enough(weights: Path, tmp_path: Path) -> None:
+def test_with_one_gloss_placeholders_give_the_reason(weights: Path, tmp_path: Path) -> None:
     class One(Labelled):
         def __init__(self, folder: Path = Path()) -> None:
             super().__init__(folder)
@@ -246,7 +246,7 @@ def test_one_gloss_is_not_enough(weights: Path, tmp_path: Path) -> None:
     assert_placeholder(run(tmp_path, weights, reader=One), r"all 6 training videos have the gloss 'HELLO'")
 
 
-def test_glosses_with_one_video_are_said_and_without_validation_the_loss_selects(
+def test_glosses_with_one_video_are_logged_and_without_validation_the_loss_selects(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Single(FakeReader):

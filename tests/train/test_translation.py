@@ -1,4 +1,4 @@
-"""Training a translator: it learns, resumes exactly, and says what is wrong with the data."""
+"""Training a translator: it learns, resumes exactly, and reports errors in the data."""
 
 import json
 import logging
@@ -56,7 +56,7 @@ def train(features: Path, index: dict[str, list[str]], out: Path, settings: Tran
 
 
 def write_corpus(folder: Path) -> tuple[Path, dict[str, list[str]]]:
-    """Each sentence once per split, by other hands: its features are its own, with noise of the split."""
+    """Each sentence once per split, with the same features plus noise of the split."""
     rng = np.random.default_rng(0)
     clean = {name: rng.normal(size=(5 + k, 8)) for k, name in enumerate(TEXTS)}
     videos, rows = {}, []
@@ -86,7 +86,7 @@ def without(index: dict[str, list[str]], *splits: str) -> dict[str, list[str]]:
     return {name: [values[k] for k in kept] for name, values in index.items()}
 
 
-def test_a_small_corpus_is_learned_by_heart(corpus, trained):
+def test_a_small_corpus_is_memorised(corpus, trained):
     result, translations = evaluate_translator(trained / "best.safetensors", *corpus, dataset="d", accelerator="cpu")
     assert [each.hypothesis for each in translations] == [text.lower() for text in TEXTS.values()]
     assert result["metrics"]["BLEU-4"] == pytest.approx(100)
@@ -97,7 +97,7 @@ def test_a_small_corpus_is_learned_by_heart(corpus, trained):
     assert result["protocol"]["selected_by"] == "BLEU-4 of the validation split"
 
 
-def test_the_command_trains_and_tells_what_it_reached(corpus, tmp_path, capsys):
+def test_the_command_trains_and_prints_the_metrics(corpus, tmp_path, capsys):
     features, index = corpus
     n = len(index["video_id"])
     rest = {"shard": ["00000"] * n, **dict.fromkeys(("gloss", "language", "signer"), [""] * n)}
@@ -120,7 +120,7 @@ def test_the_command_trains_and_tells_what_it_reached(corpus, tmp_path, capsys):
         assert read_record(made).finished
 
 
-def test_metrics_tell_loss_and_validation(trained):
+def test_metrics_contain_loss_and_validation(trained):
     metrics = pd.read_csv(trained / "metrics.csv")
     assert list(metrics.step) == list(range(10, 121, 10))
     assert metrics.loss.iloc[-1] < metrics.loss.iloc[0] / 2
@@ -153,7 +153,7 @@ def test_a_stopped_run_ends_with_the_weights_of_a_whole_one(corpus, tmp_path, mo
     assert_equal(ours, theirs)
 
 
-def test_the_vocabulary_is_learned_from_the_training_text_alone(corpus, tmp_path):
+def test_the_vocabulary_is_learned_from_the_training_text_only(corpus, tmp_path):
     features, index = corpus
     index = index | {
         "text": [t + " ß" if s != "train" else t for t, s in zip(index["text"], index["split"], strict=True)]
@@ -181,7 +181,7 @@ def test_an_empty_test_split_has_no_metrics_and_the_log_says_so(corpus, trained,
     assert "no sentence of split 'test' has features and a text" in caplog.text
 
 
-def test_training_on_nothing_says_what_to_look_at(corpus, tmp_path):
+def test_without_training_sentences_placeholders_give_the_reason(corpus, tmp_path):
     features, index = corpus
     index = index | {"text": [""] * len(index["text"])}
     result = train(features, index, tmp_path, SETTINGS)
@@ -190,7 +190,7 @@ def test_training_on_nothing_says_what_to_look_at(corpus, tmp_path):
     assert re.search(why, read_notes(result.weights, "")[UNTRAINED])
 
 
-def test_where_nothing_was_trained_nothing_is_said_but_why_not(corpus, tmp_path):
+def test_placeholder_weights_give_the_reason_and_no_metrics(corpus, tmp_path):
     left = write_placeholder(RunSetup(tmp_path), SETTINGS, COLUMNS, "no sentence of 'd'")
     result, translations = evaluate_translator(left.weights, *corpus, dataset="d", accelerator="cpu")
     assert (result["metrics"], result["chance"], result["note"], translations) == (None, None, "no sentence of 'd'", [])
@@ -205,7 +205,7 @@ def test_features_of_another_width_are_refused(corpus, trained, tmp_path):
         evaluate_translator(trained / "best.safetensors", other, corpus[1], dataset="d", accelerator="cpu")
 
 
-def test_an_unfinished_run_does_not_go_on_with_other_features(corpus, tmp_path, monkeypatch):
+def test_an_unfinished_run_is_not_resumed_with_other_features(corpus, tmp_path, monkeypatch):
     features, index = corpus
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_publish", lambda *_: None)
@@ -226,7 +226,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_sentences(corpus, tmp_pat
         train(broken, index, tmp_path, SETTINGS)
 
 
-def test_padding_is_no_target():
+def test_padding_is_not_a_target():
     pieces = torch.tensor([[2, 7, 8, 3], [2, 9, 3, 0]])
     assert next_pieces(pieces, torch.tensor([4, 3])).tolist() == [[7, 8, 3], [9, 3, IGNORED]]
 
