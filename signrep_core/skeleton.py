@@ -96,6 +96,12 @@ HAND_ANGLES: Final = (
         for part in ("metacarpal_x", "metacarpal_y", "metacarpal_z", "mcp_x", "mcp_y", "pip_x", "dip_x")
     ),
 )  # fmt: skip
+ARM_ANGLES: Final = MappingProxyType(  # clavicle z y, shoulder z x y, elbow x
+    {side: slice(BODY_ANGLES.index(f"{side}_clavicle_z"), BODY_ANGLES.index(f"{side}_elbow_x") + 1) for side in SIDES}
+)
+HEAD_ANGLES: Final = slice(BODY_ANGLES.index("head_z"), BODY_ANGLES.index("head_y") + 1)  # z x y
+SPINE_ANGLES: Final = slice(BODY_ANGLES.index("spine_z"), BODY_ANGLES.index("spine_y") + 1)  # z x y, upper spine
+LOWER_SPINE: Final = BODY_ANGLES.index("lower_spine_x")
 N_BODY_ANGLES: Final = len(BODY_ANGLES)  # 22
 N_HAND_ANGLES: Final = len(HAND_ANGLES)  # 41
 N_WRIST_ANGLES: Final = 3  # the first of them

@@ -49,8 +49,6 @@ Floats = NDArray[np.float64]
 
 BONES: Final = BODY_OFFSETS + HAND_OFFSETS
 N_BONES: Final = len(BONES)
-# A bone with one instance, in the middle of the body: measured once, under the first side.
-CENTRAL_BONES: Final = ("neck_nose", "hip_half_width", "spine_half")
 _RESTING_BEND = OBSERVED_BODY_RANGES[BODY_ANGLES.index("lower_spine_x")].mean()
 
 # The hand joints (wrist first) that each hand bone ends at and starts from, in the order of HAND_OFFSETS.

@@ -3,7 +3,6 @@
 Legend: T frames, n of them in a block, J = 61 joints, A angles; vectors are (3, n), axes first.
 """
 
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -24,14 +23,18 @@ from signrep_core.body.rotations import (
     zxy_angles,
 )
 from signrep_core.skeleton import (
+    ARM_ANGLES,
     ARMS,
     BODY,
     BODY_ANGLES,
     BODY_LIMITS,
     HEAD,
+    HEAD_ANGLES,
     HIPS,
+    LOWER_SPINE,
     OBSERVED_BODY_RANGES,
     SIDES,
+    SPINE_ANGLES,
     Side,
 )
 
@@ -45,9 +48,7 @@ _HEAD: Final = KinematicChain("zxy", (-1, 0, 1), (-1, -1, -1), (2,) * 11, (-1, *
 # Mid-spine, right hip, left hip.
 SPINE: Final = KinematicChain("zxyx", (-1, 0, 1, 2), (-1, -1, -1, 0), (2, 3, 3), (-1, 0, 0))
 
-ARM_ANGLES = MappingProxyType({side: list(range(6 * k, 6 * k + 6)) for k, side in enumerate(SIDES)})
-HEAD_ANGLES = [BODY_ANGLES.index(f"head_{axis}") for axis in "zxy"]
-SPINE_ANGLES = [BODY_ANGLES.index(name) for name in ("spine_z", "spine_x", "spine_y", "lower_spine_x")]
+_SPINE_ANGLES = [*range(SPINE_ANGLES.start, SPINE_ANGLES.stop), LOWER_SPINE]
 _RIGID_BONES = [BONES.index(bone) for bone in ("upper_arm", "forearm")]
 
 # Usual deviation of an angle from rest (radians); a spring has the stiffness noise / deviation. The bend of the lower
@@ -77,12 +78,12 @@ def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
         angles[frames, HEAD_ANGLES] = _fit(
             _HEAD, HEAD_ANGLES, zxy_angles(head), face_bones(offsets), block[HEAD], noise
         ).T
-        angles[frames, SPINE_ANGLES] = _fit_spine(block[list(HIPS)], offsets, noise).T
+        angles[frames, _SPINE_ANGLES] = _fit_spine(block[list(HIPS)], offsets, noise).T
     return angles
 
 
 def _fit(
-    chain: KinematicChain, columns: list[int], start: Floats, bones: Floats, targets: Floats, noise: float
+    chain: KinematicChain, columns: slice | list[int], start: Floats, bones: Floats, targets: Floats, noise: float
 ) -> Floats:
     """(A, n) angles of a chain with its origin at the neck: start (A, n), bones (P, 3), targets (P, 3, n) with NaN."""
     rest = BODY_REST[columns]
@@ -106,7 +107,7 @@ def _fit_arm(side: Side, joints: Floats, offsets: Floats, noise: float) -> Float
     shoulder_z, shoulder_x = np.arctan2(-upper[0], upper[1]), np.arctan2(upper[2], np.hypot(upper[0], upper[1]))
     fore = inverse_rotate("x", shoulder_x, inverse_rotate("z", shoulder_z, in_clavicle(wrist - elbow)))
     shoulder_y, elbow_x = np.arctan2(-fore[0], -fore[2]), -np.arctan2(np.hypot(fore[0], fore[2]), fore[1])
-    column = ARM_ANGLES[side][4]
+    column = BODY_ANGLES.index(f"{side}_shoulder_y")
     spring = (max(noise, LEAST_NOISE) / _DEVIATION[column]) ** 2
     shoulder_y = pull_to_rest(shoulder_y, fore[0] ** 2 + fore[2] ** 2, BODY_REST[column], spring)
     start = np.stack((clavicle_z, clavicle_y, shoulder_z, shoulder_x, shoulder_y, elbow_x))
@@ -123,7 +124,7 @@ def _fit_spine(hips: Floats, offsets: Floats, noise: float) -> Floats:
     c, s = np.cos(bend / 2), np.sin(bend / 2)
     start = np.concatenate((zxy_angles((x, c * y - s * z, c * z + s * y)), bend[None]))
     targets = np.concatenate((np.full_like(hips[:1], np.nan), hips))  # the mid-spine is not a landmark
-    return _fit(SPINE, SPINE_ANGLES, start, spine_bones(offsets), targets, noise)
+    return _fit(SPINE, _SPINE_ANGLES, start, spine_bones(offsets), targets, noise)
 
 
 def arm_bones(side: Side, offsets: Floats) -> Floats:

@@ -6,13 +6,28 @@ so that a rotation about a local axis costs four multiplications per coordinate 
 Legend: `...` any leading dimensions (frames, batch), J = 61 joints, angles in radians, lengths in metres.
 """
 
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import numpy as np
 
 from signrep_core.body.arrays import Array, namespace
 from signrep_core.body.rotations import rotate_columns, xyz_angles
-from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, N_WRIST_ANGLES, SIDES, Side
+from signrep_core.skeleton import (
+    ARM_ANGLES,
+    ARMS,
+    BODY_JOINTS,
+    FINGERS,
+    HAND_ANGLES,
+    HEAD_ANGLES,
+    HIPS,
+    LOWER_SPINE,
+    N_WRIST_ANGLES,
+    NOSE,
+    SIDES,
+    SPINE_ANGLES,
+    Side,
+)
 
 Frame = tuple[Array, Array, Array]  # the columns of a rotation matrix, each (..., 3)
 
@@ -91,10 +106,27 @@ def hand_signs(side: Side) -> tuple[int, int, int]:
 
 def arm_frames(side: Side, body_angles: Array) -> tuple[Frame, Frame, Frame]:
     """The frames of a clavicle, upper arm and forearm, from the body angles (..., 22)."""
-    start = 6 * SIDES.index(side)
-    clavicle = rotate_euler(root_frame(body_angles), "zy", body_angles[..., start : start + 2])
-    upper = rotate_euler(clavicle, "zxy", body_angles[..., start + 2 : start + 5])
-    return clavicle, upper, rotate(upper, "x", body_angles[..., start + 5])
+    angles = body_angles[..., ARM_ANGLES[side]]
+    clavicle = rotate_euler(root_frame(angles), "zy", angles[..., :2])
+    upper = rotate_euler(clavicle, "zxy", angles[..., 2:5])
+    return clavicle, upper, rotate(upper, "x", angles[..., 5])
+
+
+def trunk_frames(body_angles: Array) -> tuple[Frame, Frame, Frame]:
+    """The frames of head, upper spine and lower spine, from the body angles (..., 22)."""
+    root = root_frame(body_angles)
+    head = rotate_euler(root, "zxy", body_angles[..., HEAD_ANGLES])
+    spine = rotate_euler(root, "zxy", body_angles[..., SPINE_ANGLES])
+    return head, spine, rotate(spine, "x", body_angles[..., LOWER_SPINE])
+
+
+def finger_frames(side: Side, finger: str, palm: Frame, angles: Array) -> Iterator[Frame]:
+    """The frames of a finger's four bones, which lie along z; angles (..., 38) of all fingers."""
+    frame, angle = palm, _FINGER_START[finger]
+    for axes in _FINGER_AXES[finger]:
+        frame = rotate_euler(frame, axes, angles[..., angle : angle + len(axes)], hand_signs(side))
+        angle += len(axes)
+        yield frame
 
 
 def root_frame(like: Array) -> Frame:
@@ -107,7 +139,7 @@ def pose_body(angles: Array, offsets: Array) -> list[Array]:
     """The body's joints, each (..., 3), from angles (..., 22) and offsets (..., 16)."""
     upper_arm = offsets[..., :1]
     lengths = [upper_arm] + [upper_arm * offsets[..., i : i + 1] for i in range(1, 16)]
-    joints: list[Array] = [None] * 19
+    joints: list[Array] = [None] * len(BODY_JOINTS)
     for side, outward in zip(SIDES, (-1, 1), strict=True):
         shoulder, elbow, wrist = ARMS[side]
         clavicle, upper, fore = arm_frames(side, angles)
@@ -115,44 +147,37 @@ def pose_body(angles: Array, offsets: Array) -> list[Array]:
         joints[elbow] = joints[shoulder] + lengths[0] * upper[1]
         joints[wrist] = joints[elbow] + lengths[2] * fore[1]
 
-    root = root_frame(angles)
-    spine = rotate_euler(root, "zxy", angles[..., 19:22])
-    lower_spine = rotate(spine, "x", angles[..., 15])
+    head, spine, lower_spine = trunk_frames(angles)
     mid_hip = lengths[5] * (spine[1] + lower_spine[1])
-    joints[6] = mid_hip - lengths[4] * lower_spine[0]
-    joints[7] = mid_hip + lengths[4] * lower_spine[0]
-
-    head = rotate_euler(root, "zxy", angles[..., 12:15])
-    joints[8] = nose = -lengths[3] * head[1]
+    for hip, outward in zip(HIPS, (-1, 1), strict=True):
+        joints[hip] = mid_hip + outward * lengths[4] * lower_spine[0]
+    joints[NOSE] = nose = -lengths[3] * head[1]
     ear, mouth, eye = lengths[6:9], lengths[9:12], lengths[13:16]
     spacing = lengths[12]
     for joint, x, y, z in (
-        (9, eye[0] - spacing, -eye[1], eye[2]),
-        (10, eye[0], -eye[1], eye[2]),
-        (11, eye[0] + spacing, -eye[1], eye[2]),
-        (12, spacing - eye[0], -eye[1], eye[2]),
-        (13, -eye[0], -eye[1], eye[2]),
-        (14, -eye[0] - spacing, -eye[1], eye[2]),
-        (15, ear[0], ear[1], ear[2]),
-        (16, -ear[0], ear[1], ear[2]),
-        (17, mouth[0], mouth[1], mouth[2]),
-        (18, -mouth[0], mouth[1], mouth[2]),
+        ("left_eye_inner", eye[0] - spacing, -eye[1], eye[2]),
+        ("left_eye", eye[0], -eye[1], eye[2]),
+        ("left_eye_outer", eye[0] + spacing, -eye[1], eye[2]),
+        ("right_eye_inner", spacing - eye[0], -eye[1], eye[2]),
+        ("right_eye", -eye[0], -eye[1], eye[2]),
+        ("right_eye_outer", -eye[0] - spacing, -eye[1], eye[2]),
+        ("left_ear", ear[0], ear[1], ear[2]),
+        ("right_ear", -ear[0], ear[1], ear[2]),
+        ("mouth_left", mouth[0], mouth[1], mouth[2]),
+        ("mouth_right", -mouth[0], mouth[1], mouth[2]),
     ):
-        joints[joint] = nose + x * head[0] + y * head[1] + z * head[2]
+        joints[BODY_JOINTS.index(joint)] = nose + x * head[0] + y * head[1] + z * head[2]
     return joints
 
 
 def pose_hand(side: Side, palm: Frame, angles: Array, offsets: Array, wrist: Array) -> list[Array]:
     """The hand's 21 joints, each (..., 3), its wrist first; angles (..., 38) of the fingers, offsets (..., 20)."""
-    signs = hand_signs(side)
     metacarpal = offsets[..., :1]
     lengths = [metacarpal] + [metacarpal * offsets[..., i : i + 1] for i in range(1, 20)]
     joints = [wrist]
     for finger in FINGERS:
-        frame, joint, angle = palm, wrist, _FINGER_START[finger]
-        for axes, bone in zip(_FINGER_AXES[finger], FINGER_BONES[finger], strict=True):
-            frame = rotate_euler(frame, axes, angles[..., angle : angle + len(axes)], signs)
-            angle += len(axes)
-            joint = joint + lengths[bone] * frame[2]  # every bone lies along its frame's z
+        joint = wrist
+        for frame, bone in zip(finger_frames(side, finger, palm, angles), FINGER_BONES[finger], strict=True):
+            joint = joint + lengths[bone] * frame[2]
             joints.append(joint)
     return joints

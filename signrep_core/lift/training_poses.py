@@ -16,18 +16,28 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.forward import Frame, arm_frames, palm_frame, root_frame, rotate_euler, wrist_angles
+from signrep_core.body.forward import (
+    Frame,
+    arm_frames,
+    palm_frame,
+    root_frame,
+    rotate_euler,
+    trunk_frames,
+    wrist_angles,
+)
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.body.rotations import rotation_matrices, zxy_angles
 from signrep_core.skeleton import (
-    BODY_ANGLES,
+    ARM_ANGLES,
     BODY_LIMITS,
     DEFAULT_BODY_OFFSETS,
     DEFAULT_HAND_OFFSETS,
     HAND_ANGLES,
     HAND_LIMITS,
+    HEAD_ANGLES,
     N_WRIST_ANGLES,
     SIDES,
+    SPINE_ANGLES,
     Side,
 )
 
@@ -35,10 +45,6 @@ Floats = NDArray[np.floating]
 
 # (38,) 1 for angles of joints that hardly move, whose random values stay near the middle of their limits.
 _STIFF = np.array([float("metacarpal" in name or "thumb_cmc" in name) for name in HAND_ANGLES[N_WRIST_ANGLES:]])
-_HEAD = [BODY_ANGLES.index(f"head_{axis}") for axis in "zxy"]
-_SPINE = [BODY_ANGLES.index(f"spine_{axis}") for axis in "zxy"]
-_ARM = {side: [BODY_ANGLES.index(f"{side}_{part}") for part in (
-    "clavicle_z", "clavicle_y", "shoulder_z", "shoulder_x", "shoulder_y", "elbow_x")] for side in SIDES}  # fmt: skip
 
 
 class Clip(NamedTuple):
@@ -139,9 +145,8 @@ def rotate_about_neck(body: Floats, palms: Floats, view: Floats) -> tuple[Floats
         (B, T, 22) body angles and (S, B, T, 3) wrist angles.
     """
     rotated = body.copy()
-    for columns in (_HEAD, _SPINE):
-        angles = body[..., columns]
-        rotated[..., columns] = _zxy(_rotated(view, rotate_euler(root_frame(angles), "zxy", angles)))
+    for columns, frame in zip((HEAD_ANGLES, SPINE_ANGLES), trunk_frames(body)[:2], strict=True):
+        rotated[..., columns] = _zxy(_rotated(view, frame))
     wrists = []
     for k, side in enumerate(SIDES):
         clavicle, upper, fore = (_rotated(view, frame) for frame in arm_frames(side, body))
@@ -150,9 +155,8 @@ def rotate_about_neck(body: Floats, palms: Floats, view: Floats) -> tuple[Floats
         y_angle = -np.arctan2(x[..., 2], np.hypot(x[..., 0], x[..., 1]))
         new_clavicle = rotate_euler(root_frame(x), "zy", np.stack((z_angle, y_angle), -1))
         shoulder = _zxy([_local(new_clavicle, column) for column in upper])
-        columns = _ARM[side]
-        rotated[..., columns[:2]] = np.stack((z_angle, y_angle), -1)
-        rotated[..., columns[2:5]] = shoulder
+        arm = rotated[..., ARM_ANGLES[side]]  # a view
+        arm[..., :2], arm[..., 2:5] = np.stack((z_angle, y_angle), -1), shoulder
         wrists.append(wrist_angles(side, np.stack(fore, -1) @ palms[k]))
     lowest, highest = BODY_LIMITS.T
     middle = (lowest + highest) / 2
@@ -195,8 +199,8 @@ def _vary_body(body: Floats, varied: Floats, rng: np.random.Generator, variety: 
     windows, frames, n = body.shape
     size = np.zeros(n)
     for side in SIDES:
-        size[_ARM[side]] = np.array([0.4, 0.4, 1, 1, 1.4, 1.4]) * variety.arms
-    size[_HEAD], size[_SPINE] = variety.head, variety.trunk
+        size[ARM_ANGLES[side]] = np.array([0.4, 0.4, 1, 1, 1.4, 1.4]) * variety.arms
+    size[HEAD_ANGLES], size[SPINE_ANGLES] = variety.head, variety.trunk
     moved = body + varied * _wobble(rng, windows, frames, n, 1.0) * size
     return np.clip(moved, *BODY_LIMITS.T)
 

@@ -14,9 +14,28 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.kinematics import forward_kinematics, palm_frame, root_frame, rotate_euler, wrist_angles
-from signrep_core.body.rotations import rotation_matrices, rotation_vector
-from signrep_core.skeleton import HANDS, N_BODY_ANGLES, N_HAND_ANGLES, N_WRIST_ANGLES, NOSE, SIDES, Side
+from signrep_core.body.forward import (
+    forward_kinematics,
+    palm_frame,
+    root_frame,
+    rotate_euler,
+    trunk_frames,
+    wrist_angles,
+)
+from signrep_core.body.rotations import rotation_about, rotation_matrices, rotation_vector
+from signrep_core.skeleton import (
+    ARM_ANGLES,
+    HANDS,
+    HEAD_ANGLES,
+    LOWER_SPINE,
+    N_BODY_ANGLES,
+    N_HAND_ANGLES,
+    N_WRIST_ANGLES,
+    NOSE,
+    SIDES,
+    SPINE_ANGLES,
+    Side,
+)
 from signrep_core.synthetic.anatomy import trunk_section
 from signrep_core.synthetic.arrays import unit
 from signrep_core.synthetic.signer import UPPER_ARM, Floats, Signer
@@ -177,13 +196,17 @@ def _body_angles(signer: Signer, style: _Style, time_line: _TimeLine) -> Floats:
 
     angles = np.zeros((length, N_BODY_ANGLES))
     nod = sum(np.exp(-(((t * fps - (a + b) / 2) / (0.25 * (b - a) + 1)) ** 2)) * rng.uniform(-2, 5) for a, b in spans)
-    angles[:, 12] = np.radians(1.5 * drift(0, 3.1) + 1.5 * s[8] * signing)
-    angles[:, 13] = signer.face.upright + np.radians(1.2 * drift(1, 2.3) + 2 * s[9] + nod)
-    angles[:, 14] = np.radians(2.5 * drift(2, 3.7) + 4 * s[10] * signing)
-    angles[:, 15] = np.radians(-17 + 1.5 * s[11])
-    angles[:, 19] = np.radians(1.0 * drift(3, 4.1))
-    angles[:, 20] = np.radians(11 + 1.0 * drift(4, 3.3) + 1.0 * signing)
-    angles[:, 21] = np.radians(1.6 * drift(5, 3.9))
+    angles[:, HEAD_ANGLES] = np.stack(
+        (
+            np.radians(1.5 * drift(0, 3.1) + 1.5 * s[8] * signing),
+            signer.face.upright + np.radians(1.2 * drift(1, 2.3) + 2 * s[9] + nod),
+            np.radians(2.5 * drift(2, 3.7) + 4 * s[10] * signing),
+        ),
+        -1,
+    )
+    angles[:, LOWER_SPINE] = np.radians(-17 + 1.5 * s[11])
+    spine = (1.0 * drift(3, 4.1), 11 + 1.0 * drift(4, 3.3) + 1.0 * signing, 1.6 * drift(5, 3.9))
+    angles[:, SPINE_ANGLES] = np.radians(np.stack(spine, -1))
     return angles
 
 
@@ -338,9 +361,8 @@ class _Solver:
         zeros = np.zeros((len(body), N_HAND_ANGLES))
         joints = forward_kinematics(body, zeros, zeros, signer.body_offsets, signer.hand_offsets)
         self.nose = joints[:, NOSE]
-        self.face = _zxy_frames(body[:, 12:15]) @ rotation_matrices(np.array([[-signer.face.upright, 0, 0]]))[0]
-        self.spine = _zxy_frames(body[:, 19:22])
-        self.lower = self.spine @ rotation_matrices(body[:, 15:16] * np.array([[1.0, 0, 0]]))
+        head, self.spine, self.lower = (np.stack(frame, -1) for frame in trunk_frames(body))
+        self.face = head @ rotation_about("x", -signer.face.upright)
 
     def place(self, place: Place, side: Side, window: slice, raised: float) -> Floats:
         """(T', 3) the place in root axes."""
@@ -464,14 +486,16 @@ class _Solver:
         return _Arm(shoulder, elbow, wrist, frame, np.stack([-sign * raised, sign * ahead], -1))
 
     def _store_arm(self, side: Side, arm: "_Arm") -> None:
-        start = 0 if side == "right" else 6
         local = np.einsum("tji,tjk->tik", arm.clavicle, arm.upper)
-        self.body[:, start : start + 2] = arm.clavicle_angles
-        self.body[:, start + 2] = np.unwrap(np.arctan2(-local[:, 0, 1], local[:, 1, 1]))
-        self.body[:, start + 3] = np.arcsin(np.clip(local[:, 2, 1], -1, 1))
-        self.body[:, start + 4] = np.unwrap(np.arctan2(-local[:, 2, 0], local[:, 2, 2]))
         cosine = (arm.upper[..., 1] * arm.forearm[..., 1]).sum(-1)
-        self.body[:, start + 5] = -np.arccos(np.clip(cosine, -1, 1))
+        angles = (
+            *arm.clavicle_angles.T,
+            np.unwrap(np.arctan2(-local[:, 0, 1], local[:, 1, 1])),
+            np.arcsin(np.clip(local[:, 2, 1], -1, 1)),
+            np.unwrap(np.arctan2(-local[:, 2, 0], local[:, 2, 2])),
+            -np.arccos(np.clip(cosine, -1, 1)),
+        )
+        self.body[:, ARM_ANGLES[side]] = np.stack(angles, -1)
 
     def _push_out(self, hand: Floats, arm: "_Arm") -> Floats:
         """(T, 3) the shift that brings hand and forearm out of trunk and head."""
@@ -488,7 +512,7 @@ class _Solver:
             np.einsum("tpi,tpi->tp", points, np.broadcast_to(frame[..., k], points.shape)) for k in range(3)
         )
         half = self.signer.body_offsets[0] * self.signer.body_offsets[5]
-        back = back + np.clip(down - half, 0, None) * np.sin(-self.body[:, 15:16])
+        back = back + np.clip(down - half, 0, None) * np.sin(-self.body[:, LOWER_SPINE, None])
         width, depth, shift = trunk_section(self.signer, down)
         inside = (x / (width + radius)) ** 2 + ((-back - shift) / (depth + radius + 0.004)) ** 2
         inside = np.where((down > -0.02) & (down < 0.62), inside, 9.0)

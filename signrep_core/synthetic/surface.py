@@ -13,8 +13,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.body.kinematics import forward_kinematics, hand_signs, palm_frame, root_frame, rotate, rotate_euler
-from signrep_core.skeleton import ARMS, FINGERS, HAND_ANGLES, HANDS, HIPS, N_JOINTS, N_WRIST_ANGLES, NOSE, SIDES, Side
+from signrep_core.body.forward import (
+    arm_frames,
+    finger_frames,
+    forward_kinematics,
+    palm_frame,
+    rotate,
+    trunk_frames,
+)
+from signrep_core.skeleton import ARMS, FINGERS, HANDS, HIPS, N_JOINTS, N_WRIST_ANGLES, NOSE, SIDES, Side
 from signrep_core.synthetic.arrays import Array, cross, like, namespace, unit
 from signrep_core.synthetic.signer import UPPER_ARM, Floats, Signer
 
@@ -113,8 +120,6 @@ def _bone_names() -> list[str]:
 
 
 BONES: Final = {name: i for i, name in enumerate(_bone_names())}
-_FINGER_START: Final = {f: HAND_ANGLES.index(f"{f}_cmc_x" if f == "thumb" else f"{f}_metacarpal_x") for f in FINGERS}
-_FINGER_TURNS: Final = {f: ("xyz", "xyz", "xyz", "x") if f == "thumb" else ("xyz", "xy", "x", "x") for f in FINGERS}
 
 
 def pose_signer(signer: Signer, body: Array, right: Array, left: Array) -> Pose:
@@ -127,10 +132,8 @@ def pose_signer(signer: Signer, body: Array, right: Array, left: Array) -> Pose:
     xp = namespace(body)
     body_offsets, hand_offsets = like(signer.body_offsets, body), like(signer.hand_offsets, body)
     joints = forward_kinematics(body, right, left, body_offsets, hand_offsets)
-    root = root_frame(body)
-    spine = rotate_euler(root, "zxy", body[..., 19:22])
-    lower = rotate(spine, "x", body[..., 15])
-    face = rotate(rotate_euler(root, "zxy", body[..., 12:15]), "x", body[..., 0] * 0 - signer.face.upright)
+    head, spine, lower = trunk_frames(body)
+    face = rotate(head, "x", body[..., 0] * 0 - signer.face.upright)
     extra = _helper_joints(signer, joints, spine, lower, face, body_offsets)
     joints = xp.concatenate((joints, extra), 1)
     frames = [(spine[1], spine[0]), (lower[1], lower[0]), (_between(joints, "nape", "skull"), face[0] + spine[0])]
@@ -165,11 +168,8 @@ def _between(joints: Array, start: str, end: str) -> Array:
 
 def _arm_frames(side: Side, body: Array, hand: Array, collar: Array) -> list[tuple[Array, Array]]:
     """(along, across) of an arm's bones, as in BONES; `collar` (B, 3) points from the neck to the shoulder."""
-    xp, start, outward = namespace(body), (0 if side == "right" else 6), (-1 if side == "right" else 1)
-    clavicle = rotate_euler(root_frame(body), "zy", body[..., start : start + 2])
-    upper = rotate_euler(clavicle, "zxy", body[..., start + 2 : start + 5])
-    fore = rotate(upper, "x", body[..., start + 5])
-    signs = hand_signs(side)
+    xp, outward = namespace(body), (-1 if side == "right" else 1)
+    clavicle, upper, fore = arm_frames(side, body)
     palm = palm_frame(side, hand[..., :N_WRIST_ANGLES])
     frames = [(collar, -outward * clavicle[1]), (upper[1], upper[0])]
     # The forearm's twist, from the elbow's hinge to the width of the wrist (thumb up = 90°).
@@ -180,11 +180,8 @@ def _arm_frames(side: Side, body: Array, hand: Array, collar: Array) -> list[tup
         frames.append((fore[1], xp.cos(share) * fore[0] + xp.sin(share) * fore[2]))
     frames.append((palm[2], width))
     for finger in FINGERS:
-        frame, angle = palm, _FINGER_START[finger]
-        for axes in _FINGER_TURNS[finger]:
-            frame = rotate_euler(frame, axes, hand[..., angle : angle + len(axes)], signs)
-            angle += len(axes)
-            frames.append((frame[2], frame[0]))
+        bones = finger_frames(side, finger, palm, hand[..., N_WRIST_ANGLES:])
+        frames += [(frame[2], frame[0]) for frame in bones]
     return frames
 
 
