@@ -20,6 +20,7 @@ from signrep_core.evaluate.raw_video import video_file_window
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
+from signrep_core.video.encode import EncoderSettings
 from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ LABEL_IN, ROW_IN, GAP_IN = 2.1, 1.36, 0.3  # inches: width of the labels, height
 DPI: Final = 100
 # Colours that colour-blind readers can distinguish; the labels give the same information.
 REFERENCE, SAME, OTHER, UNKNOWN = "#222222", "#0072B2", "#D55E00", "#666666"
-EMPTY: Final = np.full((WINDOW, 256, 256, 3), 128, np.uint8)
+EMPTY: Final = np.full((WINDOW, EncoderSettings.size, EncoderSettings.size, 3), 128, np.uint8)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from signrep_core.store.schemas import CROPS, FRAMES, SEQUENCES, SHEET_COLUMNS, 
 from signrep_core.store.shards import GOP
 from signrep_core.store.tables import Columns, arrow_schema, open_table, read_groups, read_table
 from signrep_core.store.video_status import STATUSES
+from signrep_core.video.encode import EncoderSettings
 from signrep_core.window import WINDOW
 
-SIDE: Final = 256
+SIDE: Final = EncoderSettings.size  # pixels
 Bones = tuple[Any, Any]
 SLICE_NAL: Final = (1, 5)  # H.264 NAL unit types: slice of a non-IDR picture, of an IDR picture
 
