@@ -1,7 +1,7 @@
 """The pose lifter compared with the closed form: on rendered signers it never saw, across gaps, on real clips.
 
 Videos are rendered once into FOLDER (a quarter of an hour on one core) and kept. Detections are MediaPipe's, except
-in the rows of another error model. `python -m benchmarks._lifting_pictures` draws the images in docs/images, and
+in the rows of another error model. `python -m benchmarks._lifting_images` draws the images in docs/images, and
 `python -m benchmarks.lifting` makes the tables that `train calibration` reads.
 """
 

@@ -174,9 +174,9 @@ def _arm_frames(side: Side, body: Array, hand: Array, collar: Array) -> list[tup
     frames = [(collar, -outward * clavicle[1]), (upper[1], upper[0])]
     # The forearm's twist, from the elbow's hinge to the width of the wrist (thumb up = 90°).
     width = -outward * palm[0]
-    turned = np.pi / 2 + xp.arctan2(-(width * fore[0]).sum(-1), (width * fore[2]).sum(-1))[..., None]
+    twist = np.pi / 2 + xp.arctan2(-(width * fore[0]).sum(-1), (width * fore[2]).sum(-1))[..., None]
     for k in range(TWISTS):
-        share = turned * (k / (TWISTS - 1))
+        share = twist * (k / (TWISTS - 1))
         frames.append((fore[1], xp.cos(share) * fore[0] + xp.sin(share) * fore[2]))
     frames.append((palm[2], width))
     for finger in FINGERS:
