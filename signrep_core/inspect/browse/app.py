@@ -72,7 +72,7 @@ def _add_pages(app: Flask, catalogue: Catalogue) -> None:
 
     @app.get("/edges.json")
     def edges() -> dict[str, Any]:
-        hands = {side: HAND_EDGES[side] for side in SIDES}
+        hands: dict[str, Any] = {side: HAND_EDGES[side] for side in SIDES}
         return {"body": BODY_EDGES, **hands, "wrists": [HANDS[side].start for side in SIDES]}
 
     @app.get("/")
