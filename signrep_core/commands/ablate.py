@@ -9,11 +9,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "ablate",
         help="train with more and more of the objective and compare retrieval, as in the paper's ablation",
-        epilog="example: signrep ablate --shards results/shards --out results/ablation --seeds 3",
+        epilog="example: signrep ablate --shards results/shards --out results/ablation --seeds 3 "
+        "--configfile configs/ablation.yaml",
     )
     parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards with labelled splits")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs; finished runs there are kept")
-    parser.add_argument("--configfile", help="YAML with the sections that differ from the defaults")
+    parser.add_argument("--configfile", help="YAML with the values that depart from the paper's (default: none)")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each kind (default: 1)")
     parser.set_defaults(run=run)
 

@@ -14,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
-    parser.add_argument("--configfile", help="YAML with the sections that differ from the defaults")
+    parser.add_argument("--configfile", help="YAML with the values that depart from the paper's (default: none)")
     parser.add_argument("--validation", type=Path, help="shards to select the weights on (default: --shards)")
     parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
     parser.add_argument(

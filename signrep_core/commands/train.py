@@ -36,7 +36,7 @@ def _add_recognition(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--weights", type=Path, help="of the pretraining (default: a network on keypoints instead)")
     parser.add_argument("--features", type=Path, help="of the data set under these weights (default: computed first)")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet next to it")
-    parser.add_argument("--configfile", help="YAML with the sections that differ from the defaults")
+    parser.add_argument("--configfile", help="YAML with the values that depart from the paper's (default: none)")
     parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
     parser.set_defaults(run=_recognition)
 
@@ -90,7 +90,7 @@ def _add_translation(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--index", type=Path, required=True, help="index.parquet of the shards: splits and texts")
     parser.add_argument("--dataset", required=True, help="name of the data set, as in the sheet")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet next to it")
-    parser.add_argument("--configfile", help="YAML with the sections that differ from the defaults")
+    parser.add_argument("--configfile", help="YAML with the values that depart from the paper's (default: none)")
     parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
     parser.set_defaults(run=_translation)
 
