@@ -54,9 +54,7 @@ def build_shard(folder: Path, n_videos: int) -> ShardReader:
     paths = {name: folder / f"{name}.parquet" for name in ("videos", "crops", "angles", "keypoints", "activity")}
     out = folder / "shards"
     files = StageFiles(mp4=folder / "crops.mp4", **paths)
-    pack_shard(
-        "00000", files, PackedFiles(out / "00000.mp4", out / "00000.parquet", folder / "sequences.parquet")
-    )
+    pack_shard("00000", files, PackedFiles(out / "00000.mp4", out / "00000.parquet", folder / "sequences.parquet"))
     write_index([folder / "sequences.parquet"], [out / "00000.mp4"], out / "index.parquet", out / "info.json")
     return ShardReader(out)
 
