@@ -2,8 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
-# A test process per core, with one thread each; tests of one workflow run share a process (`xdist_group`).
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+# A test process per core, with one thread each; the tests of a file share a process.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := .venv/installed
 .PHONY: help demo quick test check test-install faults bench clean

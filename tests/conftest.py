@@ -12,6 +12,14 @@ CLIPS = Path(__file__).parent / "data" / "clips"
 ALL_CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 
 
+LONGEST = ("tests/faults/", "tests/workflow/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the folders that take longest, so that no process is alone with them at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def clips() -> Path:
     """The folder of real clips: three signers, and a car park without people."""

@@ -16,7 +16,7 @@ from tests.faults import harness
 from tests.faults.__main__ import BEGIN, END, TITLE, write_row
 from tests.faults.site import Job, Site, build, environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

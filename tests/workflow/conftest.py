@@ -1,4 +1,4 @@
-"""Runs of the real workflow that several tests look at, each built once: tests of one run share a process."""
+"""Runs of the real workflow that several tests look at, each built once."""
 
 import re
 import shutil

@@ -13,7 +13,7 @@ import pytest
 from signrep_core.inspect.verify.corpus import verify
 from tests.workflow.conftest import Finished, finish
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad input")]
+pytestmark = pytest.mark.slow
 
 EXPECTED = {  # video -> (status, reason); frames that a good one has at 25 per second are checked below
     "good": ("ok", ""),

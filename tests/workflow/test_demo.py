@@ -7,7 +7,7 @@ import pytest
 
 from tests.workflow.conftest import Finished, planned_rules, snakemake
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,6 @@ import pytest
 from signrep_core.inspect.verify.corpus import verify
 from tests.workflow.conftest import Finished, snakemake, write_sheet
 
-pytestmark = pytest.mark.xdist_group("clips")
-
 
 def check_shards(results: Path, n_videos: int, n_signers: int) -> None:
     """All signers are in the shards; the car park is rejected."""

@@ -10,7 +10,6 @@ import pytest
 
 from tests.workflow.conftest import ROOT, SNAKEMAKE, Finished, planned_rules, snakemake
 
-CLIPS_RUN = pytest.mark.xdist_group("clips")  # in the process of the other tests of that run
 PER_SHARD = {
     "probe", "deduplicate", "extract_pose", "solve_angles", "angles_to_keypoints", "distance_priors",
     "activity_labels", "crop_signers", "pack_shards",
@@ -135,12 +134,10 @@ def test_a_broken_sheet_stops_the_start_naming_line_and_column(tmp_path):
     assert "line 1" in run.stdout
 
 
-@CLIPS_RUN
 def test_a_finished_run_has_nothing_to_do(clips_run: Finished):
     assert planned_rules(*clips_run.config) == {}
 
 
-@CLIPS_RUN
 def test_one_changed_value_reruns_the_stages_that_depend_on_it(clips_run: Finished):
     plan = planned_rules(*clips_run.config, "priors={activity_std: 0.3}")
     assert set(plan) == {"activity_labels", "pack_shards", *AFTER_SHARDS, *SHOWN}
@@ -150,7 +147,6 @@ def test_one_changed_value_reruns_the_stages_that_depend_on_it(clips_run: Finish
     assert set(plan) == {"crop_signers", "pack_shards", *AFTER_SHARDS, *SHOWN}
 
 
-@CLIPS_RUN
 @pytest.mark.parametrize(
     ("deleted", "redone"),
     [
@@ -169,13 +165,11 @@ def test_a_deleted_file_redoes_its_stage_and_what_depends_on_it(scratch_run: Fin
     assert set(planned_rules(*scratch_run.config)) == redone
 
 
-@CLIPS_RUN
 def test_a_stage_can_be_rerun_alone(clips_run: Finished):
     plan = planned_rules(*clips_run.config, "--forcerun", "distance_priors")
     assert set(plan) == {"distance_priors"}
 
 
-@CLIPS_RUN
 def test_rows_appended_to_the_sheet_leave_finished_shards_alone(tmp_path, clips_run: Finished):
     sheet = tmp_path / "videos.tsv"
     shutil.copy(clips_run.sheet, sheet)

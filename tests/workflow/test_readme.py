@@ -17,8 +17,6 @@ import pytest
 
 from tests.workflow.conftest import ROOT, SNAKEMAKE, Finished
 
-pytestmark = pytest.mark.xdist_group("clips")
-
 SMALLER = {
     "snakemake --cores 2 --config": ["--nolock", "--configfile", "tests/workflow/small.yaml"],
     "signrep plan": ["--measured", "results/mine"],

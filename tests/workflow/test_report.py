@@ -8,8 +8,6 @@ import pytest
 from tests.inspect.pages import open_page
 from tests.workflow.conftest import Finished, snakemake
 
-pytestmark = pytest.mark.xdist_group("clips")
-
 
 @pytest.mark.parametrize(("width", "theme"), [(1200, "light"), (1200, "dark"), (390, "light")])
 def test_the_page_stands_alone_and_fits(clips_run: Finished, width, theme):
