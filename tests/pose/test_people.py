@@ -123,9 +123,9 @@ def test_the_scan_of_a_crowd_grows_with_its_faces_and_not_with_its_pairs() -> No
         for i in range(20):
             person.see(i / 3, face(12 * k), 0.1 * (k == 7), np.eye(128)[k])
         people.append(person)
-    people = choose_signer(people, SIZE, 20)
-    assert people.signer is people[7]
-    assert len(people.others) == 49
+    chosen = choose_signer(people, SIZE, 20)
+    assert chosen.signer is people[7]
+    assert len(chosen.others) == 49
 
 
 def test_parts_of_a_large_picture_cover_it() -> None:
