@@ -150,4 +150,6 @@ def show_summary():
         "translation": EVALUATED.translated,
     }
     text = format_run(CONFIG.results, CONFIG.pretrain.run, datasets)
-    sys.stderr.write(f"\n{text}\n")
+    page = Path(CONFIG.results) / "report.html"
+    report = f"report: {page}\n" if page.exists() else ""
+    sys.stderr.write(f"\n{text}\n{report}")

@@ -23,7 +23,7 @@ from signrep_core.inspect.stages import RunningJob, RunProgress, StageProgress, 
 from signrep_core.progress import format_clock
 
 TICK_S: Final = 1.0  # between two looks at the log files
-BEGIN_S: Final = 2.0  # a stage that is done sooner has one line in a log
+BEGIN_S: Final = 5.0  # a stage that is done sooner has one line in a log
 INTERVAL_S: Final = 30.0  # between two lines of a stage in a log
 LAST_LINES: Final = 12  # of the log of a failed job
 MOST_WARNINGS: Final = 5  # of a stage; the others are in the logs
