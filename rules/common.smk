@@ -151,5 +151,5 @@ def show_summary():
     }
     text = format_run(CONFIG.results, CONFIG.pretrain.run, datasets)
     page = Path(CONFIG.results) / "report.html"
-    report = f"report: {page}\n" if page.exists() else ""
-    sys.stderr.write(f"\n{text}\n{report}")
+    link = f"report: {page}\n" if page.exists() else ""
+    sys.stderr.write(f"\n{text}\n{link}")
