@@ -11,6 +11,7 @@ from signrep_core.body.priors import activity
 from signrep_core.config import Angles, Config, Pose
 from signrep_core.lift.solver import open_solver
 from signrep_core.pose.shard import extract_shard
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import ACTIVITY, ANGLES, POSE
 from signrep_core.store.tables import TableWriter, read_videos
 from signrep_core.synthetic.accuracy import Accuracy, measure_shard
@@ -33,7 +34,9 @@ def measure(plan: list[Performance], folder: Path) -> tuple[Accuracy, tuple[np.n
     render_videos(plan, folder / "videos", processes=PROCESSES)
     write_truth(plan, folder / "truth.parquet")
     videos = probe_shard(sheet_rows(plan, folder / "videos"), target_fps=25.0, threads=PROCESSES)
-    extract_shard(videos, folder / "pose.parquet", Config(pose=Pose(min_shoulder_px=24)), threads=PROCESSES)
+    pose = folder / "pose.parquet"
+    with open_resume_cache(pose) as cache:
+        extract_shard(videos, pose, cache, Config(pose=Pose(min_shoulder_px=24)), threads=PROCESSES)
     histogram, settings, solutions = BoneHistogram(), Angles(), {}
     solve = open_solver(settings.solver, settings.lifter, settings.max_gap)
     for video_id, video in read_videos(folder / "pose.parquet", POSE):

@@ -37,6 +37,7 @@ from signrep_core.skeleton import (
     SIDES,
 )
 from signrep_core.sources.sheet import Row
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import read_videos
 from signrep_core.synthetic.accuracy import Accuracy
@@ -289,7 +290,8 @@ def clips() -> Iterator[Video]:
 
 def _poses(sheet: list[Row], path: Path) -> dict[str, Columns]:
     if not path.exists():
-        extract_shard(probe_shard(sheet, threads=1), path, Config(pose=Pose(min_shoulder_px=24)))
+        with open_resume_cache(path) as cache:
+            extract_shard(probe_shard(sheet, threads=1), path, cache, Config(pose=Pose(min_shoulder_px=24)))
     return dict(read_videos(path, POSE))
 
 

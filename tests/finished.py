@@ -31,9 +31,8 @@ from signrep_core.store.pack import PackedFiles, StageFiles, pack_shard, write_i
 from signrep_core.store.tables import TableWriter, read_groups, read_table, write_table
 from signrep_core.store.video_status import finalise
 from signrep_core.synthetic.corpus import plan_corpus, true_columns
-from signrep_core.video.crop import crop_shard
 from signrep_core.video.probe import probe_shard
-from tests.video.painted import write_video
+from tests.video.painted import crop_videos, write_video
 
 N_FRAMES = 32
 RUN = "test"
@@ -207,7 +206,7 @@ class Builder:
     def _shard(self, shard: str) -> None:
         def crop(i: Any, o: Any, p: Any) -> None:
             videos = read_table(i["videos"], schemas.VIDEOS)
-            result = crop_shard(videos, i["pose"], o["mp4"], Config(crop=Crop(preset="ultrafast")))
+            result = crop_videos(videos, i["pose"], o["mp4"], Config(crop=Crop(preset="ultrafast")))
             write_table(o["crops"], schemas.CROPS, result.crops, {**p, "encoder": result.encoder})
             write_table(o["videos"], schemas.VIDEOS, finalise(videos, result.rejected), p)
 

@@ -2,14 +2,15 @@
 
 import _job
 
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import CROPS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
 from signrep_core.store.video_status import finalise
 from signrep_core.video.crop import crop_shard
 
-with _job.open_job(snakemake) as job:
+with _job.open_job(snakemake) as job, open_resume_cache(snakemake.output.mp4) as cache:
     inputs, outputs = snakemake.input, snakemake.output
     videos = read_table(inputs.videos, VIDEOS)
-    result = crop_shard(videos, inputs.pose, outputs.mp4, job.config, snakemake.threads)
+    result = crop_shard(videos, inputs.pose, outputs.mp4, cache, job.config, snakemake.threads)
     write_table(outputs.crops, CROPS, result.crops, {**job.provenance, "encoder": result.encoder})
     write_table(outputs.videos, VIDEOS, finalise(videos, result.rejected), job.provenance)

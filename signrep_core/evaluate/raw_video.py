@@ -118,9 +118,7 @@ def crop_frames(frames: Iterable[Frame], box: Box | None) -> Iterator[NDArray[np
         height, width = frame.rgb.shape[:2]
         x0, y0, x1, y1 = box or (0, 0, width, height)
         if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
-            raise ConfigError(
-                f"the box {x0:g},{y0:g},{x1:g},{y1:g} lies outside the frame of {width}×{height} pixels"
-            )
+            raise ConfigError(f"the box {x0:g},{y0:g},{x1:g},{y1:g} lies outside the frame of {width}×{height} pixels")
         side = max(x1 - x0, y1 - y0) if box else min(width, height)
         yield cut_box(frame.rgb, (x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, SIZE)
 

@@ -32,6 +32,7 @@ from signrep_core.sources.sheet import Row
 from signrep_core.store.files import atomic_path, write_json
 from signrep_core.store.layout import shard_table
 from signrep_core.store.results import find_video, timeline_of
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, POSE, VIDEOS
 from signrep_core.store.tables import read_groups_of, read_table, write_table
 from signrep_core.store.video_status import finalise, video_task
@@ -112,7 +113,8 @@ def run_stages(video: str | Path, results: Path) -> None:
     tables = (POSE, VIDEOS, CROPS, ANGLES, KEYPOINTS, ACTIVITY)
     pose, status, crops, angles, keypoints, labels = (results / shard_table(schema, "00000") for schema in tables)
     videos = probe_shard([row])
-    found = extract_shard(videos, pose, config)
+    with open_resume_cache(pose) as cache:
+        found = extract_shard(videos, pose, cache, config)
     videos = finalise(videos, {result.video_id: result.final_status for result in found if result.final_status})
     if videos["status"][0] != "ok":
         raise VideoError(videos["reason"][0], f"{video}: {videos['detail'][0]}")

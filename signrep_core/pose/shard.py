@@ -20,7 +20,7 @@ from signrep_core.pose.backend import Backend, open_backend
 from signrep_core.pose.extract import extract_video
 from signrep_core.pose.people import FaceDetector, open_face_detector
 from signrep_core.store.files import file_digest
-from signrep_core.store.resume import open_resume_cache
+from signrep_core.store.resume import ResumeCache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, TableWriter, read_groups
 from signrep_core.store.video_status import FinalStatus, ok_videos
@@ -65,6 +65,7 @@ class PoseResult:
 def extract_shard(
     videos: Columns,
     out_path: str | Path,
+    cache: ResumeCache,
     config: Config | None = None,
     threads: int = 1,
     provenance: Mapping[str, str] | None = None,
@@ -73,6 +74,7 @@ def extract_shard(
 
     Args:
         videos: columns of schemas.VIDEOS.
+        cache: keeps the finished videos until the job is done.
         config: its sections `pose` and `timeline` are read; default: the defaults.
         threads: worker processes, each with about one core's work.
 
@@ -89,20 +91,19 @@ def extract_shard(
     frames = [video.frames_at(config.timeline.rate) for video in found]
     stage = Stage("extract_pose", (*WORKER, config.pose.model), FAILED)
     outcomes: list[PoseResult] = []
+    tasks = [make_task(video, settings, cache, ["parquet"], [POSE.version, backend]) for video in found]
     with (
-        open_resume_cache(out_path) as cache,
         TableWriter(out_path, POSE, {**backend, **(provenance or {})}) as writer,
+        closing(run_video_tasks(stage, tasks, frames, threads, Path(out_path).stem)) as results,
     ):
-        tasks = [make_task(video, settings, cache, ["parquet"], [POSE.version, backend]) for video in found]
-        with closing(run_video_tasks(stage, tasks, frames, threads, Path(out_path).stem)) as results:
-            for task, result in zip(tasks, results, strict=True):
-                outcomes.append(PoseResult(task["video_id"], **result))
-                if result["reason"]:
-                    log.info("%s: %s: %s", task["video_id"], result["reason"], result["detail"])
-                    continue
-                (rows,) = task_files(task)
-                for group in read_groups(rows, POSE):
-                    writer.write(group)
+        for task, result in zip(tasks, results, strict=True):
+            outcomes.append(PoseResult(task["video_id"], **result))
+            if result["reason"]:
+                log.info("%s: %s: %s", task["video_id"], result["reason"], result["detail"])
+                continue
+            (rows,) = task_files(task)
+            for group in read_groups(rows, POSE):
+                writer.write(group)
     return outcomes
 
 

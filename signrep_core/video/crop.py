@@ -20,7 +20,7 @@ from signrep_core.config import Config
 from signrep_core.errors import ShardError, VideoError
 from signrep_core.skeleton import MIN_CONFIDENCE
 from signrep_core.store.files import atomic_path
-from signrep_core.store.resume import ResumeCache, open_resume_cache
+from signrep_core.store.resume import ResumeCache
 from signrep_core.store.schemas import CROPS, POSE
 from signrep_core.store.tables import Columns, read_videos
 from signrep_core.store.video_status import FinalStatus, VideoTask, ok_videos
@@ -60,7 +60,12 @@ class CropResult:
 
 
 def crop_shard(
-    videos: Columns, pose: str | Path, out_mp4: str | Path, config: Config | None = None, threads: int = 1
+    videos: Columns,
+    pose: str | Path,
+    out_mp4: str | Path,
+    cache: ResumeCache,
+    config: Config | None = None,
+    threads: int = 1,
 ) -> CropResult:
     """Crop and encode the signers of a shard's ok videos, in the table's order.
 
@@ -68,6 +73,7 @@ def crop_shard(
         videos: columns of the VIDEOS table.
         pose: the shard's POSE table.
         out_mp4: the sequences one after the other; zero bytes if the shard has none.
+        cache: keeps the finished videos until the job is done.
         config: its sections `crop`, `timeline` and `angles` are read; default: the defaults.
         threads: videos at a time.
 
@@ -81,21 +87,20 @@ def crop_shard(
     rejected = {plan.video.video_id: plan.rejected for plan in plans if plan.rejected}
     rows: list[tuple[str, Cut]] = []
     pieces: list[tuple[Path, int]] = []
-    with open_resume_cache(out_mp4) as cache:
-        planned = [plan for plan in plans if plan.cuts]
-        tasks = [_make_task(plan, settings, config.timeline.rate, cache) for plan in planned]
-        frames = [sum(cut.n_frames for cut in plan.cuts) for plan in planned]
-        stage = Stage("crop_signers", WORKER, FAILED)
-        with closing(run_video_tasks(stage, tasks, frames, threads, Path(out_mp4).stem)) as results:
-            for plan, task, result in zip(planned, tasks, results, strict=True):
-                video_id = plan.video.video_id
-                if result["reason"]:
-                    rejected[video_id] = FinalStatus("rejected", result["reason"], result["detail"])
-                    continue
-                rows += [(video_id, cut) for cut in plan.cuts]
-                pieces += [(path, cut.n_frames) for path, cut in zip(task_files(task), plan.cuts, strict=True)]
-        with atomic_path(out_mp4) as partial:
-            join_pieces(pieces, partial, settings)
+    planned = [plan for plan in plans if plan.cuts]
+    tasks = [_make_task(plan, settings, config.timeline.rate, cache) for plan in planned]
+    frames = [sum(cut.n_frames for cut in plan.cuts) for plan in planned]
+    stage = Stage("crop_signers", WORKER, FAILED)
+    with closing(run_video_tasks(stage, tasks, frames, threads, Path(out_mp4).stem)) as results:
+        for plan, task, result in zip(planned, tasks, results, strict=True):
+            video_id = plan.video.video_id
+            if result["reason"]:
+                rejected[video_id] = FinalStatus("rejected", result["reason"], result["detail"])
+                continue
+            rows += [(video_id, cut) for cut in plan.cuts]
+            pieces += [(path, cut.n_frames) for path, cut in zip(task_files(task), plan.cuts, strict=True)]
+    with atomic_path(out_mp4) as partial:
+        join_pieces(pieces, partial, settings)
     return CropResult(_crops_columns(rows), rejected, str(settings))
 
 

@@ -23,9 +23,8 @@ from signrep_core.sources.sheet import Row, read_sheet, write_sheet
 from signrep_core.store.schemas import POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, arrow_schema, open_table, write_table
 from signrep_core.train.checkpoint import load_state
-from signrep_core.video.crop import crop_shard
 from signrep_core.video.probe import probe_shard
-from tests.video.painted import pose_of, write_video
+from tests.video.painted import crop_videos, pose_of, write_video
 
 NAMES = [
     "-rf.mp4", "--help.mp4", "a'b\"c.mp4", "$(touch pwned).mp4", "; touch pwned;.mp4", "`touch pwned`.mp4",
@@ -55,7 +54,7 @@ def test_videos_of_any_name_go_through_sheet_probe_and_crops(tmp_path: Path, mon
     with TableWriter("-out/pose.parquet", POSE) as writer:
         for row in rows:
             writer.write(pose_of(row.video_id, [True] * 18, center=(32, 24), width=20))
-    result = crop_shard(probed, "-out/pose.parquet", Path("-out/00000.mp4"), Config(crop=Crop(preset="ultrafast")))
+    result = crop_videos(probed, "-out/pose.parquet", Path("-out/00000.mp4"), Config(crop=Crop(preset="ultrafast")))
     assert result.crops["video_id"] == [row.video_id for row in rows]
     assert files_below(tmp_path) - before == {"-out", "-out/pose.parquet", "-out/00000.mp4"}
 

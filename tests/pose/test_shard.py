@@ -9,6 +9,7 @@ import pytest
 from signrep_core.config import Config, Pose
 from signrep_core.errors import SignRepError
 from signrep_core.pose.shard import PoseResult, describe_backend, extract_shard
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, read_table, read_videos
 
@@ -38,7 +39,9 @@ def videos_of(*paths: str, **status: str) -> Columns:
 
 def extract(tmp_path: Path, videos: Columns, threads: int = 2, model: str = "mediapipe") -> list[PoseResult]:
     config = Config(pose=Pose(model=model, min_shoulder_px=24))
-    return extract_shard(videos, tmp_path / "00000.parquet", config, threads=threads)
+    out = tmp_path / "00000.parquet"
+    with open_resume_cache(out) as cache:
+        return extract_shard(videos, out, cache, config, threads=threads)
 
 
 def test_rows_come_in_the_sheets_order_whichever_video_is_done_first(tmp_path: Path) -> None:
@@ -82,7 +85,8 @@ def test_a_killed_job_continues_with_the_video_it_was_killed_in(
     videos = videos_of("a", "short", "b", "kill")
 
     def job(path: Path) -> list[PoseResult]:
-        return extract_shard(videos, path, Config(pose=Pose(min_shoulder_px=24)))
+        with open_resume_cache(path) as cache:
+            return extract_shard(videos, path, cache, Config(pose=Pose(min_shoulder_px=24)))
 
     def killed(*_: object) -> Iterator[Columns]:
         if len(list((tmp_path / ".00000.resume").glob("*.json"))) == 3:

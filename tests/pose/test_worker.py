@@ -7,6 +7,7 @@ import numpy as np
 
 from signrep_core.config import Config, Pose
 from signrep_core.pose.shard import extract_shard
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import read_table
 
@@ -29,7 +30,9 @@ def test_a_span_of_a_video_with_an_odd_name_and_a_damaged_neighbour(clips: Path,
         "duration_s": np.array([np.nan, 1.0]),
     }
     out = tmp_path / "00007.parquet"
-    damaged, good = extract_shard(videos, out, Config(pose=Pose(min_shoulder_px=24)), provenance={"rule": "x"})
+    with open_resume_cache(out) as cache:
+        config = Config(pose=Pose(min_shoulder_px=24))
+        damaged, good = extract_shard(videos, out, cache, config, provenance={"rule": "x"})
     assert damaged.reason == "not_a_video"
     assert (good.final_status, good.frames, good.present) == (None, 25, 25)
     pose = read_table(out, POSE)

@@ -7,8 +7,8 @@ from typing import Any
 from signrep_core.store.pack import PackedFiles, StageFiles, pack_shard, write_index
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, write_table
-from signrep_core.video.crop import CropResult, crop_shard
-from tests.video.painted import pose_of, targets_of, videos_of, write_video
+from signrep_core.video.crop import CropResult
+from tests.video.painted import crop_videos, pose_of, targets_of, videos_of, write_video
 
 # video -> frames with a signer
 PRESENT = {
@@ -63,7 +63,7 @@ def build_shard(folder: Path, present: dict[str, list[bool]], shard: str = "0000
                 writer.write(targets_of(name, len(shown))[schema.name])
     built = Built(
         folder,
-        crop_shard(table, folder / "pose" / f"{shard}.parquet", folder / "crops" / f"{shard}.mp4", threads=threads),
+        crop_videos(table, folder / "pose" / f"{shard}.parquet", folder / "crops" / f"{shard}.mp4", threads=threads),
     )
     table["status"] = ["rejected" if name in built.crop.rejected else "ok" for name in videos]
     write_table(folder / "videos" / f"{shard}.parquet", VIDEOS, table)

@@ -9,7 +9,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.config import Config
+from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import ACTIVITY, ANGLES, KEYPOINTS, POSE, VIDEOS, Schema
+from signrep_core.video.crop import CropResult, crop_shard
 
 BITS = 8
 BLACK, WHITE = 40, 215
@@ -127,3 +130,11 @@ def _zeros(schema: Schema, n: int) -> dict[str, Any]:
         else np.zeros((n, *column.shape), column.dtype.to_pandas_dtype())
         for column in schema.columns
     }
+
+
+def crop_videos(
+    videos: Any, pose: str | Path, out_mp4: Path, config: Config | None = None, threads: int = 1
+) -> CropResult:
+    """Crop a shard as the rule does, with a resume cache that is removed at the end."""
+    with open_resume_cache(out_mp4) as cache:
+        return crop_shard(videos, pose, out_mp4, cache, config, threads)

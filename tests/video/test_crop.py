@@ -13,11 +13,11 @@ from signrep_core.errors import ShardError, SignRepError
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
 from signrep_core.store.video_status import finalise
-from signrep_core.video.crop import CropResult, crop_shard, cut_box, plan_crops
+from signrep_core.video.crop import CropResult, cut_box, plan_crops
 from signrep_core.video.encode import join_pieces
 from signrep_core.video.reader import read_frames
 from tests.store.built import Built
-from tests.video.painted import number_in, pose_of, videos_of, write_video
+from tests.video.painted import crop_videos, number_in, pose_of, videos_of, write_video
 
 
 def write_pose(path: Path, *videos: dict) -> Path:
@@ -76,7 +76,7 @@ def test_a_video_that_no_longer_decodes_fails_alone(tmp_path: Path) -> None:
     videos = {name: write_video(tmp_path / f"{name}.mp4", range(20)) for name in "abc"}
     videos["b"].write_text("no longer a video")
     pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in videos))
-    result = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4", threads=2)
+    result = crop_videos(videos_of(videos), pose, tmp_path / "out.mp4", threads=2)
     assert result.crops["video_id"] == ["a", "c"]
     assert result.rejected["b"].reason == "not_a_video"
     assert len(decoded(tmp_path / "out.mp4")) == 40
@@ -85,7 +85,7 @@ def test_a_video_that_no_longer_decodes_fails_alone(tmp_path: Path) -> None:
 def test_a_video_shorter_than_its_pose_is_rejected(tmp_path: Path) -> None:
     videos = {"a": write_video(tmp_path / "a.mp4", range(20))}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 24))
-    outcome = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4").rejected["a"]
+    outcome = crop_videos(videos_of(videos), pose, tmp_path / "out.mp4").rejected["a"]
     assert outcome.reason == "undecodable"
     assert "its pose goes to frame 24, decoding ended at frame 20" in outcome.detail
 
@@ -93,14 +93,14 @@ def test_a_video_shorter_than_its_pose_is_rejected(tmp_path: Path) -> None:
 def test_frames_at_other_times_than_their_poses_are_rejected(tmp_path: Path) -> None:
     videos = {"a": write_video(tmp_path / "a.mp4", range(40))}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [False] * 8 + [True] * 20, fps=30))
-    outcome = crop_shard(videos_of(videos), pose, tmp_path / "out.mp4").rejected["a"]
+    outcome = crop_videos(videos_of(videos), pose, tmp_path / "out.mp4").rejected["a"]
     assert "frame 8 is at 0.32 s, its pose at 0.26" in outcome.detail
 
 
 def test_final_videos_are_not_cropped(tmp_path: Path) -> None:
     videos = {"a": write_video(tmp_path / "a.mp4", range(20)), "b": tmp_path / "missing.mp4"}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 20))
-    result = crop_shard(videos_of(videos, {"b": "rejected"}), pose, tmp_path / "out.mp4")
+    result = crop_videos(videos_of(videos, {"b": "rejected"}), pose, tmp_path / "out.mp4")
     assert result.crops["video_id"] == ["a"]
     assert result.rejected == {}
 
@@ -109,14 +109,14 @@ def test_a_missing_pose_names_the_stage_to_rerun(tmp_path: Path) -> None:
     videos = {name: write_video(tmp_path / f"{name}.mp4", range(20)) for name in "ab"}
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 20))
     with pytest.raises(ShardError, match="1 are missing, the first 'b'; rerun the stage extract_pose"):
-        crop_shard(videos_of(videos), pose, tmp_path / "out.mp4")
+        crop_videos(videos_of(videos), pose, tmp_path / "out.mp4")
 
 
 def test_a_span_is_cropped_from_its_start(tmp_path: Path) -> None:
     videos = videos_of({"a": write_video(tmp_path / "a.mp4", range(100))})
     videos["start"], videos["end"] = np.ma.MaskedArray([2.0], [False]), np.ma.MaskedArray([3.0], [False])
     pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 25))
-    square = box_of(crop_shard(videos, pose, tmp_path / "out.mp4"))
+    square = box_of(crop_videos(videos, pose, tmp_path / "out.mp4"))
     assert [number_in(frame, square) for frame in decoded(tmp_path / "out.mp4")] == list(range(50, 75))
 
 
@@ -130,7 +130,7 @@ def test_rows_with_the_same_video_have_pieces_of_their_own(tmp_path: Path, monke
         join_pieces(pieces, *others)
 
     monkeypatch.setattr("signrep_core.video.crop.join_pieces", join)
-    result = crop_shard(videos_of(rows), pose, tmp_path / "out.mp4", threads=2)
+    result = crop_videos(videos_of(rows), pose, tmp_path / "out.mp4", threads=2)
     assert len(set(joined)) == len(rows)
     assert result.rejected == {}
     assert result.crops["video_id"] == list(rows)
@@ -140,7 +140,7 @@ def test_rows_with_the_same_video_have_pieces_of_their_own(tmp_path: Path, monke
 def test_failing_and_finished_jobs_leave_no_pieces(tmp_path: Path, packed: Built) -> None:
     assert not list((packed.folder / "crops").glob(".*"))
     with pytest.raises(SignRepError, match="nonsense"):
-        crop_shard(
+        crop_videos(
             videos_of({"a": write_video(tmp_path / "a.mp4", range(20))}),
             write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 20)),
             tmp_path / "out.mp4",
@@ -153,7 +153,7 @@ def test_failing_and_finished_jobs_leave_no_pieces(tmp_path: Path, packed: Built
 def test_a_killed_job_continues_with_what_it_had_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     videos = videos_of({name: write_video(tmp_path / f"{name}.mp4", range(20)) for name in "ab"})
     pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, [True] * 20) for name in "ab"))
-    crop_shard(videos, pose, tmp_path / "whole.mp4")
+    crop_videos(videos, pose, tmp_path / "whole.mp4")
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -161,10 +161,10 @@ def test_a_killed_job_continues_with_what_it_had_finished(tmp_path: Path, monkey
     with monkeypatch.context() as patch:
         patch.setattr("signrep_core.video.crop.join_pieces", killed)
         with pytest.raises(KeyboardInterrupt):
-            crop_shard(videos, pose, tmp_path / "out.mp4")
+            crop_videos(videos, pose, tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
     monkeypatch.setattr("signrep_core.video.crop.WORKER", ("no such module:function",))  # it has nothing left to do
-    crop_shard(videos, pose, tmp_path / "out.mp4")
+    crop_videos(videos, pose, tmp_path / "out.mp4")
     frames, expected = decoded(tmp_path / "out.mp4"), decoded(tmp_path / "whole.mp4")
     assert [number_in(frame) for frame in frames] == [number_in(frame) for frame in expected]
 
@@ -195,7 +195,7 @@ def test_large_boxes_are_averaged_down() -> None:
 def test_a_real_clip_is_cropped_frame_by_frame(clips: Path, tmp_path: Path) -> None:
     path = clips / "asl_milk_B.mkv"
     pose = write_pose(tmp_path / "pose.parquet", pose_of("milk", [True] * 43, center=(320, 260), width=160))
-    result = crop_shard(videos_of({"milk": path}), pose, tmp_path / "out.mp4")
+    result = crop_videos(videos_of({"milk": path}), pose, tmp_path / "out.mp4")
     square = box_of(result)
     for frame, crop in zip(read_frames(path), decoded(tmp_path / "out.mp4"), strict=True):
         error = crop.astype(int) - cut_box(frame.rgb, *square, 256)

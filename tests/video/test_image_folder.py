@@ -10,10 +10,9 @@ import pytest
 from signrep_core.errors import VideoError
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
-from signrep_core.video.crop import crop_shard
 from signrep_core.video.image_folder import list_images
 from signrep_core.video.reader import probe_video, read_frames
-from tests.video.painted import number_in, paint, pose_of, videos_of, write_video
+from tests.video.painted import crop_videos, number_in, paint, pose_of, videos_of, write_video
 
 
 def write_pictures(folder: Path, n: int, name: str = "images{:04d}.png") -> Path:
@@ -104,7 +103,7 @@ def test_a_folder_is_cropped_frame_by_frame(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "v", 20)
     with TableWriter(tmp_path / "pose.parquet", POSE) as writer:
         writer.write(pose_of("v", [True] * 20))
-    result = crop_shard(videos_of({"v": folder}), tmp_path / "pose.parquet", tmp_path / "out.mp4")
+    result = crop_videos(videos_of({"v": folder}), tmp_path / "pose.parquet", tmp_path / "out.mp4")
     assert result.rejected == {}
     (x0,), (y0,), (side,) = (result.crops[name] for name in ("x0", "y0", "side"))
     crops = list(read_frames(tmp_path / "out.mp4"))
