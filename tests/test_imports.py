@@ -14,7 +14,8 @@ for prefix in sys.argv[2].split(","):
     package = importlib.import_module(prefix)
     for module in pkgutil.walk_packages(package.__path__, prefix + "."):
         importlib.import_module(module.name)
-sys.exit(", ".join(name for name in sys.argv[1].split(",") if name in sys.modules))
+loaded = [name for name in sys.argv[1].split(",") if name in sys.modules]
+sys.exit(f"loaded: {loaded}" if loaded else 0)
 """
 
 
