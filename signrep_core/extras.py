@@ -13,7 +13,6 @@ EXTRA_OF: Final = {
     "markupsafe": "report",
     "matplotlib": "report",
     "mediapipe": "pose",
-    "pandas": "report",
     "PIL": "report",
     "pose_format": "interop",
     "snakemake": "workflow",

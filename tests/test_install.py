@@ -20,13 +20,14 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = """
 pretrain:
   preset: tiny
+  splits: [train, val, test]
   iterations: 3
   warmup: 1
-  batch_size: 2
+  batch_size: 4
   validate_every: 3
   workers: 0
 """
-EXTRAS = ("mediapipe", "snakemake", "matplotlib", "pandas", "flask", "pose-format")
+EXTRAS = ("mediapipe", "snakemake", "matplotlib", "flask", "pose-format")
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -169,7 +169,7 @@ def _lost(result: dict[str, Any]) -> str:
 
 def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:
     """Frames that pose extraction has read, and how many per second of wall time and of processor time."""
-    import pandas as pd  # an extra: only this table needs it
+    import pandas as pd  # slow to import
 
     timings = [pd.read_csv(path, sep="\t", na_values="-").iloc[-1].fillna(0) for path in benchmarks]
     wall = sum(float(timing["s"]) for timing in timings)
