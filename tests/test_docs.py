@@ -80,6 +80,7 @@ def run_python(code: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_examples_of_reading_tables_run(finished, tmp_path):
     (tmp_path / "results").symlink_to(finished)
     pandas, duckdb, ours, frames = blocks(HOW_TO / "read-the-tables.md", "python")
@@ -98,6 +99,7 @@ def test_the_exported_folder_loads_as_the_page_says(finished, tmp_path):
     assert run_python(code + "\nprint(pose.num_rows)", tmp_path).split()[-1] == str(expected)
 
 
+@pytest.mark.slow
 def test_weights_load_as_the_page_says(tmp_path):
     torch.manual_seed(0)
     SignRep(PRESETS["tiny"]).save(tmp_path / "signrep.safetensors")
@@ -106,6 +108,7 @@ def test_weights_load_as_the_page_says(tmp_path):
     assert "torch.Size([1, 2])" in run_python(small, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_first_page_runs(clips, tmp_path):
     weights = tmp_path / "results/mine/pretrain/demo/best.safetensors"
     weights.parent.mkdir(parents=True)

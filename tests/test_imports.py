@@ -27,6 +27,7 @@ sys.exit(f"loaded: {loaded}" if loaded else 0)
     ],
     ids=["the whole core", "the rooms without PyTorch"],
 )
+@pytest.mark.slow
 def test_importing_loads_no_heavy_package_that_is_not_asked_for(rooms, forbidden):
     command = [sys.executable, "-c", IMPORT_ALL, ",".join(forbidden), ",".join(rooms)]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)

@@ -84,6 +84,7 @@ def test_the_command_names_what_to_give(capsys):
     assert "give a video file, or an id with --results, or --shard with --results" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_video_file_without_results_goes_through_the_stages_first(clips, tmp_path):
     out = tmp_path / "o.mp4"
     assert main(["overlay", str(clips / "asl_milk_B.mkv"), "--seconds", "0.4", "--out", str(out)]) == 0

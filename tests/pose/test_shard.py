@@ -78,6 +78,7 @@ def test_an_error_in_one_video_does_not_affect_the_others(tmp_path: Path, caplog
     assert [path.name for path in tmp_path.iterdir()] == ["00000.parquet"], "no other file is left"
 
 
+@pytest.mark.slow
 def test_a_killed_job_continues_with_the_video_it_was_killed_in(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from signrep_core.config import Config, Pose
 from signrep_core.pose.shard import extract_shard
@@ -12,6 +13,7 @@ from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import read_table
 
 
+@pytest.mark.slow
 def test_a_span_of_a_video_with_an_odd_name_and_a_damaged_neighbour(clips: Path, tmp_path: Path) -> None:
     """asl_yes_A from 0.5 s to 1.5 s is 25 frames; its neighbour is text."""
     video = tmp_path / "Gebärde 手話 #1: 'ja'.mkv"

@@ -103,6 +103,7 @@ def test_long_groups_and_long_runs_are_one_page_too(tmp_path: Path) -> None:
     assert_same(read_rows(path, 0, 4096), read_table(path, SCHEMA, NUMBERS))
 
 
+@pytest.mark.slow
 def test_a_changed_byte_is_never_read_as_a_value(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", [rows(16, [True, True, False])])
     expected = read_table(path, SCHEMA, NUMBERS)

@@ -160,6 +160,7 @@ def test_an_interrupted_rendering_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_several_processes_render_the_same_videos_as_one(tmp_path):
     plan = [replace(video, size=32) for video in plan_corpus(**SMALL)[:2]]
     render_videos(plan, tmp_path / "one")

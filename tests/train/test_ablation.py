@@ -12,6 +12,7 @@ from tests.fake_reader import FakeReader, use_reader
 from tests.train.test_pretrain import CPU, MICRO, changed, metrics
 
 
+@pytest.mark.slow
 def test_each_variant_is_trained_scored_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PRESETS", MappingProxyType({"tiny": MICRO}))
     short = changed(iterations=2, log_every=1, validate_every=2)

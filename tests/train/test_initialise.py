@@ -82,6 +82,7 @@ def test_features_depend_on_where_things_move_and_not_on_the_background() -> Non
     assert (found - places).abs().float().mean() < 8, "chance is about 17"
 
 
+@pytest.mark.slow
 def test_the_initialisation_follows_from_the_seed() -> None:
     one, same, other = (started(seed).state_dict() for seed in (1, 1, 2))
     torch.testing.assert_close(one, same)

@@ -141,6 +141,7 @@ def test_the_defaults_are_the_papers() -> None:
     assert s.validate_every == 25_000
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_writes_weights_metrics_and_events(tmp_path: Path) -> None:
     result = train(tmp_path / "run", changed(iterations=40, validate_every=40))
     untrained, *rows = metrics(tmp_path / "run" / "metrics.csv")
@@ -166,6 +167,7 @@ def test_two_equal_runs_give_equal_weights_and_another_seed_does_not(tmp_path: P
         assert_same_run(tmp_path / "a", tmp_path / "c")
 
 
+@pytest.mark.slow
 def test_a_terminated_run_saves_its_state_and_resumes_from_it(tmp_path: Path) -> None:
     train(tmp_path / "whole")
     Interrupted.reads, Interrupted.event = 5 * 8 - 3, "terminate"  # while the fifth batch is read
@@ -178,6 +180,7 @@ def test_a_terminated_run_saves_its_state_and_resumes_from_it(tmp_path: Path) ->
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_from_its_last_state(tmp_path: Path) -> None:
     train(tmp_path / "whole")
     Interrupted.reads, Interrupted.event = 8 * 8 - 1, "kill"  # after steps 5 to 7, which are lost

@@ -118,6 +118,7 @@ def test_a_run_writes_selected_weights_and_metrics(weights: Path, tmp_path: Path
     assert not model.training
 
 
+@pytest.mark.slow
 def test_fine_tuning_learns_and_recognises_held_out_videos(weights: Path, tmp_path: Path) -> None:
     class Bright(Labelled):
         """The gloss determines the brightness, so that a few steps suffice."""
@@ -141,6 +142,7 @@ def test_the_network_on_keypoints_learns_and_recognises_held_out_videos(tmp_path
 
 
 @pytest.mark.parametrize("inputs", ["video", "keypoints"])
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_weights_of_a_whole_one(weights: Path, tmp_path: Path, inputs: str) -> None:
     start = weights if inputs == "video" else None
     state = tmp_path / "killed" / "last" / "state.pt"

@@ -86,6 +86,7 @@ def without(index: dict[str, list[str]], *splits: str) -> dict[str, list[str]]:
     return {name: [values[k] for k in kept] for name, values in index.items()}
 
 
+@pytest.mark.slow
 def test_a_small_corpus_is_memorised(corpus, trained):
     result, translations = evaluate_translator(trained / "best.safetensors", *corpus, dataset="d", accelerator="cpu")
     assert [each.hypothesis for each in translations] == [text.lower() for text in TEXTS.values()]

@@ -59,6 +59,7 @@ def test_a_video_that_crashes_the_decoder_fails_alone(probe):
     assert videos["detail"][1] == "crashes: its worker process died of SIGSEGV"
 
 
+@pytest.mark.slow
 def test_a_video_that_hangs_the_decoder_fails_alone_within_the_limit(probe, monkeypatch):
     monkeypatch.setattr("signrep_core.video.probe.LIMIT_S", 3)
     began = time.monotonic()

@@ -105,6 +105,7 @@ def test_a_port_in_use_is_one_message(packed, address, capsys):
     assert "choose another: --port NUMBER" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_video_is_stepped_through_in_a_real_browser(address):
     with open_page(f"{address}/video/two runs") as (page, said, asked):
         page.wait_for_selector(".sequence[data-frame]")

@@ -201,6 +201,7 @@ def test_the_files_of_a_run_are_not_those_of_another(scratch):
     assert {path.parent.name for path in (*files.scores, *files.features)} == {RUN}
 
 
+@pytest.mark.slow
 def test_the_training_section_shows_the_run_that_is_asked_for(scratch, capsys):
     for name, metric in (("a_other", "of_the_other"), ("asked", "of_the_asked")):
         write_text(scratch / f"pretrain/{name}/metrics.csv", f"step,loss,{metric}\n1,2.0,1.0\n2,1.5,1.0\n")
@@ -211,6 +212,7 @@ def test_the_training_section_shows_the_run_that_is_asked_for(scratch, capsys):
     assert "Run &#39;asked&#39;" in page
 
 
+@pytest.mark.slow
 def test_the_report_s_run_is_the_configured_one_by_default(scratch):
     write_text(scratch / "pretrain/a_other/metrics.csv", "step,loss,of_the_other\n1,2.0,1.0\n")
     write_text(scratch / f"pretrain/{RUN}/metrics.csv", "step,loss,of_the_configured\n1,2.0,1.0\n")
@@ -232,6 +234,7 @@ def test_the_head_says_how_a_run_departs_from_the_paper(results):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.slow
 def test_the_page_is_readable_in_both_modes(finished, tmp_path, theme):
     files = dataclasses.replace(find_files(finished, RUN), figures=[])
     write_report(files, tmp_path / "report.html")
