@@ -133,12 +133,11 @@ DATASET_FILES = (
 )
 SCORES = [path for path in DATASET_FILES if path.endswith(".json")]
 DATASET_FIGURES = [path for path in DATASET_FILES if path.endswith(".png")]
-# The first shard's tables, of which the report shows the metadata.
+# The first shard's tables, of which the report shows the metadata; nothing depends on the optional ones.
 FIRST_TABLES = [
     f"<results>/{output.path(shard=min(SHARDS))}"
     for output in layout.PER_SHARD
-    if output.schema
-    and (output.rule != layout.OPTIONAL_RULE or CONFIG.priors.write_distances)
+    if output.schema and output.rule != layout.OPTIONAL_RULE
 ]
 
 

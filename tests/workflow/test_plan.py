@@ -198,7 +198,7 @@ def test_what_a_sheet_costs_is_seen_from_a_sample_of_it(clips, tmp_path):
     planned = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
     assert planned.returncode == 0, planned.stderr
     assert "running the stages on 5 s of 2 videos" in planned.stderr
-    assert "2 videos, 2 of them looked at: 100 ± 0 % usable" in planned.stdout
+    assert "2 videos, 2 of them sampled: 100 ± 0 % usable" in planned.stdout
     for stage in ("extract_pose", "solve_angles", "crop_signers", "pack_shards"):
         assert re.search(rf"^ *{stage} +[\d.]*[1-9]", planned.stdout, re.MULTILINE), planned.stdout
     assert "on 64 cores: " in planned.stdout

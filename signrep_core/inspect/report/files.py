@@ -8,6 +8,7 @@ from signrep_core.errors import TableError
 from signrep_core.store.layout import (
     BASELINES,
     METRICS,
+    OPTIONAL_RULE,
     PER_DATASET,
     PER_RECOGNITION,
     PER_RUN,
@@ -57,7 +58,9 @@ def find_files(results: Path, run: str) -> ReportFiles:
     figures = [_find(results, PER_RUN, "augmented_{run}.png", run=run)]
     figures += [figure for group, path in scores for figure in _figures_of(results, group, path)]
     shard = videos[0].stem
-    tables = [results / output.path(shard=shard) for output in PER_SHARD if output.schema]
+    tables = [
+        results / output.path(shard=shard) for output in PER_SHARD if output.schema and output.rule != OPTIONAL_RULE
+    ]
     return ReportFiles(
         results,
         run,
