@@ -20,10 +20,10 @@ help:  ## List the targets
 demo: .venv/installed  ## Run the whole workflow on rendered signers
 	$(BIN)/snakemake --cores $(CORES)
 
-quick: check  ## Linters, types and the quick unit tests: at most 3 minutes on two cores
+quick: check  ## Linters, types and the quick unit tests: a few minutes on two cores
 	$(PYTEST) -q -m "not slow and not install" --ignore tests/workflow --ignore tests/faults
 
-test: check  ## Linters, types and all tests: at most 12 minutes on two cores
+test: check  ## Linters, types and all tests: about 20 minutes on two cores
 	$(PYTEST)
 
 check: .venv/installed  ## Linters and types alone
