@@ -20,7 +20,7 @@ help:  ## List the targets
 demo: .venv/installed  ## Run the whole workflow on rendered signers
 	$(BIN)/snakemake --cores $(CORES)
 
-quick: check  ## Linters, types and the quick unit tests: a few minutes on two cores
+quick: check  ## Linters, types and the quick unit tests: about 3 minutes on two cores
 	$(PYTEST) -q -m "not slow and not install" --ignore tests/workflow --ignore tests/faults
 
 test: check  ## Linters, types and all tests: about 20 minutes on two cores
