@@ -1,4 +1,4 @@
-"""What the representation is worth: features and retrieval.
+"""Evaluation of the representation: features and retrieval.
 
 REQUIRED INPUTS
     shards/ and pretrain/{run}/best.safetensors

@@ -11,7 +11,7 @@ from signrep_core.store.video_status import count_lost_videos
 
 @dataclass(frozen=True)
 class Comparison:
-    """What an evaluation's figures are reported with."""
+    """Baselines and counts that an evaluation reports with its figures."""
 
     baselines: Mapping[str, str | Path] = field(default_factory=dict)  # metrics files on the same videos, by name
     videos: Sequence[str | Path] | None = None  # tables of the shards' videos; None = lost ones are not counted

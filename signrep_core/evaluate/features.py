@@ -57,7 +57,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Inference:
-    """How a model is applied to many videos."""
+    """Settings of applying a model to many videos."""
 
     accelerator: str = "auto"  # as Lightning Fabric takes it
     batch_size: int = 32  # windows, or clips, in a forward pass

@@ -227,7 +227,7 @@ def evaluate_recognition(
 
 
 def _protocol(dataset: str, split: str, notes: Mapping[str, str], model: AnyRecogniser | None) -> dict[str, Any]:
-    """How a recogniser was trained and measured."""
+    """Protocol: training and measurement of a recogniser."""
     return {
         "dataset": dataset,
         "trained_on": "train",

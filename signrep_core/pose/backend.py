@@ -70,7 +70,7 @@ class Detection:
 
 
 class Backend(Protocol):
-    """What follows a signer's pose from frame to frame."""
+    """Interface of a pose detector that tracks a signer from frame to frame."""
 
     name: str
 

@@ -88,7 +88,7 @@ def extract_pose(
 
 @dataclass
 class _Tally:
-    """What decides at a video's end whether its rows are of use."""
+    """Counts that decide at a video's end whether its rows can be used."""
 
     frames: int = 0
     present: int = 0

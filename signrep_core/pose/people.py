@@ -199,7 +199,7 @@ class _Scan:
 def _link_faces(
     tracks: Sequence[Person], time_s: float, faces: NDArray[np.float64], clothes: Sequence[NDArray[np.float64]]
 ) -> dict[int, Person]:
-    """Which track each face continues: nearest pairs first."""
+    """The track that each face continues; nearest pairs are matched first."""
     pairs = []
     for t, track in enumerate(tracks):
         last = track.boxes[-1]

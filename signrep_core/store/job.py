@@ -141,7 +141,7 @@ def _restore(records: Iterable[Path], before: Mapping[Path, bytes]) -> None:
 
 
 def _provenance(record: Record, config: Config) -> dict[str, str]:
-    """What an output's own metadata say: everything that decides its bytes, and nothing else."""
+    """Metadata for an output: everything that decides its bytes, and nothing else."""
     return {
         "rule": record.rule,
         "params": digest(record.params),
@@ -185,7 +185,7 @@ def _snakemake_command(config: Config, output: Path) -> str:
 
 
 def _is_first_process() -> bool:
-    """Of those that torchrun or srun started."""
+    """Whether this is the first of the processes that torchrun or srun started."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID"))
 
 

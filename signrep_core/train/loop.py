@@ -63,7 +63,7 @@ class TrainResult(NamedTuple):
 
 @dataclass(frozen=True)
 class Devices:
-    """Where a training runs, as Lightning Fabric takes it."""
+    """Devices that a training runs on, as Lightning Fabric takes them."""
 
     accelerator: str = "auto"
     count: int | str = 1  # devices of each node: GPUs, or processes on a CPU

@@ -176,7 +176,7 @@ def _start(
 
 
 def _identify_data(index: Any, origin: Origin) -> dict[str, Any]:
-    """What identifies a run's data and starting weights."""
+    """Identity of a run's data and starting weights."""
     weights = file_digest(origin.weights) if origin.weights else "none"
     return {"dataset": origin.dataset, "shards": data_digest(index), "weights": weights}
 

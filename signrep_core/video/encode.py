@@ -30,7 +30,7 @@ STDERR_TAIL = 2000  # characters of FFmpeg's messages that an error message hold
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """How frames are encoded; `str()` of it is recorded in the MP4 and in shards/info.json."""
+    """Settings of the encoder; `str()` of it is recorded in the MP4 and in shards/info.json."""
 
     size: int = 256
     fps: float = 25.0

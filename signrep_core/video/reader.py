@@ -37,7 +37,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What probing found in a video, or in the span of it that was asked for."""
+    """Properties of a video, or of the requested span of it, found by probing."""
 
     width: int  # upright, square pixels
     height: int
