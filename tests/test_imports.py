@@ -1,4 +1,4 @@
-"""What importing loads: no room loads MediaPipe or Snakemake, and arrays, pixels and tables load no PyTorch."""
+"""Packages that importing loads: no room loads MediaPipe or Snakemake, and arrays, pixels and tables load no PyTorch."""
 
 import subprocess
 import sys
