@@ -1,4 +1,4 @@
-"""Packages that importing loads: no room loads MediaPipe or Snakemake, and arrays, pixels and tables load no PyTorch."""
+"""Packages that importing loads: never MediaPipe or Snakemake; for arrays, pixels and tables no PyTorch."""
 
 import subprocess
 import sys
