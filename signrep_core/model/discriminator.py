@@ -37,7 +37,10 @@ class Discriminator(nn.Module):
 
     def __init__(self, n_features: int, n_style: int, width: int = 768) -> None:
         super().__init__()
-        self.style = nn.Sequential(nn.Linear(n_style, width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width))
+        # A4: GELU after every linear layer but the final one; D: before the norm.
+        self.style = nn.Sequential(
+            nn.Linear(n_style, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width)
+        )
         sizes = [n_features + width, width, width, width, 1]
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(sizes):

@@ -36,6 +36,13 @@ def test_every_linear_of_the_last_mlp_and_no_other_is_spectrally_normalised() ->
         assert abs(torch.linalg.matrix_norm(m.weight, 2).item() - 1) < 0.05
 
 
+def test_gelu_follows_every_linear_layer_but_the_final_one() -> None:
+    """Supplement A4: the two of the style network, the first three of the four that judge."""
+    judge = Discriminator(32, style_width(8), 32)
+    assert [type(m) for m in judge.style] == [nn.Linear, nn.GELU, nn.Linear, nn.GELU, nn.LayerNorm]
+    assert [isinstance(m, nn.GELU) for m in judge.judge] == [False, True, False, True, False, True, False]
+
+
 def test_running_means_move_a_tenth_of_the_way() -> None:
     judge = Discriminator(4, 3, 4)
     judge.update_means(torch.tensor([1.0, 3.0]), torch.tensor([-1.0]))

@@ -24,8 +24,18 @@ def test_a_broken_or_foreign_state_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"cannot be read .*delete the folder"):
         load_state(path)
     torch.save({"step": 3}, path)
-    with pytest.raises(CheckpointError, match=r"expected resume state of version 2, found None"):
+    with pytest.raises(
+        CheckpointError, match=r"expected resume state of version 3, found None: another version of this program"
+    ):
         load_state(path)
+
+
+def test_an_unfinished_run_of_an_earlier_version_is_refused_and_a_finished_one_is_read(tmp_path: Path) -> None:
+    torch.save({"version": 2, "step": 3, "finished": False}, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match=r"found 2: .*cannot continue it; delete the folder .* to start the run"):
+        load_state(tmp_path / "state.pt")
+    torch.save({"version": 2, "step": 9, "finished": True}, tmp_path / "state.pt")
+    assert load_state(tmp_path / "state.pt")["finished"]
 
 
 def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
