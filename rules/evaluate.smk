@@ -60,5 +60,6 @@ rule evaluate_retrieval:
         runtime=120,
     params:
         **CONFIG.retrieval.model_dump(),
+        seed=CONFIG.seed,
     script:
         "../workflow_scripts/evaluate_retrieval.py"

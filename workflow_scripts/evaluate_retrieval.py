@@ -23,4 +23,4 @@ with _job.open_job(snakemake) as job:
         queries=params.queries,
         pooling=params.pooling,
     )
-    retrieval_strips(inputs.features, Path(inputs.index).parent, outputs.figure)
+    retrieval_strips(inputs.features, Path(inputs.index).parent, outputs.figure, seed=params.seed)

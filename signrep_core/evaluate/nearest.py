@@ -51,16 +51,47 @@ class SearchResult(NamedTuple):
     n_windows: int
 
 
-def pick_references(videos: Iterable[VideoFeatures], n: int) -> tuple[list[Window], Tensor]:
-    """Pick the n videos with the most active signing, the window in the middle of it, and its features (n, D)."""
-    best: list[tuple[float, Window, NDArray[np.float32]]] = []
+def draw_references(videos: Iterable[VideoFeatures], n: int, seed: int) -> tuple[list[Window], Tensor]:
+    """Draw n windows with an active signer at random, each of another video, and their features (n, D) (A7).
+
+    A video is drawn with a probability in proportion to its active windows, so that every such window is as likely as
+    any other. If no window is active (as with an untrained model), all windows count. Reads the videos once.
+    """
+    rng = np.random.default_rng(seed)
+    active, others = _Sample(n), _Sample(n)
     for video in videos:
-        gamma = np.convolve(np.pad(video.activity.max(1), len(AROUND) // 2), AROUND, "valid")
-        k = int(gamma.argmax())
-        window = Window(video.video_id, int(video.start_frame[k]), 1.0)
-        best = sorted([*best, (float(gamma[k]), window, video.features[k])], key=lambda item: -item[0])[:n]
-    features = torch.from_numpy(np.stack([vector for _, _, vector in best])) if best else torch.zeros(0, 0)
-    return [window for _, window, _ in best], features
+        for sample, able in ((active, np.flatnonzero(_is_active(video))), (others, np.arange(len(video.features)))):
+            sample.offer(video, able, rng)
+    drawn = (active if active.kept else others).kept
+    features = torch.from_numpy(np.stack([vector for _, _, vector in drawn])) if drawn else torch.zeros(0, 0)
+    return [window for _, window, _ in drawn], features
+
+
+class _Sample:
+    """A weighted random sample without replacement from a stream (Efraimidis and Spirakis 2006)."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self.kept: list[tuple[float, Window, NDArray[np.float32]]] = []  # by descending key
+
+    def offer(self, video: VideoFeatures, able: NDArray[np.intp], rng: np.random.Generator) -> None:
+        """Offer one of a video's windows `able`; the video's weight is their number."""
+        if len(able):
+            key, k = float(np.log(rng.random()) / len(able)), int(rng.choice(able))
+            drawn = (key, Window(video.video_id, int(video.start_frame[k]), 1.0), video.features[k])
+            self.kept = sorted([*self.kept, drawn], key=lambda item: -item[0])[: self._n]
+
+
+def find_middle(video: VideoFeatures) -> tuple[Window, NDArray[np.float32]]:
+    """Find the window in the middle of a video's most active signing, and its features (D,)."""
+    gamma = np.convolve(np.pad(video.activity.max(1), len(AROUND) // 2), AROUND, "valid")
+    k = int(gamma.argmax())
+    return Window(video.video_id, int(video.start_frame[k]), 1.0), video.features[k]
+
+
+def _is_active(video: VideoFeatures) -> NDArray[np.bool_]:
+    """Whether each window shows an active signer, (n,)."""
+    return video.activity.max(1) >= ACTIVE
 
 
 def nearest_windows(
@@ -88,7 +119,7 @@ class _Nearest:
     def add(self, video: VideoFeatures) -> None:
         """Add a video."""
         similarity = self._wanted @ F.normalize(torch.tensor(video.features), dim=1).T  # (R, n)
-        active = torch.tensor(video.activity.max(1) >= ACTIVE)
+        active = torch.from_numpy(_is_active(video))
         self._keep(video, similarity, self._any)
         if active.any():
             self._keep(video, similarity.where(active, -torch.inf), self._active)
@@ -119,10 +150,10 @@ def search(
     Args:
         glosses: video_id -> gloss; a video without a gloss counts as a gloss of its own.
     """
-    (reference,), vector = pick_references([query], 1)
+    reference, vector = find_middle(query)
     pooled = _unit(pool(query.features, query.activity, pooling))
     best: dict[str, Match] = {}
-    nearest = _Nearest([reference], vector, n_windows)
+    nearest = _Nearest([reference], torch.from_numpy(vector[None]), n_windows)
     n_videos = n_seen = 0
     for video in gallery:
         n_videos, n_seen = n_videos + 1, n_seen + len(video.features)

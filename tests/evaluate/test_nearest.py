@@ -1,11 +1,12 @@
 """The nearest windows and glosses, by hand and against a naive search."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from signrep_core.evaluate.nearest import nearest_windows, pick_references, search
+from signrep_core.evaluate.nearest import draw_references, nearest_windows, search
 from signrep_core.evaluate.retrieval import pool
 from signrep_core.evaluate.windows import VideoFeatures
 
@@ -28,7 +29,7 @@ def test_the_nearest_windows_are_of_other_videos_one_of_each() -> None:
         video("resting", [[1, 0, 0]], [[0.4, 0.2]]),
         video("middle", [[0.5, 0.5, 0]], [[0.2, 0.7]]),
     ]
-    references, vectors = pick_references(videos[:1], 1)
+    references, vectors = draw_references(videos[:1], 1, seed=0)  # its only active window
     assert (references[0].video_id, references[0].start_frame) == ("ref", 2)
     (found,) = nearest_windows(videos, references, vectors, 2)
     assert [(w.video_id, w.start_frame) for w in found] == [("near", 2), ("middle", 0)]
@@ -37,8 +38,25 @@ def test_the_nearest_windows_are_of_other_videos_one_of_each() -> None:
 
 def test_if_no_window_is_active_all_windows_count() -> None:
     videos = [video("ref", [[1, 0]], [[0.3, 0.2]]), video("a", [[0, 1], [1, 1]], [[0.1, 0.1], [0.4, 0.2]])]
-    ((found,),) = nearest_windows(videos, *pick_references(videos[:1], 1))
+    ((found,),) = nearest_windows(videos, *draw_references(videos[:1], 1, seed=0))
     assert (found.video_id, found.start_frame) == ("a", 2)
+
+
+def test_references_are_drawn_by_the_seed_each_of_another_video_with_an_active_signer() -> None:
+    """Three active windows in `long`, one in `short`: each of the four is drawn first as often as any other."""
+    active, resting = [0.9, 0.0], [0.2, 0.1]
+    videos = [
+        video("long", [[1, 0]] * 4, [active, resting, active, active]),
+        video("short", [[0, 1]] * 3, [resting, active, resting]),
+        video("idle", [[1, 1]] * 9, [resting] * 9),
+    ]
+    drawn = [draw_references(videos, 2, seed)[0] for seed in range(800)]
+    assert draw_references(videos, 2, seed=5)[0] == drawn[5]
+    assert all({window.video_id for window in pair} == {"long", "short"} for pair in drawn)
+    first = Counter((pair[0].video_id, pair[0].start_frame) for pair in drawn)
+    assert first.keys() == {("long", 0), ("long", 4), ("long", 6), ("short", 2)}
+    assert all(150 < count < 250 for count in first.values())  # 200 expected, four standard deviations of 12
+    assert draw_references([], 2, seed=0)[0] == []
 
 
 def test_a_search_equals_a_naive_one() -> None:

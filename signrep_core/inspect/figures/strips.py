@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from signrep_core.data.windows import WindowReader
 from signrep_core.errors import ShardError, VideoError
-from signrep_core.evaluate.nearest import SearchResult, Window, nearest_windows, pick_references
+from signrep_core.evaluate.nearest import SearchResult, Window, draw_references, nearest_windows
 from signrep_core.evaluate.raw_video import video_file_window
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.store.files import atomic_path
@@ -51,15 +51,17 @@ def retrieval_strips(
     *,
     n_references: int = 3,
     n_nearest: int = 3,
+    seed: int = 0,
 ) -> list[list[Window]]:
     """Draw reference strips, each above its nearest strips of other videos; needs no gloss.
 
-    The references are windows in the middle of the most active signing; in all strips the signer is active (A7).
+    The references are drawn at random among windows with an active signer, by the seed (A7); in all strips the signer
+    is active.
 
     Returns:
         Per reference, the reference and its nearest windows; for a table without windows the figure says so.
     """
-    references, vectors = pick_references(read_features(features), n_references)
+    references, vectors = draw_references(read_features(features), n_references, seed)
     if not references:
         log.warning("%s: contains no window, so the figure is empty", features)
     found = nearest_windows(read_features(features), references, vectors, n_nearest)
