@@ -19,6 +19,7 @@ from torch import Tensor
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 EVALUATION_CROP: Final = 224 / 256  # side of the centre crop as a share of the frame
+EVALUATION_VIEW: Final = "one crop, the middle 224 of 256 pixels"  # what `prepare` shows of a frame, for protocols
 
 JITTER_P: Final = 0.8
 BLUR_P: Final = 0.5

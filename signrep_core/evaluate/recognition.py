@@ -22,7 +22,7 @@ from torch import Tensor
 
 from signrep_core.body.targets import prior_targets
 from signrep_core.config import digest
-from signrep_core.data.augment import Draws, augment, prepare
+from signrep_core.data.augment import EVALUATION_VIEW, Draws, augment, prepare
 from signrep_core.data.clips import Inputs, LabelledVideos, iterate_clips, select_labelled
 from signrep_core.data.stream import WindowReader
 from signrep_core.data.windows import TARGETS
@@ -236,10 +236,12 @@ def _protocol(dataset: str, split: str, notes: Mapping[str, str], model: AnyReco
         "selected_at_step": int(notes.get("step", 0)),
         "inputs": inputs_of(model) if model else None,
         "frames": CLIP,
-        "sampling": "middles of equal parts",
+        "sampling": f"middles of {CLIP} equal parts of the frames with a signer, in training and test alike",
+        "crops": EVALUATION_VIEW if isinstance(model, Recogniser) else None,
         "ties": "against the right gloss",
         "gloss_not_trained_on": "predicted and counted, left out of the accuracies",
-        "class": "mean over the glosses of the split",
+        "instance": "share of the videos of the split",
+        "class": "mean over the glosses of the split of the share of each gloss's videos",
     }
 
 

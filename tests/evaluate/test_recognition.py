@@ -150,6 +150,9 @@ def test_files_hold_metrics_predictions_and_digests(weights: Path, tmp_path: Pat
     found = json.loads((tmp_path / "m.json").read_text())
     assert found["digests"] == {"weights": file_digest(weights), "settings": digest({"epochs": 2})}
     assert (found["protocol"]["selected_by"], found["protocol"]["selected_at_step"]) == ("top-1", 40)
+    assert found["protocol"]["sampling"].startswith("middles of 64 equal parts of the frames with a signer")
+    assert found["protocol"]["crops"] is None  # of a network on keypoints
+    assert "each gloss's videos" in found["protocol"]["class"]
     assert found["lost"] is None
     assert found["provenance"] == {"params": "abc"}
     assert found["baselines"] == {"keypoints": {"top1_instance": 40}}
