@@ -47,6 +47,7 @@ rule activity_labels:
         runtime=60,
     params:
         threshold=CONFIG.priors.activity_std,
+        deviation=CONFIG.priors.activity_deviation,
         schema=schemas.ACTIVITY.version,
     script:
         "../workflow_scripts/activity_labels.py"

@@ -23,6 +23,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Baseline = Literal["keypoints", "angles"]  # raw poses instead of a run's features
 Solver = Literal["lifter", "closed_form"]  # of joint angles
 Pooling = Literal["weighted", "average"]  # of a video's windows
+Deviation = Literal["mean", "norm", "sum"]  # of the deviations along x, y and z
 Preset = Literal["tiny", "base"]  # sizes of a model
 Prior = Literal[
     "body_angles", "right_angles", "left_angles", "body_keypoints", "right_keypoints", "left_keypoints",
@@ -132,7 +133,13 @@ class Priors(Section):
     """Sign priors from keypoints."""
 
     activity_std: float = method(
-        0.26, "A2", "a lowered hand is inactive if the summed standard deviation of its joints is smaller", gt=0
+        0.26, "A1", "a lowered hand is inactive if the summed standard deviation of its 21 joints is smaller", gt=0
+    )
+    activity_deviation: Deviation = method(
+        "mean",
+        "D, decision 0026",
+        "a joint's standard deviation from those of its x, y and z, on which the paper is silent: `mean`, `norm` "
+        "(the root of the sum of their squares) or `sum`",
     )
     write_distances: bool = Field(
         True,

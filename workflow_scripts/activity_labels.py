@@ -5,4 +5,5 @@ import _job
 from signrep_core.lift.shard_tables import write_activity
 
 with _job.open_job(snakemake) as job:
-    write_activity(snakemake.input.keypoints, snakemake.output.activity, snakemake.params.threshold, job.provenance)
+    inputs, outputs, params = snakemake.input, snakemake.output, snakemake.params
+    write_activity(inputs.keypoints, outputs.activity, params.threshold, params.deviation, job.provenance)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.body.arrays import Array, namespace
+from signrep_core.config import Deviation
 from signrep_core.skeleton import (
     ACTIVITY_REFERENCE,
     ARMS,
@@ -27,6 +28,7 @@ from signrep_core.skeleton import (
     JOINTS,
     KNUCKLES,
     MIN_CONFIDENCE,
+    N_HAND_JOINTS,
     N_JOINTS,
     NOSE,
     SHOULDERS,
@@ -36,6 +38,11 @@ from signrep_core.skeleton import (
 from signrep_core.window import WINDOW
 
 ACTIVITY_STD: Final = 0.26  # A1: metres, summed over the hand's 21 joints
+_REDUCE: Final[dict[Deviation, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
+    "mean": lambda deviation: deviation.mean(-1),
+    "norm": lambda deviation: np.linalg.norm(deviation, axis=-1),
+    "sum": lambda deviation: deviation.sum(-1),
+}
 _CHUNK = 2048  # windows worked on at a time, so that memory does not grow with the video
 
 _DISTANCE_SETS: Final[dict[str, tuple[tuple[int, ...], tuple[int, ...]]]] = {
@@ -70,19 +77,22 @@ def activity(
     confidence: NDArray[np.floating],
     window: int = WINDOW,
     threshold: float = ACTIVITY_STD,
+    deviation: Deviation = "mean",
 ) -> tuple[np.ma.MaskedArray, np.ma.MaskedArray]:
     """Activity of each hand in the window that starts at each frame (A1).
 
     A hand is inactive iff it hangs below the mid-torso and hardly moves: the mean y of its joints over the window is
     larger than that of shoulders and hips, and the sum over its joints of the standard deviation over time is below
-    `threshold`. D: a joint's deviation is the mean of those of its x, y and z, over the frames in which it is seen
-    (confidence of at least 0.5); a hand never seen in the window is inactive.
+    `threshold`. D (decision 0026): the sum is 21 times the mean over the joints that are seen in the window, so that a
+    hand half of which is hidden does not count as still; the deviation of a joint is over the frames in which it is
+    seen (confidence of at least 0.5); a hand never seen in the window is inactive.
 
     Args:
         keypoints: (T, 61, 3) metres, with the standard bones; the shoulders and hips count whatever their confidence.
         confidence: (T, 61).
         window: frames of a window.
         threshold: metres.
+        deviation: one number from the deviations of a joint's x, y and z: their mean, 2-norm or sum.
 
     Returns:
         Right and left, each (T,) bool, masked where no full window starts.
@@ -97,7 +107,7 @@ def activity(
         for start in range(0, n_windows, _CHUNK):
             stop = min(start + _CHUNK, n_windows)
             frames = slice(start, stop + window - 1)
-            active[start:stop] = _active(hand[frames], hand_seen[frames], torso[frames], window, threshold)
+            active[start:stop] = _active(hand[frames], hand_seen[frames], torso[frames], window, threshold, deviation)
         labels.append(np.ma.MaskedArray(active, np.arange(n_frames) >= n_windows))
     return labels[0], labels[1]
 
@@ -122,7 +132,12 @@ def angle_validity(confidence: Array) -> tuple[Array, Array, Array]:
 
 
 def _active(
-    hand: NDArray[np.floating], seen: NDArray[np.bool_], torso: NDArray[np.float64], window: int, threshold: float
+    hand: NDArray[np.floating],
+    seen: NDArray[np.bool_],
+    torso: NDArray[np.float64],
+    window: int,
+    threshold: float,
+    deviation: Deviation,
 ) -> NDArray[np.bool_]:
     """(W,) of the W = T - window + 1 windows of a block: hand (T, 21, 3), seen (T, 21), torso (T,) mean y."""
     n_windows = len(hand) - window + 1
@@ -140,7 +155,8 @@ def _active(
     # Two passes over the window: no difference of large sums.
     mean = over_window(lambda frames: hand[frames]) / shown
     variance = over_window(lambda frames: weight[frames] * (hand[frames] - mean) ** 2) / shown
-    movement = np.sqrt(variance).mean(-1).sum(-1)
+    shown_joints = (count > 0).sum((1, 2))  # a joint that is never seen has deviation 0
+    movement = N_HAND_JOINTS * _REDUCE[deviation](np.sqrt(variance)).sum(-1) / np.maximum(shown_joints, 1)
     detections = count.sum((1, 2))
     height = (mean[..., 1] * count[..., 0]).sum(1) / np.maximum(detections, 1)
     below = height > over_window(lambda frames: torso[frames]) / window

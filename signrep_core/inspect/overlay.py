@@ -125,7 +125,7 @@ def run_stages(video: str | Path, results: Path) -> None:
     write_json(lengths, write_angles(pose, angles, solve, {row.video_id}).to_dict())
     write_median_bones([lengths], bones)
     write_keypoints(angles, bones, keypoints)
-    write_activity(keypoints, labels, config.priors.activity_std)
+    write_activity(keypoints, labels, config.priors.activity_std, config.priors.activity_deviation)
 
 
 def write_sheet(results: str | Path, shard: str, out: str | Path, columns: int = 8) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from signrep_core.body.bones import BoneHistogram, median_offsets
 from signrep_core.body.kinematics import Quality, forward_kinematics
 from signrep_core.body.priors import activity, distances
+from signrep_core.config import Deviation
 from signrep_core.lift.solver import Solve
 from signrep_core.store.files import read_json, write_json
 from signrep_core.store.schemas import ACTIVITY, ANGLES, DISTANCES, KEYPOINTS, POSE
@@ -72,15 +73,17 @@ def write_distances(keypoints: str | Path, out: str | Path, provenance: Provenan
             writer.write({**_keys(rows), **distances(rows["keypoints"], rows["confidence"])[0]})
 
 
-def write_activity(keypoints: str | Path, out: str | Path, threshold: float, provenance: Provenance = None) -> None:
+def write_activity(
+    keypoints: str | Path, out: str | Path, threshold: float, deviation: Deviation, provenance: Provenance = None
+) -> None:
     """Label the activity of each hand in the window that starts at each frame of a KEYPOINTS table.
 
     Args:
-        threshold: as `body.priors.activity` takes it.
+        threshold, deviation: as `body.priors.activity` takes them.
     """
     with TableWriter(out, ACTIVITY, provenance) as writer:
         for _, rows in read_videos(keypoints, KEYPOINTS):
-            right, left = activity(rows["keypoints"], rows["confidence"], threshold=threshold)
+            right, left = activity(rows["keypoints"], rows["confidence"], threshold=threshold, deviation=deviation)
             writer.write({**_keys(rows), "right_active": right, "left_active": left})
 
 

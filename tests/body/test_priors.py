@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from signrep_core import skeleton
 from signrep_core.body import priors
 from signrep_core.body.priors import activity, angle_validity, distances
+from signrep_core.config import Deviation
 from tests.body.poses import mirror_angles, mirror_joints, pose, smooth_angles
 
 RIGHT, LEFT = skeleton.HANDS["right"], skeleton.HANDS["left"]
@@ -45,7 +46,7 @@ def activity_by_definition(keypoints: np.ndarray, confidence: np.ndarray, hand: 
             labels.append(False)
             continue
         torso = np.mean([window[t, j, 1] for t in range(16) for j in (0, 3, 6, 7)])
-        movement = sum(window[sure[:, j], j].std(axis=0).mean() for j in hand if sure[:, j].any())
+        movement = 21 * np.mean([window[sure[:, j], j].std(axis=0).mean() for j in hand if sure[:, j].any()])
         labels.append(not (np.mean(heights) > torso and movement < 0.26))
     return labels
 
@@ -135,6 +136,26 @@ def test_a_low_hand_is_active_once_it_moves_enough() -> None:
         right, left = activity(keypoints, seen(keypoints))
         assert right.compressed().tolist() == [expected] * 5
         assert left.compressed().tolist() == [False] * 5
+
+
+def test_a_half_seen_hand_moves_as_much_as_a_whole_one() -> None:
+    """±0.05 m along x, so 0.35 in all; were only the 10 seen joints summed, it would be 0.167 and the hand still."""
+    keypoints = shaken(still(16, 0.4, 0.4), RIGHT, 0.05)
+    confidence = seen(keypoints)
+    confidence[:, RIGHT.start + 10 : RIGHT.stop] = 0
+    right, left = activity(keypoints, confidence)
+    assert (bool(right[0]), bool(left[0])) == (True, False)
+
+
+@pytest.mark.parametrize(("deviation", "whole"), [("mean", 2.1), ("norm", 21 * 0.05**0.5), ("sum", 6.3)])
+def test_the_deviations_of_x_y_and_z_are_averaged_joined_or_summed(deviation: Deviation, whole: float) -> None:
+    """Deviations of 0.2 along x and 0.1 along y: mean 0.1, norm √0.05, sum 0.3; over 21 joints."""
+    keypoints = shaken(still(16, 0.4, 0.4), RIGHT, 0.2)
+    keypoints[:8, RIGHT, 1] += 0.1
+    keypoints[8:, RIGHT, 1] -= 0.1
+    for threshold, expected in ((0.999 * whole, True), (1.001 * whole, False)):
+        right, _ = activity(keypoints, seen(keypoints), threshold=threshold, deviation=deviation)
+        assert bool(right[0]) == expected
 
 
 def test_threshold_and_window_are_arguments() -> None:

@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_median_bones([folder / "part.json"] * 2, folder / "bones.json", PROVENANCE)
     write_keypoints(folder / "angles.parquet", folder / "bones.json", folder / "keypoints.parquet", PROVENANCE)
     write_distances(folder / "keypoints.parquet", folder / "distances.parquet", PROVENANCE)
-    write_activity(folder / "keypoints.parquet", folder / "activity.parquet", 0.05, PROVENANCE)
+    write_activity(folder / "keypoints.parquet", folder / "activity.parquet", 0.05, "norm", PROVENANCE)
     return folder
 
 
@@ -83,7 +83,7 @@ def test_distances_and_activity_are_those_of_the_keypoints(folder: Path) -> None
     table = read_table(folder / "distances.parquet", DISTANCES)
     for name, values in distances(rows["keypoints"], rows["confidence"])[0].items():
         np.testing.assert_allclose(table[name][:FRAMES], values, atol=1e-5)
-    right, _ = activity(rows["keypoints"], rows["confidence"], threshold=0.05)
+    right, _ = activity(rows["keypoints"], rows["confidence"], threshold=0.05, deviation="norm")
     labels = read_table(folder / "activity.parquet", ACTIVITY)["right_active"][:FRAMES]
     np.testing.assert_array_equal(np.ma.getmaskarray(labels), np.ma.getmaskarray(right))
     assert labels.filled(False).tolist() == np.ma.filled(right, False).tolist()
