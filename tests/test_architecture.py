@@ -37,6 +37,13 @@ def test_the_walks_name_functions() -> None:
         assert len([name for name in NAMES if f"`{name}`" in walk]) >= 8, title
 
 
+def test_videos_are_opened_as_rows_outside_the_room_video() -> None:
+    """A row brings its span and rate along (`video.row.read_row`); a bare path lacks them."""
+    bare = re.compile(r"\b(read_frames|open_video|probe_video|ImageFolder)\b|cv2\.VideoCapture")
+    modules = [path for path in CORE.rglob("*.py") if path.parent.name != "video"]
+    assert [str(path) for path in modules if bare.search(path.read_text(encoding="utf-8"))] == []
+
+
 def floors() -> dict[str, int]:
     """Room -> floor, by the page."""
     rows = re.findall(r"^\| (\d) \| (.+?) \|", PAGE, re.MULTILINE)

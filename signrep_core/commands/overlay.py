@@ -14,9 +14,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         "  signrep overlay asl_book_C --results results --out overlay.mp4\n"
         "  signrep overlay --shard 00000 --results results --out sheet.jpg",
     )
-    parser.add_argument("video", nargs="?", help="a video file, or with --results the id of a video in that run")
+    parser.add_argument(
+        "video", nargs="?", help="a video file or image folder, or with --results the id of a video in that run"
+    )
     parser.add_argument("--results", type=Path, help="results folder of a run, to show what it found")
     parser.add_argument("--shard", help="a contact sheet of this shard's sequences instead, as JPEG")
+    parser.add_argument("--fps", type=float, help="rate of an image folder; with --results the sheet's counts")
     parser.add_argument("--seconds", type=float, help="only so much of the video's beginning")
     parser.add_argument("--out", type=Path, required=True, help="the MP4 (or JPEG) to write")
     parser.set_defaults(run=run)
@@ -34,4 +37,5 @@ def run(options: argparse.Namespace) -> None:
     elif options.results:
         print(f"{options.out}: {write_overlay(options.results, options.video, options.out, options.seconds)} frames")
     else:
-        print(f"{options.out}: {write_overlay_of_file(options.video, options.out, options.seconds)} frames")
+        n_frames = write_overlay_of_file(options.video, options.out, options.seconds, options.fps)
+        print(f"{options.out}: {n_frames} frames")

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     weights = options.weights or results / "pretrain" / options.gallery.absolute().parent.name / "best.safetensors"
     check_weights(options.gallery, weights)
     query = video_file_features(SignRep.load(weights), options.video, box=options.box, fps=options.fps)
-    glosses, frames_of = _open_gallery(options.shards or results / "shards")
+    glosses, frames_of = _open_gallery(options.gallery, options.shards or results / "shards")
     found = search(query, read_features(options.gallery), glosses, n_glosses=options.glosses)
     print(f"{options.video}: nearest of {found.n_videos} videos ({found.n_windows} windows)")
     for place, match in enumerate(found.matches, 1):
@@ -50,14 +50,15 @@ def run(options: argparse.Namespace) -> None:
     print(f"picture: {options.out}")
 
 
-def _open_gallery(shards: Path) -> tuple[Mapping[str, str], Callable[..., Any] | None]:
+def _open_gallery(features: Path, shards: Path) -> tuple[Mapping[str, str], Callable[..., Any]]:
     """Glosses and frames of the gallery's videos; without shards, videos are known by their paths alone."""
     from functools import partial
 
-    from signrep_core.inspect.figures.strips import shown_frames
+    from signrep_core.evaluate.retrieval import folder_rate
+    from signrep_core.inspect.figures.strips import shown_frames, video_file_frames
     from signrep_core.store.shards import ShardReader
 
     if not (shards / "index.parquet").is_file():
-        return {}, None
+        return {}, partial(video_file_frames, fps=folder_rate(features))
     reader = ShardReader(shards)
     return dict(zip(reader.index["video_id"], reader.index["gloss"], strict=True)), partial(shown_frames, reader)

@@ -23,7 +23,8 @@ from signrep_core.store.resume import open_resume_cache, work_key
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.tables import join_tables, write_table
 from signrep_core.video.crop import cut_box
-from signrep_core.video.reader import Frame, read_frames
+from signrep_core.video.reader import Frame
+from signrep_core.video.row import VideoRow, read_row
 from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
@@ -62,11 +63,12 @@ def extract_video_files(
     tables: list[Path] = []
     failed: dict[str, str] = {}
     about = {"weights": Path(weights).name, "weights_sha256": file_digest(weights), "crop": str(box or "centre")}
+    about |= {"fps": f"{fps:g}"} if fps else {}
     about |= provenance or {}
     wanted = dict.fromkeys(videos)
     with open_resume_cache(out) as cache, Progress("features", len(wanted), "videos") as progress:
         for video in wanted:
-            key = work_key(os.path.abspath(video), fps, about)
+            key = work_key(os.path.abspath(video), about)
             table = cache.folder / f"{key}.parquet"
             try:
                 if cache.find(key) is None:
@@ -91,7 +93,7 @@ def video_file_features(
         VideoError: the video cannot be read.
         ConfigError: the box lies outside the frame.
     """
-    crops = crop_frames(read_frames(video, folder_fps=fps), box)
+    crops = crop_frames(read_row(VideoRow(video, fps=fps)), box)
     pieces = [piece for chunk in cut_chunks(crops) for piece in encode(model, [chunk])]
     starts = [chunk.starts for chunk, _, _ in pieces]
     features, activity = (np.concatenate([piece[k] for piece in pieces]) for k in (1, 2))
@@ -104,7 +106,7 @@ def video_file_window(video: str, start: int, *, box: Box | None = None, fps: fl
     Raises:
         VideoError: the video cannot be read.
     """
-    crops = crop_frames(read_frames(video, folder_fps=fps), box)
+    crops = crop_frames(read_row(VideoRow(video, fps=fps)), box)
     return np.stack(list(islice(crops, start, start + WINDOW)))
 
 

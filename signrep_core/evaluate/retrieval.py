@@ -224,7 +224,16 @@ def evaluate_retrieval(
 
 def weights_digest(features: str | Path) -> str:
     """SHA-256 of the weights that a features table was made with; empty if not recorded."""
-    return (pq.read_schema(features).metadata or {}).get(b"weights_sha256", b"").decode()
+    return _recorded(features, "weights_sha256")
+
+
+def folder_rate(features: str | Path) -> float | None:
+    """Frame rate of the image folders that a features table describes; None if not recorded."""
+    return float(_recorded(features, "fps") or 0) or None
+
+
+def _recorded(features: str | Path, key: str) -> str:
+    return (pq.read_schema(features).metadata or {}).get(key.encode(), b"").decode()
 
 
 def check_weights(features: str | Path, weights: str | Path) -> None:

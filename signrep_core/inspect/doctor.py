@@ -69,14 +69,14 @@ def _package(name: str) -> Check:
 def _encoder() -> Check:
     """Encode a few frames with x264 and decode them."""
     from signrep_core.video.encode import Encoder, EncoderSettings
-    from signrep_core.video.reader import read_frames
+    from signrep_core.video.row import VideoRow, read_row
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "check.mp4"
         with Encoder(path, EncoderSettings(size=64)) as encoder:
             for k in range(8):
                 encoder.write(np.full((64, 64, 3), 20 * k, np.uint8))
-        n_frames = sum(1 for _ in read_frames(path))
+        n_frames = sum(1 for _ in read_row(VideoRow(str(path))))
     if n_frames != 8:
         return Check("fails", f"8 frames encoded, {n_frames} decoded", "reinstall imageio-ffmpeg and av")
     return Check("ok", "x264 encodes and decodes")

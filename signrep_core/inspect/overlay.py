@@ -8,6 +8,7 @@ Legend: T frames, J = 61 joints; images (H, W, 3) RGB.
 """
 
 import itertools
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,13 +36,15 @@ from signrep_core.store.results import find_video, timeline_of
 from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, POSE, VIDEOS
 from signrep_core.store.tables import read_groups_of, read_table, write_table
-from signrep_core.store.video_status import finalise, video_task
+from signrep_core.store.video_status import finalise
 from signrep_core.video.crop import cut_box, plan_crops
 from signrep_core.video.probe import probe_shard
-from signrep_core.video.reader import read_frames
+from signrep_core.video.row import VideoRow, read_row
 
 Picture = NDArray[np.uint8]
 Timelines = dict[Side, NDArray[np.bool_]]  # (T,) per hand: the window that starts here is active
+
+log = logging.getLogger(__name__)
 
 HEIGHT: Final = 480  # pixels, of the frame and the skeletons
 PANEL: Final = 300  # width of one view of the skeleton
@@ -83,7 +86,7 @@ def write_overlay(results: str | Path, video_id: str, out: str | Path, seconds: 
     timelines = _activity(*tables)
     n_frames = len(timelines["right"]) if seconds is None else min(len(timelines["right"]), round(seconds * rate))
     native = None if row["native"] else rate
-    frames = read_frames(row["path"], native, _number(row["start"]), _number(row["end"]))
+    frames = read_row(VideoRow.of(row), native)
     pictures = (
         draw_frame(frame.rgb, found, timelines, frame.index, f"{video_id}   {frame.time_s:7.2f} s")
         for frame, found in zip(itertools.islice(frames, n_frames), _frame_rows(*tables, timelines), strict=False)
@@ -92,24 +95,32 @@ def write_overlay(results: str | Path, video_id: str, out: str | Path, seconds: 
         return _encode(_counted(pictures, progress), Path(out), rate)
 
 
-def write_overlay_of_file(video: str | Path, out: str | Path, seconds: float | None = None) -> int:
-    """Write the overlay of any video file: run the stages on it first, with bone lengths from this video alone.
+def write_overlay_of_file(
+    video: str | Path, out: str | Path, seconds: float | None = None, fps: float | None = None
+) -> int:
+    """Write the overlay of any video: run the stages on it first, with bone lengths from this video alone.
+
+    Args:
+        video: a video file, or an image folder with its rate `fps`.
 
     Raises:
         VideoError: the video cannot be used, for the reason that the workflow would give.
     """
     with tempfile.TemporaryDirectory() as folder:
-        run_stages(video, Path(folder))
-        return write_overlay(folder, Path(video).stem, out, seconds)
+        return write_overlay(folder, run_stages(video, Path(folder), fps), out, seconds)
 
 
-def run_stages(video: str | Path, results: Path) -> None:
+def run_stages(video: str | Path, results: Path, fps: float | None = None) -> str:
     """Make a results folder with one video: the tables from `pose` to `activity`, with the default settings.
+
+    Returns:
+        The video's id: its name without suffix.
 
     Raises:
         VideoError: as write_overlay_of_file.
     """
-    config, row = Config(), Row(Path(video).stem, str(video), Path(video).parent.name, "train")
+    whole = Path(video).absolute()
+    config, row = Config(), Row(whole.stem, str(video), whole.parent.name, "train", fps=fps)
     tables = (POSE, VIDEOS, CROPS, ANGLES, KEYPOINTS, ACTIVITY)
     pose, status, crops, angles, keypoints, labels = (results / shard_table(schema, "00000") for schema in tables)
     videos = probe_shard([row])
@@ -126,6 +137,7 @@ def run_stages(video: str | Path, results: Path) -> None:
     write_median_bones([lengths], bones)
     write_keypoints(angles, bones, keypoints)
     write_activity(keypoints, labels, config.priors.activity_std, config.priors.activity_deviation)
+    return row.video_id
 
 
 def write_sheet(results: str | Path, shard: str, out: str | Path, columns: int = 8) -> int:
@@ -140,11 +152,12 @@ def write_sheet(results: str | Path, shard: str, out: str | Path, columns: int =
     if not len(crops["video_id"]):
         raise TableError(f"{results}/crops/{shard}.parquet: holds no sequence, so there is nothing to show")
     cells = []
+    places = {video_id: place for place, video_id in enumerate(videos["video_id"])}
     for k, video_id in enumerate(crops["video_id"]):
-        place = videos["video_id"].index(video_id)
+        row = {name: values[places[video_id]] for name, values in videos.items()}
         middle = int(crops["start_frame"][k]) + int(crops["n_frames"][k]) // 2
         box = tuple(float(crops[name][k]) for name in ("x0", "y0", "side"))
-        cells.append((video_id, _crop_with_joints(results, shard, videos, place, middle, box)))
+        cells.append((video_id, _crop_with_joints(results, shard, row, middle, box)))
     with atomic_path(out) as partial:
         partial.write_bytes(to_jpeg(contact_sheet(cells, min(columns, len(cells)))))
     return len(cells)
@@ -272,16 +285,15 @@ def _activity(results: Path, shard: str, video_id: str) -> Timelines:
     return found
 
 
-def _crop_with_joints(results: Path, shard: str, videos: dict[str, Any], place: int, frame: int, box: Any) -> Picture:
+def _crop_with_joints(results: Path, shard: str, row: dict[str, Any], frame: int, box: Any) -> Picture:
     """A cropped frame of a video with its joints; grey if the source can no longer be read."""
-    (x0, y0, side), size = box, CELL
-    video = video_task(videos, place)
-    video_id = video.video_id
+    (x0, y0, side), size, video_id = box, CELL, row["video_id"]
     info = timeline_of(results, shard, video_id)
-    rate = None if info["native"] else info["rate"]
-    frames = read_frames(video.path, rate, video.start, video.end, folder_fps=video.fps)
-    picture = next((found.rgb for found in frames if found.index == frame), None)
-    if picture is None:
+    try:
+        frames = read_row(VideoRow.of(row), None if info["native"] else info["rate"])
+        picture = next(found.rgb for found in frames if found.index == frame)
+    except (VideoError, StopIteration) as error:
+        log.warning("%s: an image of the sheet stays grey: %s", video_id, error or f"there is no frame {frame}")
         return np.full((size, size, 3), 128, np.uint8)
     crop = cut_box(picture, x0, y0, side, size).copy()
     for pose in read_groups_of(results / shard_table(POSE, shard), POSE, video_id, ["frame", "image_xy", "confidence"]):
@@ -311,7 +323,3 @@ def _counted(pictures: Iterable[Picture], progress: Progress) -> Iterator[Pictur
     for picture in pictures:
         progress.advance(1)
         yield picture
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or np.ma.is_masked(value) else float(value)

@@ -24,7 +24,8 @@ from signrep_core.store.resume import ResumeCache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, TableWriter, read_groups
 from signrep_core.store.video_status import FinalStatus, ok_videos
-from signrep_core.video.reader import Frame, read_frames
+from signrep_core.video.reader import Frame
+from signrep_core.video.row import VideoRow, read_row
 from signrep_core.video.shard_tasks import Result, Stage, Task, do_video_task, make_task, run_video_tasks, task_files
 from signrep_core.workers import Reporter, Send, Work, limit_memory
 
@@ -155,7 +156,7 @@ def write_video(task: Task, backend: Backend, find_faces: FaceDetector, send: Se
     def open_frames(fps: float | None) -> Iterable[Frame]:
         """The task's span at a rate, or on its own timeline."""
         rate = task["target_fps"] if fps is None else fps
-        return read_frames(task["path"], rate, task["start"], task["end"], threads=1, folder_fps=task["fps"])
+        return read_row(VideoRow.of(task), rate)
 
     frames = present = damaged = 0
     (rows,) = task_files(task)

@@ -26,7 +26,8 @@ from signrep_core.store.tables import Columns, read_videos
 from signrep_core.store.video_status import FinalStatus, VideoTask, ok_videos
 from signrep_core.video.crop_boxes import signer_runs, torso_box
 from signrep_core.video.encode import Encoder, EncoderSettings, join_pieces
-from signrep_core.video.reader import Frame, read_frames
+from signrep_core.video.reader import Frame
+from signrep_core.video.row import VideoRow, read_row
 from signrep_core.video.shard_tasks import Result, Stage, Task, do_video_task, make_task, run_video_tasks, task_files
 from signrep_core.window import WINDOW
 from signrep_core.workers import Reporter, Send, Work, limit_memory
@@ -211,8 +212,7 @@ def encode_video(task: Task, on_frame: Reporter) -> Result:
         ShardError, StorageError: nothing can be encoded or written.
     """
     cuts, settings = [Cut(**cut) for cut in task["cuts"]], EncoderSettings(**task["encoder"])
-    span = task["start"], task["end"]
-    frames = read_frames(task["path"], task["target_fps"], *span, threads=1, folder_fps=task["fps"])
+    frames = read_row(VideoRow.of(task), task["target_fps"])
     with closing(frames):  # type: ignore[type-var]
         for cut, path in zip(cuts, task_files(task), strict=True):
             with atomic_path(path) as partial, Encoder(partial, settings) as encoder:

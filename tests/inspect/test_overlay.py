@@ -11,6 +11,7 @@ from signrep_core.__main__ import main
 from signrep_core.errors import TableError
 from signrep_core.inspect.overlay import HEIGHT, PANEL, TIMELINE, draw_joints, draw_skeleton, write_overlay, write_sheet
 from tests.inspect.damaged import flip_page_byte
+from tests.store.built import build_shard
 from tests.video.painted import number_in
 
 
@@ -37,6 +38,28 @@ def test_a_sheet_has_every_sequence_of_the_shard(packed, tmp_path):
     assert cv2.imread(str(tmp_path / "s.jpg")).shape[1] == 2 * 256
     with pytest.raises(TableError, match="holds no sequence, so there is nothing to show"):
         write_sheet(packed.folder, "00001", tmp_path / "empty.jpg")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A results folder whose videos are image folders of 50 frames a second."""
+    return build_shard(tmp_path / "results", {"one": [True] * 20, "gone": [True] * 20}, images=True).folder
+
+
+def test_an_image_folder_is_shown_at_the_rate_of_the_sheet(folders, tmp_path):
+    assert write_overlay(folders, "one", tmp_path / "o.mp4") == 20
+    frames = frames_of(tmp_path / "o.mp4")
+    width = HEIGHT * 160 // 120
+    assert [number_in(frame[:HEIGHT, :width]) for frame in frames] == list(range(0, 40, 2))
+
+
+def test_a_sheet_goes_on_after_a_source_that_is_gone(folders, tmp_path, caplog):
+    shutil.rmtree(folders / "sources/00000 gone")
+    assert write_sheet(folders, "00000", tmp_path / "s.jpg", columns=2) == 2
+    sheet = cv2.imread(str(tmp_path / "s.jpg")).astype(int)
+    assert np.ptp(sheet[:256, :256]) > 100
+    assert np.ptp(sheet[40:256, 264:504]) < 16  # grey
+    assert "gone: an image of the sheet stays grey: missing_file" in caplog.text
 
 
 def test_a_video_without_poses_says_why(packed, tmp_path):

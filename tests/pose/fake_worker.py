@@ -11,6 +11,7 @@ from signrep_core.errors import SignRepError, VideoError
 from signrep_core.pose import shard
 from signrep_core.pose.backend import Detection
 from signrep_core.video.reader import Frame
+from signrep_core.video.row import VideoRow
 from signrep_core.workers import Send, Work
 
 FRAMES = 20
@@ -38,7 +39,8 @@ class StillSigner:
         )
 
 
-def read_frames(path: str, target_fps: float | None, *_: object, **__: object) -> Iterator[Frame]:
+def read_row(row: VideoRow, target_fps: float | None) -> Iterator[Frame]:
+    path = row.path
     if "damaged" in path:
         raise VideoError("undecodable", f"{path}: nothing decodes")
     for i in range(8 if "short" in path else FRAMES):
@@ -63,5 +65,5 @@ def open_backend(model: str) -> StillSigner:
 def prepare(send: Send, model: str) -> Work:
     shard.open_backend = open_backend  # type: ignore[assignment]
     shard.open_face_detector = lambda: lambda *_: np.zeros((0, 3))  # type: ignore[assignment]
-    shard.read_frames = read_frames  # type: ignore[assignment]
+    shard.read_row = read_row  # type: ignore[assignment]
     return shard.prepare_pose(send, model)

@@ -8,7 +8,7 @@ from signrep_core.store.pack import PackedFiles, StageFiles, pack_shard, write_i
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, POSE, VIDEOS
 from signrep_core.store.tables import TableWriter, write_table
 from signrep_core.video.crop import CropResult
-from tests.video.painted import crop_videos, pose_of, targets_of, videos_of, write_video
+from tests.video.painted import crop_videos, pose_of, targets_of, videos_of, write_pictures, write_video
 
 # video -> frames with a signer
 PRESENT = {
@@ -46,14 +46,20 @@ class Built:
         }
 
 
-def build_shard(folder: Path, present: dict[str, list[bool]], shard: str = "00000", threads: int = 2) -> Built:
-    """Videos, poses and targets → crops."""
+def build_shard(
+    folder: Path, present: dict[str, list[bool]], shard: str = "00000", threads: int = 2, images: bool = False
+) -> Built:
+    """Videos (or image folders of 50 frames a second), poses and targets → crops."""
+    sources = folder / "sources"
+    sources.mkdir(parents=True, exist_ok=True)
     videos = {
-        name: write_video(folder / "sources" / f"{shard} {name}.mp4", range(len(shown)))
+        name: write_pictures(sources / f"{shard} {name}", 2 * len(shown))
+        if images
+        else write_video(sources / f"{shard} {name}.mp4", range(len(shown)))
         for name, shown in present.items()
-        if not (folder / "sources").mkdir(parents=True, exist_ok=True)
     }
     table: dict[str, Any] = videos_of(videos)
+    table["fps"] *= 2 if images else 1
     with TableWriter(folder / "pose" / f"{shard}.parquet", POSE) as writer:
         for name, shown in present.items():
             writer.write(pose_of(name, shown))

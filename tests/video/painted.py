@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,6 +73,14 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def write_pictures(folder: Path, n: int, name: str = "images{:04d}.png") -> Path:
+    """Write painted frames as an image folder; the names count from 1."""
+    folder.mkdir()
+    for number in range(n):
+        cv2.imwrite(str(folder / name.format(number + 1)), paint(number)[..., ::-1])
+    return folder
 
 
 def videos_of(videos: dict[str, Path], status: dict[str, str] | None = None) -> dict[str, Any]:

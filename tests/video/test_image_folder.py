@@ -12,14 +12,7 @@ from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
 from signrep_core.video.image_folder import list_images
 from signrep_core.video.reader import probe_video, read_frames
-from tests.video.painted import crop_videos, number_in, paint, pose_of, videos_of, write_video
-
-
-def write_pictures(folder: Path, n: int, name: str = "images{:04d}.png") -> Path:
-    folder.mkdir()
-    for number in range(n):
-        cv2.imwrite(str(folder / name.format(number + 1)), paint(number)[..., ::-1])
-    return folder
+from tests.video.painted import crop_videos, number_in, paint, pose_of, videos_of, write_pictures, write_video
 
 
 def numbers(folder: Path, *arguments: float | None, fps: float = 25) -> list[int]:

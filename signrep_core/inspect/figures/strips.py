@@ -81,17 +81,17 @@ def search_strips(
     query: NDArray[np.uint8],
     found: SearchResult,
     glosses: Mapping[str, str],
-    frames_of: Callable[[Window], NDArray[np.uint8]] | None,
+    frames_of: Callable[[Window], NDArray[np.uint8]],
     out: str | Path,
 ) -> None:
     """Draw the most active strip of a query above the nearest strips of a gallery.
 
     Args:
         query: frames (T, H, W, 3) of the query's reference window.
-        frames_of: reads the frames of a gallery's window; None = its video_id is the path of a video file.
+        frames_of: reads the frames of a gallery's window.
     """
     strip = make_strip(query, "reference", found.reference, {}, "")
-    draw_strips([[strip, *_nearest(found.windows, frames_of or _video_file_frames, glosses, "")]], out)
+    draw_strips([[strip, *_nearest(found.windows, frames_of, glosses, "")]], out)
 
 
 def _nearest(
@@ -104,10 +104,14 @@ def _nearest(
     ]
 
 
-def _video_file_frames(window: Window) -> NDArray[np.uint8]:
-    """A window of a video file; grey if it cannot be read."""
+def video_file_frames(window: Window, fps: float | None = None) -> NDArray[np.uint8]:
+    """Frames of a window whose video_id is the path of a video file, or of an image folder; grey if it cannot be read.
+
+    Args:
+        fps: frame rate of an image folder.
+    """
     try:
-        return video_file_window(window.video_id, window.start_frame)
+        return video_file_window(window.video_id, window.start_frame, fps=fps)
     except VideoError as error:
         log.warning("a strip of the figure stays empty: %s; give the shards of the gallery", error)
         return EMPTY

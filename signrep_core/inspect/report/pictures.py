@@ -19,7 +19,7 @@ from signrep_core.errors import SignRepError, VideoError
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import read_table
-from signrep_core.video.reader import read_frames
+from signrep_core.video.row import VideoRow, read_row
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,9 @@ def rejected_examples(videos: Iterable[str | Path], per_reason: int = 2) -> list
     """The first videos rejected for each reason, those with a picture first; one shard's table in memory at a time."""
     taken: dict[str, list[Example]] = defaultdict(list)
     for path in videos:
-        table = read_table(path, VIDEOS, ["video_id", "path", "status", "reason", "detail", "duration_s", "start"])
+        table = read_table(
+            path, VIDEOS, ["video_id", "path", "status", "reason", "detail", "duration_s", "start", "end", "fps"]
+        )
         for k in np.flatnonzero(np.array(table["status"], dtype=object) == "rejected"):
             row = {name: values[k] for name, values in table.items()}
             if len(taken[row["reason"]]) < per_reason:
@@ -95,9 +97,10 @@ def data_uri(jpeg: bytes) -> str:
 
 def _middle_frame(row: dict[str, Any]) -> NDArray[np.uint8] | None:
     """A frame from the middle of a video, or of its beginning, or None."""
-    start = 0.0 if np.ma.is_masked(row["start"]) else float(row["start"])
+    whole = VideoRow.of(row)
+    start = whole.start or 0.0
     for moment in (start + float(row["duration_s"]) / 2, start):
-        frames: Iterator[Any] = read_frames(row["path"], start=moment or None, threads=1)
+        frames: Iterator[Any] = read_row(whole._replace(start=moment or None, end=None))
         try:
             for frame in itertools.islice(frames, 1):
                 return fit(frame.rgb, 320)

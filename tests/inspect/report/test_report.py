@@ -34,7 +34,7 @@ from signrep_core.store.tables import write_table
 from signrep_core.store.video_status import finalise, new_video_status
 from tests.finished import RUN
 from tests.inspect.pages import open_page
-from tests.video.painted import write_video
+from tests.video.painted import number_in, write_pictures, write_video
 
 
 @pytest.fixture
@@ -72,6 +72,15 @@ def test_only_rejected_videos_that_were_decoded_have_a_frame(results):
     assert examples["small"].picture.ndim == 3
     assert examples["bad"].picture is None
     assert list(examples) == ["small", "bad"]  # those with a picture first
+
+
+def test_a_rejected_image_folder_has_a_frame(tmp_path):
+    folder = write_pictures(tmp_path / "v", 5)
+    videos = new_video_status([Row("v", str(folder), "d", "train", fps=25)])
+    brief = {"v": ("rejected", "too_few_frames", "5 frames, at least 16 are needed")}
+    write_table(tmp_path / "v.parquet", VIDEOS, finalise(videos, brief))
+    (example,) = rejected_examples([tmp_path / "v.parquet"])
+    assert number_in(example.picture) == 0
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path):
