@@ -29,7 +29,7 @@ from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.skeleton import N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
 from signrep_core.train.loop import RunSetup
 from signrep_core.train.optimiser import make_adamw, parameter_groups
-from signrep_core.train.pretrain import COLUMNS, stage1_channels
+from signrep_core.train.pretrain import COLUMNS, stage_channels
 from signrep_core.train.step import PretrainRun, train_step
 
 WINDOWS = 20  # of a batch
@@ -49,14 +49,14 @@ def _tiny(device: str) -> list[tuple[str, str]]:
     model = SignRep(PRESETS["tiny"])
     size = PRESETS["tiny"].encoder.image_size
     frames = torch.randint(0, 256, (WINDOWS, 16, 256, 256, 3), dtype=torch.uint8)
-    generator = torch.Generator().manual_seed(0)
+    generator, crops = torch.Generator().manual_seed(0), (Pretrain().crop_area, Pretrain().crop_ratio)
     video = torch.randn(WINDOWS, 3, 16, size, size)
 
     def step() -> None:
         output = model(video)
         torch.stack([prior.abs().mean() for prior in output.priors.values()]).sum().backward()
 
-    augmenting = _seconds(lambda: augment(frames, draw_augmentations(WINDOWS, generator), size))
+    augmenting = _seconds(lambda: augment(frames, draw_augmentations(WINDOWS, generator, *crops), size))
     stepping = _seconds(step)
     return [
         (f"tiny: augmentation ({device})", f"{WINDOWS / augmenting:.0f} clips/s"),
@@ -91,13 +91,15 @@ def _encoder(device: str) -> list[tuple[str, str]]:
 class _PlainEncoder(Encoder):
     """The same weights through timm's own forward pass."""
 
-    def forward(self, video: Tensor, visible: Tensor | None = None) -> Encoded:
+    def forward(self, video: Tensor, visible: Tensor | None = None, stage: int = 1) -> Encoded:
         mask = None
         if visible is not None:
             hidden = torch.zeros(len(video), self.n_units, dtype=torch.bool, device=video.device)
             mask = hidden.scatter(1, visible, True)
         caught: list[Tensor] = []
-        handle = self.blocks[self.stage_ends[0]].register_forward_hook(lambda _m, _i, output: caught.append(output))
+        handle = self.blocks[self.stage_ends[stage - 1]].register_forward_hook(
+            lambda _m, _i, output: caught.append(output)
+        )
         tokens = Hiera.forward_features(self, video, mask=mask)
         handle.remove()
         return Encoded(tokens, caught[0])
@@ -182,7 +184,7 @@ def _count_memory(n: int) -> float:
 def _make_run(fabric: Fabric, settings: Pretrain, encoder: type[Encoder], compiled: bool) -> PretrainRun:
     model = SignRep(PRESETS["base"])
     model.encoder.__class__ = encoder  # the same weights, another forward pass
-    judge = Discriminator(model.n_features, style_width(stage1_channels(model)), model.n_features)
+    judge = Discriminator(model.n_features, style_width(stage_channels(model, 1)), model.n_features)
     groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
     unused: Any = None
     run = PretrainRun(

@@ -60,7 +60,9 @@ rule draw_augmented_windows:
         mem_mb=4000,
         runtime=30,
     params:
-        preset=CONFIG.pretrain.preset,
+        settings=CONFIG.pretrain.model_dump(
+            include={"preset", "crop_area", "crop_ratio"}
+        ),
         seed=CONFIG.seed,
     script:
         "../workflow_scripts/draw_augmented_windows.py"

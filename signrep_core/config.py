@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -30,11 +30,15 @@ Prior = Literal[
     "body_distances", "right_distances", "left_distances",
 ]  # fmt: skip
 PriorLoss = Literal["l1", "smooth_l1", "mse"]
+AdversarialForm = Literal["swapped_means", "midpoint", "relativistic"]
+Triangle = Literal["with_diagonal", "without_diagonal", "whole"]  # of a Gram matrix
+ClipBy = Literal["norm", "value"]
 Tokenizer = Literal["13a", "intl", "zh", "char", "none"]  # sacrebleu's
 
 DEMO_CONFIG: Final = Path(__file__).resolve().parents[1] / "config.yaml"
 PAPER_CONFIG: Final = "configs/paper.yaml"
 TARRES: Final = "Tarrés et al. 2023"
+OPEN: Final = "D, decision 0026"  # source of a choice on which the paper is silent
 
 
 def method(default: Any, source: str, description: str, **limits: Any) -> Any:
@@ -80,8 +84,8 @@ class Synthetic(Section):
 class Timeline(Section):
     """Common timeline of frames for pose, crops and tables."""
 
-    target_fps: PositiveInt | Literal["native"] = Field(
-        25, description="frames per second; `native` keeps the frames of each video"
+    target_fps: PositiveInt | Literal["native"] = method(
+        25, OPEN, "frames per second, on which the paper is silent; `native` keeps the frames of each video"
     )
 
     @property
@@ -137,7 +141,7 @@ class Priors(Section):
     )
     activity_deviation: Deviation = method(
         "mean",
-        "D, decision 0026",
+        OPEN,
         "a joint's standard deviation from those of its x, y and z, on which the paper is silent: `mean`, `norm` "
         "(the root of the sum of their squares) or `sum`",
     )
@@ -167,7 +171,35 @@ class Training(Section):
         return self.model_dump(mode="json", include=included)
 
 
-class Pretrain(Training):
+def _ascend(values: tuple[float, float]) -> tuple[float, float]:
+    """Check the two ends of a range."""
+    if not 0 < values[0] <= values[1]:
+        raise PydanticCustomError("range", "expected two numbers above 0, the smaller one first")
+    return values
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ascend)]
+
+
+class EncoderTraining(Training):
+    """Settings that A3 gives for pretraining and recognition alike."""
+
+    learning_rate: float = method(1e-4, "A3", "peak, after warm-up", gt=0)
+    learning_rate_end: Fraction = method(
+        0.0, OPEN, "end of the cosine as a share of the peak, on which the paper is silent"
+    )
+    betas: tuple[float, float] = method((0.9, 0.95), "A3", "of AdamW")
+    weight_decay: float = method(0.5, "A3", "of AdamW; not of biases, norms and position embeddings", ge=0)
+    layer_decay: float = method(0.85, "A3", "learning rate of each layer as a share of the next layer's", gt=0, le=1)
+    clip: float = method(1.0, "A3", "largest norm of the gradient, or largest value in it", gt=0)
+    clip_by: ClipBy = method("norm", OPEN, "what `clip` limits: the `norm` of the whole gradient, or each `value`")
+    crop_area: Range = method((0.5, 1.0), OPEN, "area of the random crop in training, as a share of the frame's")
+    crop_ratio: Range = method((0.85, 1.18), OPEN, "width to height of the random crop in training")
+    save_every: PositiveInt = operation(1_000, "steps between resume states")
+    log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
+
+
+class Pretrain(EncoderTraining):
     """Self-supervised pretraining (A3, A4)."""
 
     run: str = operation("signrep", "name of the run: its folder is pretrain/{run}", pattern=r"^[\w.-]+$")
@@ -179,23 +211,26 @@ class Pretrain(Training):
     iterations: PositiveInt = method(500_000, "A3", "optimiser steps")
     batch_size: PositiveInt = method(20, "A2", "windows in a batch, two of each video")
     mask_ratio: float = method(0.8, "section 2", "share of the mask units hidden in training", ge=0, lt=1)
-    learning_rate: float = method(1e-4, "A3", "peak, after warm-up", gt=0)
     warmup: int = method(50_000, "A3", "warm-up steps", ge=0)
-    betas: tuple[float, float] = method((0.9, 0.95), "A3", "of AdamW")
-    weight_decay: float = method(0.5, "A3", "of AdamW; not of biases, norms and position embeddings", ge=0)
-    layer_decay: float = method(0.85, "A3", "learning rate of each layer as a share of the next layer's", gt=0, le=1)
-    clip: float = method(1.0, "A3", "largest norm of the gradient", gt=0)
     discriminator_learning_rate: float = method(1e-4, "A4", "peak of the discriminator's learning rate", gt=0)
     discriminator_betas: tuple[float, float] = method((0.5, 0.9), "A4", "of the discriminator's AdamW")
     discriminator_weight_decay: float = method(1e-3, "A4", "of the discriminator's AdamW", ge=0)
     momentum: float = method(0.1, "A4", "of the running means of the discriminator's outputs", gt=0, le=1)
-    prior_loss: PriorLoss = method("l1", "D, decision 0008", "error between a prior and its target")
+    prior_loss: PriorLoss = method("l1", OPEN, "error between a prior and its target")
     priors: list[Prior] = method(list(get_args(Prior)), "Table 9", "sign priors that are trained on")
     variance_weight: float = method(1.0, "Table 9", "weight of the variance term", ge=0)
     covariance_weight: float = method(0.004, "Table 9", "weight of the covariance term", ge=0)
     adversarial_weight: float = method(2.0, "Table 9", "weight of the adversarial term; 0 = no discriminator", ge=0)
+    adversarial_form: AdversarialForm = method(
+        "swapped_means",
+        OPEN,
+        "error of the encoder: squared distance of the discriminator's output on matched pairs to the running mean on "
+        "unmatched ones and vice versa; of both to their `midpoint`; or the `relativistic` average loss",
+    )
+    style_stage: int = method(1, OPEN, "stage of the encoder whose Gram matrix is the style, 1 to 4", ge=1, le=4)
+    style_triangle: Triangle = method("with_diagonal", OPEN, "part of the Gram matrix that is the style")
     divide_by_width: bool = method(
-        True, "D, decision 0008", "divide variance and covariance by the number of features, as VICReg does"
+        True, OPEN, "divide variance and covariance by the number of features, as VICReg does; false = plain sums"
     )
     initialise_from_data: bool = method(
         False,
@@ -219,8 +254,6 @@ class Pretrain(Training):
         0.05,
         description="share of unreadable videos above which the run stops (never below ten videos; decision 0017)",
     )
-    save_every: PositiveInt = operation(1_000, "steps between resume states")
-    log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
     compile: bool = operation(False, "torch.compile the model on a GPU: slower to start, faster steps")
     workers: int = operation(1, "loader processes", ge=0)
 
@@ -251,7 +284,7 @@ class Retrieval(Section):
     )
 
 
-class Recognition(Training):
+class Recognition(EncoderTraining):
     """Fine-tuning for isolated signs: 64 frames of a video to its gloss (A3, A5, A6)."""
 
     datasets: list[str] | None = operation(
@@ -261,12 +294,7 @@ class Recognition(Training):
     )
     epochs: PositiveInt = method(100, "A3", "times that each training video is seen")
     batch_size: PositiveInt = method(8, "A3", "clips in a batch")
-    learning_rate: float = method(1e-4, "A3", "peak, after warm-up", gt=0)
     warmup: int = method(1_000, "A3", "warm-up steps", ge=0)
-    betas: tuple[float, float] = method((0.9, 0.95), "A3", "of AdamW")
-    weight_decay: float = method(0.5, "A3", "of AdamW; not of biases, norms and position embeddings", ge=0)
-    layer_decay: float = method(0.85, "A3", "learning rate of each layer as a share of the next layer's", gt=0, le=1)
-    clip: float = method(1.0, "A3", "largest norm of the gradient", gt=0)
     freeze: Literal["nothing", "encoder"] = method(
         "nothing", "section 6", "`encoder` = only projection and classifier learn, several times as fast"
     )
@@ -274,14 +302,12 @@ class Recognition(Training):
         0.2, "A5", "weight of the divergence from the class distribution; 0 = plain cross entropy", ge=0
     )
     label_smoothing: Fraction = method(0.1, "section 3", "of the cross entropy")
-    validate_every: PositiveInt = method(
-        1_000, "D, decision 0020", "steps between validations; the best weights are kept"
+    validate_every: PositiveInt | Literal["epoch"] = method(
+        "epoch", "D, decision 0020", "steps between validations, or `epoch`: once an epoch; the best weights are kept"
     )
     keypoint_learning_rate: float = operation(
         1e-3, "learning rate of the network on keypoints and angles, which the figures are compared with", gt=0
     )
-    save_every: PositiveInt = operation(1_000, "steps between resume states")
-    log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
     workers: int = operation(1, "loader processes", ge=0)
 
     def for_keypoints(self) -> "Recognition":
@@ -309,7 +335,8 @@ class Translation(Training):
     betas: tuple[float, float] = method((0.9, 0.98), TARRES, "of AdamW")
     weight_decay: float = method(0.1, TARRES, "of AdamW; not of biases and norms", ge=0)
     label_smoothing: Fraction = method(0.1, TARRES, "of the cross entropy")
-    clip: float = method(1.0, TARRES, "largest norm of the gradient", gt=0)
+    clip: float = method(1.0, TARRES, "largest norm of the gradient, or largest value in it", gt=0)
+    clip_by: ClipBy = method("norm", TARRES, "what `clip` limits: the `norm` of the whole gradient, or each `value`")
     max_windows: PositiveInt = method(1_024, TARRES, "longer sentences are cut after so many windows")
     max_pieces: PositiveInt = method(200, TARRES, "longest translation, word pieces")
     beam: PositiveInt = method(5, TARRES, "hypotheses kept in beam search; 1 = greedy")
@@ -460,7 +487,7 @@ def _departures(training: Training) -> list[str]:
         elif name == "mask_ratio" and not value:
             found.append("no masks")
         else:
-            origin = "published" if source == TARRES else "paper"
+            origin = "default" if source.startswith("D,") else "published" if source == TARRES else "paper"
             found.append(f"{name.replace('_', ' ')} {_number(value)} ({origin} {_number(default)})")
     return found
 

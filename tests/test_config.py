@@ -109,7 +109,7 @@ def test_departures_are_described_in_one_line():
         }
     )
     assert describe_departures(small) == (
-        "small settings: pretraining: tiny preset, 400 of 500,000 steps, no masks, learning rate 0.002 (paper 0.0001); "
+        "small settings: pretraining: learning rate 0.002 (paper 0.0001), tiny preset, 400 of 500,000 steps, no masks; "
         "translation: vocabulary 200 (published 7,000); the paper's: --configfile configs/paper.yaml"
     )
     assert describe_departures(small.translation) == (

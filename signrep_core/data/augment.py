@@ -25,8 +25,6 @@ JITTER_P: Final = 0.8
 BLUR_P: Final = 0.5
 BLUR_SIGMA: Final = (0.1, 2.0)  # pixels of a 224-pixel frame
 GRAY_P: Final = 0.2
-CROP_AREA: Final = (0.5, 1.0)
-CROP_RATIO: Final = (0.85, 1.18)  # width to height
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,20 @@ class Draws:
         return Draws(self.crop[windows], self.illuminant[windows], self.sigma[windows], self.gray[windows])
 
 
-def draw_augmentations(n: int, generator: torch.Generator) -> Draws:
-    """Draw random values for n windows."""
+def draw_augmentations(
+    n: int, generator: torch.Generator, area: tuple[float, float], ratio: tuple[float, float]
+) -> Draws:
+    """Draw random values for n windows.
+
+    Args:
+        area, ratio: ranges of the crop's area as a share of the frame's, and of its width to its height.
+    """
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(n, generator=generator)
 
-    area, ratio = uniform(*CROP_AREA), torch.exp(uniform(*torch.tensor(CROP_RATIO).log().tolist()))
-    height, width = (area / ratio).sqrt().clamp(max=1), (area * ratio).sqrt().clamp(max=1)
+    areas, ratios = uniform(*area), torch.exp(uniform(*torch.tensor(ratio).log().tolist()))
+    height, width = (areas / ratios).sqrt().clamp(max=1), (areas * ratios).sqrt().clamp(max=1)
     y, x = (1 - height) * uniform(0, 1), (1 - width) * uniform(0, 1)
     illuminant = torch.randint(len(_planckian()), (n,), generator=generator)
     return Draws(

@@ -1,8 +1,8 @@
 """Style of a window, and the discriminator that decides whether a style and a feature vector belong together.
 
-Method section 2 (P for the Gram matrix, S for the discriminator).
+Supplement A4 for the discriminator; the paper names a Gram matrix and is silent on its stage and part (decision 0026).
 
-Legend: B batch, N tokens, C channels of the encoder's first stage, D features, S = C(C+1)/2 style values.
+Legend: B batch, N tokens, C channels of a stage of the encoder, D features, S style values.
 """
 
 import itertools
@@ -11,22 +11,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from signrep_core.config import Triangle
+
 STYLE_GAIN = 100.0  # S: the discriminator sees 100·z_style
 
 
-def style_of(stage1: Tensor) -> Tensor:
+def style_of(tokens: Tensor, triangle: Triangle = "with_diagonal") -> Tensor:
     """Gram matrix of a feature map, its upper triangle: (B, N, C) → (B, S), detached, divided by channels × tokens."""
-    with torch.autocast(stage1.device.type, enabled=False):
-        x = stage1.detach().float()
+    with torch.autocast(tokens.device.type, enabled=False):
+        x = tokens.detach().float()
         _, n, c = x.shape
         gram = x.transpose(1, 2) @ x / (c * n)
-        row, column = torch.triu_indices(c, c, device=x.device)
+        if triangle == "whole":
+            return gram.flatten(1)
+        row, column = torch.triu_indices(c, c, int(triangle == "without_diagonal"), device=x.device)
         return gram[:, row, column]
 
 
-def style_width(channels: int) -> int:
-    """Number of style values of a feature map: 96 channels → 4,656."""
-    return channels * (channels + 1) // 2
+def style_width(channels: int, triangle: Triangle = "with_diagonal") -> int:
+    """Number of style values of a feature map: 96 channels → 4,656 with the diagonal."""
+    if triangle == "whole":
+        return channels**2
+    return channels * (channels + (1 if triangle == "with_diagonal" else -1)) // 2
 
 
 class Discriminator(nn.Module):

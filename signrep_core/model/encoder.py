@@ -2,7 +2,7 @@
 
 Method section 2 (S, C). Three things differ from timm's `forward` without changing the result (tests compare both to
 1e-5): visible units are gathered from the pixels, so that hidden patches cost nothing and all shapes are static; tokens
-stay window-major, so that windowed attention is a 4-D batch that uses the fast kernels; and the features of the first
+stay window-major, so that windowed attention is a 4-D batch that uses the fast kernels; and the features of a
 stage are returned without timm's `forward_intermediates`, which fails for video.
 
 Legend: B batch, T frames, H W pixels, U mask units kept (78 of 392), n tokens of a unit (64, 16, 4), C channels.
@@ -37,10 +37,10 @@ class EncoderConfig:
 
 
 class Encoded(NamedTuple):
-    """`tokens` (B, N, C) of the last block, `stage1` (B, N1, C1) after the first stage, in window-major order."""
+    """`tokens` (B, N, C) of the last block, `of_stage` (B, Ns, Cs) after the asked stage, in window-major order."""
 
     tokens: Tensor
-    stage1: Tensor
+    of_stage: Tensor
 
 
 class Encoder(Hiera):
@@ -76,13 +76,14 @@ class Encoder(Hiera):
         return projection
 
     def forward(  # type: ignore[override]  # timm's gives the logits of its head
-        self, video: Tensor, visible: Tensor | None = None
+        self, video: Tensor, visible: Tensor | None = None, stage: int = 1
     ) -> Encoded:
         """Encode normalised videos.
 
         Args:
             video: (B, 3, T, H, W).
             visible: (B, U) indices of the visible mask units, the same number for each video; None = all.
+            stage: from 1, after which tokens are returned too.
 
         Raises:
             ValueError: the video's size differs from the encoder's.
@@ -92,13 +93,13 @@ class Encoder(Hiera):
         x = self._embed_all(video) if visible is None else self._embed_visible(video, visible)  # (B, U, 64, C)
         n = x.shape[2]
         x = x.flatten(1, 2)  # (B, U·n, C), window-major from here on
-        stage1 = x
+        of_stage = x
         for i, block in enumerate(self.blocks):
             assert isinstance(block, HieraBlock)
             x, n = _run_block(block, x, n)
-            if i == self.stage_ends[0]:
-                stage1 = x
-        return Encoded(x, stage1)
+            if i == self.stage_ends[stage - 1]:
+                of_stage = x
+        return Encoded(x, of_stage)
 
     def _embed_all(self, video: Tensor) -> Tensor:
         x = self.projection(video)  # (B, C, t, h, w)

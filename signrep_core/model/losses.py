@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from signrep_core.body.targets import ACTIVITY_WEIGHT, PRIORS, Target
-from signrep_core.config import PriorLoss
+from signrep_core.config import AdversarialForm, PriorLoss
 
 Reduce = Callable[[Tensor], Tensor]
 
@@ -67,7 +67,7 @@ def reconstruction_loss(losses: Mapping[str, Tensor]) -> Tensor:
 
 
 def variance_loss(z: Tensor, divide: bool = True) -> Tensor:
-    """Σ_j max(0, 1 − σ_j) over the batch z (B, D), divided by D unless `divide` is false (D: as VICReg)."""
+    """Σ_j max(0, 1 − σ_j) over the batch z (B, D), divided by D unless `divide` is false (decision 0026)."""
     deviation = (z.float().var(0) + VARIANCE_EPSILON).sqrt()
     return F.relu(1 - deviation).sum() / (z.shape[1] if divide else 1)
 
@@ -81,11 +81,24 @@ def covariance_loss(z: Tensor, divide: bool = True) -> Tensor:
     return off_diagonal.clamp(min=0) / (z.shape[1] if divide else 1)
 
 
-def adversarial_loss(matched: Tensor, unmatched: Tensor, mean_matched: Tensor, mean_unmatched: Tensor) -> Tensor:
-    """Adversarial loss of the encoder, which removes style from the features (D, decision 0008).
+def adversarial_loss(
+    matched: Tensor,
+    unmatched: Tensor,
+    mean_matched: Tensor,
+    mean_unmatched: Tensor,
+    form: AdversarialForm = "swapped_means",
+) -> Tensor:
+    """Adversarial loss of the encoder, which removes style from the features (D, decision 0026).
 
-    mean (D(z, matched) − E_U)² + mean (D(z, unmatched) − E_M)² of the discriminator's outputs (B,) and running means.
+    Of the discriminator's outputs M = D(z, matched) and U = D(z, unmatched), (B,) each, and their running means:
+    `swapped_means` mean (M − E_U)² + mean (U − E_M)²; `midpoint` the same with (E_M + E_U) / 2 in the place of both;
+    `relativistic` mean log(1 + exp(M − E_U)) + mean log(1 + exp(E_M − U)), the encoder's part of the relativistic
+    average loss (Jolicoeur-Martineau 2019).
     """
+    if form == "relativistic":
+        return F.softplus(matched - mean_unmatched).mean() + F.softplus(mean_matched - unmatched).mean()
+    if form == "midpoint":
+        mean_matched = mean_unmatched = (mean_matched + mean_unmatched) / 2
     return (matched - mean_unmatched).square().mean() + (unmatched - mean_matched).square().mean()
 
 

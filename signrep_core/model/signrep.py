@@ -44,7 +44,7 @@ class SignRepOutput(NamedTuple):
     features: Tensor  # (B, D) z, the input of all downstream tasks
     priors: dict[str, Tensor]  # by name of `PRIORS`: (B, T, *shape), in Table 9's scale (divide by ψ for units)
     activity: Tensor  # (B, 2) logits: right, left hand active
-    stage1: Tensor  # (B, N, C) tokens after the encoder's first stage, for the style
+    style_tokens: Tensor  # (B, N, C) tokens after the encoder's `style_stage`
 
 
 PRESETS = MappingProxyType(
@@ -106,18 +106,19 @@ class SignRep(nn.Module):
             nn.Linear(width, config.activity_channels), nn.GELU(), nn.Linear(config.activity_channels, 2)
         )
 
-    def forward(self, video: Tensor, visible: Tensor | None = None) -> SignRepOutput:
+    def forward(self, video: Tensor, visible: Tensor | None = None, style_stage: int = 1) -> SignRepOutput:
         """Encode windows of video and predict their priors.
 
         Args:
             video: (B, 3, 16, 224, 224) RGB, ImageNet-normalised (`signrep_core.data.augment.prepare`); other presets
                 have their own frame size, `config.encoder.image_size`.
             visible: (B, U) visible mask units (training); None = all.
+            style_stage: stage of the encoder, from 1, whose tokens the style is computed from.
         """
-        encoded = self.encoder(video, visible)
+        encoded = self.encoder(video, visible, style_stage)
         latent = encoded.tokens.mean(1)
         z = self.projection(latent)
-        return SignRepOutput(latent, z, self.decoder(z), self.activity_head(z), encoded.stage1)
+        return SignRepOutput(latent, z, self.decoder(z), self.activity_head(z), encoded.of_stage)
 
     def save(self, path: str | Path, extra: Mapping[str, str] | None = None) -> None:
         """Write weights and configuration as one safetensors file, atomically; `extra` notes go to its metadata."""

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
@@ -93,7 +94,7 @@ class Run:
     kind: str  # of training, the name of its command
     fabric: Fabric
     setup: RunSetup
-    settings: Any  # has clip, validate_every, save_every and log_every
+    settings: Any  # has clip, clip_by, validate_every, save_every and log_every
     values: dict[str, Any]  # settings and seed that determine the result, as numbers, text and lists
     data: dict[str, Any]  # digests and names that identify the data
     iterations: int
@@ -105,6 +106,7 @@ class Run:
     step: int = 0  # steps done
     best: float | None = None
     broken: int = 0  # videos that could not be read, on all ranks
+    steps_per_epoch: int = 1  # for a validation once an epoch
     max_broken: float = 0.05  # D: unreadable videos per example, above which the run stops
     baseline: bool = False  # whether to score the weights before the first step, as step 0 of the metrics
     meter: Meter = field(default_factory=Meter)  # since the last report
@@ -119,6 +121,12 @@ class Run:
     def identity(self) -> dict[str, Any]:
         """Values that must be equal for a run to be resumed."""
         return self.values | self.data
+
+    @property
+    def validates(self) -> bool:
+        """Whether the weights are scored after this step: every `validate_every` steps, and after the last one."""
+        every = self.settings.validate_every
+        return self.step == self.iterations or self.step % (self.steps_per_epoch if every == "epoch" else every) == 0
 
     def parts(self) -> dict[str, Any]:
         """Objects with a state of their own, by their names in the resume state."""
@@ -241,7 +249,11 @@ def update(run: Run, loss: Tensor) -> Tensor:
     """Run backward and one step of the optimiser; return the gradient's norm before clipping."""
     run.optimiser.zero_grad(set_to_none=True)
     run.fabric.backward(loss)
-    norm = run.fabric.clip_gradients(run.model, run.optimiser, max_norm=run.settings.clip, error_if_nonfinite=False)
+    clip, by_value = run.settings.clip, run.settings.clip_by == "value"
+    clip_gradients = partial(run.fabric.clip_gradients, run.model, run.optimiser)
+    norm = clip_gradients(max_norm=math.inf if by_value else clip, error_if_nonfinite=False)
+    if by_value:
+        clip_gradients(clip_val=clip)
     run.optimiser.step()
     return torch.as_tensor(norm)
 
@@ -332,12 +344,11 @@ def _report(
     validate: Callable[[AnyRun], Score],
 ) -> None:
     """Write metrics every `log_every` steps, validate every `validate_every` steps; do both after the last step."""
-    settings, step = run.settings, run.step
-    validating = step == run.iterations or step % settings.validate_every == 0
-    if not validating and step % settings.log_every:
+    step = run.step
+    if not run.validates and step % run.settings.log_every:
         return
     values = run.meter.take() | report(run) | {"broken": run.broken}
-    if validating:
+    if run.validates:
         values |= _select(run, validate)
     if metrics is not None:
         metrics.write(step, values)

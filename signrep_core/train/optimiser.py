@@ -45,12 +45,12 @@ def layer_of(name: str, n_blocks: int) -> int:
     return 0 if name.startswith("encoder.") else n_blocks + 1
 
 
-def learning_rate_at(step: int, peak: float, warmup: int, iterations: int) -> float:
-    """Learning rate of a step (from 0): linear warm-up to the peak, then a cosine to 0."""
+def learning_rate_at(step: int, peak: float, warmup: int, iterations: int, end: float = 0.0) -> float:
+    """Learning rate of a step (from 0): linear warm-up to the peak, then a cosine to `end`, a share of the peak."""
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = (step - warmup) / max(1, iterations - warmup)
-    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return peak * (end + (1 - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:

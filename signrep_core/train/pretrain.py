@@ -129,7 +129,8 @@ def _start(
 def _add_optimisers(run: PretrainRun, model: SignRep) -> None:
     """Add the discriminator and both optimisers, on the run's devices."""
     settings, device = run.settings, run.fabric.device
-    discriminator = Discriminator(model.n_features, style_width(stage1_channels(model)), model.n_features)
+    style = style_width(stage_channels(model, settings.style_stage), settings.style_triangle)
+    discriminator = Discriminator(model.n_features, style, model.n_features)
     groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
     optimiser = make_adamw(groups, settings.betas, settings.weight_decay, device)
     its_optimiser = make_adamw(
@@ -159,9 +160,9 @@ def _make_model(settings: Pretrain, seed: int, dataset: WindowPairs) -> SignRep:
     return model
 
 
-def stage1_channels(model: SignRep) -> int:
-    """Channels of the encoder's first stage, from which the style is computed."""
-    return int(model.encoder.feature_info[0]["num_chs"])
+def stage_channels(model: SignRep, stage: int) -> int:
+    """Channels of a stage of the encoder, from 1, from which the style is computed."""
+    return int(model.encoder.feature_info[stage - 1]["num_chs"])
 
 
 def _load_initial(model: SignRep, path: Path) -> None:

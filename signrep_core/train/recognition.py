@@ -161,6 +161,7 @@ def _start(
         values=described_settings(settings, setup.seed),
         data=_identify_data(index, origin),
         iterations=max(1, settings.epochs * len(labelled) // settings.batch_size),
+        steps_per_epoch=-(-len(labelled) // settings.batch_size),
         columns=COLUMNS,
         selection=BY_ACCURACY if len(validation) else BY_LOSS,
         network=model,
@@ -240,11 +241,11 @@ def _distribution(
 def _train_step(run: RecognitionRun, batch: Batch) -> dict[str, float]:
     """Run forward, backward and update; return all terms as numbers."""
     settings, fabric = run.settings, run.fabric
-    lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, run.iterations)
+    lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, run.iterations, settings.learning_rate_end)
     set_learning_rate(run.optimiser, lr)
     batch = batch.to(fabric.device)
     own = len(batch)
-    draws = draw_augmentations(own * fabric.world_size, seed_step(run))
+    draws = draw_augmentations(own * fabric.world_size, seed_step(run), settings.crop_area, settings.crop_ratio)
     rows = slice(fabric.global_rank * own, (fabric.global_rank + 1) * own)
     logits = run.model(clip_inputs(run.network, batch.tensors, draws[rows]))
     labels = batch.tensors["label"]

@@ -56,16 +56,17 @@ def train_step(run: PretrainRun, batch: Batch) -> dict[str, float]:
         TrainingError: a term is not finite.
     """
     settings, fabric = run.settings, run.fabric
-    lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, settings.iterations)
+    lr = _learning_rate(run, settings.learning_rate)
     set_learning_rate(run.optimiser, lr)
     batch = batch.to(fabric.device)
     video, visible, choice = _draw(run, batch)
-    output = run.model(video, visible)
+    output = run.model(video, visible, settings.style_stage)
 
     terms = _model_terms(run, batch, output)
     styles = None
     if settings.adversarial_weight:
-        styles = _paired_styles(fabric, output.stage1, batch.videos, choice)
+        own = style_of(output.style_tokens, settings.style_triangle)
+        styles = _paired_styles(fabric, own, batch.videos, choice)
         terms["adversarial"] = _adversarial(run, output.features, *styles)
     terms["loss"] = _total_loss(run, terms)
     terms["grad_norm"] = update(run, terms["loss"])
@@ -75,6 +76,11 @@ def train_step(run: PretrainRun, batch: Batch) -> dict[str, float]:
     run.last_z = output.features.detach()
     terms["std_z"] = run.last_z.std(0).mean()
     return as_numbers(run, terms, batch.windows) | {"learning_rate": lr}
+
+
+def _learning_rate(run: PretrainRun, peak: float) -> float:
+    settings = run.settings
+    return learning_rate_at(run.step, peak, settings.warmup, settings.iterations, settings.learning_rate_end)
 
 
 def _draw(run: PretrainRun, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -91,7 +97,7 @@ def _draw(run: PretrainRun, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor
         visible = random_units(total, encoder.n_units, settings.mask_ratio, generator)[rows].to(
             fabric.device, non_blocking=True
         )
-    draws = draw_augmentations(total, generator)[rows]
+    draws = draw_augmentations(total, generator, settings.crop_area, settings.crop_ratio)[rows]
     choice = torch.rand(total, total, generator=generator)[rows]
     video = augment(batch.tensors["frames"], draws, run.network.config.encoder.image_size)
     return video, visible, choice.to(fabric.device, non_blocking=True)
@@ -123,9 +129,10 @@ def _total_loss(run: PretrainRun, terms: dict[str, Tensor]) -> Tensor:
     return loss + settings.adversarial_weight * terms["adversarial"] if settings.adversarial_weight else loss
 
 
-def _paired_styles(fabric: Fabric, stage1: Tensor, videos: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
-    """Matched style of each window (the other window of its video) and unmatched style (another video), (w, S) each."""
-    own = style_of(stage1)
+def _paired_styles(fabric: Fabric, own: Tensor, videos: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
+    """Matched style of each window (the other window of its video) and unmatched style (another video), (w, S) each,
+    from their own styles (w, S).
+    """
     matched = own.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
     same = videos[:, None] == gather_ranks(fabric, videos)[None, :]
     return matched, gather_ranks(fabric, own)[choice.masked_fill(same, -1).argmax(1)]
@@ -139,13 +146,12 @@ def _adversarial(run: PretrainRun, z: Tensor, matched: Tensor, unmatched: Tensor
     discriminator.requires_grad_(True)
     on_matched, on_unmatched = logits.chunk(2)
     means = discriminator.mean_matched.clone(), discriminator.mean_unmatched.clone()
-    return losses.adversarial_loss(on_matched, on_unmatched, *means)
+    return losses.adversarial_loss(on_matched, on_unmatched, *means, run.settings.adversarial_form)
 
 
 def _train_discriminator(run: PretrainRun, z: Tensor, matched: Tensor, unmatched: Tensor) -> dict[str, Tensor]:
     settings, fabric = run.settings, run.fabric
-    lr = learning_rate_at(run.step, settings.discriminator_learning_rate, settings.warmup, settings.iterations)
-    set_learning_rate(run.discriminator_optimiser, lr)
+    set_learning_rate(run.discriminator_optimiser, _learning_rate(run, settings.discriminator_learning_rate))
     on_matched, on_unmatched = run.discriminator(torch.cat((z, z)), torch.cat((matched, unmatched))).chunk(2)
     loss = losses.discriminator_loss(on_matched, on_unmatched)
     run.discriminator_optimiser.zero_grad(set_to_none=True)

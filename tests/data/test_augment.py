@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from signrep_core.config import Pretrain
 from signrep_core.data import augment as module
 from signrep_core.data.augment import Draws, augment, draw_augmentations, prepare
 from tests.fake_reader import planes_of
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+CROPS = Pretrain().crop_area, Pretrain().crop_ratio
 
 
 def nothing(n: int) -> Draws:
@@ -46,7 +49,7 @@ def test_imagenet_statistics() -> None:
 def test_all_frames_of_a_window_get_the_same_draw_and_windows_get_their_own() -> None:
     frame = noise(1, 1, 64)
     frames = frame.expand(4, 5, -1, -1, -1).contiguous()  # the same picture everywhere
-    video = augment(frames, draw_augmentations(4, torch.Generator().manual_seed(1)), 48)
+    video = augment(frames, draw_augmentations(4, torch.Generator().manual_seed(1), *CROPS), 48)
     assert video.shape == (4, 3, 5, 48, 48)
     for window in video:
         for t in range(5):
@@ -57,7 +60,9 @@ def test_all_frames_of_a_window_get_the_same_draw_and_windows_get_their_own() ->
 def test_left_stays_left() -> None:
     frames = torch.zeros(20, 2, 64, 64, 3, dtype=torch.uint8)
     frames[:, :, :, :32] = 200  # bright at the left
-    video = augment(frames, draw_augmentations(20, torch.Generator().manual_seed(2)), 32).mean((1, 2, 3))  # (20, 32)
+    video = augment(frames, draw_augmentations(20, torch.Generator().manual_seed(2), *CROPS), 32).mean(
+        (1, 2, 3)
+    )  # (20, 32)
     assert (video[:, 0] >= video[:, -1]).all()
 
 
@@ -104,18 +109,28 @@ def test_blur_smooths_without_changing_the_mean() -> None:
     assert abs(blurred.mean() - sharp.mean()) < 1
 
 
-def test_crops_stay_inside_the_frame_and_in_the_range_of_areas() -> None:
-    crop = draw_augmentations(500, torch.Generator().manual_seed(3)).crop
+@pytest.mark.parametrize("area", [(0.5, 1.0), (0.875, 1.0), (0.2, 0.3)])
+def test_crops_stay_inside_the_frame_and_in_the_range_of_areas(area: tuple[float, float]) -> None:
+    crop = draw_augmentations(500, torch.Generator().manual_seed(3), area, (0.85, 1.18)).crop
     y, x, height, width = crop.T
     assert (y >= 0).all()
     assert (x >= 0).all()
     assert (y + height <= 1 + 1e-6).all()
     assert (x + width <= 1 + 1e-6).all()
-    assert (height * width).min() > module.CROP_AREA[0] * 0.95
+    assert (height * width).min() > area[0] * 0.92  # a side is at most the frame's
+    assert (height * width).max() <= area[1] + 1e-6
+
+
+def test_the_ratio_of_a_crop_is_its_width_to_its_height() -> None:
+    """An area of 0.5 and a ratio of 2: half as high as the frame, and as wide as it."""
+    crop = draw_augmentations(3, torch.Generator().manual_seed(3), (0.5, 0.5), (2.0, 2.0)).crop
+    torch.testing.assert_close(crop[:, 2:], torch.tensor([[0.5, 1.0]] * 3))
+    whole = draw_augmentations(3, torch.Generator().manual_seed(3), (1.0, 1.0), (1.0, 1.0)).crop
+    torch.testing.assert_close(whole, torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 3))
 
 
 def test_probabilities_of_the_augmentations() -> None:
-    draws = draw_augmentations(2000, torch.Generator().manual_seed(4))
+    draws = draw_augmentations(2000, torch.Generator().manual_seed(4), *CROPS)
     assert (draws.illuminant >= 0).float().mean().item() == pytest.approx(module.JITTER_P, abs=0.05)
     assert (draws.sigma > 0).float().mean().item() == pytest.approx(module.BLUR_P, abs=0.05)
     assert draws.gray.float().mean().item() == pytest.approx(module.GRAY_P, abs=0.05)

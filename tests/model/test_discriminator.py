@@ -10,11 +10,15 @@ from signrep_core.model.discriminator import Discriminator, accuracy, style_of, 
 def test_style_is_the_upper_triangle_of_the_gram_matrix() -> None:
     tokens = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])  # Gram: [[35, 44], [44, 56]]
     assert torch.allclose(style_of(tokens), torch.tensor([[35.0, 44.0, 56.0]]) / (2 * 3))
+    assert torch.allclose(style_of(tokens, "without_diagonal"), torch.tensor([[44.0]]) / (2 * 3))
+    assert torch.allclose(style_of(tokens, "whole"), torch.tensor([[35.0, 44.0, 44.0, 56.0]]) / (2 * 3))
 
 
 def test_style_has_4656_values_at_the_papers_size() -> None:
     assert style_width(96) == 4656
     assert style_of(torch.randn(2, 10, 96)).shape == (2, 4656)
+    assert style_width(96, "without_diagonal") == 4560
+    assert style_width(96, "whole") == 9216
 
 
 def test_style_has_no_gradient_and_does_not_depend_on_token_order() -> None:

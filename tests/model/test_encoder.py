@@ -115,16 +115,19 @@ def test_pixels_of_hidden_units_change_nothing(small: Encoder) -> None:
         torch.testing.assert_close(small(video, visible).tokens, small(other, visible).tokens)
 
 
-def test_stage1_is_the_map_that_timm_has_after_its_first_stage(small: Encoder) -> None:
+@pytest.mark.parametrize("stage", [1, 2, 3, 4])
+def test_the_tokens_of_a_stage_are_the_map_that_timm_has_after_it(small: Encoder, stage: int) -> None:
     video = torch.randn(1, 3, 16, SMALL.image_size, SMALL.image_size)
     caught: list[Tensor] = []
-    handle = small.blocks[small.stage_ends[0]].register_forward_hook(lambda _m, _i, output: caught.append(output))
+    handle = small.blocks[small.stage_ends[stage - 1]].register_forward_hook(
+        lambda _m, _i, output: caught.append(output)
+    )
     with torch.no_grad():
         timm_tokens(small, video)
         handle.remove()
-        stage1 = small(video).stage1
+        ours = small(video, None, stage).of_stage
     theirs = caught[0].unflatten(1, (-1, small.n_units)).transpose(1, 2).flatten(1, 2)
-    torch.testing.assert_close(stage1, theirs, rtol=0, atol=1e-5)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
 def test_another_frame_size_is_refused(small: Encoder) -> None:

@@ -101,6 +101,24 @@ def test_the_adversarial_loss_pulls_each_output_to_the_mean_of_the_other_kind() 
     assert loss.item() == pytest.approx((4 + 16) / 2 + 4)
 
 
+def test_the_adversarial_loss_towards_the_midpoint_of_the_means() -> None:
+    """Means 2 and -1, so 0.5: errors 0.5 and 2.5 of the matched, 0.5 of the unmatched."""
+    outputs, means = (torch.tensor([1.0, 3.0]), torch.tensor([0.0, 0.0])), (torch.tensor(2.0), torch.tensor(-1.0))
+    loss = losses.adversarial_loss(*outputs, *means, "midpoint")
+    assert loss.item() == pytest.approx((0.25 + 6.25) / 2 + 0.25)
+    confused = torch.full((2,), 0.5)
+    assert losses.adversarial_loss(confused, confused, *means, "midpoint").item() == 0
+
+
+def test_the_relativistic_adversarial_loss() -> None:
+    """Matched log 3 above the mean of the unmatched: log (1 + 3); unmatched log 3 below the matched: the same."""
+    outputs = torch.tensor([math.log(3) - 1]), torch.tensor([2 - math.log(3)])
+    loss = losses.adversarial_loss(*outputs, torch.tensor(2.0), torch.tensor(-1.0), "relativistic")
+    assert loss.item() == pytest.approx(2 * math.log(4))
+    equal = torch.zeros(2), torch.zeros(2), torch.tensor(0.0), torch.tensor(0.0)
+    assert losses.adversarial_loss(*equal, "relativistic").item() == pytest.approx(2 * math.log(2))
+
+
 def test_discriminator_loss_by_hand() -> None:
     assert losses.discriminator_loss(torch.zeros(3), torch.zeros(3)).item() == pytest.approx(math.log(2))
     assert losses.discriminator_loss(torch.full((2,), 40.0), torch.full((2,), -40.0)).item() == pytest.approx(0)

@@ -54,6 +54,11 @@ def test_the_learning_rate_warms_up_and_falls_to_zero_as_a_cosine() -> None:
     assert learning_rate_at(0, 1.0, 0, 10) == 1
 
 
+def test_the_cosine_can_end_at_a_share_of_the_peak() -> None:
+    at = [learning_rate_at(step, 2.0, 0, 10, end=0.01) for step in (0, 5, 10)]
+    assert at == pytest.approx([2.0, 2 * (1 + 0.01) / 2, 0.02])
+
+
 def test_groups_get_their_share_of_the_learning_rate() -> None:
     parameters = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr_scale": 0.5},
                   {"params": [torch.nn.Parameter(torch.zeros(1))]}]  # fmt: skip

@@ -370,22 +370,46 @@ def test_a_prior_that_is_left_out_is_reported_but_not_trained_on(tmp_path: Path)
     assert row["reconstruction"] == pytest.approx(10 * sum(row[a] for a in angles) + 0.2 * row["activity"], rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("stage", "triangle", "width"), [(1, "without_diagonal", 16 * 15 // 2), (2, "with_diagonal", 32 * 33 // 2)]
+)
+def test_the_style_can_be_of_another_stage_or_part_of_the_gram_matrix(
+    tmp_path: Path, stage: int, triangle: str, width: int
+) -> None:
+    """The micro encoder has 16 channels, twice as many in each further stage."""
+    train(tmp_path / "run", changed(iterations=1, style_stage=stage, style_triangle=triangle))
+    state = load_state(tmp_path / "run" / "last" / "state.pt")
+    assert state["discriminator"]["style.0.weight"].shape[1] == width
+
+
 def test_without_the_adversarial_term_there_is_no_discriminator(tmp_path: Path) -> None:
     train(tmp_path / "run", changed(iterations=3, adversarial_weight=0.0))
     assert metrics(tmp_path / "run" / "metrics.csv")[-1]["discriminator"] == ""
 
 
-def test_the_adversarial_loss_moves_the_features_and_not_the_discriminator() -> None:
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("swapped_means", lambda m, u: (m**2).mean() + ((u - 0.5) ** 2).mean()),
+        ("midpoint", lambda m, u: ((m - 0.25) ** 2).mean() + ((u - 0.25) ** 2).mean()),
+        ("relativistic", lambda m, u: m.exp().log1p().mean() + (0.5 - u).exp().log1p().mean()),
+    ],
+)
+def test_the_adversarial_loss_moves_the_features_and_not_the_discriminator(form: str, expected: Any) -> None:
     class Wrapped:
         module = Discriminator(16, 6, 16)
 
     class Run:
         discriminator = Wrapped
+        settings = changed(adversarial_form=form)
 
-    z = torch.randn(4, 16, requires_grad=True)
+    z, matched, unmatched = torch.randn(4, 16, requires_grad=True), torch.rand(4, 6), torch.rand(4, 6)
     Wrapped.module.mean_matched.fill_(0.5)
-    loss = step._adversarial(Run, z, torch.rand(4, 6), torch.rand(4, 6))  # type: ignore[arg-type]
+    loss = step._adversarial(Run, z, matched, unmatched)  # type: ignore[arg-type]
     loss.backward()
+    with torch.no_grad():
+        m, u = Wrapped.module.eval()(z, matched), Wrapped.module(z, unmatched)  # E_M = 0.5, E_U = 0
+    assert loss.item() == pytest.approx(expected(m, u).item(), rel=1e-3)
     assert z.grad is not None
     assert z.grad.abs().sum() > 0
     assert all(p.grad is None and p.requires_grad for p in Wrapped.module.parameters())
@@ -395,14 +419,11 @@ def test_styles_are_matched_within_a_video_and_unmatched_across() -> None:
     class Fabric:
         world_size = 1
 
-    stage1 = torch.randn(6, 5, 3)
+    styles = torch.randn(6, 5)
     videos = torch.tensor([0, 0, 1, 1, 0, 0])  # one video twice in the batch
-    from signrep_core.model.discriminator import style_of
-
-    styles = style_of(stage1)
     for seed in range(20):
         choice = torch.rand(6, 6, generator=torch.Generator().manual_seed(seed))
-        matched, unmatched = step._paired_styles(Fabric, stage1, videos, choice)  # type: ignore[arg-type]
+        matched, unmatched = step._paired_styles(Fabric, styles, videos, choice)  # type: ignore[arg-type]
         assert torch.equal(matched, styles[[1, 0, 3, 2, 5, 4]])
         origin = [int((styles == row).all(1).nonzero()[0, 0]) for row in unmatched]
         assert all(videos[o] != videos[i] for i, o in enumerate(origin))

@@ -1,4 +1,4 @@
-"""Windows as they are stored, next to their augmented versions that training sees (method section 4)."""
+"""Windows as they are stored, next to their augmented versions that training sees (supplement A2)."""
 
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from signrep_core.config import Pretrain
 from signrep_core.data.augment import Draws, augment, draw_augmentations, prepare, to_pixels
 from signrep_core.data.windows import WindowPairs
+from signrep_core.model.signrep import PRESETS
 from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
 from signrep_core.window import WINDOW
@@ -22,14 +24,15 @@ SHOWN_FRAMES = 4  # of a window's 16
 def augmented_windows(
     shards: str | Path,
     out: str | Path,
+    settings: Pretrain,
     *,
-    size: int = 224,
     n: int = 8,
     seed: int = 0,
 ) -> None:
     """Draw the first n windows of a training: stored (left) and augmented (right)."""
     dataset = WindowPairs(partial(ShardReader, Path(shards)), None, seed)
-    draws = draw_augmentations(n, torch.Generator().manual_seed(seed))
+    size = PRESETS[settings.preset].encoder.image_size
+    draws = draw_augmentations(n, torch.Generator().manual_seed(seed), settings.crop_area, settings.crop_ratio)
     figure = Figure(figsize=(12, 1.9 * n), layout="constrained")
     FigureCanvasAgg(figure)
     axes: Any = figure.subplots(n, 1, squeeze=False)[:, 0]

@@ -1,0 +1,42 @@
+"""Updates of the weights, and the steps after which they are scored."""
+
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from signrep_core.config import ClipBy, Pretrain, Recognition
+from signrep_core.train.loop import Run, RunSetup, update
+
+
+def make_run(settings: Any, **values: Any) -> Run:
+    unused: Any = None
+    fabric = Fabric(accelerator="cpu", devices=1)
+    return Run(
+        kind="", fabric=fabric, setup=RunSetup(unused), settings=settings, values={}, data={}, iterations=10,
+        columns=(), selection="", network=unused, **values,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("clip_by", "expected"), [("norm", [-0.6, -0.8]), ("value", [-1.0, -1.0])])
+def test_the_gradient_is_clipped_by_its_norm_or_by_value(clip_by: ClipBy, expected: list[float]) -> None:
+    """The gradient (3, 4) has the norm 5; a step of rate 1 goes against it."""
+    run = make_run(Pretrain(clip=1.0, clip_by=clip_by))
+    layer = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.zeros_(layer.weight)
+    run.model, run.optimiser = run.fabric.setup(layer, torch.optim.SGD(layer.parameters(), lr=1.0))
+    norm = update(run, run.model(torch.tensor([[3.0, 4.0]])).sum())
+    assert norm.item() == pytest.approx(5)
+    assert layer.weight[0].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("every", "scored"), [(4, [4, 8, 10]), ("epoch", [3, 6, 9, 10])]
+)  # an epoch is of 3 steps, and the last step is scored in any case
+def test_weights_are_scored_after_a_number_of_steps_or_once_an_epoch(every: int | str, scored: list[int]) -> None:
+    run = make_run(Recognition.model_validate({"validate_every": every}), steps_per_epoch=3)
+    steps = []
+    for run.step in range(1, 11):
+        steps += [run.step] if run.validates else []
+    assert steps == scored
