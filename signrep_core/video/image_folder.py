@@ -77,6 +77,10 @@ class ImageFolder:
         stat = os.stat(self.path)
         return _digest(str(self.path), stat.st_mtime_ns, tuple(self._names))
 
+    def note(self, start: float | None, end: float | None) -> str:
+        """Return what a person should know of the span."""
+        return ""
+
     def close(self) -> None:
         """Do nothing: no file stays open."""
 

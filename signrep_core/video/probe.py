@@ -35,7 +35,7 @@ def probe_shard(rows: Sequence[Any], *, target_fps: float | None = 25.0, threads
     """
     limits = {"target_fps": target_fps, "min_frames": WINDOW}
     tasks = [{"path": row.path, "start": row.start, "end": row.end, "folder_fps": row.fps, **limits} for row in rows]
-    videos, rejected = new_video_status(rows), {}
+    videos, rejected, notes = new_video_status(rows), {}, {}
     found = run_tasks(WORKER, tasks, threads=threads, stalled_s=LIMIT_S)
     for place, (row, info) in enumerate(zip(rows, found, strict=True)):
         if isinstance(info, Died):
@@ -43,9 +43,10 @@ def probe_shard(rows: Sequence[Any], *, target_fps: float | None = 25.0, threads
         if "reason" in info:
             rejected[row.video_id] = _reject(row, **info)
         else:
+            notes[row.video_id] = info["note"]
             for name in PROBED:
                 videos[name][place] = info[name]
-    return _note_spans(finalise(videos, rejected))
+    return _note_spans(add_notes(finalise(videos, rejected), notes))
 
 
 def prepare_probe(send: Send) -> Work:

@@ -49,6 +49,7 @@ class VideoInfo:
     rotation: int  # degrees counterclockwise, as stored in the file
     vfr: bool  # variable frame rate
     sha256: str
+    note: str = ""  # what a person should know of an ok video: frames that are missing, a conversion of its pictures
 
 
 def read_frames(
@@ -117,6 +118,7 @@ def probe_video(
             rotation=source.rotation,
             vfr=shown.longest - shown.shortest > mean / 10 + source.tick,
             sha256=source.digest(),
+            note=source.note(start, end),
         )
 
 

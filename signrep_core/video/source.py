@@ -9,7 +9,7 @@ import heapq
 import itertools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +24,7 @@ from signrep_core.errors import VideoError
 from signrep_core.store.files import file_digest
 from signrep_core.video.damage import Damage, Lost
 from signrep_core.video.image_folder import MAX_PIXELS, ImageFolder
+from signrep_core.video.order import Stamp, choose_stamp
 from signrep_core.video.rgb import RgbConverter
 from signrep_core.video.timeline import Clock, Timed
 
@@ -34,6 +35,7 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg,mxf,rm,h264,hevc,m4v,ivf,apng,"
     "wav,mp3,flac,aac,aiff"
 )
+LACKING_S = 1.0  # a file that ends so much earlier than its header says is cut off
 SEEK_MARGIN_S = Fraction(1, 2)  # a span's reading begins at a keyframe at least this much before it
 REORDER_PACKETS = 32  # packets leave the demuxer in decoding order; no codec reorders further than this
 READ_ERRORS_IN_A_ROW = 8  # after so many damaged reads without a packet the rest of the file is skipped
@@ -47,25 +49,32 @@ class VideoFile:
     def __init__(self, path: str | Path, container: Any, stream: Any) -> None:
         self.path, self._container, self.stream = path, container, stream
         self.tick: Fraction = stream.time_base
-        self._rate: Fraction | None = stream.guessed_rate or stream.average_rate
+        # The codec's own rate first: where few packets have times, FFmpeg's guess counts only those.
+        self._rate: Fraction | None = stream.codec_context.framerate or stream.guessed_rate or stream.average_rate
         self._first: Any = None
+        self._stamp: Stamp = "pts"  # the frames' timestamps that are relied on
+        self._delay = 0  # packets that the decoder takes before it gives the first frame
         self.timeless = False
         self._shown: Any = None
         self.untimely = 0  # packets that no time could be given to
+        self._announced, self._last_s = 0, Fraction(0)  # packets, hidden ones too, and the last frame's time
 
     def first_frame(self) -> Any:
         """The first frame that can be decoded; the file is rewound afterwards, if it was not read yet."""
         if self._first is None:
-            self._first = next((frame for frame in self._frames() if not isinstance(frame, Lost)), None)
+            packets = _Counted(self._packets())
+            self._first = next((frame for frame in self._frames(packets) if not isinstance(frame, Lost)), None)
+            codec = self.stream.codec_context
             if self._first is None:
-                codec = self.stream.codec_context.name
-                raise VideoError("undecodable", f"{self.path}: no frame of its {codec} stream decodes")
+                raise VideoError("undecodable", f"{self.path}: no frame of its {codec.name} stream decodes")
+            self._delay = packets.count - 1
+            self._stamp = choose_stamp(self._container, codec, packets, self._first, packets.count)
             self._rewind(None)
         return self._first
 
     def decode(self, start: Fraction | None, end: Fraction | None) -> Iterator[Timed]:
         """(decoded frame, or None for a lost one, its time), from a little before `start` to a little after `end`."""
-        for frame, time in self._from(start, self._frames, lambda frame: frame.pts):
+        for frame, time in self._from(start, lambda: self._frames(self._packets()), self._stamp_of):
             yield None if isinstance(frame, Lost) else frame, time
             if end is not None and time > end + SEEK_MARGIN_S:
                 return
@@ -75,13 +84,14 @@ class VideoFile:
         self.timeless = True
         for timestamp, time in self._from(start, self._timestamps, lambda timestamp: timestamp):
             self.timeless = self.timeless and timestamp is None and self._rate is None
+            self._last_s = time
             yield None, time
             if end is not None and time > end + SEEK_MARGIN_S:
                 return
 
     def _from(self, start: Fraction | None, read: Any, timestamp_of: Any) -> Iterator[Timed]:
         """Items of `read` with their times, from the last keyframe before `start` where the file can be sought."""
-        first = self.first_frame().pts
+        first = self._stamp_of(self.first_frame())
         wanted = None
         if start and first is not None and start > SEEK_MARGIN_S:
             wanted = first + int((start - SEEK_MARGIN_S) / self.tick)
@@ -108,15 +118,19 @@ class VideoFile:
         self._container.close()
         self._container, self.stream = _open_stream(self.path, self.stream.codec_context.thread_count)
 
-    def _frames(self) -> Iterator[Any]:
-        """Every frame in display order: decoded, or lost."""
-        damage = Damage()
-        for packet in self._packets():
+    def _stamp_of(self, item: Any) -> int | None:
+        """The timestamp of a frame, a lost frame or a packet; None where the file tells none."""
+        return getattr(item, self._stamp, None)
+
+    def _frames(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """Every frame in the order of showing: decoded, or lost."""
+        damage = Damage(ordered=self._stamp == "pts")
+        for packet in packets:
             damage.expect(packet)
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                damage.errors += 1
+                yield from damage.fail(packet)
                 continue
             for frame in frames:
                 yield from damage.sort(frame)
@@ -137,13 +151,23 @@ class VideoFile:
                 errors += 1
                 log.warning("%s: damaged while reading: %s", self.path, error)
 
+    def _shown_packets(self) -> Iterator[Any]:
+        """The packets of frames that are shown; counts the others too."""
+        self._announced = 0
+        for packet in self._packets():
+            self._announced += packet.size > 0
+            if packet.size and not packet.is_discard:
+                yield packet
+
     def _timestamps(self) -> Iterator[int | None]:
-        """The packets' timestamps in display order."""
+        """The frames' timestamps in the order of showing, from the packets alone."""
+        if self._stamp != "pts":
+            yield from map(self._stamp_of, self._shown_packets())
+            yield from itertools.repeat(None, self._delay if self._stamp == "dts" else 0)  # those that come at the end
+            return
         waiting: list[int] = []
         decoded_at = None
-        for packet in self._packets():
-            if packet.size == 0 or packet.is_discard:
-                continue
+        for packet in self._shown_packets():
             if decoded_at is not None and packet.dts is not None and packet.dts < decoded_at:
                 yield from sorted(waiting)  # the file's clock restarted
                 waiting.clear()
@@ -156,6 +180,24 @@ class VideoFile:
                 yield heapq.heappop(waiting)
         while waiting:
             yield heapq.heappop(waiting)
+
+    def note(self, start: float | None, end: float | None) -> str:
+        """Return what a person should know of the span, once its packets were read; mostly empty."""
+        return self._shortfall(start, end)
+
+    def _shortfall(self, start: float | None, end: float | None) -> str:
+        """Say which of the frames that the header promises are not in the file."""
+        if end is not None:
+            return ""
+        container = self._container  # whose duration counts from zero in some formats
+        promised_s = ((container.duration or 0) - max(container.start_time or 0, 0)) / av.time_base
+        if not start and (promised := self.stream.frames) > self._announced:
+            promised_s = max(promised_s, float(promised / self._rate) if self._rate else 0.0)
+            if promised_s - float(self._last_s) > 2.5 * promised_s / promised:
+                return f"cut off: the file promises {promised} frames and gives {self._announced}"
+        if promised_s - float(self._last_s) > LACKING_S:
+            return f"the file promises {promised_s:.1f} s and its frames end at {float(self._last_s):.1f} s"
+        return ""
 
     def to_rgb(self, frame: Any | None) -> tuple[NDArray[np.uint8], bool]:
         """(H, W, 3) uint8 of a frame, and False; for a lost frame (None) the one converted before it, and True."""
@@ -225,8 +267,12 @@ def _open_stream(path: str | Path, threads: int) -> tuple[Any, Any]:
         raise VideoError("no_video_stream", f"{path}: it holds {kinds}")
     stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
     _check_size(path, stream)
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # also of what comes in mid-file
-    stream.codec_context.thread_type = "AUTO"
+    options = {"max_pixels": str(MAX_PIXELS)}  # also of what comes in mid-file
+    # A decoder that has several frames in work loses those around an error: as many as it has threads.
+    if stream.codec_context.name == "libdav1d":
+        options["max_frame_delay"] = "1"
+    stream.codec_context.options = options
+    stream.codec_context.thread_type = "SLICE"
     stream.codec_context.thread_count = threads
     return container, stream
 
@@ -268,6 +314,21 @@ def _digest(path: str, size: int, modified_ns: int) -> str:
 def _identity(path: str | Path) -> tuple[int, int]:
     stat = os.stat(path)
     return stat.st_size, stat.st_mtime_ns
+
+
+class _Counted:
+    """Passes items through and counts them."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._items, self.count = iter(items), 0
+
+    def __iter__(self) -> "_Counted":
+        return self
+
+    def __next__(self) -> Any:
+        item = next(self._items)
+        self.count += 1
+        return item
 
 
 def _peek(items: Iterator[Any]) -> tuple[Iterator[Any], list[Any]]:

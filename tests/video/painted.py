@@ -57,10 +57,11 @@ def write_video(
     pix_fmt: str = "yuv420p",
     gop: int = 12,
     options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
     """Write painted frames, at `times` (seconds) where given."""
     tick = Fraction(1, 1000)
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=container_options or {}) as container:
         stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000), options=options or {})
         stream.width, stream.height = size
         stream.pix_fmt, stream.gop_size = pix_fmt, gop
