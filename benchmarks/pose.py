@@ -37,7 +37,7 @@ def measure() -> list[tuple[str, str]]:
 
     ours, find_faces = HolisticSolution(), open_face_detector()
     found: list[tuple[str, str]] = []
-    video = lambda fps: read_frames(CLIP, fps or 25.0, threads=1)  # noqa: E731
+    video = lambda fps: read_frames(CLIP, fps or 25.0)  # noqa: E731
     began, cpu = time.monotonic(), time.process_time()
     n = sum(len(piece["frame"]) for piece in extract_video(video, ours, find_faces, min_shoulder_px=24))
     wall, cpu = time.monotonic() - began, time.process_time() - cpu
@@ -46,7 +46,7 @@ def measure() -> list[tuple[str, str]]:
     )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found.append(("memory of a worker at its peak", f"{memory:.0f} MiB"))
-    frames = list(islice(read_frames(CLIP, threads=1), FRAMES))
+    frames = list(islice(read_frames(CLIP), FRAMES))
     from mediapipe.python.solutions.holistic import Holistic
 
     with quiet_stderr(), Holistic(model_complexity=1, refine_face_landmarks=False) as public:
@@ -56,7 +56,7 @@ def measure() -> list[tuple[str, str]]:
     scanned = frames[::8]
     per_face = _core_seconds(lambda: find_people(scanned, find_faces, lambda: None)) / len(scanned)
     found.append(("sparse scan for people (3 a second)", f"{1000 * per_face:.1f} core-ms per scanned frame"))
-    decoding = _core_seconds(lambda: list(read_frames(CLIP, threads=1))) / 75
+    decoding = _core_seconds(lambda: list(read_frames(CLIP))) / 75
     found.append(("decoding to RGB", f"{1000 * decoding:.1f} core-ms per frame"))
     return found
 

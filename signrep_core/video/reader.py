@@ -57,7 +57,6 @@ def read_frames(
     target_fps: float | None = 25.0,
     start: float | None = None,
     end: float | None = None,
-    threads: int = 2,
     folder_fps: float | None = None,
 ) -> Iterator[Frame]:
     """Read a video's frames on the common timeline, in order, in constant memory.
@@ -66,13 +65,12 @@ def read_frames(
         path: a video file, or an image folder.
         target_fps: rate of the timeline; None gives each source frame once, at its own time.
         start, end: seconds after the video's first frame; the span's times count from `start`.
-        threads: decoding threads.
         folder_fps: rate of an image folder; files know theirs.
 
     Raises:
         VideoError: nothing to read, with a reason of `errors.REASONS`. Damage in mid-file marks the frames it costs.
     """
-    with open_video(path, threads, folder_fps) as source:
+    with open_video(path, folder_fps) as source:
         frames = source.decode(*exact_span(start, end))
         index = -1
         for index, time, (shown, _) in on_timeline(frames, target_fps, start, end):
@@ -95,7 +93,7 @@ def probe_video(
     Raises:
         VideoError: the video cannot be used; the reason is a key of `errors.REASONS`.
     """
-    with open_video(path, 1, folder_fps) as source:
+    with open_video(path, folder_fps) as source:
         first = source.first_rgb()
         shown = Intervals(source.packet_times(*exact_span(start, end)), *exact_span(start, end))
         n_timeline = _count_frames(path, on_timeline(shown, target_fps, start, end))

@@ -23,9 +23,9 @@ class VideoRow(NamedTuple):
         return cls(str(columns["path"]), start, end, fps)
 
 
-def read_row(row: VideoRow, target_fps: float | None = 25.0, threads: int = 1) -> Iterator[Frame]:
+def read_row(row: VideoRow, target_fps: float | None = 25.0) -> Iterator[Frame]:
     """Read a row's frames on the common timeline; arguments and errors as `video.reader.read_frames`."""
-    return read_frames(row.path, target_fps, row.start, row.end, threads=threads, folder_fps=row.fps)
+    return read_frames(row.path, target_fps, row.start, row.end, folder_fps=row.fps)
 
 
 def _optional(value: Any) -> float | None:

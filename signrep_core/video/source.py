@@ -116,7 +116,7 @@ class VideoFile:
         except av.FFmpegError:
             pass
         self._container.close()
-        self._container, self.stream = _open_stream(self.path, self.stream.codec_context.thread_count)
+        self._container, self.stream = _open_stream(self.path)
 
     def _stamp_of(self, item: Any) -> int | None:
         """The timestamp of a frame, a lost frame or a packet; None where the file tells none."""
@@ -232,7 +232,7 @@ class VideoFile:
 
 
 @contextmanager
-def open_video(path: str | Path, threads: int, folder_fps: float | None) -> Iterator[VideoFile | ImageFolder]:
+def open_video(path: str | Path, folder_fps: float | None) -> Iterator[VideoFile | ImageFolder]:
     """Open a video file or an image folder.
 
     Raises:
@@ -243,7 +243,7 @@ def open_video(path: str | Path, threads: int, folder_fps: float | None) -> Iter
         return
     _check_file(Path(path))
     try:
-        source = VideoFile(path, *_open_stream(path, threads))
+        source = VideoFile(path, *_open_stream(path))
     except av.FFmpegError as error:
         raise VideoError("not_a_video", f"{path}: {_why_unreadable(Path(path))} ({error.strerror})") from error
     try:
@@ -253,7 +253,7 @@ def open_video(path: str | Path, threads: int, folder_fps: float | None) -> Iter
         source.close()
 
 
-def _open_stream(path: str | Path, threads: int) -> tuple[Any, Any]:
+def _open_stream(path: str | Path) -> tuple[Any, Any]:
     """An opened container and its video stream."""
     # "file:" keeps a colon in the name from being read as a protocol.
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
@@ -267,13 +267,9 @@ def _open_stream(path: str | Path, threads: int) -> tuple[Any, Any]:
         raise VideoError("no_video_stream", f"{path}: it holds {kinds}")
     stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
     _check_size(path, stream)
-    options = {"max_pixels": str(MAX_PIXELS)}  # also of what comes in mid-file
-    # A decoder that has several frames in work loses those around an error: as many as it has threads.
-    if stream.codec_context.name == "libdav1d":
-        options["max_frame_delay"] = "1"
-    stream.codec_context.options = options
-    stream.codec_context.thread_type = "SLICE"
-    stream.codec_context.thread_count = threads
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # also of what comes in mid-file
+    # With several threads the frames around an error depend on their number: some are lost, some are not marked.
+    stream.codec_context.thread_count = 1
     return container, stream
 
 

@@ -14,7 +14,7 @@ PEAK = """
 import resource, sys
 from signrep_core.video.reader import probe_video, read_frames
 info = probe_video(sys.argv[1], target_fps=5)
-count = sum(1 for frame in read_frames(sys.argv[1], 5, threads=1))
+count = sum(1 for frame in read_frames(sys.argv[1], 5))
 assert count == info.timeline_frames
 print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -18,8 +18,8 @@ from signrep_core.video.reader import Frame, probe_video, read_frames
 from tests.video.painted import number_in, paint, write_video
 
 
-def numbers(path: Path, *args: float | None, **options: int) -> list[int]:
-    return [number_in(frame.rgb) for frame in read_frames(path, *args, **options)]
+def numbers(path: Path, *args: float | None) -> list[int]:
+    return [number_in(frame.rgb) for frame in read_frames(path, *args)]
 
 
 def ffmpeg(*arguments: str | Path) -> None:
@@ -46,8 +46,8 @@ def test_a_video_at_the_timelines_rate_gives_each_frame_once(forty: Path) -> Non
     assert np.allclose([frame.time_s for frame in frames], np.arange(40) / 25)
 
 
-def test_every_call_gives_the_same_frames_whatever_the_threads(forty: Path) -> None:
-    one, four = list(read_frames(forty, threads=1)), list(read_frames(forty, threads=4))
+def test_every_call_gives_the_same_frames(forty: Path) -> None:
+    one, four = list(read_frames(forty)), list(read_frames(forty))
     assert [(a.index, a.time_s) for a in one] == [(b.index, b.time_s) for b in four]
     assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(one, four, strict=True))
 
@@ -292,7 +292,7 @@ def test_damage_in_mid_file_marks_every_affected_frame_and_at_most_its_groups(
     assert damaged == sorted(damaged)
     assert len(damaged) <= 25
     assert probe_video(path).timeline_frames == 100
-    again = [(f.index, f.time_s, f.damaged) for f in read_frames(path, threads=4)]
+    again = [(f.index, f.time_s, f.damaged) for f in read_frames(path)]
     assert again == [(f.index, f.time_s, f.damaged) for f in frames], "pose and crop see the same"
 
 
