@@ -12,14 +12,15 @@ ENCODER_BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
 
 
 def parameter_groups(model: nn.Module, n_blocks: int, layer_decay: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Divide the parameters of a `SignRep` into groups for AdamW, each with its `lr_scale`.
+    """Divide the parameters that learn, as those of a `SignRep`, into groups for AdamW, each with its `lr_scale`.
 
     Patch and position embedding are layer 0, block i is layer i + 1, everything after the encoder is layer n_blocks + 1
     with scale 1; each layer has `layer_decay` times the scale of the next one. Biases, norms and position embeddings
-    have no weight decay. Every parameter is in exactly one group.
+    have no weight decay. Every parameter that learns is in exactly one group.
     """
+    learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in learning.items():
         layer = layer_of(name, n_blocks)
         decays = parameter.ndim > 1 and "pos_embed" not in name
         group = groups.setdefault(
@@ -32,9 +33,7 @@ def parameter_groups(model: nn.Module, n_blocks: int, layer_decay: float, weight
         )
         group["params"].append(parameter)
     placed = [id(parameter) for group in groups.values() for parameter in group["params"]]
-    assert sorted(placed) == sorted(id(parameter) for parameter in model.parameters()), (
-        "a parameter is not in exactly one group"
-    )
+    assert sorted(placed) == sorted(map(id, learning.values())), "a parameter is not in exactly one group"
     return [groups[key] for key in sorted(groups)]
 
 
@@ -45,12 +44,21 @@ def layer_of(name: str, n_blocks: int) -> int:
     return 0 if name.startswith("encoder.") else n_blocks + 1
 
 
-def learning_rate_at(step: int, peak: float, warmup: int, iterations: int, end: float = 0.0) -> float:
-    """Learning rate of a step (from 0): linear warm-up to the peak, then a cosine to `end`, a share of the peak."""
+def learning_rate_at(
+    step: int, peak: float, warmup: int, iterations: int, end: float = 0.0, period: int | None = None
+) -> float:
+    """Learning rate of a step (from 0): linear warm-up to the peak, then a cosine.
+
+    Args:
+        end: share of the peak at which the warm-up starts and the cosine ends.
+        period: steps of a cosine, after which the rate starts again at the peak; None = one cosine over all steps.
+    """
     if step < warmup:
-        return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(1, iterations - warmup)
-    return peak * (end + (1 - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        share = (step + 1) / warmup
+    else:
+        progress = (step - warmup) % period / period if period else (step - warmup) / max(1, iterations - warmup)
+        share = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return peak * (end + (1 - end) * share)
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:

@@ -59,6 +59,24 @@ def test_the_cosine_can_end_at_a_share_of_the_peak() -> None:
     assert at == pytest.approx([2.0, 2 * (1 + 0.01) / 2, 0.02])
 
 
+def test_the_learning_rate_restarts_after_each_period() -> None:
+    """As published for How2Sign: from 1e-4 to 1e-3 and back, 17,000 steps each time."""
+    at = [learning_rate_at(step, 1e-3, 2_000, 100_000, 0.1, 17_000) for step in (1_999, 2_000, 10_500, 18_999, 19_000)]
+    assert at == pytest.approx([1e-3, 1e-3, 5.5e-4, 1e-4, 1e-3], rel=1e-6)
+
+
+def test_the_warm_up_starts_at_the_share_at_which_the_cosine_ends() -> None:
+    at = [learning_rate_at(step, 1.0, 100, 1_100, 0.01) for step in (0, 99, 600, 1_100)]
+    assert at == pytest.approx([0.01 + 0.99 / 100, 1, 0.505, 0.01])
+
+
+def test_what_is_frozen_is_in_no_group() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    model[0].requires_grad_(False)
+    groups = parameter_groups(model, 0, 1.0, 0.1)
+    assert [(group["params"][0].shape, group["weight_decay"]) for group in groups] == [((1,), 0.0), ((1, 3), 0.1)]
+
+
 def test_groups_get_their_share_of_the_learning_rate() -> None:
     parameters = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr_scale": 0.5},
                   {"params": [torch.nn.Parameter(torch.zeros(1))]}]  # fmt: skip
