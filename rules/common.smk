@@ -76,6 +76,18 @@ def baseline_scores(wildcards):
     ]
 
 
+def translator_settings(wildcards):
+    """Settings that determine the data set's translator; those of other data sets do not retrain it."""
+    settings = CONFIG.translator(wildcards.dataset)
+    return settings.model_dump(exclude={"datasets", "baselines", "by_character"})
+
+
+def translator_threads(wildcards):
+    """One thread for the tiny Transformer, which more would slow down."""
+    settings = CONFIG.translator(wildcards.dataset)
+    return 1 if getattr(settings, "preset", None) == "tiny" else 16
+
+
 def own_lifter(wildcards):
     """Weights of the lifter that the workflow trains, if the configuration asks for it."""
     if CONFIG.angles.solver == "closed_form" or CONFIG.angles.lifter != "train":

@@ -2,10 +2,12 @@
 
 REQUIRED INPUTS
     shards/index.parquet with the sentences' texts, and features/{inputs}/{dataset}.parquet, where {inputs} is a
-    pretraining's run, `keypoints` or `angles`
+    pretraining's run, `keypoints` or `angles`; for data sets of language_model.datasets the pretrained model
+    language_model.base, a folder or a name on the Hugging Face hub
 
 OUTPUTS
-    translation/{inputs}/{dataset}/best.safetensors    the selected weights with their vocabulary inside
+    translation/{inputs}/{dataset}/best.safetensors    the selected weights, of a Transformer with their vocabulary
+                                                       inside, of a language model the adapters and projection only
     translation/{inputs}/{dataset}/metrics.csv         loss and validation, a row every ten steps
     translation/{inputs}/{dataset}.json                metrics with protocol, counts and chance levels
     translation/{inputs}/{dataset}.parquet             every test sentence: reference and hypothesis
@@ -51,12 +53,12 @@ rule train_translation:
         inputs="|".join(TRANSLATORS),
     conda:
         "../envs/signrep.yaml"
-    threads: 1 if CONFIG.translation.preset == "tiny" else 16
+    threads: translator_threads
     resources:
         mem_mb=16000,
         runtime=1440,
     params:
-        translation=CONFIG.translation.model_dump(exclude={"datasets", "baselines"}),
+        translator=translator_settings,
         seed=CONFIG.seed,
     script:
         "../workflow_scripts/train_translation.py"
@@ -81,9 +83,9 @@ rule evaluate_translation:
         inputs="|".join(TRANSLATORS),
     conda:
         "../envs/signrep.yaml"
-    threads: 1 if CONFIG.translation.preset == "tiny" else 16
+    threads: translator_threads
     resources:
-        mem_mb=8000,
+        mem_mb=16000,
         runtime=480,
     params:
         schema=schemas.TRANSLATIONS.version,

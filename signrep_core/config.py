@@ -38,6 +38,7 @@ Tokenizer = Literal["13a", "intl", "zh", "char", "none"]  # sacrebleu's
 DEMO_CONFIG: Final = Path(__file__).resolve().parents[1] / "config.yaml"
 PAPER_CONFIG: Final = "configs/paper.yaml"
 TARRES: Final = "Tarrés et al. 2023"
+WONG: Final = "Wong et al. 2024"  # Sign2GPT: the paper, and its published code where the paper is silent
 OPEN: Final = "D, decision 0026"  # source of a choice on which the paper is silent
 
 
@@ -186,7 +187,7 @@ class EncoderTraining(Training):
 
     learning_rate: float = method(1e-4, "A3", "peak, after warm-up", gt=0)
     learning_rate_end: Fraction = method(
-        0.0, OPEN, "end of the cosine as a share of the peak, on which the paper is silent"
+        0.0, OPEN, "start of the warm-up and end of the cosine as a share of the peak, on which the paper is silent"
     )
     betas: tuple[float, float] = method((0.9, 0.95), "A3", "of AdamW")
     weight_decay: float = method(0.5, "A3", "of AdamW; not of biases, norms and position embeddings", ge=0)
@@ -315,23 +316,43 @@ class Recognition(EncoderTraining):
         return self.model_copy(update={"learning_rate": self.keypoint_learning_rate, "kappa": 0.0, "freeze": "nothing"})
 
 
-class Translation(Training):
+class Translating(Training):
+    """A training of a translator, of either kind."""
+
+    def search(self) -> dict[str, Any]:
+        """Settings of the beam search, as arguments of `evaluate.translation.translate`."""
+        return {name: getattr(self, name) for name in ("beam", "length_penalty", "max_pieces", "max_windows")}
+
+
+class Translation(Translating):
     """Sentences from frozen features (section 6), as Tarrés et al. 2023 published it for How2Sign."""
 
     datasets: list[str] | None = operation(None, "data sets that are translated; null = every one with texts")
+    by_character: list[str] = operation(
+        ["csl_daily"],
+        "data sets whose BLEU and ROUGE-L count characters, not words, whichever translator they have: languages "
+        "written without spaces",
+    )
     baselines: list[Baseline] = operation(
         ["keypoints"], "raw poses, pooled per window, for which a translator of the same size is trained for comparison"
     )
     preset: Preset = method("base", TARRES, "`base` has 6 encoder and 3 decoder layers of width 256")
     vocabulary: PositiveInt = method(7_000, TARRES, "word pieces at most, learned from the training text")
     lowercase: bool = method(True, TARRES, "learn and count lower case only")
-    tokenizer: Tokenizer = method(
-        "13a", TARRES, "sacrebleu's, for BLEU and ROUGE-L; `char` counts characters (Chinese)"
-    )
+    tokenizer: Tokenizer = method("13a", TARRES, "sacrebleu's, for BLEU and ROUGE-L of the other data sets")
     iterations: PositiveInt = method(100_000, TARRES, "optimiser steps")
     batch_size: PositiveInt = method(32, TARRES, "sentences in a batch")
     learning_rate: float = method(1e-3, TARRES, "peak, after warm-up", gt=0)
     warmup: int = method(2_000, TARRES, "warm-up steps", ge=0)
+    restart_every: PositiveInt | None = method(
+        None,
+        "D, decision 0021",
+        "steps of a cosine, after which the learning rate starts again at its peak (published: 17,000); null = one "
+        "cosine over all steps",
+    )
+    learning_rate_end: Fraction = method(
+        0.0, "D, decision 0021", "start of the warm-up and end of a cosine as a share of the peak (published: 0.1)"
+    )
     betas: tuple[float, float] = method((0.9, 0.98), TARRES, "of AdamW")
     weight_decay: float = method(0.1, TARRES, "of AdamW; not of biases and norms", ge=0)
     label_smoothing: Fraction = method(0.1, TARRES, "of the cross entropy")
@@ -350,9 +371,63 @@ class Translation(Training):
     log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
     workers: int = operation(0, "loader processes", ge=0)
 
-    def search(self) -> dict[str, Any]:
-        """Settings of the beam search, as arguments of `evaluate.translation.translate`."""
-        return {name: getattr(self, name) for name in ("beam", "length_penalty", "max_pieces", "max_windows")}
+
+class LanguageModel(Translating):
+    """Sentences by a pretrained language model with adapters (A3; Sign2GPT, Wong et al. 2024; extra [translation])."""
+
+    datasets: list[str] = operation(
+        ["phoenix14t", "csl_daily"], "data sets that a language model translates; the others have the Transformer (A3)"
+    )
+    base: str = method(
+        "facebook/xglm-1.7B",
+        WONG,
+        "pretrained model: a folder with weights and tokeniser, or a name on the Hugging Face hub",
+    )
+    revision: str | None = Field(None, description="commit or tag of a name on the hub; null = the newest")
+    targets: list[str] = method(
+        ["q_proj", "k_proj", "v_proj", "out_proj"],
+        WONG,
+        "layers of the base, in all its blocks, that have adapters; other bases name them otherwise",
+        min_length=1,
+    )
+    rank: PositiveInt = method(4, WONG, "of the adapters")
+    alpha: float = method(4.0, WONG, "scale of the adapters, times the rank", gt=0)
+    dropout: float = method(0.1, WONG, "of the adapters' inputs; the frozen base has none", ge=0, lt=1)
+    lowercase: bool = method(False, WONG, "learn and count lower case only")
+    tokenizer: Tokenizer = method(
+        "13a", "D, decision 0021", "sacrebleu's, for BLEU and ROUGE-L; of data sets in translation.by_character: `char`"
+    )
+    epochs: PositiveInt = method(100, WONG, "times that each training sentence is seen")
+    batch_size: PositiveInt = method(8, WONG, "sentences in a batch (published for CSL-Daily: 4 on each GPU)")
+    learning_rate: float = method(3e-4, WONG, "peak, after warm-up", gt=0)
+    warmup_epochs: int = method(5, WONG, "epochs of warm-up", ge=0)
+    learning_rate_end: Fraction = method(
+        0.01, WONG, "start of the warm-up and end of the cosine as a share of the peak"
+    )
+    betas: tuple[float, float] = method((0.9, 0.999), WONG, "of AdamW")
+    weight_decay: float = method(1e-3, WONG, "of AdamW; not of biases", ge=0)
+    label_smoothing: Fraction = method(0.1, WONG, "of the cross entropy")
+    clip: float = method(1.0, WONG, "largest norm of the gradient, or largest value in it", gt=0)
+    clip_by: ClipBy = method(
+        "norm",
+        WONG,
+        "what `clip` limits: the `norm` of the whole gradient, or each `value` (published: value, then norm)",
+    )
+    max_windows: PositiveInt = method(256, WONG, "longer sentences are cut after so many windows")
+    max_pieces: PositiveInt = method(64, WONG, "longest translation, pieces of the base's tokeniser")
+    beam: PositiveInt = method(4, WONG, "hypotheses kept in beam search; 1 = greedy")
+    length_penalty: float = method(
+        1.0, WONG, "exponent of the length that a hypothesis's log-probability is divided by"
+    )
+    validate_every: PositiveInt | Literal["epoch"] = method(
+        "epoch", WONG, "steps between validations by BLEU-4, or `epoch`: once an epoch; the best weights are kept"
+    )
+    save_every: PositiveInt = operation(1_000, "steps between resume states")
+    log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
+    workers: int = operation(0, "loader processes", ge=0)
+
+
+AnyTranslation = Translation | LanguageModel
 
 
 class Config(Section):
@@ -378,6 +453,18 @@ class Config(Section):
     retrieval: Retrieval = Retrieval()
     recognition: Recognition = Recognition()
     translation: Translation = Translation()
+    language_model: LanguageModel = LanguageModel()
+
+    def translator(self, dataset: str) -> AnyTranslation:
+        """Settings of a data set's translator, with the tokeniser of its metrics."""
+        settings = self.language_model if dataset in self.language_model.datasets else self.translation
+        update = {"tokenizer": "char"} if dataset in self.translation.by_character else {}
+        return settings.model_copy(update=update)
+
+
+def load_translator(values: Mapping[str, Any]) -> AnyTranslation:
+    """Settings of a translator from some of their values: those of a language model if they name a base."""
+    return (LanguageModel if "base" in values else Translation)(**values)
 
 
 def load_config(values: Mapping[str, Any]) -> Config:
@@ -461,6 +548,7 @@ def describe_departures(settings: "Config | Training") -> str:
             "pretraining": settings.pretrain,
             "recognition": settings.recognition,
             "translation": settings.translation,
+            "translation by a language model": settings.language_model,
         }
     )
     departures = {name: found for name, training in trainings.items() if (found := _departures(training))}
@@ -487,7 +575,8 @@ def _departures(training: Training) -> list[str]:
         elif name == "mask_ratio" and not value:
             found.append("no masks")
         else:
-            origin = "default" if source.startswith("D,") else "published" if source == TARRES else "paper"
+            published = source in (TARRES, WONG)
+            origin = "default" if source.startswith("D,") else "published" if published else "paper"
             found.append(f"{name.replace('_', ' ')} {_number(value)} ({origin} {_number(default)})")
     return found
 

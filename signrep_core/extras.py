@@ -14,8 +14,10 @@ EXTRA_OF: Final = {
     "matplotlib": "report",
     "mediapipe": "pose",
     "PIL": "report",
+    "peft": "translation",
     "pose_format": "interop",
     "snakemake": "workflow",
+    "transformers": "translation",
     "webdataset": "interop",
     "werkzeug": "report",
 }

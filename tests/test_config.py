@@ -19,6 +19,7 @@ from signrep_core.config import (
     describe_departures,
     load_config,
     load_config_file,
+    load_translator,
     merge,
     read_yaml,
     reference_page,
@@ -30,7 +31,7 @@ from signrep_core.errors import ConfigError
 ROOT = Path(__file__).parents[1]
 
 
-TRAININGS = ("pretrain", "recognition", "translation")
+TRAININGS = ("pretrain", "recognition", "translation", "language_model")
 DEMO = read_yaml(ROOT / "config.yaml")
 
 
@@ -95,6 +96,20 @@ def test_the_defaults_are_the_paper_s():
     assert (pretrain.preset, pretrain.iterations, pretrain.batch_size) == ("base", 500_000, 20)  # A3, A4
     assert (pretrain.learning_rate, pretrain.warmup, pretrain.validate_every) == (1e-4, 50_000, 25_000)
     assert (recognition.weight_decay, recognition.layer_decay) == (0.5, 0.85)  # A3
+
+
+def test_a_data_set_is_translated_by_the_paper_s_translator_of_it():
+    """Supplement A3: as Sign2GPT, whose BLEU of CSL-Daily counts characters; How2Sign as Tarrés et al."""
+    config = load_config({"language_model": {"base": "a/b"}, "translation": {"beam": 2}})
+    phoenix, csl, how2sign = map(config.translator, ("phoenix14t", "csl_daily", "how2sign"))
+    assert (phoenix, how2sign) == (config.language_model, config.translation)
+    assert csl == phoenix.model_copy(update={"tokenizer": "char"})
+    assert [load_translator(each.model_dump()) for each in (csl, how2sign)] == [csl, how2sign]
+    assert load_translator({"base": "a/b"}).search() == {
+        "beam": 4, "length_penalty": 1.0, "max_pieces": 64, "max_windows": 256
+    }  # fmt: skip
+    plain = load_config({"language_model": {"datasets": []}, "translation": {"by_character": []}})
+    assert plain.translator("csl_daily") == plain.translation
 
 
 def test_the_priors_of_the_configuration_are_those_of_the_targets():
@@ -185,6 +200,6 @@ def test_the_conda_environment_has_the_pinned_versions():
     *_, pip = yaml.safe_load((ROOT / "envs/signrep.yaml").read_text())["dependencies"]
     assert set(pip["pip"]) <= pins
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = [project["optional-dependencies"][name] for name in ("pose", "workflow", "report")]
+    extras = [project["optional-dependencies"][name] for name in ("pose", "workflow", "report", "translation")]
     needed = {re.match(r"[\w.-]+", requirement)[0] for requirement in sum(extras, project["dependencies"])}
     assert {pin.split("==")[0] for pin in pip["pip"]} == needed

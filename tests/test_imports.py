@@ -1,4 +1,4 @@
-"""Packages that importing loads: never MediaPipe or Snakemake; for arrays, pixels and tables no PyTorch."""
+"""Packages that importing loads: never MediaPipe, Snakemake, transformers; for arrays, pixels and tables no PyTorch."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ sys.exit(f"loaded: {loaded}" if loaded else 0)
 @pytest.mark.parametrize(
     ("rooms", "forbidden"),
     [
-        (["signrep_core"], ["mediapipe", "snakemake"]),
+        (["signrep_core"], ["mediapipe", "snakemake", "transformers", "peft"]),
         ([f"signrep_core.{room}" for room in ("body", "video", "store", "sources")], ["torch", "mediapipe"]),
     ],
     ids=["the whole core", "the rooms without PyTorch"],

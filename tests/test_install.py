@@ -27,7 +27,7 @@ pretrain:
   validate_every: 3
   workers: 0
 """
-EXTRAS = ("mediapipe", "snakemake", "matplotlib", "flask", "pose-format")
+EXTRAS = ("mediapipe", "snakemake", "matplotlib", "flask", "pose-format", "transformers", "peft")
 
 
 def run(*command: str | Path, cwd: Path) -> str:

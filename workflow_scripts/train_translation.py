@@ -5,7 +5,7 @@ from pathlib import Path
 
 import _job
 
-from signrep_core.config import Translation
+from signrep_core.config import load_translator
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table
 from signrep_core.train.loop import RunSetup
@@ -13,10 +13,10 @@ from signrep_core.train.translation import train_translation
 
 with _job.open_job(snakemake) as job:
     inputs, outputs, dataset = snakemake.input, snakemake.output, snakemake.wildcards.dataset
-    config = Translation(**snakemake.params.translation)
+    settings = load_translator(snakemake.params.translator)
     index = read_table(inputs.index, SEQUENCES)
-    _job.use_threads(snakemake.threads, loaders=config.workers)
+    _job.use_threads(snakemake.threads, loaders=settings.workers)
     setup = RunSetup(Path(outputs.weights).parent, snakemake.params.seed, provenance=job.provenance)
-    result = train_translation(inputs.features, index, config, setup, dataset)
+    result = train_translation(inputs.features, index, settings, setup, dataset)
     if not result.finished:
-        sys.exit(f"stopped after step {result.step} of {config.iterations}; run the workflow again to go on")
+        sys.exit(f"stopped after step {result.step}; run the workflow again to go on")

@@ -82,6 +82,8 @@ def _add_translation(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "translation",
         help="sentences from frozen features",
+        description="A Transformer; for the data sets of language_model.datasets a pretrained language model with "
+        "adapters, which needs the extra [translation].",
         epilog="example: signrep train translation --features features/my_run/how2sign.parquet "
         "--index shards/index.parquet --dataset how2sign --out translation/my_run/how2sign "
         "--configfile configs/how2sign.yaml",
@@ -110,13 +112,14 @@ def _translation(options: argparse.Namespace) -> None:
     index = read_table(options.index, SEQUENCES)
     weights, training, metrics, translations = _outputs(options.out)
     inputs = {"features": [options.features], "index": [options.index]}
-    params = {"translation": config.translation.model_dump(), "seed": config.seed}
+    settings = config.translator(options.dataset)
+    params = {"translator": settings.model_dump(), "seed": config.seed}
     about: Any = {"command": options.command, "config": config, "params": params}
     with open_job([weights, training], inputs, **about) as job:
         result = train_translation(
             options.features,
             index,
-            config.translation,
+            settings,
             RunSetup(options.out, config.seed, Devices(count=options.devices), job.provenance),
             options.dataset,
         )

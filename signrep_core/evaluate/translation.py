@@ -23,9 +23,11 @@ from signrep_core.config import Tokenizer, digest
 from signrep_core.data.sentences import Sentences, evaluation_batches, select_sentences
 from signrep_core.errors import CheckpointError
 from signrep_core.evaluate.comparison import Comparison
+from signrep_core.model import language_translator
+from signrep_core.model.language_translator import LanguageTranslator
 from signrep_core.model.translator import ADVICE, Translator
-from signrep_core.model.vocabulary import Vocabulary, clean_text
-from signrep_core.model.weights import UNTRAINED, read_notes
+from signrep_core.model.vocabulary import clean_text
+from signrep_core.model.weights import UNTRAINED, read_format, read_notes
 from signrep_core.store.feature_table import FeatureTable
 from signrep_core.store.files import file_digest, write_json
 from signrep_core.store.schemas import TRANSLATIONS
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 ORDERS: Final = (1, 2, 3, 4)
 BATCH: Final = 16  # sentences translated together
 SHOWN: Final = 5  # translations in the log
+
+AnyTranslator = Translator | LanguageTranslator
 
 
 class Translation(NamedTuple):
@@ -79,10 +83,9 @@ class Scorer:
 
 @torch.inference_mode()
 def translate(
-    model: Translator, sentences: Sentences, *, beam: int, length_penalty: float, max_pieces: int, max_windows: int
+    model: AnyTranslator, sentences: Sentences, *, beam: int, length_penalty: float, max_pieces: int, max_windows: int
 ) -> Iterator[Translation]:
     """Translate every sentence, the longest first; an unreadable one is logged, and its translation is empty."""
-    vocabulary = Vocabulary(model.vocabulary)
     device = next(model.parameters()).device
     reference = dict(zip(sentences.video_ids, sentences.texts, strict=True))
     for batch in evaluation_batches(sentences, BATCH, max_windows):
@@ -96,7 +99,7 @@ def translate(
             max_pieces=max_pieces,
         )  # fmt: skip
         for video_id, (pieces, score) in zip(batch.video_ids, found, strict=True):
-            yield Translation(video_id, reference[video_id], vocabulary.decode(pieces), score)
+            yield Translation(video_id, reference[video_id], model.to_text(pieces), score)
 
 
 def commonest_sentence(training: Sequence[str], references: Sequence[str]) -> list[str]:
@@ -160,12 +163,14 @@ def evaluate_translator(
 
 def _load_translator(
     weights: str | Path, table: FeatureTable, accelerator: str
-) -> tuple[Translator | None, dict[str, str]]:
+) -> tuple[AnyTranslator | None, dict[str, str]]:
     """The translator, or None where nothing was trained, and the notes of its weights."""
     notes = read_notes(weights, ADVICE)
     if UNTRAINED in notes:
         return None, notes
-    model, _ = Translator.load(weights, Fabric(accelerator=accelerator, devices=1).device)
+    device = Fabric(accelerator=accelerator, devices=1).device
+    by_language_model = read_format(weights, ADVICE) == language_translator.FORMAT
+    model: AnyTranslator = (LanguageTranslator if by_language_model else Translator).load(weights, device)[0]
     if table.width != model.config.features:
         raise CheckpointError(
             f"{weights}: was trained on windows of {model.config.features} values, {table.path} has windows of "

@@ -10,8 +10,9 @@ Legend: B sentences, N windows, F values of a window, D width, L word pieces, V 
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -22,7 +23,8 @@ from torch import Tensor, nn
 
 from signrep_core.errors import CheckpointError
 from signrep_core.model.beam import Hypothesis, Search, beam_search
-from signrep_core.model.vocabulary import END, PAD, START
+from signrep_core.model.standardised import Standardised
+from signrep_core.model.vocabulary import END, PAD, START, Vocabulary
 from signrep_core.model.weights import read_weights, write_weights
 
 FORMAT = "translator-1"  # of the safetensors file: names of the weights and of the configuration
@@ -60,18 +62,13 @@ class Memory(NamedTuple):
     padding: Tensor  # (B, N) True where there is no window
 
 
-class Translator(nn.Module):
+class Translator(Standardised):
     """Model of the next word piece given the windows of a sentence; contains its vocabulary."""
 
-    feature_mean: Tensor
-    feature_scale: Tensor
-
     def __init__(self, config: TranslatorConfig, vocabulary: bytes = b"") -> None:
-        super().__init__()
+        super().__init__(config.features)
         self.config, self.vocabulary = config, vocabulary  # the sentencepiece model's bytes
         sizes = (config.width, config.heads, config.feedforward, config.dropout)
-        self.register_buffer("feature_mean", torch.zeros(config.features))
-        self.register_buffer("feature_scale", torch.ones(config.features))
         self.projection = nn.Linear(config.features, config.width)
         self.embedding = nn.Embedding(config.vocabulary, config.width)
         self.embedding_norm = nn.LayerNorm(config.width)
@@ -93,15 +90,10 @@ class Translator(nn.Module):
                 nn.init.xavier_uniform_(parameter)
         nn.init.normal_(self.embedding.weight, std=self.config.width**-0.5)
 
-    def standardise(self, mean: Tensor, std: Tensor) -> None:
-        """Standardise inputs as (x - mean) / std, both (F,); constant values are only shifted."""
-        self.feature_mean.copy_(mean)
-        self.feature_scale.copy_(torch.where(std > 1e-6, 1 / std.clamp_min(1e-6), torch.ones_like(std)))
-
     def encode(self, features: Tensor, lengths: Tensor) -> Memory:
         """(B, N, F), with lengths (B,) windows in each sentence → states (B, N, D)."""
         padding = torch.arange(features.shape[1], device=features.device) >= lengths[:, None]
-        x = self.projection((features - self.feature_mean) * self.feature_scale)
+        x = self.projection(self.standardised(features))
         x = self.dropout(self._place(x))
         return Memory(self.encoder(x, src_key_padding_mask=padding), padding)
 
@@ -119,6 +111,18 @@ class Translator(nn.Module):
 
     def _place(self, x: Tensor) -> Tensor:
         return x * math.sqrt(self.config.width) + sinusoids(x.shape[1], self.config.width, x.device)
+
+    @cached_property
+    def _pieces(self) -> Vocabulary:
+        return Vocabulary(self.vocabulary)
+
+    def to_pieces(self, text: str) -> list[int]:
+        """Pieces of a text, with START and END."""
+        return [START, *self._pieces.encode(text), END]
+
+    def to_text(self, pieces: Sequence[int]) -> str:
+        """Text of pieces without START and END."""
+        return self._pieces.decode(pieces)
 
     @torch.inference_mode()
     def translate(

@@ -34,6 +34,16 @@ def read_notes(path: str | Path, advice: str = "") -> dict[str, str]:
         return dict(_about(file).get("notes", {}))
 
 
+def read_format(path: str | Path, advice: str = "") -> str | None:
+    """Read the format of a file of weights; None if it states none.
+
+    Raises:
+        CheckpointError: see `read_weights`.
+    """
+    with _opened(path, advice) as file:
+        return _about(file).get("format")
+
+
 def read_weights(path: str | Path, advice: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read tensors and description as `write_weights` wrote them (the description is empty for other programs' files).
 

@@ -29,7 +29,7 @@ from signrep_core.store.records import SNAKEFILE, Record, code_digest, read_reco
 # Packages that the results depend on; a record holds the versions of the installed ones.
 PACKAGES: Final = (
     "numpy", "pyarrow", "av", "imageio-ffmpeg", "opencv-contrib-python", "mediapipe", "torch", "timm", "safetensors",
-    "snakemake",
+    "snakemake", "transformers", "peft",
 )  # fmt: skip
 
 

@@ -1,13 +1,14 @@
-"""Training of a translator on frozen features (method section 6, Tarrés et al. 2023).
+"""Training of a translator on frozen features (method section 6, supplement A3).
 
-The best weights are selected by BLEU-4 of the validation split, or by the training loss if that split is empty.
+It is a Transformer (Tarrés et al. 2023), or a pretrained language model with adapters (Sign2GPT, Wong et al. 2024). The
+best weights are selected by BLEU-4 of the validation split, or by the training loss if that split is empty.
 
 Legend: B sentences, N windows, F values of a window, L word pieces, V vocabulary.
 """
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from signrep_core.config import Translation
+from signrep_core.config import AnyTranslation, LanguageModel, Translation
 from signrep_core.data.sentences import (
     SentenceBatch,
     Sentences,
@@ -27,9 +28,11 @@ from signrep_core.data.sentences import (
     load_batches,
     select_sentences,
 )
-from signrep_core.evaluate.translation import Scorer, translate
+from signrep_core.errors import TrainingError
+from signrep_core.evaluate.translation import AnyTranslator, Scorer, translate
+from signrep_core.model.language_translator import LanguageTranslator
 from signrep_core.model.translator import PRESETS, Translator, TranslatorConfig
-from signrep_core.model.vocabulary import END, START, Vocabulary, clean_text, train_vocabulary
+from signrep_core.model.vocabulary import clean_text, train_vocabulary
 from signrep_core.store.feature_table import FeatureTable
 from signrep_core.train.loop import (
     Run,
@@ -66,10 +69,11 @@ class TranslationRun(Run):
     dataset: TrainingBatches
     validation: Sentences
     scorer: Scorer
+    rate: Callable[[int], float]  # learning rate of a step
 
 
 def train_translation(
-    features: Path, index: Mapping[str, Any], settings: Translation, setup: RunSetup, dataset: str
+    features: Path, index: Mapping[str, Any], settings: AnyTranslation, setup: RunSetup, dataset: str
 ) -> TrainResult:
     """Train, or resume training, the translator in the folder `setup.out`, on the `train` split of a data set.
 
@@ -80,9 +84,12 @@ def train_translation(
     Args:
         features: a features table, of a representation or of raw poses.
         index: columns `video_id`, `dataset`, `split` and `text` of the sequences.
+        settings: of a Transformer, or of a language model (`Config.translator` chooses by data set).
 
     Raises:
-        TrainingError: a loss is not finite, or the folder contains a run with other settings.
+        TrainingError: a loss is not finite, the folder contains a run with other settings, or the language model lacks
+            the layers of the adapters or has too few positions.
+        CheckpointError: the language model cannot be loaded.
     """
     log_departures(settings)
     clean = partial(clean_text, lowercase=settings.lowercase)
@@ -102,50 +109,89 @@ def train_translation(
 
 
 def _train(
-    fabric: Fabric, training: Sentences, validation: Sentences, settings: Translation, setup: RunSetup
+    fabric: Fabric, training: Sentences, validation: Sentences, settings: AnyTranslation, setup: RunSetup
 ) -> TrainResult:
     run = _start(fabric, training, validation, settings, setup)
     return train(run, partial(load_batches, run.dataset), train_step, _report, _validate)
 
 
 def _start(
-    fabric: Fabric, training: Sentences, validation: Sentences, settings: Translation, setup: RunSetup
+    fabric: Fabric, training: Sentences, validation: Sentences, settings: AnyTranslation, setup: RunSetup
 ) -> TranslationRun:
-    vocabulary = train_vocabulary(training.texts, settings.vocabulary)
-    pieces = [[START, *vocabulary.encode(text), END] for text in training.texts]
+    model = _make_model(training, settings, setup.seed, fabric.device)
+    pieces = [model.to_pieces(text) for text in training.texts]
     dataset = TrainingBatches(
         training, pieces, settings.batch_size, setup.seed, settings.max_windows, share_of(fabric, settings.workers)
     )  # fmt: skip
-    model = _make_model(training, vocabulary, settings, setup.seed)
+    base: dict[str, str] = {}
+    if isinstance(model, LanguageTranslator):
+        _check_base(model, settings, pieces)
+        base = {"base_files": model.config.origin}
+    rate, iterations = _schedule(settings, dataset.per_epoch)
     run = TranslationRun(
         kind="train_translation",
         fabric=fabric,
         setup=setup,
         settings=settings,
         values=described_settings(settings, setup.seed),
-        data={"width": training.table.width, "sentences": _digest(training, validation)},
-        iterations=settings.iterations,
+        data={"width": training.table.width, "sentences": _digest(training, validation), **base},
+        iterations=iterations,
+        steps_per_epoch=dataset.per_epoch,
         columns=COLUMNS,
         selection=BY_BLEU if len(validation) else BY_LOSS,
         network=model,
         dataset=dataset,
         validation=validation,
         scorer=Scorer(settings.tokenizer, settings.lowercase),
+        rate=rate,
     )
     groups = parameter_groups(model, 0, 1.0, settings.weight_decay)
     optimiser = make_adamw(groups, settings.betas, settings.weight_decay, fabric.device)
     run.model, run.optimiser = fabric.setup(model, optimiser)
-    log.info("%d sentences, %d word pieces, windows of %d values; the best weights are selected by %s",
-             len(training), len(vocabulary), training.table.width, run.selection)  # fmt: skip
+    log.info("%d sentences, %d word pieces, windows of %d values, %d learned weights; the best are selected by %s",
+             len(training), model.config.vocabulary, training.table.width,
+             sum(weight.numel() for weight in model.parameters() if weight.requires_grad), run.selection)  # fmt: skip
     return run
 
 
-def _make_model(training: Sentences, vocabulary: Vocabulary, settings: Translation, seed: int) -> Translator:
+def _make_model(training: Sentences, settings: AnyTranslation, seed: int, device: torch.device) -> AnyTranslator:
     torch.manual_seed(seed)  # the same initial weights on every rank
-    config = TranslatorConfig(training.table.width, len(vocabulary), **PRESETS[settings.preset])
-    model = Translator(config, vocabulary.model)
+    width = training.table.width
+    model: AnyTranslator
+    if isinstance(settings, LanguageModel):
+        model = LanguageTranslator.build(width, settings, device)
+    else:
+        vocabulary = train_vocabulary(training.texts, settings.vocabulary)
+        model = Translator(TranslatorConfig(width, len(vocabulary), **PRESETS[settings.preset]), vocabulary.model)
     model.standardise(*feature_statistics(training, seed=seed))
     return model
+
+
+def _check_base(model: LanguageTranslator, settings: AnyTranslation, texts: list[list[int]]) -> None:
+    """Check that the base can read the longest sentence; log how much of the text its tokeniser does not know.
+
+    Raises:
+        TrainingError: it has too few positions.
+    """
+    if unknown := sum(text.count(model.unknown) for text in texts if model.unknown is not None):
+        log.warning("%d of %d pieces of the training text are unknown to the tokeniser of %s and cannot be learned",
+                    unknown, sum(map(len, texts)), model.config.base)  # fmt: skip
+    needed = settings.max_windows + max(*map(len, texts), settings.max_pieces + 1)
+    if model.positions is not None and needed > model.positions:
+        raise TrainingError(
+            f"{model.config.base}: has {model.positions} positions, but {settings.max_windows} windows and a text take "
+            f"up to {needed}; lower language_model.max_windows, or take another base"
+        )
+
+
+def _schedule(settings: AnyTranslation, per_epoch: int) -> tuple[Callable[[int], float], int]:
+    """Learning rate of each step, and the number of steps."""
+    rate = partial(learning_rate_at, peak=settings.learning_rate, end=settings.learning_rate_end)
+    if isinstance(settings, Translation):
+        steps, warmup, period = settings.iterations, settings.warmup, settings.restart_every
+    else:
+        steps, warmup, period = settings.epochs * per_epoch, settings.warmup_epochs * per_epoch, None
+    return partial(rate, warmup=warmup, iterations=steps, period=period), steps
 
 
 def train_step(run: TranslationRun, batch: SentenceBatch) -> dict[str, float]:
@@ -155,7 +201,7 @@ def train_step(run: TranslationRun, batch: SentenceBatch) -> dict[str, float]:
         TrainingError: a term is not finite.
     """
     settings = run.settings
-    lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, settings.iterations)
+    lr = run.rate(run.step)
     set_learning_rate(run.optimiser, lr)
     seed_step(run)  # dropout
     batch = batch.to(run.fabric.device)
