@@ -19,7 +19,7 @@ from signrep_core.sources.youtube_sl_25 import list_youtube_sl_25
 _FOLDER = ("folder", {"type": Path, "help": "the data set's folder, as published"})
 _VIDEOS = ("--videos", {"type": Path, "required": True, "help": "folder of the videos, searched with its subfolders"})
 _SPLIT = ("--split", {"default": "train", "help": "split of the videos (default: train)"})
-_FPS = ("--fps", {"type": float, "help": "take folders of PNG or JPEG pictures as videos too, at this rate"})
+_FPS = ("--fps", {"type": float, "help": "take folders of images (PNG, JPEG and others) as videos too, at this rate"})
 
 
 def add(commands: argparse._SubParsersAction) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from signrep_core.errors import SheetError
 from signrep_core.sources.sheet import CONTROL, Row
-from signrep_core.video.image_folder import SUFFIXES
+from signrep_core.video.image_names import is_image
 
 # Names of splits in data sets -> our names.
 SPLITS = {
@@ -56,7 +56,7 @@ def list_folder(
         suffix = os.path.splitext(file)[1].lower()
         if suffix in wanted:
             taken.append(os.path.relpath(file, folder))
-        elif fps is not None and suffix in SUFFIXES:
+        elif fps is not None and is_image(os.path.basename(file)):
             image_folders.add(os.path.relpath(os.path.dirname(file), folder))
         else:
             left[suffix or "no suffix"] += 1

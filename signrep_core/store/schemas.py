@@ -75,7 +75,7 @@ VIDEOS = Schema(
         Column("end", pa.float64(), nullable=True),     # null = to the end
         Column("status", TEXT),                         # ok, excluded or rejected
         Column("reason", TEXT),                         # a key of errors.REASONS, empty when ok
-        Column("detail", TEXT),                         # what was found; for an ok video damaged frames, a cut span
+        Column("detail", TEXT),                         # what was found; for an ok video notes
         Column("width", INT),                           # upright, after rotation
         Column("height", INT),
         Column("fps", FLOAT),                           # mean rate of the source; of an image folder the sheet's

@@ -1,6 +1,7 @@
 """Probe the videos of a shard: the first table of videos says what each holds, or why it cannot be used."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -73,6 +74,6 @@ def _note_spans(videos: Columns) -> Columns:
 
 
 def _reject(row: Any, reason: str, detail: str) -> FinalStatus:
-    detail = " ".join(detail.split())
+    detail = re.sub(r"\s*[\r\n]\s*", " ", detail)  # one line; names keep their spaces
     _log.info("%s: rejected, %s: %s", row.video_id, reason, detail)
     return FinalStatus("rejected", reason, detail)

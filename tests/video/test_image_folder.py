@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from signrep_core.errors import VideoError
+from signrep_core.sources.sheet import Row
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
-from signrep_core.video.image_folder import list_images
+from signrep_core.video.probe import probe_shard
 from signrep_core.video.reader import probe_video, read_frames
 from tests.video.painted import crop_videos, number_in, paint, pose_of, videos_of, write_pictures, write_video
 
@@ -83,13 +84,75 @@ def test_a_span_beyond_the_images_is_an_error(tmp_path: Path) -> None:
 
 def test_a_damaged_image_repeats_the_one_before_and_is_logged(tmp_path: Path, caplog) -> None:
     folder = write_pictures(tmp_path / "v", 5)
-    (folder / "images0003.png").write_bytes(b"no picture")
+    (folder / "images0003.png").write_bytes((folder / "images0003.png").read_bytes()[:200])  # cut off
     caplog.set_level(logging.WARNING)
     assert numbers(folder) == [0, 1, 1, 3, 4]
     assert "images0003.png: cannot be decoded" in caplog.text
     (folder / "images0001.png").write_bytes(b"")
-    with pytest.raises(VideoError, match=r"undecodable: .*images0001\.png"):
+    frames = list(read_frames(folder, folder_fps=25))
+    assert [(number_in(frame.rgb), frame.damaged) for frame in frames[:3]] == [(1, True), (1, False), (1, True)]
+    for name in range(1, 6):
+        (folder / f"images000{name}.png").write_bytes(b"no picture")
+    with pytest.raises(VideoError, match=r"undecodable: .*none of its images can be decoded"):
         numbers(folder)
+
+
+def test_a_missing_image_is_a_damaged_frame_and_later_ones_keep_their_time(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "v", 40, "{}.png")
+    for number in (11, 12, 31):
+        (folder / f"{number}.png").unlink()
+    frames = list(read_frames(folder, folder_fps=25))
+    assert [f.index for f in frames if f.damaged] == [10, 11, 30]
+    assert [number_in(f.rgb) for f in frames if not f.damaged] == [k for k in range(40) if k not in (10, 11, 30)]
+    assert [f.time_s for f in frames] == [k / 25 for k in range(40)]
+    info = probe_video(folder, folder_fps=25)
+    assert (info.timeline_frames, info.duration_s, info.fps, info.vfr) == (40, 1.6, 25, False)
+    videos = probe_shard([Row("v", str(folder), fps=25)], threads=1)
+    assert videos["detail"] == ["3 of 40 images are missing, the first is number 11"]
+
+
+def test_a_span_of_a_folder_counts_missing_images(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "v", 60, "{}.png")
+    for number in range(2, 12):
+        (folder / f"{number}.png").unlink()
+    assert numbers(folder, 25, 1.0, 2.0) == list(range(25, 50))
+
+
+def test_the_same_frames_in_two_formats_are_shown_once(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "v", 20)
+    for picture in sorted(folder.glob("*.png")):
+        cv2.imwrite(str(picture.with_suffix(".jpg")), cv2.imread(str(picture)))
+    assert numbers(folder) == list(range(20))
+    videos = probe_shard([Row("v", str(folder), fps=25)], threads=1)
+    assert "frames in two formats: 20 jpeg left out" in videos["detail"][0]
+
+
+def test_doubles_and_a_folder_of_folders_say_what_to_do(tmp_path: Path) -> None:
+    outer = tmp_path / "v"
+    outer.mkdir()
+    folder = write_pictures(outer / "1", 20)
+    (folder / "images0001 (copy).png").write_bytes((folder / "images0001.png").read_bytes())
+    with pytest.raises(VideoError, match=r"not_a_video: .* 2 images have the number 1: images0001 \(copy\)\.png and"):
+        numbers(folder)
+    with pytest.raises(VideoError, match=r"a folder without images .*; its folder 1 holds some: give that one"):
+        numbers(outer)
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".tif", ".jpe"])
+def test_other_formats_are_read(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "v").mkdir()
+    for number in range(3):
+        encoded = cv2.imencode(".jpg" if suffix == ".jpe" else suffix, paint(number)[..., ::-1])[1]
+        (tmp_path / "v" / f"{number}{suffix}").write_bytes(encoded.tobytes())
+    assert numbers(tmp_path / "v") == [0, 1, 2]
+
+
+def test_what_is_no_file_is_no_image(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "v", 20)
+    (folder / "images0021.png").mkdir()
+    (folder / "images0004.png").unlink()
+    (folder / "images0004.png").symlink_to(tmp_path / "nowhere.png")
+    assert [f.index for f in read_frames(folder, folder_fps=25) if f.damaged] == [3]
 
 
 def test_a_folder_is_cropped_frame_by_frame(tmp_path: Path) -> None:
@@ -101,9 +164,3 @@ def test_a_folder_is_cropped_frame_by_frame(tmp_path: Path) -> None:
     (x0,), (y0,), (side,) = (result.crops[name] for name in ("x0", "y0", "side"))
     crops = list(read_frames(tmp_path / "out.mp4"))
     assert [number_in(frame.rgb, (x0, y0, side)) for frame in crops] == list(range(20))
-
-
-def test_images_of_a_folder_are_sorted_by_number(tmp_path: Path) -> None:
-    for name in ("s1-10.png", "s1-9.png", "s1-1.png", "notes.txt"):
-        (tmp_path / name).touch()
-    assert list_images(tmp_path) == ["s1-1.png", "s1-9.png", "s1-10.png"]
