@@ -191,7 +191,7 @@ def _make_run(fabric: Fabric, settings: Pretrain, encoder: type[Encoder], compil
         kind="benchmark", fabric=fabric, settings=settings, setup=RunSetup(Path()), values={}, data={},
         iterations=ITERATIONS, columns=COLUMNS, selection="", network=model, dataset=unused, open_validation=unused,
         validation=unused,
-        by_retrieval=False,
+        validation_rows=unused,
     )  # fmt: skip
     optimiser = make_adamw(groups, settings.betas, settings.weight_decay, fabric.device)
     other = make_adamw(judge.parameters(), settings.discriminator_betas, 1e-3, fabric.device)

@@ -36,6 +36,7 @@ rule solve_angles:
         weights=lifter_digest(),
         max_gap=CONFIG.angles.max_gap,
         splits=CONFIG.pretrain.splits,
+        datasets=CONFIG.pretrain.datasets,
         schema=schemas.ANGLES.version,
     script:
         "../workflow_scripts/solve_angles.py"

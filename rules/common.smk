@@ -5,11 +5,15 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from signrep_core.config import describe_departures, load_config
+from signrep_core.config import (
+    describe_departures,
+    describe_pretraining,
+    load_config,
+)
 from signrep_core.errors import SignRepError
 from signrep_core.lift import LIFTER_WEIGHTS
 from signrep_core.inspect.report.summary import format_run
-from signrep_core.sources.evaluated import choose_evaluated
+from signrep_core.sources.evaluated import check_pretraining, choose_evaluated
 from signrep_core.skeleton import SKELETON_VERSION
 from signrep_core.sources.sheet import cut_shards, shard_digest
 from signrep_core.store import layout, schemas
@@ -21,6 +25,7 @@ try:
     ROWS = planned_rows(CONFIG)
     SHARDS = dict(cut_shards(ROWS, CONFIG.videos_per_shard))
     EVALUATED = choose_evaluated(ROWS, CONFIG)
+    check_pretraining(ROWS, CONFIG)
 except SignRepError as error:
     raise WorkflowError(str(error))
 
@@ -45,6 +50,26 @@ def rendered_videos(wildcards):
         if CONFIG.sheet
         else f"{CONFIG.results}/synthetic/truth/{wildcards.shard}.parquet"
     )
+
+
+def evaluation_list(wildcards):
+    """The published list of WLASL, if the configuration asks for the comparison."""
+    path = CONFIG.deduplicate.wlasl
+    if path and not Path(path).is_file():
+        raise WorkflowError(
+            f"deduplicate.wlasl: expected WLASL_v0.3.json as published, found none at {path}; "
+            "download it from github.com/dxli94/WLASL, or write null for no comparison"
+        )
+    return [path] if path else []
+
+
+def initial_weights(wildcards):
+    """The weights that pretraining starts from; none where it starts from scratch."""
+    try:
+        start = CONFIG.pretrain.find_start()
+    except SignRepError as error:
+        raise WorkflowError(str(error))
+    return {"start": str(start)} if start else {}
 
 
 def recogniser_start(wildcards):

@@ -59,7 +59,7 @@ rule evaluate_retrieval:
         mem_mb=8000,
         runtime=120,
     params:
-        **CONFIG.retrieval.model_dump(),
+        **CONFIG.retrieval.model_dump(exclude={"datasets"}),
         seed=CONFIG.seed,
     script:
         "../workflow_scripts/evaluate_retrieval.py"

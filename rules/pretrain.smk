@@ -2,6 +2,7 @@
 
 REQUIRED INPUTS
     shards/: its MP4s, tables, index.parquet and info.json
+    the weights that pretrain.initial_weights names
 
 OUTPUTS
     pretrain/{run}/best.safetensors   the selected weights with their configuration inside
@@ -14,6 +15,7 @@ OUTPUTS
 rule pretrain:
     """Train encoder, decoder and style discriminator (A3, A4)."""
     input:
+        unpack(initial_weights),
         index="<results>/shards/index.parquet",
         info="<results>/shards/info.json",
         frames=all_shards("<results>/shards/{shard}.parquet"),

@@ -58,7 +58,10 @@ rule summarize:
     params:
         benchmarks=f"{CONFIG.results}/benchmarks",
         target_fps=CONFIG.timeline.rate,
-        departures=describe_departures(CONFIG),
+        training={
+            "pretraining": describe_pretraining(CONFIG.pretrain),
+            "departures": describe_departures(CONFIG),
+        },
     script:
         "../workflow_scripts/summarize.py"
 

@@ -40,7 +40,7 @@ rule deduplicate:
     """Exclude videos of the pretraining splits that an evaluation data set holds too (A2)."""
     input:
         videos="<results>/video_status/probe/{shard}.parquet",
-        wlasl=[CONFIG.deduplicate.wlasl] if CONFIG.deduplicate.wlasl else [],
+        wlasl=evaluation_list,
     output:
         videos="<results>/video_status/deduplicate/{shard}.parquet",
         overlap="<results>/overlap/{shard}.tsv",
@@ -52,6 +52,7 @@ rule deduplicate:
         "../envs/signrep.yaml"
     params:
         splits=CONFIG.pretrain.splits,
+        datasets=CONFIG.pretrain.datasets,
         schema=schemas.VIDEOS.version,
     script:
         "../workflow_scripts/deduplicate.py"

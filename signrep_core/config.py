@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -37,6 +37,8 @@ Tokenizer = Literal["13a", "intl", "zh", "char", "none"]  # sacrebleu's
 
 DEMO_CONFIG: Final = Path(__file__).resolve().parents[1] / "config.yaml"
 PAPER_CONFIG: Final = "configs/paper.yaml"
+SCRATCH: Final = "scratch"  # in the place of initial weights
+KINETICS: Final = "mae_hiera_base_16x224 (video) from the model zoo of github.com/facebookresearch/hiera (CC BY-NC)"
 TARRES: Final = "Tarrés et al. 2023"
 WONG: Final = "Wong et al. 2024"  # Sign2GPT: the paper, and its published code where the paper is silent
 OPEN: Final = "D, decision 0026"  # source of a choice on which the paper is silent
@@ -46,7 +48,7 @@ def method(default: Any, source: str, description: str, **limits: Any) -> Any:
     """Define a field of the method.
 
     Args:
-        source: of the default: a supplement (A1-A8), table or section of the paper, another publication, or "D" with
+        source: of the default: a supplement (A1-A8) or table of the paper, another publication, or "D" with
             the decision record of an open choice.
         limits: as pydantic's `Field` takes them.
     """
@@ -208,10 +210,21 @@ class Pretrain(EncoderTraining):
         ["train"],
         description="splits of the sheet for pretraining; only these are checked for overlaps",
     )
-    preset: Preset = method("base", "section 2", "size of the model: `base` has 50.8 M parameters, `tiny` is for a CPU")
+    datasets: list[str] | None = Field(
+        None,
+        description="data sets of the sheet for pretraining; null = all; the paper trains on YouTube-SL-25 alone (A2)",
+    )
+    validation: str | None = Field(
+        None,
+        description="data set of the shards whose `val` split is retrieved from its `train` split to select the "
+        "weights, the paper's is WLASL (A3); null = all with glosses in both, else the training loss",
+    )
+    preset: Preset = method(
+        "base", "supplement", "size of the model: `base` has 50.8 M parameters, `tiny` is for a CPU"
+    )
     iterations: PositiveInt = method(500_000, "A3", "optimiser steps")
     batch_size: PositiveInt = method(20, "A2", "windows in a batch, two of each video")
-    mask_ratio: float = method(0.8, "section 2", "share of the mask units hidden in training", ge=0, lt=1)
+    mask_ratio: float = method(0.8, "supplement", "share of the mask units hidden in training", ge=0, lt=1)
     warmup: int = method(50_000, "A3", "warm-up steps", ge=0)
     discriminator_learning_rate: float = method(1e-4, "A4", "peak of the discriminator's learning rate", gt=0)
     discriminator_betas: tuple[float, float] = method((0.5, 0.9), "A4", "of the discriminator's AdamW")
@@ -235,21 +248,22 @@ class Pretrain(EncoderTraining):
     )
     initialise_from_data: bool = method(
         False,
-        "section 2; D, decision 0016",
+        "D, decision 0016",
         "data-dependent initialisation for short runs from scratch: patch filters at the principal changes from frame "
         "to frame, sharp attention, the decoder at the median target; with initial_weights only the decoder's part",
     )
     regularize_after: int = method(
         0,
-        "section 3; D, decision 0016",
+        "D, decision 0016",
         "steps before the variance, covariance and adversarial terms are added to the loss",
         ge=0,
     )
     validate_every: PositiveInt = method(25_000, "A3", "steps between validations; the best weights are kept")
-    initial_weights: str | None = Field(
+    initial_weights: str | None = method(
         None,
-        description="converted weights to start from, as `signrep convert` writes them; the paper starts from Hiera-B "
-        "trained as a masked autoencoder on Kinetics-400 (section 2)",
+        "supplement",
+        "converted weights to start from, as `signrep convert` writes them; the paper starts from Hiera-B trained as a "
+        "masked autoencoder on Kinetics-400; `scratch` = random weights; null = an error that says how to get them",
     )
     max_broken: Fraction = Field(
         0.05,
@@ -257,6 +271,25 @@ class Pretrain(EncoderTraining):
     )
     compile: bool = operation(False, "torch.compile the model on a GPU: slower to start, faster steps")
     workers: int = operation(1, "loader processes", ge=0)
+
+    def find_start(self) -> Path | None:
+        """Find the file of the initial weights; None for a start from scratch.
+
+        Raises:
+            ConfigError: `initial_weights` is not set, or there is no such file.
+        """
+        path = self.initial_weights
+        if path == SCRATCH:
+            return None
+        if path and Path(path).is_file():
+            return Path(path)
+        found = f"found none at {path}" if path else "got null"
+        raise ConfigError(
+            f"pretrain.initial_weights: expected a file of weights, {found}; the paper starts from Hiera-B, trained as "
+            f"a masked autoencoder on Kinetics-400: download {KINETICS}, convert it with `signrep convert "
+            f"mae_hiera_base_16x224.pth --out {path or 'hiera.safetensors'}`, and name that file here; or write "
+            f"`{SCRATCH}` to start from random weights"
+        )
 
     @field_validator("run")
     @classmethod
@@ -273,10 +306,13 @@ class Pretrain(EncoderTraining):
 class Retrieval(Section):
     """Zero-shot retrieval: each query video against the gallery of another split."""
 
+    datasets: list[str] | None = Field(
+        None, description="data sets that are retrieved; null = every one that is not translated, [] = none"
+    )
     gallery: str = Field("train", description="split whose videos are searched")
     queries: str = Field("test", description="split whose videos are looked up")
     pooling: Pooling = method(
-        "weighted", "section 6", "mean over a video's windows: `weighted` by the hands' activity, or `average`"
+        "weighted", "paper", "mean over a video's windows: `weighted` by the hands' activity, or `average`"
     )
     baselines: list[Baseline] = method(
         ["keypoints", "angles"],
@@ -297,12 +333,12 @@ class Recognition(EncoderTraining):
     batch_size: PositiveInt = method(8, "A3", "clips in a batch")
     warmup: int = method(1_000, "A3", "warm-up steps", ge=0)
     freeze: Literal["nothing", "encoder"] = method(
-        "nothing", "section 6", "`encoder` = only projection and classifier learn, several times as fast"
+        "nothing", "A3", "`encoder` = only projection and classifier learn, several times as fast"
     )
     kappa: float = method(
         0.2, "A5", "weight of the divergence from the class distribution; 0 = plain cross entropy", ge=0
     )
-    label_smoothing: Fraction = method(0.1, "section 3", "of the cross entropy")
+    label_smoothing: Fraction = method(0.1, "A3", "of the cross entropy")
     validate_every: PositiveInt | Literal["epoch"] = method(
         "epoch", "D, decision 0020", "steps between validations, or `epoch`: once an epoch; the best weights are kept"
     )
@@ -325,7 +361,7 @@ class Translating(Training):
 
 
 class Translation(Translating):
-    """Sentences from frozen features (section 6), as Tarrés et al. 2023 published it for How2Sign."""
+    """Sentences from frozen features (A3), as Tarrés et al. 2023 published it for How2Sign."""
 
     datasets: list[str] | None = operation(None, "data sets that are translated; null = every one with texts")
     by_character: list[str] = operation(
@@ -539,6 +575,37 @@ def changed_values(config: Section, default: Section | None = None) -> dict[str,
 # ---------------------------------------------------------------- departures from the paper
 
 
+def paper_config() -> Config:
+    """Load the configuration of the paper's run: `configs/paper.yaml` over `config.yaml`, as the workflow does.
+
+    If the core is installed without the workflow, the defaults, which are the paper's in the trainings.
+    """
+    path = DEMO_CONFIG.parent / PAPER_CONFIG
+    return workflow_config(path) if path.is_file() else Config()
+
+
+def compare_with_paper(config: Config) -> str:
+    """List the keys whose value is not that of the paper's run, one per line with both values and the source."""
+    paper = flatten(paper_config())
+    lines = []
+    for key, (value, field) in flatten(config).items():
+        theirs = paper[key][0]
+        if value != theirs:
+            source = _extra(field).get("source")
+            origin = f" [{source}]" if source else ""
+            lines.append(f"{key}: {_inline(value)}  # the paper's run: {_inline(theirs)}{origin}")
+    return "\n".join(lines)
+
+
+def flatten(section: Section, above: str = "") -> dict[str, tuple[Any, FieldInfo]]:
+    """Values of all keys below a section with their fields, by dotted key."""
+    found: dict[str, tuple[Any, FieldInfo]] = {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        found |= flatten(value, f"{above}{name}.") if isinstance(value, Section) else {f"{above}{name}": (value, field)}
+    return found
+
+
 def describe_departures(settings: "Config | Training") -> str:
     """Describe in one line how a run, or one training, departs from the paper's settings; empty where it does not."""
     trainings = (
@@ -566,7 +633,7 @@ def _departures(training: Training) -> list[str]:
     found = []
     for name, field in type(training).model_fields.items():
         value, default, source = getattr(training, name), field.get_default(), _extra(field).get("source")
-        if source is None or value == default:
+        if source is None or value == default or (name == "initial_weights" and value != SCRATCH):
             continue
         if name == "preset":
             found.append(f"{value} preset")
@@ -574,11 +641,30 @@ def _departures(training: Training) -> list[str]:
             found.append(f"{value:,} of {default:,} steps")
         elif name == "mask_ratio" and not value:
             found.append("no masks")
+        elif name == "initial_weights":
+            found.append("random initial weights")
         else:
             published = source in (TARRES, WONG)
             origin = "default" if source.startswith("D,") else "published" if published else "paper"
             found.append(f"{name.replace('_', ' ')} {_number(value)} ({origin} {_number(default)})")
     return found
+
+
+def describe_data(datasets: Sequence[str] | None, splits: Sequence[str]) -> str:
+    """Name the data that a pretraining is trained on: "youtube_sl_25, split train"."""
+    return f"{', '.join(datasets) if datasets else 'all data sets'}, split {', '.join(splits)}"
+
+
+def describe_pretraining(settings: Pretrain) -> str:
+    """Describe in one line the data, the start and the selection of a pretraining."""
+    start = settings.initial_weights or "no initial weights"
+    selected = (
+        f"retrieval on the val split of {settings.validation}"
+        if settings.validation
+        else "retrieval on the val split, or by the training loss where it has no gloss of the train split"
+    )
+    data = describe_data(settings.datasets, settings.splits)
+    return f"pretraining: trained on {data}; started from {start}; selected by {selected}"
 
 
 def _number(value: Any) -> str:
@@ -609,7 +695,7 @@ def reference_page(demo: Config) -> str:
         "",
         "Every key, generated by `signrep config --format markdown`. *Default* is the value that holds if nothing is",
         "given; in the trainings it is the paper's, and *source* says where the paper gives it: a supplement (A1-A8),",
-        "a table or a section. D = no source says, our choice, with the number of its page in",
+        "a table. D = no source says, our choice, with the number of its page in",
         "[decisions](decisions/README.md). *Demo* is the value of `config.yaml`, which the workflow loads first, where",
         "it departs from the default: a small model that trains in minutes on a CPU. `--configfile configs/paper.yaml`",
         "restores the paper's.",

@@ -1,4 +1,4 @@
-"""The length of a window, which every stage shares (paper, section 4; supplement A2)."""
+"""The length of a window, which every stage shares (supplement A2)."""
 
 from typing import Final
 

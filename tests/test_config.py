@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+from signrep_core.__main__ import main
 from signrep_core.body.targets import PRIORS
 from signrep_core.config import (
     PAPER_CONFIG,
@@ -17,10 +18,12 @@ from signrep_core.config import (
     Prior,
     changed_values,
     describe_departures,
+    describe_pretraining,
     load_config,
     load_config_file,
     load_translator,
     merge,
+    paper_config,
     read_yaml,
     reference_page,
     reference_yaml,
@@ -85,8 +88,35 @@ def test_the_paper_s_overlay_undoes_every_departure_of_the_demo():
     paper = load_config(merge(DEMO, read_yaml(ROOT / PAPER_CONFIG)))
     assert describe_departures(paper) == ""
     changed = flat(changed_values(paper))
-    free = {"run", "workers", "compile", "save_every"}
+    free = {"run", "workers", "compile", "save_every", "datasets", "validation", "initial_weights"}
     assert {key for key in changed if key.split(".")[0] in TRAININGS and key.split(".")[1] not in free} == set()
+
+
+def test_the_paper_s_overlay_names_its_data_start_and_selection():
+    paper = paper_config()
+    assert (paper.pretrain.datasets, paper.pretrain.validation) == (["youtube_sl_25"], "wlasl")  # A2, A3
+    assert paper.pretrain.initial_weights == "mae_hiera_base_16x224.safetensors"
+    assert paper.deduplicate.wlasl == "WLASL_v0.3.json"  # A2
+    assert paper.retrieval.datasets == paper.recognition.datasets == ["wlasl", "asl_citizen", "nmfs_csl"]
+    assert paper.translation.datasets == ["phoenix14t", "csl_daily", "how2sign"]
+    assert describe_pretraining(paper.pretrain) == (
+        "pretraining: trained on youtube_sl_25, split train; started from mae_hiera_base_16x224.safetensors; selected "
+        "by retrieval on the val split of wlasl"
+    )
+
+
+def test_a_configuration_is_compared_with_the_paper_s_run_key_by_key(tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text((ROOT / PAPER_CONFIG).read_text())
+    main(["config", "--against", "paper", "--configfile", str(tmp_path / "mine.yaml")])
+    assert capsys.readouterr().out == "every value is that of the paper's run\n"
+    changes = {"pretrain": {"iterations": 2, "initial_weights": "scratch"}, "crop": {"crf": 20}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(merge(read_yaml(ROOT / PAPER_CONFIG), changes)))
+    main(["config", "--against", "paper", "--configfile", str(tmp_path / "mine.yaml")])
+    assert capsys.readouterr().out.splitlines() == [
+        "crop.crf: 20  # the paper's run: 18",
+        "pretrain.iterations: 2  # the paper's run: 500000 [A3]",
+        "pretrain.initial_weights: scratch  # the paper's run: mae_hiera_base_16x224.safetensors [supplement]",
+    ]
 
 
 def test_the_defaults_are_the_paper_s():
@@ -120,13 +150,18 @@ def test_departures_are_described_in_one_line():
     small = load_config(
         {
             "pretrain": {"preset": "tiny", "iterations": 400, "mask_ratio": 0, "learning_rate": 0.002, "run": "x"},
+            "recognition": {"clip_by": "value"},
             "translation": {"vocabulary": 200, "workers": 3, "save_every": 5},
         }
     )
     assert describe_departures(small) == (
         "small settings: pretraining: learning rate 0.002 (paper 0.0001), tiny preset, 400 of 500,000 steps, no masks; "
+        "recognition: clip by value (default norm); "
         "translation: vocabulary 200 (published 7,000); the paper's: --configfile configs/paper.yaml"
     )
+    scratch = Pretrain(initial_weights="scratch")
+    assert describe_departures(scratch).startswith("own settings: random initial weights;")
+    assert describe_departures(scratch.model_copy(update={"initial_weights": "mae.safetensors"})) == ""
     assert describe_departures(small.translation) == (
         "own settings: vocabulary 200 (published 7,000); the paper's: --configfile configs/paper.yaml"
     )
@@ -172,6 +207,8 @@ def test_every_key_has_a_description():
             "pretrain.run: expected a name of your own (keypoints and angles are the baselines on raw poses; "
             "choose another), got 'keypoints'",
         ),
+        ({"pretrain": {"crop_area": [1.0, 0.5]}}, "pretrain.crop_area: expected two numbers above 0, the smaller one"),
+        ({"pretrain": {"style_stage": 5}}, "pretrain.style_stage: input should be less than or equal to 4, got 5"),
         ({"pretrain": {"run": "angles"}}, "pretrain.run: expected a name of your own"),
     ],
 )

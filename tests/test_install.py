@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.install]
 ROOT = Path(__file__).parents[1]
 SETTINGS = """
 pretrain:
+  initial_weights: scratch
   preset: tiny
   splits: [train, val, test]
   iterations: 3

@@ -8,8 +8,10 @@ from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table, write_table
 
 with _job.open_job(snakemake) as job:
-    videos, wlasl = read_table(snakemake.input.videos, VIDEOS), snakemake.input.wlasl
+    params, wlasl = snakemake.params, snakemake.input.wlasl
+    videos = read_table(snakemake.input.videos, VIDEOS)
     evaluation_ids = {"WLASL": wlasl_youtube_ids(read_wlasl(wlasl[0]))} if wlasl else {}
     overlaps = find_overlap(videos, evaluation_ids)
     write_overlap(snakemake.output.overlap, overlaps)
-    write_table(snakemake.output.videos, VIDEOS, exclude(videos, overlaps, snakemake.params.splits), job.provenance)
+    kept = exclude(videos, overlaps, params.splits, params.datasets)
+    write_table(snakemake.output.videos, VIDEOS, kept, job.provenance)

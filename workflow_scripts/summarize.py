@@ -10,8 +10,6 @@ from signrep_core.store.files import write_json, write_text
 with _job.open_job(snakemake) as job:
     inputs, params = snakemake.input, snakemake.params
     timings = sorted(Path(params.benchmarks, "extract_pose").glob("*.tsv"))
-    figures = summarize(
-        inputs.videos, inputs.sequences, inputs.statistics, timings, params.target_fps, params.departures
-    )
+    figures = summarize(inputs.videos, inputs.sequences, inputs.statistics, timings, params.target_fps, params.training)
     write_json(snakemake.output.json, {**figures, "provenance": job.provenance})
     write_text(snakemake.output.text, format_summary(figures))

@@ -15,7 +15,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--configfile", help="YAML with the values that depart from the paper's (default: none)")
-    parser.add_argument("--validation", type=Path, help="shards to select the weights on (default: --shards)")
+    parser.add_argument(
+        "--validation-shards", type=Path, help="shards with the data set of pretrain.validation (default: --shards)"
+    )
     parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
     parser.add_argument(
         "--nodes", type=int, default=1, help="machines that torchrun or srun started it on (default: 1)"
@@ -31,15 +33,20 @@ def run(options: argparse.Namespace) -> None:
     from signrep_core.train.pretrain import pretrain
 
     config = load_config_file(options.configfile) if options.configfile else Config()
+    start = config.pretrain.find_start()
     with open_job(
         [options.out / "best.safetensors", options.out / "metrics.csv"],
-        {"index": [options.shards / "index.parquet"], "info": [options.shards / "info.json"]},
+        {
+            "start": [start] if start else [],
+            "index": [options.shards / "index.parquet"],
+            "info": [options.shards / "info.json"],
+        },
         command=options.command,
         params={"pretrain": config.pretrain.model_dump(), "seed": config.seed},
         config=config,
     ) as job:
         devices = Devices(count=options.devices, nodes=options.nodes)
         setup = RunSetup(options.out, config.seed, devices, job.provenance)
-        result = pretrain(options.shards, config.pretrain, setup, options.validation)
+        result = pretrain(options.shards, config.pretrain, setup, options.validation_shards)
         if not result.finished:
             sys.exit(0)  # stopped by SIGTERM: its state is saved

@@ -1,6 +1,7 @@
 """`sheet`: list videos as the sheet that the workflow reads, from a folder or from a data set's own files."""
 
 import argparse
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from signrep_core.sources.how2sign import list_how2sign
 from signrep_core.sources.listing import Listing, write_listing
 from signrep_core.sources.nmfs_csl import list_nmfs_csl
 from signrep_core.sources.phoenix14t import list_phoenix14t
+from signrep_core.sources.sheet import read_sheet, write_sheet
 from signrep_core.sources.wlasl import SUBSETS, list_wlasl
 from signrep_core.sources.youtube_sl_25 import list_youtube_sl_25
 
@@ -60,6 +62,24 @@ def add(commands: argparse._SubParsersAction) -> None:
     source("csl-daily", "CSL-Daily", "csl-daily", list_csl_daily, _FOLDER)
     table = ("metadata", {"type": Path, "help": "folder of how2sign_realigned_{train,val,test}.csv"})
     source("how2sign", "How2Sign, re-aligned", "how2sign --videos raw_videos", list_how2sign, table, _VIDEOS)
+    _add_join(sources)
+
+
+def _add_join(sources: argparse._SubParsersAction) -> None:
+    parser = sources.add_parser(
+        "join", help="several sheets in one", epilog="example: signrep sheet join wlasl.tsv how2sign.tsv --out all.tsv"
+    )
+    parser.add_argument("sheets", type=Path, nargs="+", help="sheets; rows keep their order")
+    parser.add_argument("--out", type=Path, required=True, help="the sheet to write")
+    parser.set_defaults(run=_join)
+
+
+def _join(options: argparse.Namespace) -> None:
+    """Write the rows of all sheets to one, and print how many each data set has."""
+    rows = [row for sheet in options.sheets for row in read_sheet(sheet)]
+    write_sheet(options.out, rows)
+    counts = Counter(row.dataset for row in rows)
+    print(f"{options.out}: {len(rows):,} rows: " + ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())))
 
 
 def run(options: argparse.Namespace) -> None:

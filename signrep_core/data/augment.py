@@ -1,6 +1,6 @@
 """Augmentation on the device, the same for all frames of a window; no flip, which would swap the hands.
 
-Method section 4: Planckian jitter, random resized crop 256→224, Gaussian blur, grayscale, ImageNet mean and std. No
+Supplement A2: Planckian jitter, random resized crop 256→224, Gaussian blur, grayscale, ImageNet mean and std. No
 source gives the strengths; ours are D (decision 0008).
 
 Legend: B windows, T frames, H W pixels as stored (256), S pixels of the model's input (224).

@@ -1,6 +1,6 @@
 """Clips of whole labelled videos for recognition: a fixed number of frames, evenly spaced over the video.
 
-Method section 6. The frames of a video are those in which its signer is present: all its sequences, concatenated.
+Supplement A6. The frames of a video are those in which its signer is present: all its sequences, concatenated.
 
 Legend: V videos, B clips, T frames of a clip, J joints.
 """

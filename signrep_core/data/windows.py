@@ -6,6 +6,7 @@ Legend: P pairs (videos) per batch, W = 2P windows, T = 16 frames, J = 61 joints
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -50,22 +51,29 @@ class Videos:
         return int(self.starts_before[self.first[video + 1]] - self.starts_before[self.first[video]])
 
 
-def group_videos(index: Mapping[str, Any], splits: Sequence[str] | None, n_frames: int = WINDOW) -> Videos:
-    """Group the sequences of the given splits (None = all) by video; videos without a window are left out.
+def group_videos(
+    index: Mapping[str, Any], splits: Sequence[str] | None, datasets: Sequence[str] | None = None
+) -> Videos:
+    """Group the sequences of the given splits and data sets (None = all) by video.
+
+    Videos without a window are left out.
 
     Raises:
-        TrainingError: no video is left; the message lists the splits that exist.
+        TrainingError: no video is left; the message lists the splits and data sets that exist.
     """
-    split = np.asarray(index["split"], dtype=object)
-    long_enough = np.asarray(index["n_frames"]) >= n_frames
-    wanted = np.isin(split, list(splits)) if splits is not None else np.ones(len(split), bool)
-    if not (wanted & long_enough).any():
-        counts = {str(name): int((split == name).sum()) for name in sorted(set(split.tolist()), key=str)}
+    wanted = np.asarray(index["n_frames"]) >= WINDOW
+    for column, names in (("split", splits), ("dataset", datasets)):
+        if names is not None:
+            wanted &= np.isin(np.asarray(index[column], dtype=object), list(names))
+    if not wanted.any():
+        counts = Counter(zip(index["dataset"], index["split"], strict=True))
+        there = ", ".join(f"{dataset} {split}: {n}" for (dataset, split), n in sorted(counts.items())) or "none"
         raise TrainingError(
-            f"no sequence of at least {n_frames} frames in the splits {list(splits or counts)}; "
-            f"the shards contain sequences by split: {counts}; choose other splits or pack more videos"
+            f"no sequence of at least {WINDOW} frames in the splits {splits or 'any'} of the data sets "
+            f"{datasets or 'any'}; the shards contain sequences by data set and split: {there}; choose others "
+            "(pretrain.splits, pretrain.datasets) or pack more videos"
         )
-    return group_rows(index, np.flatnonzero(wanted & long_enough), n_frames)
+    return group_rows(index, np.flatnonzero(wanted), WINDOW)
 
 
 def group_rows(index: Mapping[str, Any], rows: NDArray[np.int64], n_frames: int) -> Videos:
@@ -87,19 +95,19 @@ class WindowPairs(Stream):
         open_reader: Callable[[], WindowReader],
         splits: Sequence[str] | None,
         seed: int,
-        n_frames: int = WINDOW,
+        datasets: Sequence[str] | None = None,
         planes: bool = False,
     ) -> None:
-        self.videos = group_videos(open_reader().index, splits, n_frames)
+        self.videos = group_videos(open_reader().index, splits, datasets)
         super().__init__(open_reader, self.videos.video_ids, seed)
-        self._n_frames, self._planes = n_frames, planes
+        self._planes = planes
 
     def read(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
         """Two arrays (T, ...) by name, the number `video`, and the names `windows`."""
         n = self.videos.n_starts(video)
         chosen = rng.choice(n, 2, replace=n < 2)  # two different windows, if there are two
         places = [self.videos.locate(video, int(k)) for k in chosen]
-        windows = [read_window(self.reader, row, start, self._n_frames, self._planes) for row, start in places]
+        windows = [read_window(self.reader, row, start, planes=self._planes) for row, start in places]
         # Not stacked here: collate does that once for all items; the frames of a window take 1.5 MB.
         pair: dict[str, Any] = {name: [window[name] for window in windows] for name in windows[0]}
         name = self.videos.video_ids[video]

@@ -1,4 +1,4 @@
-"""Features of videos: one vector for every window of 16 frames, stride 2 (method section 6).
+"""Features of videos: one vector for every window of 16 frames, stride 2 as in the released code.
 
 Legend: n windows, T = 16 frames, S pixels of the model's input, D features.
 """

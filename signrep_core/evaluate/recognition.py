@@ -1,6 +1,6 @@
 """Accuracy of a recogniser: top-1 and top-5, per instance and per class.
 
-Method section 6. A video whose gloss was not trained on cannot be recognised: it is predicted, saved and counted, but
+Supplement A3, A6. A video whose gloss was not trained on cannot be recognised: it is predicted, saved and counted, but
 left out of the accuracies, as in retrieval.
 
 Legend: N videos, G glosses, K best glosses of each video (5, or G if fewer).

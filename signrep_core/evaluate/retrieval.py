@@ -1,6 +1,6 @@
 """Zero-shot retrieval: rank the glosses of a gallery for each query video.
 
-Method section 6 (the ASL-Citizen protocol): cosine, with the best gallery video of each gloss. Exact search in blocks,
+Supplement A7 (the ASL-Citizen protocol): cosine, with the best gallery video of each gloss. Exact search in blocks,
 so that memory is bounded.
 
 Legend: Q queries, V gallery videos, G glosses, n windows, D features, r 0-based rank of the right gloss.

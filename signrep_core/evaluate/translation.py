@@ -1,6 +1,6 @@
 """Metrics of translations: BLEU-1..4 and ROUGE-L, compared with the level that needs no video.
 
-Method section 6. BLEU is sacrebleu's, with its signature recorded; ROUGE-L is the F1 of rouge-score on the same tokens,
+Supplement A3. BLEU is sacrebleu's, with its signature recorded; ROUGE-L is the F1 of rouge-score on the same tokens,
 because its own tokeniser drops all letters outside ASCII. With the tokeniser `char` both count characters (Chinese).
 """
 

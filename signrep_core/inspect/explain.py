@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 
+from signrep_core.config import SCRATCH, describe_data
 from signrep_core.errors import SignRepError
 from signrep_core.store.files import file_digest
 from signrep_core.store.layout import VIDEO_TABLES
@@ -39,6 +40,7 @@ def explain(path: str | Path) -> str:
     facts = [("what", value) for value in _what(inside)]
     facts += _recorded(path, record) if record else [("record", "none; shown is the metadata of the file itself")]
     facts += [(key, value) for key, value in inside.items() if record is None]
+    facts += list(_trained(inside))
     lines = [str(path), *(f"  {name:<10} {value}" for name, value in facts)]
     if record is not None:
         lines += ["  made from", *_lineage(_root(path, record), record, 2, set())]
@@ -147,6 +149,16 @@ def _of_mp4(path: Path) -> dict[str, str]:
 
 def _what(inside: Mapping[str, str]) -> list[str]:
     return [inside[key] for key in ("kind", "encoder", "backend", "model_sha256", "weights_sha256") if key in inside]
+
+
+def _trained(inside: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Data of a pretraining, and selection of any training, from the notes of its weights."""
+    settings = json.loads(inside.get("settings", "{}"))
+    if "splits" in settings:
+        yield "trained on", describe_data(settings.get("datasets"), settings["splits"])
+        yield "started at", settings.get("initial_weights") or SCRATCH
+    if inside.get("selected_by"):
+        yield "selected", f"at step {inside.get('step')}, by {inside['selected_by']}"
 
 
 def _text(values: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Convert released checkpoints to our format: the authors' SignRep, and Meta's masked autoencoder of Kinetics-400.
 
-Method section 2 (C). Both are licensed CC BY-NC; they are read from the user's path and never bundled.
+Both are licensed CC BY-NC; they are read from the user's path and never bundled.
 """
 
 import re

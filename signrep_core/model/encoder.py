@@ -1,9 +1,9 @@
 """The encoder: timm's video Hiera with its weights and names, computed faster and only on the visible mask units.
 
-Method section 2 (S, C). Three things differ from timm's `forward` without changing the result (tests compare both to
-1e-5): visible units are gathered from the pixels, so that hidden patches cost nothing and all shapes are static; tokens
-stay window-major, so that windowed attention is a 4-D batch that uses the fast kernels; and the features of a
-stage are returned without timm's `forward_intermediates`, which fails for video.
+Sizes as in the supplement and the released checkpoint. Three things differ from timm's `forward` without changing the
+result (tests compare both to 1e-5): visible units are gathered from the pixels, so that hidden patches cost nothing and
+all shapes are static; tokens stay window-major, so that windowed attention is a 4-D batch that uses the fast kernels;
+and the features of a stage are returned without timm's `forward_intermediates`, which fails for video.
 
 Legend: B batch, T frames, H W pixels, U mask units kept (78 of 392), n tokens of a unit (64, 16, 4), C channels.
 """

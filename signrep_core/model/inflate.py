@@ -1,6 +1,6 @@
 """Inflated patch embedding: an encoder for clips of 64 frames from one for windows of 16.
 
-Method section 6 (supplement A6). Patches cover more frames while their number stays the same: 64 frames give as many
+Supplement A6. Patches cover more frames while their number stays the same: 64 frames give as many
 tokens, positions and mask units as 16, so everything after the patch embedding is kept. Initially the inflated kernel
 weighs frames two apart as the old one weighs neighbours.
 """

@@ -1,6 +1,6 @@
 """Losses of pretraining and recognition as pure functions.
 
-Method section 3 (supplement A5, A8, Table 9; P for variance, covariance and the adversarial term).
+Supplement A4, A5, A8 and Table 9; decision 0026 for what they leave open.
 
 Legend: B batch, D features, G glosses, `...` leading dimensions, C values of one entry.
 """
@@ -117,7 +117,7 @@ def discriminator_loss(matched: Tensor, unmatched: Tensor) -> Tensor:
 def recognition_loss(
     logits: Tensor, labels: Tensor, distribution: Tensor | None, smoothing: float = 0.1, kappa: float = 0.2
 ) -> tuple[Tensor, Tensor]:
-    """Cross entropy with label smoothing + κ · KL(φ_y ‖ softmax(logits)); the loss and its divergence (section 3).
+    """Cross entropy with label smoothing + κ · KL(φ_y ‖ softmax(logits)); the loss and its divergence (A5).
 
     Args:
         logits: (B, G).

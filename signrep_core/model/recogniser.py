@@ -1,6 +1,6 @@
 """Recognisers of isolated signs: SignRep on clips of 64 frames, and a network on keypoints for comparison.
 
-Method section 6: a linear classifier on z. The input of the keypoint recogniser (D) is what SignRep is trained to
+A linear classifier on z (supplement A3, A6). The input of the keypoint recogniser (D) is what SignRep is trained to
 predict, so the comparison shows what pixels add to poses.
 
 Legend: B clips, T = 64 frames, G glosses, D features, K values of a frame.

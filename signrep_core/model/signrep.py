@@ -1,6 +1,6 @@
 """SignRep: encoder, sign decoder and activity head, with weights that carry their configuration.
 
-Method section 2 (S, C).
+Sizes as in the supplement and the released checkpoint.
 
 Legend: B batch, T = 16 frames, D features (768), A latent width (D of the encoder's last stage).
 """

@@ -1,6 +1,6 @@
 """Transformer for translation: the encoder reads feature windows, the decoder writes word pieces.
 
-Method section 6; Tarrés et al. 2023, "Sign Language Translation from Instructional Videos", as published with the
+Supplement A3; Tarrés et al. 2023, "Sign Language Translation from Instructional Videos", as published with the
 paper: norm before each block and after the last, ReLU, sinusoidal positions, inputs scaled by √D, a norm on the
 decoder's embedding, its input and output embeddings tied. Ours (decision 0021): inputs are standardised by the training
 sentences' statistics, so that features, keypoints and angles of any scale can be used.

@@ -12,7 +12,7 @@ from signrep_core.sources.sheet import Row
 class Evaluated:
     """Names of data sets, sorted."""
 
-    all: list[str]
+    all: list[str]  # of which any task needs features
     translated: list[str]  # those named in the configuration, or all with texts to train on
     retrieved: list[str]  # all others: the glosses of a translated data set are whole sentences
     recognised: list[str]  # those named, or those retrieved whose test glosses are mostly trained on
@@ -34,15 +34,43 @@ def choose_evaluated(rows: Sequence[Row], config: Config) -> Evaluated:
                 f"translation.datasets: {where} {name!r}, the split 'train' and a text; "
                 f"data sets that can be translated: {', '.join(with_text) or 'none'}"
             )
-    retrieved = [name for name in names if name not in translated]
-    able = [name for name in retrieved if _is_recognisable([row for row in rows if row.dataset == name])]
+    others = [name for name in names if name not in translated]
+    retrieved = others if config.retrieval.datasets is None else config.retrieval.datasets
+    able = [name for name in others if _is_recognisable([row for row in rows if row.dataset == name])]
     recognised = able if config.recognition.datasets is None else config.recognition.datasets
-    for name in recognised:
-        if name not in names:
+    for task, chosen, can in (("retrieval", retrieved, others), ("recognition", recognised, able)):
+        for name in chosen:
+            if name not in names:
+                raise ConfigError(
+                    f"{task}.datasets: {where} {name!r}; data sets for {task}: {', '.join(can) or 'none'}"
+                )
+    return Evaluated(sorted({*translated, *retrieved, *recognised}), translated, retrieved, recognised)
+
+
+def check_pretraining(rows: Sequence[Row], config: Config) -> None:
+    """Check that the sheet has the data sets that the pretraining names.
+
+    Raises:
+        ConfigError: it lacks one, or the data set of the validation has no gloss in both its splits train and val.
+    """
+    splits, sheet = config.pretrain.splits, config.sheet or "the demo"
+    able = {row.dataset for row in rows if row.split in splits}
+    for name in config.pretrain.datasets or ():
+        if name not in able:
             raise ConfigError(
-                f"recognition.datasets: {where} {name!r}; data sets that can be recognised: {', '.join(able) or 'none'}"
+                f"pretrain.datasets: no row of {sheet} has the data set {name!r} and a split of {splits}; data sets "
+                f"that have: {', '.join(sorted(able)) or 'none'}; name one of these, or write null for all"
             )
-    return Evaluated(names, translated, retrieved, recognised)
+    validation = config.pretrain.validation
+    glosses: dict[str, set[str]] = {"train": set(), "val": set()}
+    for row in rows:
+        if row.dataset == validation and row.split in glosses and row.gloss and not row.text:
+            glosses[row.split].add(row.gloss)
+    if validation is not None and not glosses["train"] & glosses["val"]:
+        raise ConfigError(
+            f"pretrain.validation: the rows of {sheet} with the data set {validation!r} have no gloss in both splits "
+            "'train' and 'val'; add them, name another data set, or write null"
+        )
 
 
 def _is_recognisable(rows: Iterable[Row]) -> bool:

@@ -17,7 +17,7 @@ from signrep_core.errors import TableError
 from signrep_core.sources.youtube import possible_youtube_ids
 from signrep_core.store.files import write_text
 from signrep_core.store.tables import Columns
-from signrep_core.store.video_status import FinalStatus, finalise
+from signrep_core.store.video_status import FinalStatus, finalise, pretrained_on
 
 
 class Overlap(NamedTuple):
@@ -52,21 +52,29 @@ def find_overlap(videos: Columns, evaluation_ids: Mapping[str, Mapping[str, Coll
     ]
 
 
-def exclude(videos: Columns, overlaps: Iterable[Overlap], splits: Collection[str] = ("train",)) -> Columns:
-    """Exclude the overlapping videos of the pretraining splits: a copy of the table with their final status.
+def exclude(
+    videos: Columns,
+    overlaps: Iterable[Overlap],
+    splits: Collection[str] = ("train",),
+    datasets: Collection[str] | None = None,
+) -> Columns:
+    """Exclude the overlapping videos that would be pretrained on: a copy of the table with their final status.
 
     Only videos with status ok are changed; overlaps of videos outside the table are ignored.
+
+    Args:
+        splits, datasets: of the pretraining; None = all data sets.
     """
     found: dict[str, list[Overlap]] = defaultdict(list)
     for overlap in overlaps:
         found[overlap.video_id].append(overlap)
-    rows = zip(videos["video_id"], videos["status"], videos["split"], strict=True)
+    rows = zip(videos["video_id"], videos["status"], pretrained_on(videos, splits, datasets), strict=True)
     return finalise(
         videos,
         {
             video_id: FinalStatus("excluded", "overlap", _describe(found[video_id]))
-            for video_id, status, split in rows
-            if status == "ok" and split in splits and video_id in found
+            for video_id, status, used in rows
+            if status == "ok" and used and video_id in found
         },
     )
 

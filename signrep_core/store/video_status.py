@@ -5,7 +5,7 @@ row is ever dropped.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -107,6 +107,12 @@ def video_task(videos: Columns, row: int) -> VideoTask:
         duration_s=float(videos["duration_s"][row]),
         sha256=videos["sha256"][row],
     )
+
+
+def pretrained_on(videos: Columns, splits: Collection[str], datasets: Collection[str] | None) -> list[bool]:
+    """Whether each video belongs to the splits and data sets (None = all) of the pretraining."""
+    rows = zip(videos["split"], videos["dataset"], strict=True)
+    return [split in splits and (datasets is None or dataset in datasets) for split, dataset in rows]
 
 
 def overlong_spans(videos: Columns) -> dict[str, float]:

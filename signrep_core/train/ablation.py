@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from signrep_core.config import Pretrain
+from signrep_core.config import SCRATCH, Pretrain
 from signrep_core.errors import TrainingError
 from signrep_core.evaluate.features import video_features
 from signrep_core.evaluate.retrieval import evaluate_retrieval
@@ -68,7 +68,7 @@ def ablate(
     """
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ("chance", *NAMES)}
     untrained = {
-        "random": settings.model_copy(update={"initialise_from_data": False, "initial_weights": None}),
+        "random": settings.model_copy(update={"initialise_from_data": False, "initial_weights": SCRATCH}),
         "untrained": settings,
     }
     for seed in seeds:

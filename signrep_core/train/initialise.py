@@ -1,9 +1,9 @@
 """Data-dependent initialisation for short runs from scratch (D, decision 0016).
 
 The paper starts from a video autoencoder and trains for 500,000 steps. A small encoder with random weights predicts the
-median pose for hundreds of steps, because its feature is the unweighted mean of all tokens (method section 2) and a
-hand fills one token in fifty. Here tokens respond to motion from the start, encode their position, and attend sharply,
-so that the mean of all tokens depends on where things move; and the decoder starts at the median target.
+median pose for hundreds of steps, because its feature is the unweighted mean of all tokens and a hand
+fills one token in fifty. Here tokens respond to motion from the start, encode their position, and attend sharply, so
+that the mean of all tokens depends on where things move; and the decoder starts at the median target.
 
 Legend: N windows, T frames, S pixels, K values under a patch's kernel, C channels.
 """

@@ -1,6 +1,6 @@
 """Training loop shared by all trainings: steps, metrics, selection of the best weights, resume, a clean end on SIGTERM.
 
-Method section 5 (A3). Each kind of training (pretraining, recognition, ...) supplies a `Run` of its own and three
+Supplement A3. Each kind of training (pretraining, recognition, ...) supplies a `Run` of its own and three
 functions: a training step, additional metrics, and a score of the weights. A killed run continues as if it had not been
 interrupted: the resume state contains the run's parts and the step, and all random numbers follow from (seed, step).
 """
@@ -407,8 +407,8 @@ def described_settings(settings: Training, seed: int) -> dict[str, Any]:
 
 def data_digest(index: Mapping[str, Any]) -> str:
     """Digest of the sequences of an index, for the identity of a run."""
-    columns = (index[name] for name in ("video_id", "split", "n_frames"))
-    rows = "\n".join(f"{video} {split} {n}" for video, split, n in zip(*columns, strict=True))
+    columns = (index[name] for name in ("video_id", "dataset", "split", "n_frames"))
+    rows = "\n".join(" ".join(map(str, row)) for row in zip(*columns, strict=True))
     return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
 

@@ -1,6 +1,6 @@
 """Self-supervised pretraining: one loop for the tiny preset on a CPU and the paper's model on many GPUs.
 
-Method section 5 (A3, A4).
+Supplement A3 and A4.
 """
 
 import logging
@@ -15,12 +15,12 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
-from signrep_core.config import Pretrain
+from signrep_core.config import Pretrain, describe_pretraining
 from signrep_core.data.windows import WindowPairs, WindowReader, load_batches
 from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate.features import video_features
 from signrep_core.evaluate.retrieval import evaluate_retrieval, pool
-from signrep_core.evaluate.windows import VideoFeatures, select_rows
+from signrep_core.evaluate.windows import VideoFeatures
 from signrep_core.model import losses
 from signrep_core.model.discriminator import Discriminator, style_width
 from signrep_core.model.signrep import PRESETS, SignRep, load_weights
@@ -46,8 +46,7 @@ RETRIEVAL_COLUMNS = ("retrieval_DCG", "retrieval_MRR", "retrieval_R@1", "retriev
 COLUMNS = ["step", "epoch", "learning_rate", *TERMS, "discriminator_accuracy", "grad_norm", "std_z", "effective_rank",
            "clips_per_s", "data_wait", "broken", "selection", *RETRIEVAL_COLUMNS]  # fmt: skip
 ONE_ACTIVE = np.ones((1, 2), np.float32)
-BY_RETRIEVAL = "retrieval on the validation split (DCG)"
-BY_LOSS = "the negative training loss (there is no validation split whose glosses are trained on)"
+BY_LOSS = "the negative training loss (no gloss is in both the train and the val split)"
 
 
 def pretrain(shards: Path, settings: Pretrain, setup: RunSetup, validation: Path | None = None) -> TrainResult:
@@ -58,13 +57,16 @@ def pretrain(shards: Path, settings: Pretrain, setup: RunSetup, validation: Path
 
     Args:
         shards: folder of the packed shards.
-        validation: folder of shards with labelled `train` and `val` splits (the paper: WLASL) for selecting the best
-            weights; None = `shards`. Without such labels the lowest training loss selects them.
+        validation: folder of the shards that hold the data set of `settings.validation`; None = `shards`.
 
     Raises:
-        TrainingError: a loss is not finite, there are too few videos, or the folder contains a run with other settings.
+        ConfigError: there are no initial weights, and the settings do not say `scratch`.
+        TrainingError: a loss is not finite, there are too few videos, the data set of the validation has no gloss in
+            both its train and its val split, or the folder contains a run with other settings.
         CheckpointError: the resume state or the initial weights cannot be used.
     """
+    settings.find_start()
+    log.info("%s", describe_pretraining(settings))
     log_departures(settings)
     open_reader, open_validation = (partial(ShardReader, Path(folder)) for folder in (shards, validation or shards))
     job = partial(
@@ -80,7 +82,8 @@ def _pretrain(
     settings: Pretrain,
     setup: RunSetup,
 ) -> TrainResult:
-    dataset = WindowPairs(open_reader, settings.splits, setup.seed, planes=fabric.device.type == "cuda")
+    planes = fabric.device.type == "cuda"
+    dataset = WindowPairs(open_reader, settings.splits, setup.seed, settings.datasets, planes)
     run = _start(fabric, dataset, open_validation, settings, setup)
     loading = share_of(fabric, settings.workers)
     load = partial(load_batches, dataset, pairs=settings.batch_size // 2, loading=loading)
@@ -99,7 +102,7 @@ def _start(
 ) -> PretrainRun:
     model = _make_model(settings, setup.seed, dataset)
     validation = open_validation().index
-    by_retrieval = _has_glosses(validation)
+    rows = _validation_rows(validation, settings.validation)
     run = PretrainRun(
         kind="pretrain",
         fabric=fabric,
@@ -109,14 +112,14 @@ def _start(
         data={"shards": data_digest(dataset.reader.index)},
         iterations=settings.iterations,
         max_broken=settings.max_broken,
-        baseline=by_retrieval,
+        baseline=len(rows) > 0,
         columns=COLUMNS,
-        selection=BY_RETRIEVAL if by_retrieval else BY_LOSS,
+        selection=_by_retrieval(settings.validation) if len(rows) else BY_LOSS,
         network=model,
         dataset=dataset,
         open_validation=open_validation,
         validation=validation,
-        by_retrieval=by_retrieval,
+        validation_rows=rows,
     )
     _add_optimisers(run, model)
     log.info(
@@ -145,14 +148,15 @@ def _add_optimisers(run: PretrainRun, model: SignRep) -> None:
 
 def start_model(settings: Pretrain, seed: int, shards: Path) -> SignRep:
     """The model with the initial weights of a pretraining on these shards."""
-    return _make_model(settings, seed, WindowPairs(partial(ShardReader, shards), settings.splits, seed))
+    dataset = WindowPairs(partial(ShardReader, shards), settings.splits, seed, settings.datasets)
+    return _make_model(settings, seed, dataset)
 
 
 def _make_model(settings: Pretrain, seed: int, dataset: WindowPairs) -> SignRep:
     torch.manual_seed(seed)  # the same initial weights on every rank
     model = SignRep(PRESETS[settings.preset])
-    if settings.initial_weights:
-        _load_initial(model, Path(settings.initial_weights))
+    if start := settings.find_start():
+        _load_initial(model, start)
     elif settings.initialise_from_data:
         start_encoder(model, dataset, torch.Generator().manual_seed(seed))
     if settings.initialise_from_data:
@@ -184,7 +188,7 @@ def _report(run: PretrainRun) -> dict[str, float]:
 
 def _validate(run: PretrainRun) -> Score:
     """Score by retrieval on the validation split; without labels by the negative training loss since the last time."""
-    if not run.by_retrieval:
+    if not len(run.validation_rows):
         return -run.since_validation.mean("reconstruction"), {}
     values = _retrieve(run)
     return values["retrieval_DCG"], values
@@ -192,9 +196,8 @@ def _validate(run: PretrainRun) -> Score:
 
 def _retrieve(run: PretrainRun) -> dict[str, float]:
     """Retrieve the validation split's glosses from the training split, with labelled signs only."""
-    rows = select_rows(run.validation, ("train", "val"))
-    rows = rows[_glossed(run.validation)[rows]]
-    found = evaluate_retrieval(_pooled_videos(run, rows), run.validation, gallery="train", queries="val")
+    videos = _pooled_videos(run, run.validation_rows)
+    found = evaluate_retrieval(videos, run.validation, gallery="train", queries="val")
     if found["metrics"] is None:
         raise TrainingError("no validation video can be read, although the index lists some: see the log above")
     return {f"retrieval_{name}": value for name, value in found["metrics"].items()}
@@ -220,16 +223,31 @@ def _pooled_videos(run: PretrainRun, rows: NDArray[np.int64]) -> list[VideoFeatu
     return [video for share in shares for video in share]
 
 
-def _has_glosses(index: Any) -> bool:
-    """Whether the validation and the training split have a gloss in common."""
-    glosses: dict[str, set[str]] = {"train": set(), "val": set()}
-    for split, gloss, glossed in zip(index["split"], index["gloss"], _glossed(index), strict=True):
-        if split in glosses and glossed:
-            glosses[split].add(gloss)
-    return bool(glosses["train"] & glosses["val"])
+def _by_retrieval(dataset: str | None) -> str:
+    """Criterion of the best weights, in words."""
+    return f"retrieval on the validation split{f' of {dataset}' if dataset else ''} (DCG)"
 
 
-def _glossed(index: Any) -> NDArray[np.bool_]:
-    """Whether each sequence is a sign with a gloss, (rows,); a sequence with a text is a sentence."""
-    pairs = zip(index["gloss"], index["text"], strict=True)
-    return np.array([bool(gloss) and not text for gloss, text in pairs], bool)
+def _validation_rows(index: Any, dataset: str | None) -> NDArray[np.int64]:
+    """Rows of the signs in the splits train and val of a data set (None = all), those of one video together.
+
+    A sequence with a text is a sentence, no sign. Without a gloss in both splits there are no rows.
+
+    Raises:
+        TrainingError: a data set is named that has no such gloss.
+    """
+    names, split, gloss, text = (
+        np.asarray(index[name], dtype=object) for name in ("dataset", "split", "gloss", "text")
+    )
+    own = (gloss != "") & (text == "") & (True if dataset is None else names == dataset)
+    train, val = (own & (split == part) for part in ("train", "val"))
+    if not set(gloss[train]) & set(gloss[val]):
+        if dataset is not None:
+            raise TrainingError(
+                f"pretrain.validation: in the shards the data set {dataset!r} has no gloss in both splits 'train' and "
+                f"'val' (labelled sequences: {train.sum()} and {val.sum()}); pack them, give the shards that hold them "
+                "(--validation-shards), or name another data set"
+            )
+        return np.zeros(0, np.int64)
+    rows = np.flatnonzero(train | val)
+    return rows[np.argsort(np.asarray(index["video_id"], dtype=object)[rows].astype(str), kind="stable")]

@@ -1,7 +1,6 @@
 """Fine-tuning for recognition: a linear classifier on z of whole videos, and a network on keypoints for comparison.
 
-Method sections 3, 5 and 6 (supplement A3, A5, A6). The loop with its resume state and
-selection is the same as in pretraining.
+Supplement A3, A5 and A6. The loop with its resume state and selection is the same as in pretraining.
 
 Legend: B clips of a batch, G glosses.
 """

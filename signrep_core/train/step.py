@@ -1,6 +1,6 @@
 """One step of pretraining: forward, losses, backward and update of encoder and discriminator.
 
-Method sections 3-5 (supplement A2-A4, A8, Table 9). All random numbers of step s are drawn for the whole batch from
+Supplement A2-A4, A8 and Table 9. All random numbers of step s are drawn for the whole batch from
 (seed, s), and each rank takes its rows, so a step does not depend on the number of devices.
 
 Legend: W windows of a batch (two of each video, adjacent), w those of this rank, D features, U mask units,
@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor
 
 from signrep_core.body.targets import PRIORS, prior_targets
@@ -36,7 +38,7 @@ class PretrainRun(Run):
     dataset: WindowPairs
     open_validation: Callable[[], WindowReader]
     validation: Any  # index of the shards for selecting the weights
-    by_retrieval: bool
+    validation_rows: NDArray[np.int64]  # of that index; empty = the training loss selects
     discriminator: Any = None
     discriminator_optimiser: Any = None
     last_z: Tensor = field(default_factory=lambda: torch.zeros(1, 1))

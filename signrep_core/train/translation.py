@@ -1,4 +1,4 @@
-"""Training of a translator on frozen features (method section 6, supplement A3).
+"""Training of a translator on frozen features (supplement A3).
 
 It is a Transformer (Tarrés et al. 2023), or a pretrained language model with adapters (Sign2GPT, Wong et al. 2024). The
 best weights are selected by BLEU-4 of the validation split, or by the training loss if that split is empty.

@@ -79,6 +79,8 @@ def test_every_window_start_of_a_video_is_drawn_and_no_other() -> None:
 def test_only_the_wanted_splits_and_long_enough_sequences_are_used() -> None:
     index = FakeReader().index
     assert group_videos(index, ["val", "test"]).video_ids == ["video04", "video05"]
+    others = index | {"dataset": ["fake"] * 4 + ["other"] * 8}
+    assert group_videos(others, ["train"], ["other"]).video_ids == ["video02", "video03"]
     index["n_frames"] = np.array([15, 16] + [15] * 10)
     videos = group_videos(index, None)
     assert videos.video_ids == ["video00"]
@@ -87,7 +89,7 @@ def test_only_the_wanted_splits_and_long_enough_sequences_are_used() -> None:
 
 
 def test_no_sequence_at_all_says_which_splits_exist() -> None:
-    with pytest.raises(TrainingError, match=r"splits \['dev'\].*'train': 8"):
+    with pytest.raises(TrainingError, match=r"splits \['dev'\].*fake train: 8"):
         group_videos(FakeReader().index, ["dev"])
 
 

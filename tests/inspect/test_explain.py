@@ -1,9 +1,12 @@
 """Explanation of the origin of files."""
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from signrep_core.errors import RecordError, SignRepError
 from signrep_core.inspect.explain import explain
@@ -56,6 +59,17 @@ def test_a_copy_without_its_record_is_explained_by_its_metadata(finished: Path, 
     said = explain(copy)
     assert "none; shown is the metadata" in said
     assert "libx264" in said if name.endswith("mp4") else "code" in said
+
+
+def test_weights_name_the_data_the_start_and_the_selection(tmp_path: Path) -> None:
+    settings = {"datasets": ["youtube_sl_25"], "splits": ["train"], "initial_weights": "mae.safetensors"}
+    notes = {"settings": json.dumps(settings), "selected_by": "retrieval on wlasl", "step": "25000"}
+    about = {"signrep": json.dumps({"format": "signrep-1", "notes": notes})}
+    save_file({"w": np.ones(2)}, tmp_path / "best.safetensors", about)
+    said = explain(tmp_path / "best.safetensors")
+    assert "trained on youtube_sl_25, split train" in said
+    assert "started at mae.safetensors" in said
+    assert "selected   at step 25000, by retrieval on wlasl" in said
 
 
 def test_a_file_that_is_not_ours_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from signrep_core.config import load_config
 from signrep_core.errors import ConfigError
-from signrep_core.sources.evaluated import choose_evaluated
+from signrep_core.sources.evaluated import check_pretraining, choose_evaluated
 from signrep_core.sources.sheet import Row
 
 
@@ -38,6 +38,37 @@ def test_the_configuration_can_name_data_sets():
     assert chosen.translated == []
     assert chosen.retrieved == chosen.all
     assert chosen.recognised == ["new signs"]
+    chosen = choose(retrieval={"datasets": ["signs"]}, recognition={"datasets": []})
+    assert chosen.retrieved == ["signs"]
+    assert chosen.all == ["sentences", "signs"], "no features of data sets that no task needs"
+
+
+def check(rows=None, **pretrain):
+    validated = [*ROWS, row("signs", "val", "B"), row("sentences", "val", "A B", "a and b")]
+    check_pretraining(rows or validated, load_config({"sheet": "videos.tsv", "pretrain": pretrain}))
+
+
+def test_the_pretraining_can_name_data_sets_of_the_sheet():
+    check()
+    check(datasets=["new signs"], validation="signs")
+
+
+@pytest.mark.parametrize(
+    ("pretrain", "said"),
+    [
+        (
+            {"datasets": ["untrained"]},
+            r"pretrain.datasets: no row of videos.tsv has the data set 'untrained' and a split of \['train'\]; "
+            "data sets that have: new signs, sentences, signs",
+        ),
+        ({"validation": "wlasl"}, "pretrain.validation: .* the data set 'wlasl' have no gloss in both splits"),
+        ({"validation": "sentences"}, "data set 'sentences' have no gloss in both splits 'train' and 'val'"),
+        ({"validation": "new signs"}, "data set 'new signs' have no gloss in both splits"),
+    ],
+)
+def test_a_pretraining_on_data_that_the_sheet_lacks_is_refused(pretrain, said):
+    with pytest.raises(ConfigError, match=said):
+        check(**pretrain)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +78,11 @@ def test_the_configuration_can_name_data_sets():
             {"translation": {"datasets": ["signs"]}},
             "no row of videos.tsv has the data set 'signs', .* translated: sent",
         ),
-        ({"recognition": {"datasets": ["wlasl"]}}, "has the data set 'wlasl'; data sets that can be recognised: signs"),
+        ({"recognition": {"datasets": ["wlasl"]}}, "has the data set 'wlasl'; data sets for recognition: signs"),
+        (
+            {"retrieval": {"datasets": ["wlasl"]}},
+            r"retrieval.datasets: .* 'wlasl'; data sets for retrieval: new signs, signs, untrained",
+        ),
     ],
 )
 def test_a_data_set_that_cannot_be_used_is_refused(values, said):

@@ -83,6 +83,7 @@ def test_overlaps_are_excluded_from_the_pretraining_splits_only():
     assert after["reason"] == ["overlap", "", "", "not_a_video"]
     assert after["detail"][0] == f"YouTube {ONE} is in WLASL (00335, 00336)"
     assert exclude(before, overlaps, ("train", "test"))["status"] == ["excluded", "excluded", "ok", "rejected"]
+    assert exclude(before, overlaps, ("train", "test"), ["elsewhere"])["status"] == ["ok", "ok", "ok", "rejected"]
 
 
 def test_the_detail_of_a_video_with_many_instances_is_short():

@@ -53,7 +53,14 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         )
         splits = sorted(set(ShardReader(shards).index["split"]))
         settings = Pretrain(
-            preset="tiny", splits=splits, mask_ratio=0.5, iterations=3, batch_size=4, warmup=1, log_every=1
+            initial_weights="scratch",
+            preset="tiny",
+            splits=splits,
+            mask_ratio=0.5,
+            iterations=3,
+            batch_size=4,
+            warmup=1,
+            log_every=1,
         )
         yield pretrain(shards, settings, RunSetup(tmp_path_factory.mktemp("run"), devices=Devices("cpu")))
 
@@ -87,8 +94,8 @@ def test_unlabelled_clips_have_no_metrics_but_a_figure(features: Path, shards: P
 def test_a_run_killed_at_the_command_line_ends_with_the_weights_of_a_whole_one(shards: Path, tmp_path: Path) -> None:
     splits = sorted(set(ShardReader(shards).index["split"]))
     (tmp_path / "config.yaml").write_text(
-        f"pretrain: {{splits: {splits}, preset: tiny, mask_ratio: 0, initialise_from_data: true, iterations: 10, "
-        "batch_size: 4, warmup: 2, save_every: 2, validate_every: 5}\n"
+        f"pretrain: {{splits: {splits}, initial_weights: scratch, preset: tiny, mask_ratio: 0, iterations: 10, "
+        "initialise_from_data: true, batch_size: 4, warmup: 2, save_every: 2, validate_every: 5}\n"
     )
 
     def start(out: str) -> subprocess.Popen[bytes]:

@@ -15,7 +15,7 @@ import torch
 
 from signrep_core.body.targets import PRIORS
 from signrep_core.config import Pretrain
-from signrep_core.errors import TrainingError
+from signrep_core.errors import ConfigError, TrainingError
 from signrep_core.model.discriminator import Discriminator
 from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.model.weights import read_weights
@@ -32,6 +32,7 @@ MICRO = dataclasses.replace(
     decoder_channels=(64, 48),
 )
 SETTINGS = Pretrain(
+    initial_weights="scratch",
     preset="tiny",
     mask_ratio=0.5,
     iterations=12,
@@ -278,6 +279,78 @@ def test_another_folder_can_hold_the_labelled_videos_and_unlabelled_ones_are_lef
     train(tmp_path, settings, reader=Two, validation=Path("labelled"))
     assert metrics(tmp_path / "metrics.csv")[-1]["retrieval_DCG"]
     assert set(encoded) == {"video00", "video01", "video04", "video05"}
+
+
+class TwoSets(FakeReader):
+    """Videos 0-5 of the data set `yt`, all in train; 6-11 of `signs` (train and val) and `more` (likewise)."""
+
+    n_videos = 12
+    used: ClassVar[dict[str, set[str]]] = {}
+
+    def __init__(self, folder: Path = Path()) -> None:
+        super().__init__(folder)
+        self.index["dataset"] = ["yt"] * 12 + ["signs"] * 8 + ["more"] * 4
+        self.index["split"] = ["train"] * 16 + ["val"] * 4 + ["train", "train", "val", "val"]
+        self.index["gloss"][20:] = ["gloss9"] * 4
+
+    def read_targets(self, row: int, start: int, n_frames: int = 16) -> dict[str, np.ndarray]:
+        self.used["trained" if n_frames == 16 else "retrieved"].add(self.index["dataset"][row])
+        return super().read_targets(row, start, n_frames)
+
+
+def test_only_the_named_data_sets_are_trained_on_and_the_named_one_selects(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A7: no video of the data set that selects the weights is trained on."""
+    caplog.set_level(logging.INFO)
+    settings = changed(iterations=4, validate_every=4, datasets=["yt"], validation="signs")
+    TwoSets.used = {"trained": set(), "retrieved": set()}
+    result = train(tmp_path / "run", settings, reader=TwoSets)
+    assert TwoSets.used == {"trained": {"yt"}, "retrieved": {"signs"}}
+    assert (
+        "pretraining: trained on yt, split train; started from scratch; selected by retrieval on the val split of"
+        in (caplog.text)
+    )
+    notes = read_weights(result.weights, "")[1]["notes"]
+    assert notes["selected_by"] == "retrieval on the validation split of signs (DCG)"
+    TwoSets.used = {"trained": set(), "retrieved": set()}
+    train(tmp_path / "all", changed(iterations=4, validate_every=4), reader=TwoSets)
+    assert TwoSets.used == {"trained": {"yt", "signs", "more"}, "retrieved": {"yt", "signs", "more"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"datasets": ["wlasl"]},
+            r"in the splits \['train'\] of the data sets \['wlasl'\]; the shards contain .*yt train: 12",
+        ),
+        ({"validation": "yt"}, r"'yt' has no gloss in both splits 'train' and 'val' \(labelled sequences: 12 and 0\)"),
+    ],
+)
+def test_data_sets_that_the_shards_lack_are_refused(tmp_path: Path, values: Any, message: str) -> None:
+    TwoSets.used = {"trained": set(), "retrieved": set()}
+    with pytest.raises(TrainingError, match=message):
+        train(tmp_path / "run", changed(**values), reader=TwoSets)
+
+
+def test_a_pretraining_without_initial_weights_says_how_to_get_them(tmp_path: Path) -> None:
+    for value, found in ((None, "got null"), ("nowhere.safetensors", "found none at nowhere.safetensors")):
+        with pytest.raises(
+            ConfigError, match=rf"{found}; .*github.com/facebookresearch/hiera .*signrep convert .*scratch"
+        ):
+            train(tmp_path / "run", changed(initial_weights=value))
+
+
+def test_the_encoder_starts_from_the_initial_weights(tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    start = SignRep(MICRO)
+    start.save(tmp_path / "start.safetensors")
+    settings = changed(iterations=1, warmup=0, learning_rate=1e-12, initial_weights=str(tmp_path / "start.safetensors"))
+    trained = SignRep.load(train(tmp_path / "run", settings).weights)
+    for name, weight in trained.encoder.state_dict().items():
+        torch.testing.assert_close(weight, start.encoder.state_dict()[name], rtol=0, atol=1e-6)
+    assert not torch.equal(trained.projection[1].weight, start.projection[1].weight)
 
 
 def test_sentences_are_no_glosses_to_retrieve(tmp_path: Path) -> None:

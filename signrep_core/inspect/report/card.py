@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from signrep_core import __version__
+from signrep_core.config import SCRATCH
 from signrep_core.errors import REASONS, CheckpointError
 from signrep_core.model.weights import read_notes
 from signrep_core.sources.overlap import read_overlap
@@ -178,7 +179,7 @@ def _of_weights(weights: Path) -> str:
     """Initial weights of a trained model and their licence, as a sentence."""
     settings = json.loads(read_notes(weights).get("settings", "{}"))
     initial = settings.get("initial_weights")
-    if not initial:
+    if initial in (None, SCRATCH):
         return "was trained from scratch on these shards: it contains no third-party weights."
     licence = licence_of(Path(initial)) if Path(initial).is_file() else ""
     known = licence or "not recorded; find it out before you pass the model on"

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from signrep_core.body.bones import BoneHistogram
-from signrep_core.config import Config, changed_values
+from signrep_core.config import Config, changed_values, describe_data
 from signrep_core.errors import REASONS
 from signrep_core.inspect.report import charts, pictures
 from signrep_core.inspect.report.files import ReportFiles
@@ -200,10 +200,10 @@ def overlap(path: Path, config: Config | None) -> Item:
     if config is not None and config.deduplicate.wlasl is None and not shown:
         note = "Nothing was compared: the configuration names no evaluation data (deduplicate.wlasl)."
     else:
-        splits = f" ({', '.join(config.pretrain.splits)})" if config is not None else ""
+        data = f" ({describe_data(config.pretrain.datasets, config.pretrain.splits)})" if config is not None else ""
         note = (
             f"Videos of the sheet that come from the same YouTube video as evaluation data: "
-            f"{table['video_id'].nunique():,}. Those in the pretraining splits{splits} are excluded."
+            f"{table['video_id'].nunique():,}. Those in the pretraining data{data} are excluded."
         )
     if len(table) > len(shown):
         note += f" The table shows the first {len(shown)} of {len(table):,} pairs; overlap.tsv has all."

@@ -15,6 +15,7 @@ from signrep_core import __version__
 from signrep_core.inspect.report import items, pictures, theme
 from signrep_core.inspect.report.files import ReportFiles
 from signrep_core.inspect.report.items import Item, Section
+from signrep_core.inspect.report.summary import TRAINING
 from signrep_core.inspect.report.units import time_unit
 from signrep_core.inspect.status import config_of
 from signrep_core.skeleton import SIDES
@@ -52,7 +53,7 @@ def _page(title: str, files: ReportFiles, sections: list[Section], summary: Mapp
     return environment.get_template("page.html.j2").render(
         title=title,
         subtitle=f"Run {files.run!r} of SignRep {__version__}, from the videos to the results. Folder: {files.results}",
-        departures=summary.get("departures", ""),
+        training=[line for line in map(summary.get, TRAINING) if line],
         colours=Markup(theme.page_colours()),
         tiles=_tiles(summary),
         sections=sections,

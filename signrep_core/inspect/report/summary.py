@@ -5,6 +5,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from signrep_core.errors import REASONS
@@ -15,6 +16,7 @@ from signrep_core.store.schemas import SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_table
 from signrep_core.store.video_status import count_statuses, overlong_spans
 
+TRAINING: Final = ("pretraining", "departures")  # lines on the training, below the table
 POSED = ("", "no_signer", "signer_too_small", "signer_too_brief")  # reasons of the videos that extract_pose has read
 
 
@@ -24,7 +26,7 @@ def summarize(
     statistics: Sequence[str],
     pose_benchmarks: Iterable[Path],
     target_fps: float | None = 25.0,
-    departures: str = "",
+    training: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Count videos, sequences and frames over all shards, one shard in memory at a time.
 
@@ -33,7 +35,8 @@ def summarize(
         statistics: paths of `statistics/*.json`.
         pose_benchmarks: Snakemake's benchmark files of extract_pose (seconds and CPU seconds per job).
         target_fps: rate of the common timeline; None = native frames.
-        departures: how the run departs from the paper (`config.describe_departures`).
+        training: lines on the training by name: `pretraining` (`config.describe_pretraining`), and `departures` from
+            the paper (`config.describe_departures`).
     """
     statuses = count_statuses(video_tables)
     videos: Counter[str] = Counter()
@@ -54,7 +57,7 @@ def summarize(
         n_frames += int(table["n_frames"].sum())
         hours += float((table["n_frames"] / table["fps"]).sum()) / 3600
     return {
-        "departures": departures,
+        **training,
         "videos": videos.total(),
         "in_shards": videos["ok"],
         "cut_spans": cut_spans,
@@ -91,8 +94,8 @@ def format_summary(figures: dict[str, Any]) -> str:
         _line("  per core-second", figures["pose_frames_per_core_second"]),
         *(_line(f"  {side} hand found, %", figures[f"{side}_hand_found"]) for side in HANDS),
     ]
-    if figures.get("departures"):
-        lines += textwrap.wrap(figures["departures"], 100, break_long_words=False, break_on_hyphens=False)
+    for line in filter(None, map(figures.get, TRAINING)):
+        lines += textwrap.wrap(line, 100, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines) + "\n"
 
 

@@ -46,10 +46,12 @@ def test_the_licences_of_weights_are_named(scratch: Path) -> None:
     initial = scratch / "hiera.safetensors"
     save_file({"w": np.ones(2)}, initial, {"signrep": json.dumps({"notes": {"licence": "CC BY-NC 4.0"}})})
     weights = scratch / "pretrain/test/best.safetensors"
-    notes = {"notes": {"settings": json.dumps({"initial_weights": str(initial)})}}
-    save_file({"w": np.ones(2)}, weights, {"signrep": json.dumps(notes)})
-    write_card(scratch, sorted((scratch / "videos").glob("*.parquet")), scratch / "README.md", weights)
-    assert "trained from `hiera.safetensors`, whose licence is: CC BY-NC 4.0." in card_of(scratch)[1]
+    said = "trained from `hiera.safetensors`, whose licence is: CC BY-NC 4.0."
+    for start, expected in ((str(initial), said), ("scratch", "was trained from scratch")):
+        notes = {"notes": {"settings": json.dumps({"initial_weights": start})}}
+        save_file({"w": np.ones(2)}, weights, {"signrep": json.dumps(notes)})
+        write_card(scratch, sorted((scratch / "videos").glob("*.parquet")), scratch / "README.md", weights)
+        assert expected in card_of(scratch)[1]
 
 
 def test_no_audio_goes_with_the_data(finished: Path) -> None:

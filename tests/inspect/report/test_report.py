@@ -123,7 +123,7 @@ def test_the_audit_says_when_nothing_was_compared(tmp_path):
     assert "Nothing was compared" in overlap(tmp_path / "overlap.tsv", Config()).caption
     compared = Config(deduplicate={"wlasl": "WLASL_v0.3.json"})
     note = overlap(tmp_path / "overlap.tsv", compared).caption
-    assert note.endswith("evaluation data: 0. Those in the pretraining splits (train) are excluded.")
+    assert note.endswith("evaluation data: 0. Those in the pretraining data (all data sets, split train) are excluded.")
 
 
 def test_an_audited_video_is_counted_once_and_listed_with_every_instance(tmp_path):
@@ -238,8 +238,8 @@ def test_the_head_says_how_a_run_departs_from_the_paper(results):
         write_json(results / "summary.json", {"videos": 3, **departures})
         write_report(find_files(results, "demo"), results / "report.html")
         head = (results / "report.html").read_text().split("<main>")[0]
-        assert ('class="departures">small settings' in head) == shown
-        assert ('class="departures"' in head) == shown
+        assert ('class="training">small settings' in head) == shown
+        assert ('class="training"' in head) == shown
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -12,8 +12,8 @@ from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table, write_table
 
 SMALL = """
-pretrain: {preset: tiny, splits: [train, val, test], iterations: 2, batch_size: 4, warmup: 1, save_every: 2,
-           validate_every: 2}
+pretrain: {initial_weights: scratch, preset: tiny, splits: [train, val, test], iterations: 2, batch_size: 4,
+           warmup: 1, save_every: 2, validate_every: 2}
 recognition: {epochs: 1, batch_size: 2, warmup: 1, workers: 0}
 """
 
