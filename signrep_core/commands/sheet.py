@@ -21,6 +21,10 @@ from signrep_core.sources.youtube_sl_25 import list_youtube_sl_25
 _FOLDER = ("folder", {"type": Path, "help": "the data set's folder, as published"})
 _VIDEOS = ("--videos", {"type": Path, "required": True, "help": "folder of the videos, searched with its subfolders"})
 _SPLIT = ("--split", {"default": "train", "help": "split of the videos (default: train)"})
+_SUFFIXES = (
+    "--suffixes",
+    {"nargs": "+", "default": (), "metavar": "SUFFIX", "help": "of further files to list as videos, such as dat"},
+)
 _FPS = ("--fps", {"type": float, "help": "take folders of images (PNG, JPEG and others) as videos too, at this rate"})
 
 
@@ -45,9 +49,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         parser.set_defaults(run=run, find=lambda options: find(**{name: getattr(options, name) for name in names}))
 
     everything = ("folder", {"type": Path, "help": "searched with its subfolders"})
-    source("folder", "every video below a folder", "my_videos", list_folder, everything, _SPLIT, _FPS)
+    source("folder", "every video below a folder", "my_videos", list_folder, everything, _SPLIT, _SUFFIXES, _FPS)
     by_gloss = ("folder", {"type": Path, "help": "holds GLOSS/VIDEO, or SPLIT/GLOSS/VIDEO"})
-    source("glosses", "a folder per gloss", "my_signs", list_gloss_folders, by_gloss, _SPLIT, _FPS)
+    source("glosses", "a folder per gloss", "my_signs", list_gloss_folders, by_gloss, _SPLIT, _SUFFIXES, _FPS)
     table = ("metadata", {"type": Path, "help": "youtube-sl-25-metadata.csv"})
     source(
         "youtube-sl-25", "YouTube-SL-25", "youtube-sl-25-metadata.csv --videos videos", list_youtube_sl_25, table,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from signrep_core.errors import SheetError
 from signrep_core.sources.sheet import CONTROL, Row
+from signrep_core.video.formats import SUFFIXES
 from signrep_core.video.image_names import is_image
 
 # Names of splits in data sets -> our names.
@@ -24,14 +25,13 @@ SPLITS = {
     **{name: name for name in ("train", "val", "test")},
     "training": "train", "dev": "val", "valid": "val", "validation": "val",
 }  # fmt: skip
-EXTENSIONS = ("mp4", "m4v", "mkv", "webm", "mov", "avi", "gif")
 
 _log = logging.getLogger(__name__)
 
 
 def list_folder(
     folder: str | Path,
-    extensions: Sequence[str] = EXTENSIONS,
+    suffixes: Sequence[str] = (),
     dataset: str | None = None,
     split: str = "train",
     fps: float | None = None,
@@ -40,7 +40,7 @@ def list_folder(
 
     Args:
         folder: searched including its subfolders.
-        extensions: of the videos, in any case.
+        suffixes: of videos that are listed besides those of `video.formats.SUFFIXES`, in any case.
         dataset: the rows' data set; None = the folder's name.
         fps: frame rate of image folders, each of which is then a video; None = images are ignored.
 
@@ -50,24 +50,24 @@ def list_folder(
     """
     if not os.path.isdir(folder):
         raise SheetError(f"{folder}: expected a folder of videos, found {_kind(folder)}; give the path of a folder")
-    wanted = {f".{extension.lower().lstrip('.')}" for extension in extensions}
+    wanted = {suffix.lower().lstrip(".") for suffix in (*SUFFIXES, *suffixes)}
     taken, image_folders, left = [], set[str](), Counter[str]()
     for file in walk(str(folder)):
-        suffix = os.path.splitext(file)[1].lower()
+        suffix = suffix_of(file)
         if suffix in wanted:
             taken.append(os.path.relpath(file, folder))
         elif fps is not None and is_image(os.path.basename(file)):
             image_folders.add(os.path.relpath(os.path.dirname(file), folder))
         else:
-            left[suffix or "no suffix"] += 1
+            left[f".{suffix}" if suffix else "no suffix"] += 1
     taken += image_folders
-    looked_for = ", ".join(sorted(extension[1:] for extension in wanted))
+    looked_for = ", ".join(sorted(wanted))
     if not taken:
         raise SheetError(
             f"{folder}: no video found; looked for {looked_for}, found {_counts(left) or 'no file'}; "
-            "give another folder or convert the files"
+            "give another folder, or the suffixes of the videos (--suffixes)"
         )
-    _log.info("%s: %d videos; other files: %s", folder, len(taken), _counts(left) or "none")
+    _log.info("%s: %d videos; other files, listed with --suffixes: %s", folder, len(taken), _counts(left) or "none")
     taken.sort(key=lambda file: (unicodedata.normalize("NFC", file), file))
     _check_names(folder, taken)
     dataset = Path(folder).resolve().name if dataset is None else dataset
@@ -79,19 +79,23 @@ def list_folder(
 
 
 def list_gloss_folders(
-    folder: str | Path, dataset: str | None = None, split: str = "train", fps: float | None = None
+    folder: str | Path,
+    suffixes: Sequence[str] = (),
+    dataset: str | None = None,
+    split: str = "train",
+    fps: float | None = None,
 ) -> list[Row]:
     """List the videos of `[SPLIT/]GLOSS/VIDEO`: the gloss of a video is its folder.
 
     Args:
         split: of the videos outside folders named like a split (SPLITS).
-        fps: as in list_folder.
+        suffixes, fps: as in list_folder.
 
     Raises:
         SheetError: as list_folder.
     """
     rows = []
-    for row in list_folder(folder, dataset=dataset, fps=fps):
+    for row in list_folder(folder, suffixes, dataset, fps=fps):
         *above, _ = Path(os.path.relpath(row.path, folder)).parts
         named = SPLITS.get(above[0].lower()) if len(above) > 1 else None
         rows.append(row._replace(gloss=above[-1] if above else "", split=named or split))
@@ -121,6 +125,11 @@ def walk(folder: str) -> Iterator[str]:
         yield from (entry.path for entry in shown if entry.is_file() or (entry.is_symlink() and not entry.is_dir()))
 
 
+def suffix_of(path: str) -> str:
+    """Suffix of a file's name in lower case, without the dot and blanks at its end."""
+    return os.path.splitext(path)[1][1:].rstrip().lower()
+
+
 def _name(entry: "os.DirEntry[str]") -> str:
     return entry.name
 
@@ -139,7 +148,8 @@ def _to_ids(folder: str | Path, files: list[str], folders: Collection[str]) -> l
     """One video_id per file or image folder: a file's name without suffix if that is unique."""
     paths = [Path(folder).resolve().name if file == "." else Path(file).as_posix() for file in files]
     whole = [unicodedata.normalize("NFC", path) for path in paths]
-    ids = [name if file in folders else os.path.splitext(name)[0] for name, file in zip(whole, files, strict=True)]
+    stems = [name if file in folders else os.path.splitext(name)[0] for name, file in zip(whole, files, strict=True)]
+    ids = [stem if stem.strip() else name for stem, name in zip(stems, whole, strict=True)]
     # A kept suffix can make two names equal (a.mp4, a.mkv, a.mp4.mp4), so repeat until all differ.
     while clashing := {video_id for video_id, count in Counter(ids).items() if count > 1}:
         longer = [name if video_id in clashing else video_id for name, video_id in zip(whole, ids, strict=True)]

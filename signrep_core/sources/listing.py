@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from signrep_core.errors import SourceError
-from signrep_core.sources.folder import EXTENSIONS, walk
+from signrep_core.sources.folder import suffix_of, walk
 from signrep_core.sources.sheet import Row, write_sheet
 from signrep_core.store.files import write_text
+from signrep_core.video.formats import SUFFIXES
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ def first_of(base: str | Path) -> str | None:
     """The image folder at `base`, or the video file of this name with any suffix; None if neither exists."""
     if os.path.isdir(base):
         return str(base)
-    return next((path for suffix in EXTENSIONS if os.path.isfile(path := f"{base}.{suffix}")), None)
+    suffixes = (written for suffix in SUFFIXES for written in (suffix, suffix.upper()))
+    return next((path for suffix in suffixes if os.path.isfile(path := f"{base}.{suffix}")), None)
 
 
 def index_videos(folder: str | Path) -> dict[str, str]:
@@ -105,7 +107,7 @@ def find_videos(folder: str | Path) -> list[str]:
     """
     if not os.path.isdir(folder):
         raise SourceError(f"{folder}: expected a folder of videos, found none; give the folder of the videos")
-    return sorted(path for path in walk(str(folder)) if Path(path).suffix[1:].lower() in EXTENSIONS)
+    return sorted(path for path in walk(str(folder)) if suffix_of(path) in SUFFIXES)
 
 
 def first_folder(*candidates: Path) -> Path:

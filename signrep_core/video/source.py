@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from signrep_core.errors import VideoError
 from signrep_core.store.files import file_digest
 from signrep_core.video.damage import Damage, Lost
+from signrep_core.video.formats import FORMATS
 from signrep_core.video.image_folder import MAX_PIXELS, ImageFolder
 from signrep_core.video.order import Stamp, choose_stamp
 from signrep_core.video.rgb import RgbConverter
@@ -30,11 +31,6 @@ from signrep_core.video.timeline import Clock, Timed
 
 log = logging.getLogger(__name__)
 
-# Demuxers that read one self-contained file. The audio ones are here to tell "audio only" from "not a video".
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg,mxf,rm,h264,hevc,m4v,ivf,apng,"
-    "wav,mp3,flac,aac,aiff"
-)
 LACKING_S = 1.0  # a file that ends so much earlier than its header says is cut off
 SEEK_MARGIN_S = Fraction(1, 2)  # a span's reading begins at a keyframe at least this much before it
 REORDER_PACKETS = 32  # packets leave the demuxer in decoding order; no codec reorders further than this
@@ -256,7 +252,7 @@ def open_video(path: str | Path, folder_fps: float | None) -> Iterator[VideoFile
 def _open_stream(path: str | Path) -> tuple[Any, Any]:
     """An opened container and its video stream."""
     # "file:" keeps a colon in the name from being read as a protocol.
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)}
     container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams or streams[0].codec_context is None:

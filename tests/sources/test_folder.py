@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signrep_core.__main__ import main
 from signrep_core.errors import SheetError
 from signrep_core.sources.folder import list_folder, list_gloss_folders
 from signrep_core.sources.sheet import read_sheet, write_sheet
+from signrep_core.video.probe import probe_shard
 from tests.sources.files import pictures, touch
 
 
@@ -39,8 +41,32 @@ def test_a_row_names_the_file_the_data_set_and_the_split(tmp_path):
     assert list_folder(folder, dataset="own")[0].dataset == "own"
 
 
-def test_other_extensions_can_be_given(tmp_path):
-    assert ids(fill(tmp_path, "a.mp4", "b.TS"), extensions=[".ts"]) == ["b"]
+def test_further_suffixes_can_be_given(tmp_path):
+    assert ids(fill(tmp_path, "a.mp4", "b.DAT", "c.mod"), suffixes=[".dat"]) == ["a", "b"]
+
+
+def test_files_of_other_suffixes_are_counted_and_the_command_lists_them(tmp_path, caplog, capsys):
+    fill(tmp_path / "v", "a.mp4", "b.dat")
+    with caplog.at_level("INFO"):
+        assert ids(tmp_path / "v") == ["a"]
+    assert "1 videos; other files, listed with --suffixes: 1 .dat" in caplog.text
+    out = str(tmp_path / "v.tsv")
+    assert main(["sheet", "folder", str(tmp_path / "v"), "--suffixes", "dat", "--out", out]) == 0
+    assert [row.video_id for row in read_sheet(out)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a  b.mp4", " a.mp4", "a .mp4", "a.mp4 ", "  .mp4", "d  /e.mp4", "t [x]  .mp4", "a  "]
+)
+def test_blanks_of_a_name_stay_through_the_sheet_and_in_messages(tmp_path, name):
+    folder = fill(tmp_path / "v", name if "mp4" in name else f"{name}/1.png")
+    write_sheet(tmp_path / "v.tsv", list_folder(folder, fps=25))
+    (row,) = read_sheet(tmp_path / "v.tsv")
+    assert os.path.exists(row.path)
+    assert row.path == str(folder / name)
+    videos = probe_shard([row], threads=1)
+    assert videos["path"] == [row.path]
+    assert row.path in videos["detail"][0]
 
 
 def test_hidden_files_and_folders_are_left_out(tmp_path):
@@ -113,7 +139,7 @@ def test_a_folder_named_like_a_video_is_a_folder(tmp_path):
 
 
 def test_the_error_without_videos_names_the_expected_and_the_found_suffixes(tmp_path):
-    with pytest.raises(SheetError, match="looked for avi, gif, m4v, mkv, mov, mp4, webm, found no file"):
+    with pytest.raises(SheetError, match=r"looked for 264, 265, .*, ts, .*, found no file"):
         list_folder(tmp_path)
     with pytest.raises(SheetError, match=r"found 2 \.txt, 1 no suffix"):
         list_folder(fill(tmp_path, "a.txt", "b.TXT", "README"))

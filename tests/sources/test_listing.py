@@ -62,6 +62,8 @@ def test_a_video_is_an_image_folder_or_a_file_with_any_suffix(tmp_path):
     assert first_of(tmp_path / "a") == str(tmp_path / "a")
     assert first_of(tmp_path / "b") == str(tmp_path / "b.webm")
     assert first_of(tmp_path / "c") is None
+    touch(tmp_path / "d.MTS")
+    assert first_of(tmp_path / "d") == str(tmp_path / "d.MTS")
     assert first_folder(tmp_path / "none", tmp_path) == tmp_path
     with pytest.raises(SourceError, match=r"expected a folder .*none or .*none2, found none"):
         first_folder(tmp_path / "none", tmp_path / "none2")
