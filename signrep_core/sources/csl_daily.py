@@ -41,7 +41,7 @@ def list_csl_daily(folder: str | Path) -> Listing:
     sentences = _read_sentences(labels)
     listing = Listing()
     split_file = labels / "split_1.txt"
-    for entry in read_delimited(split_file, ("name", "split"), "|", quoted=False):
+    for entry in read_delimited(split_file, ("name", "split"), "|", quoted=False, names=("name",)):
         name, sentence = entry["name"], sentences.pop(entry["name"], None)
         split = SPLITS.get(entry["split"], entry["split"])
         if sentence is None:
@@ -59,7 +59,7 @@ def _read_sentences(labels: Path) -> dict[str, Sentence]:
     pickled, text = labels / "csl2020ct_v2.pkl", labels / "video_map.txt"
     if pickled.is_file() or not text.is_file():
         return dict(_unpickle_sentences(pickled))
-    entries = read_delimited(text, COLUMNS, "|", quoted=False)
+    entries = read_delimited(text, COLUMNS, "|", quoted=False, names=("name",))
     return {
         entry["name"]: Sentence(" ".join(entry["gloss"].split()), "".join(entry["char"].split()), "")
         for entry in entries

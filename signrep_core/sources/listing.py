@@ -5,13 +5,14 @@ import io
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from signrep_core.errors import SourceError
 from signrep_core.sources.folder import suffix_of, walk
+from signrep_core.sources.names import IdFinder, NamedVideo
 from signrep_core.sources.sheet import Row, write_sheet
 from signrep_core.store.files import write_text
 from signrep_core.video.formats import SUFFIXES
@@ -91,12 +92,18 @@ def first_of(base: str | Path) -> str | None:
     return next((path for suffix in suffixes if os.path.isfile(path := f"{base}.{suffix}")), None)
 
 
-def index_videos(folder: str | Path) -> dict[str, str]:
-    """File name without suffix -> path, for every video below a folder; of equal names, the first in sorted order."""
-    found: dict[str, str] = {}
-    for path in find_videos(folder):
-        found.setdefault(Path(path).stem, path)
-    return found
+def find_named(folder: str | Path, ids: Iterable[str]) -> dict[str, list[NamedVideo]]:
+    """Find the videos below a folder whose names hold one of the ids: id -> its files, the best first.
+
+    Raises:
+        SourceError: the folder does not exist.
+    """
+    return IdFinder(ids).match(find_videos(folder))
+
+
+def whole_video(found: Mapping[str, Sequence[NamedVideo]], video_id: str) -> str | None:
+    """Path of the best file of an id that is no excerpt, or None."""
+    return next((video.path for video in found.get(video_id, ()) if not video.excerpt), None)
 
 
 def find_videos(folder: str | Path) -> list[str]:

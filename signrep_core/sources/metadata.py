@@ -12,13 +12,20 @@ from signrep_core.sources.sheet import CONTROL
 
 
 def read_delimited(
-    path: str | Path, columns: Sequence[str], delimiter: str = ",", *, header: bool = True, quoted: bool = True
+    path: str | Path,
+    columns: Sequence[str],
+    delimiter: str = ",",
+    *,
+    header: bool = True,
+    quoted: bool = True,
+    names: Sequence[str] = (),
 ) -> Iterator[dict[str, str]]:
     """Read the rows of a delimited UTF-8 file as {column: cell}; other columns are ignored.
 
     Args:
         columns: required columns; without a header, all columns in their order.
         quoted: whether quotation marks enclose cells; otherwise they are part of the text.
+        names: columns that name files, whose cells are kept as they are; other cells are cleaned.
 
     Raises:
         SourceError: the file is missing, not UTF-8 or lacks a column, or a line has another number of cells.
@@ -49,7 +56,7 @@ def read_delimited(
                 f"{path}, line {reader.line_num}: expected {len(names)} cells ({', '.join(names)}), "
                 f"found {len(cells)}; give the file as published"
             )
-        yield {column: clean(cells[place]) for column, place in places.items()}
+        yield {column: cells[place] if column in names else clean(cells[place]) for column, place in places.items()}
 
 
 def _records(path: str | Path, reader: Any) -> Iterator[list[str]]:

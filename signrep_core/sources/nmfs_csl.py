@@ -20,7 +20,7 @@ def list_nmfs_csl(folder: str | Path) -> Listing:
     listing = Listing()
     for split in ("train", "test"):
         table = Path(folder, f"uni_{split}list01.csv")
-        for entry in read_delimited(table, ("name", "label"), header=False):
+        for entry in read_delimited(table, ("name", "label"), header=False, names=("name",)):
             name = entry["name"].strip("/")
             row = Row(name, "", DATASET, split, entry["label"], language="csl", fps=FPS)
             listing.add(row, first_of(frames / name), f"folder {frames / name}")

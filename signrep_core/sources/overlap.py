@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from signrep_core.errors import TableError
-from signrep_core.sources.youtube import possible_youtube_ids
+from signrep_core.sources.names import IdFinder
 from signrep_core.store.files import write_text
 from signrep_core.store.tables import Columns
 from signrep_core.store.video_status import FinalStatus, finalise, pretrained_on
@@ -42,10 +42,11 @@ def find_overlap(videos: Columns, evaluation_ids: Mapping[str, Mapping[str, Coll
     for dataset, ids in evaluation_ids.items():
         for youtube_id, matched in ids.items():
             holders[youtube_id].append((dataset, matched))
+    finder = IdFinder(holders)
     return [
         Overlap(video_id, youtube_id, holder, matched_id, rule)
         for video_id, path, dataset in zip(videos["video_id"], videos["path"], videos["dataset"], strict=True)
-        for youtube_id, rule in _known_ids(video_id, path, holders.keys())
+        for youtube_id, rule in _known_ids(video_id, path, finder)
         for holder, matched in holders[youtube_id]
         if holder.casefold() != dataset.casefold()
         for matched_id in sorted(matched)
@@ -107,13 +108,13 @@ def read_overlap(path: str | Path) -> list[Overlap]:
         ) from error
 
 
-def _known_ids(video_id: str, path: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
+def _known_ids(video_id: str, path: str, known: IdFinder) -> Iterator[tuple[str, str]]:
     """The known YouTube ids in the names of a video, each once, with the first place where it occurs."""
     folder, filename = os.path.split(path)
     seen = set()
     for rule, text in (("video_id", video_id), ("filename", filename), ("folder", folder)):
-        for youtube_id in possible_youtube_ids(text):
-            if youtube_id in known and youtube_id not in seen:
+        for _, _, youtube_id in known.find(text):
+            if youtube_id not in seen:
                 seen.add(youtube_id)
                 yield youtube_id, rule
 

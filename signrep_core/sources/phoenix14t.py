@@ -26,7 +26,7 @@ def list_phoenix14t(folder: str | Path) -> Listing:
     listing = Listing()
     for split, theirs in SPLITS.items():
         table = tables / f"PHOENIX-2014-T.{theirs}.corpus.csv"
-        for entry in read_delimited(table, COLUMNS, "|", quoted=False):
+        for entry in read_delimited(table, COLUMNS, "|", quoted=False, names=("name", "video")):
             row = Row(
                 entry["name"], "", DATASET, split, entry["orth"], "gsg", entry["speaker"], fps=FPS,
                 text=entry["translation"],

@@ -5,13 +5,14 @@ Its frame numbers refer to 25 frames per second, whatever the frame rate of the 
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from signrep_core.errors import SourceError
-from signrep_core.sources.listing import Listing, index_videos
+from signrep_core.sources.listing import Listing, find_named, whole_video
 from signrep_core.sources.metadata import clean
+from signrep_core.sources.names import NamedVideo
 from signrep_core.sources.sheet import Row
 from signrep_core.sources.youtube import named_youtube_id, youtube_id
 
@@ -65,27 +66,38 @@ def list_wlasl(metadata: str | Path, videos: str | Path, subset: int = 2000) -> 
     """List the instances of the first `subset` glosses.
 
     Args:
-        videos: folder of the videos, including subfolders. A file named like the instance's video_id is its clip and
-            is taken whole; a file named like the YouTube video is uncut, and the row is a span of it.
+        videos: folder of the videos, including subfolders. A file named with the instance's video_id is its clip and
+            is taken whole; a file named with the id of the YouTube video is uncut, and the row is a span of it, but for
+            an excerpt named `ID_{frame_start}_{frame_end}`, which is the clip. Other excerpts are not taken.
 
     Raises:
         SourceError: as read_wlasl.
     """
-    found = index_videos(videos)
     instances = read_wlasl(metadata)
+    uncut_ids = {instance.video_id: youtube_id(instance.url) or "" for instance in instances}
+    found = find_named(videos, {*uncut_ids, *uncut_ids.values()} - {""})
     glosses = set(list(dict.fromkeys(instance.gloss for instance in instances))[:subset])
     listing = Listing()
     for instance in instances:
         if instance.gloss not in glosses:
             continue
-        uncut = youtube_id(instance.url) or ""
+        uncut_id = uncut_ids[instance.video_id]
         row = Row(instance.video_id, "", DATASET, instance.split, clean(instance.gloss), "ase", str(instance.signer_id))
-        if instance.video_id not in found and uncut in found:
+        path = _find_clip(instance, found, uncut_id)
+        if path is None and (path := whole_video(found, uncut_id)):
             start, end = _span(instance)
             row = row._replace(start=start, end=end)
-        path = found.get(instance.video_id) or found.get(uncut)
-        listing.add(row, path, f"video named {' or '.join(filter(None, [instance.video_id, uncut]))} below {videos}")
+        named = " or ".join(filter(None, [instance.video_id, uncut_id]))
+        others = f" that is whole; {found[uncut_id][0].path} is an excerpt" if uncut_id in found else ""
+        listing.add(row, path, f"video named {named} below {videos}{others}")
     return listing
+
+
+def _find_clip(instance: Instance, found: Mapping[str, Sequence[NamedVideo]], uncut_id: str) -> str | None:
+    """Path of the instance's own clip, named by its video_id or by its frames of the YouTube video."""
+    frames = str(instance.frame_start), str(instance.frame_end)
+    clips = [video for video in found.get(uncut_id, ()) if video.excerpt == frames]
+    return next((video.path for video in [*found.get(instance.video_id, ()), *clips]), None)
 
 
 def _span(instance: Instance) -> tuple[float | None, float | None]:

@@ -1,4 +1,4 @@
-"""YouTube ids in links and in the file names of downloaders.
+"""YouTube ids in links, and guessed from file names; known ids are found in names by `sources.names`.
 
 An id has 11 of the characters A-Z a-z 0-9 - _. It encodes 64 bits in 66, so its last character is one of 16. This is an
 observation and not documented; only `named_youtube_id`, which guesses, relies on it.
@@ -18,7 +18,6 @@ _LINK = re.compile(
     r"|(?i:youtu\.be|youtube(?:-nocookie|kids)?\.com)(?::\d+)?/\S*?[?&#!]vi?=)" + _ID,
     re.ASCII,
 )
-_WINDOWS = re.compile(r"(?=([A-Za-z0-9_-]{11}))")
 # Title [ID] (yt-dlp), Title-ID (youtube-dl) or ID, with one of the 16 possible last characters.
 _NAMED = re.compile(r"(?:\[|^|-)([A-Za-z0-9_-]{10}[AEIMQUYcgkosw048])\]?$")
 
@@ -43,11 +42,3 @@ def named_youtube_id(path: str) -> str | None:
     stem = posixpath.splitext(posixpath.basename(unquote(path.partition("?")[0])))[0]
     found = _NAMED.search(stem)
     return found[1] if found and len(re.findall("[A-Z0-9]", found[1][1:])) >= 2 else None
-
-
-def possible_youtube_ids(text: str) -> list[str]:
-    """Every substring that could be a YouTube id, in order; for looking up among known ids only.
-
-    An id in the text is always among them, whatever precedes and follows it (a title, a date, a counter).
-    """
-    return _WINDOWS.findall(text)

@@ -1,14 +1,13 @@
 """YouTube-SL-25 as published: `youtube-sl-25-metadata.csv`, lines of `video_id,iso639-3` without a header."""
 
 import logging
-import os
 from pathlib import Path
 
 from signrep_core.errors import SourceError
-from signrep_core.sources.listing import Listing, find_videos
+from signrep_core.sources.listing import Listing, find_named, whole_video
 from signrep_core.sources.metadata import read_delimited
 from signrep_core.sources.sheet import Row
-from signrep_core.sources.youtube import possible_youtube_ids, youtube_id
+from signrep_core.sources.youtube import youtube_id
 
 DATASET = "youtube_sl_25"
 
@@ -20,23 +19,22 @@ def list_youtube_sl_25(metadata: str | Path, videos: str | Path) -> Listing:
 
     Args:
         videos: folder of the videos, including subfolders; a video is recognised by a YouTube id anywhere in its file
-            name or in the name of its folder.
+            name or in the name of its folder. Of a video that exists in excerpts only, each excerpt is a row.
 
     Raises:
         SourceError: the file is missing, or a line is not an id and a language.
     """
     languages = _read_languages(metadata)
-    found: dict[str, str] = {}
-    for path in find_videos(videos):
-        folder, name = os.path.split(path)
-        ids = [*possible_youtube_ids(os.path.splitext(name)[0]), *possible_youtube_ids(os.path.basename(folder))]
-        known = next((video_id for video_id in ids if video_id in languages), None)
-        if known:
-            found.setdefault(known, path)
+    found = find_named(videos, languages)
     listing = Listing()
     for video_id, language in languages.items():
         row = Row(video_id, "", DATASET, "train", language=language)
-        listing.add(row, found.get(video_id), f"video named {video_id} below {videos}")
+        whole = whole_video(found, video_id)
+        if whole or video_id not in found:
+            listing.add(row, whole, f"video named {video_id} below {videos}")
+            continue
+        for excerpt in found[video_id]:
+            listing.add(row._replace(video_id="_".join([video_id, *excerpt.excerpt])), excerpt.path, "")
     return listing
 
 

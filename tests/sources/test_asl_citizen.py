@@ -20,3 +20,16 @@ def test_the_splits_are_listed_and_the_gloss_is_the_tables_not_the_file_names(tm
         Row("3-seedDOG", f"{videos}/3-seedDOG.mp4", "asl_citizen", "test", "DOG", "ase", "P3"),
     ]
     assert [(entry.video_id, entry.split) for entry in listing.missing] == [("4-CAT", "test")]
+
+
+def test_names_keep_their_blanks_and_moved_videos_are_found(tmp_path):
+    names = ["1-a  b.mp4", " 2-C.mp4", "3-D.mp4", "4-E.mp4"]
+    rows = "".join(f'P1,"{name}",DOG,A\n' for name in names)
+    for split in ("train", "val", "test"):
+        write(tmp_path / "splits" / f"{split}.csv", HEADER + (rows if split == "train" else ""))
+    videos = tmp_path / "videos"
+    touch(videos / names[0], videos / names[1], videos / "train" / names[2], videos / "4-E.webm")
+    listing = list_asl_citizen(tmp_path)
+    assert [row.path for row in listing.rows] == [
+        f"{videos}/{names[0]}", f"{videos}/{names[1]}", f"{videos}/train/3-D.mp4", f"{videos}/4-E.webm"
+    ]  # fmt: skip

@@ -23,6 +23,15 @@ def test_each_sentence_is_a_span_of_its_uncut_video(tmp_path, caplog):
     assert "the sheet has no split 'train'" in caplog.text
 
 
+def test_the_name_within_a_longer_one_is_found_and_a_clip_is_not(tmp_path):
+    write(tmp_path / "how2sign_realigned_test.csv", HEADER + LINE.format(3, 1, 2, "a"))
+    touch(tmp_path / "v" / "-d5_3-1-rgb_front.mp4")
+    assert not list_how2sign(tmp_path, tmp_path / "v").rows
+    touch(tmp_path / "v" / "raw -d5-1-rgb_front.mkv")
+    (row,) = list_how2sign(tmp_path, tmp_path / "v").rows
+    assert row.path == f"{tmp_path}/v/raw -d5-1-rgb_front.mkv"
+
+
 def test_missing_videos_and_empty_spans_are_counted(tmp_path):
     lines = LINE.format(0, 3, 3, "a") + LINE.replace("-d5", "xyz").format(1, 1, 2, "b") + LINE.format(2, 1, 2, "c")
     write(tmp_path / "how2sign_realigned_test.csv", HEADER + lines)

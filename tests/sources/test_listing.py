@@ -4,7 +4,7 @@ import pytest
 
 from signrep_core.__main__ import main
 from signrep_core.errors import SourceError
-from signrep_core.sources.listing import Listing, first_folder, first_of, index_videos, write_listing
+from signrep_core.sources.listing import Listing, find_named, first_folder, first_of, whole_video, write_listing
 from signrep_core.sources.sheet import Row, read_sheet
 from tests.sources.files import pictures, touch, write
 
@@ -71,9 +71,12 @@ def test_a_video_is_an_image_folder_or_a_file_with_any_suffix(tmp_path):
 
 def test_videos_are_found_by_name_below_a_folder(tmp_path):
     touch(tmp_path / "x" / "a.mp4", tmp_path / "b.MKV", tmp_path / "a.txt", tmp_path / "y" / "a.mp4")
-    assert index_videos(tmp_path) == {"a": str(tmp_path / "x" / "a.mp4"), "b": str(tmp_path / "b.MKV")}
+    found = find_named(tmp_path, ["a", "b", "c"])
+    assert whole_video(found, "a") == str(tmp_path / "x" / "a.mp4")
+    assert whole_video(found, "b") == str(tmp_path / "b.MKV")
+    assert whole_video(found, "c") is None
     with pytest.raises(SourceError, match="expected a folder of videos"):
-        index_videos(tmp_path / "none")
+        find_named(tmp_path / "none", [])
 
 
 def test_the_command_writes_the_sheet_and_lists_missing_videos(tmp_path, capsys):

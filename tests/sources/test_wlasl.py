@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +139,25 @@ def test_clips_are_taken_whole_and_uncut_videos_by_their_span_at_25_fps(wlasl, t
     assert [entry.why for entry in listing.missing] == [
         f"no video named 00004 below {videos}", "its span 3..2 s is empty"
     ]  # fmt: skip
+
+
+def test_names_of_downloaders_are_known_and_excerpts_are_not_taken_for_the_whole_video(wlasl, tmp_path):
+    spans = {"00001": (26, 75), "00002": (1, 50), "00003": (101, 125)}
+    links = {"00003": "https://youtu.be/aBcDeFgHiJ0"}
+    instances = [
+        instance(video_id=name, frame_start=start, frame_end=end, **({"url": links[name]} if name in links else {}))
+        for name, (start, end) in spans.items()
+    ]
+    videos = tmp_path / "videos"
+    title, clip, other = "How to  sign [dQw4w9WgXcQ].mp4", "dQw4w9WgXcQ_26_75.mp4", "aBcDeFgHiJ0_0_50.mp4"
+    touch(videos / title, videos / clip, videos / other)
+    listing = list_wlasl(wlasl([{"gloss": "book", "instances": instances}]), videos)
+    found = [(row.video_id, Path(row.path).name, row.start, row.end) for row in listing.rows]
+    assert found == [("00001", clip, None, None), ("00002", title, None, 2.0)]
+    (missing,) = listing.missing
+    assert missing.why == (
+        f"no video named 00003 or aBcDeFgHiJ0 below {videos} that is whole; {videos}/{other} is an excerpt"
+    )
 
 
 def test_a_subset_has_the_first_glosses(wlasl, tmp_path):
