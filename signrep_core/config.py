@@ -7,6 +7,8 @@ hold departures only. Cores, memory, GPUs and retries are set in `profiles/`.
 import difflib
 import hashlib
 import json
+import os
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from signrep_core.errors import ConfigError
+from signrep_core.text import SPLIT_WORDS, normalise, to_split
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Baseline = Literal["keypoints", "angles"]  # raw poses instead of a run's features
@@ -41,6 +44,41 @@ SCRATCH: Final = "scratch"  # in the place of initial weights
 KINETICS: Final = "mae_hiera_base_16x224 (video) from the model zoo of github.com/facebookresearch/hiera (CC BY-NC)"
 TARRES: Final = "Tarrés et al. 2023"
 WONG: Final = "Wong et al. 2024"  # Sign2GPT: the paper, and its published code where the paper is silent
+UNFIT_IN_PATHS: Final = "{}<>"  # of settings, and in names of data sets: the workflow reads them as wildcards
+_VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+
+
+def expand_path(path: str) -> str:
+    """Expand `~` and environment variables in a path of the settings; doubled and last slashes are removed.
+
+    Raises:
+        PydanticCustomError: the path is empty, holds a character that the workflow cannot take, or names a person or a
+            variable that does not exist.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if not os.environ.get(name):
+            raise _unfit(f"the environment variable {name} is not set; set it, or write the path in full")
+        return os.environ[name]
+
+    expanded = os.path.expanduser(_VARIABLE.sub(value, path))
+    if expanded.startswith("~"):
+        raise _unfit("this person has no home folder here; write the path in full, or ./~ for a name that begins so")
+    if found := [character for character in expanded if character in UNFIT_IN_PATHS or character < " "]:
+        raise _unfit(f"expected a path without {found[0]!r}, which the workflow cannot take; rename the folder or file")
+    if str(Path(expanded)) == ".":
+        raise _unfit("expected the path of a file, or of a folder of its own")
+    return str(Path(expanded))
+
+
+def _unfit(message: str) -> PydanticCustomError:
+    return PydanticCustomError("path", "{message}", {"message": message})
+
+
+FilePath = Annotated[str, AfterValidator(expand_path)]
+Name = Annotated[str, AfterValidator(normalise)]  # of a data set
+Split = Annotated[str, AfterValidator(to_split)]
 OPEN: Final = "D, decision 0026"  # source of a choice on which the paper is silent
 
 
@@ -100,13 +138,13 @@ class Timeline(Section):
 class Deduplicate(Section):
     """Exclusion of evaluation videos from pretraining (supplement A2)."""
 
-    wlasl: str | None = Field(None, description="path of WLASL_v0.3.json as published; null = no comparison")
+    wlasl: FilePath | None = Field(None, description="path of WLASL_v0.3.json as published; null = no comparison")
 
 
 class Pose(Section):
     """Landmark detection in videos."""
 
-    model: str = Field(
+    model: FilePath = Field(
         "mediapipe",
         description="`mediapipe` = Holistic with the models of its wheel; or the path of a holistic `.task` file",
     )
@@ -124,7 +162,7 @@ class Angles(Section):
         description="`lifter` = a network on 2-D joints, like the paper's estimator (A1); `closed_form` = inverse "
         "kinematics of the detector's 3-D landmarks, whose depth is inaccurate",
     )
-    lifter: str | None = Field(
+    lifter: FilePath | None = Field(
         None,
         description="your own weights, as `train lifter` writes them (best.safetensors); `train` = the workflow trains "
         "them first, uncalibrated; null = the weights in the package",
@@ -206,15 +244,15 @@ class Pretrain(EncoderTraining):
     """Self-supervised pretraining (A3, A4)."""
 
     run: str = operation("signrep", "name of the run: its folder is pretrain/{run}", pattern=r"^[\w.-]+$")
-    splits: list[str] = Field(
+    splits: list[Split] = Field(
         ["train"],
         description="splits of the sheet for pretraining; only these are checked for overlaps",
     )
-    datasets: list[str] | None = Field(
+    datasets: list[Name] | None = Field(
         None,
         description="data sets of the sheet for pretraining; null = all; the paper trains on YouTube-SL-25 alone (A2)",
     )
-    validation: str | None = Field(
+    validation: Name | None = Field(
         None,
         description="data set of the shards whose `val` split is retrieved from its `train` split to select the "
         "weights, the paper's is WLASL (A3); null = all with glosses in both, else the training loss",
@@ -259,7 +297,7 @@ class Pretrain(EncoderTraining):
         ge=0,
     )
     validate_every: PositiveInt = method(25_000, "A3", "steps between validations; the best weights are kept")
-    initial_weights: str | None = method(
+    initial_weights: FilePath | None = method(
         None,
         "supplement",
         "converted weights to start from, as `signrep convert` writes them; the paper starts from Hiera-B trained as a "
@@ -306,11 +344,11 @@ class Pretrain(EncoderTraining):
 class Retrieval(Section):
     """Zero-shot retrieval: each query video against the gallery of another split."""
 
-    datasets: list[str] | None = Field(
+    datasets: list[Name] | None = Field(
         None, description="data sets that are retrieved; null = every one that is not translated, [] = none"
     )
-    gallery: str = Field("train", description="split whose videos are searched")
-    queries: str = Field("test", description="split whose videos are looked up")
+    gallery: Split = Field("train", description="split whose videos are searched")
+    queries: Split = Field("test", description="split whose videos are looked up")
     pooling: Pooling = method(
         "weighted", "paper", "mean over a video's windows: `weighted` by the hands' activity, or `average`"
     )
@@ -324,7 +362,7 @@ class Retrieval(Section):
 class Recognition(EncoderTraining):
     """Fine-tuning for isolated signs: 64 frames of a video to its gloss (A3, A5, A6)."""
 
-    datasets: list[str] | None = operation(
+    datasets: list[Name] | None = operation(
         None,
         "data sets of the sheet for which a recogniser is trained on `train`, selected on `val` and measured on "
         "`test`; null = those most of whose test videos have a gloss of the training split, [] = none",
@@ -363,8 +401,8 @@ class Translating(Training):
 class Translation(Translating):
     """Sentences from frozen features (A3), as Tarrés et al. 2023 published it for How2Sign."""
 
-    datasets: list[str] | None = operation(None, "data sets that are translated; null = every one with texts")
-    by_character: list[str] = operation(
+    datasets: list[Name] | None = operation(None, "data sets that are translated; null = every one with texts")
+    by_character: list[Name] = operation(
         ["csl_daily"],
         "data sets whose BLEU and ROUGE-L count characters, not words, whichever translator they have: languages "
         "written without spaces",
@@ -411,10 +449,10 @@ class Translation(Translating):
 class LanguageModel(Translating):
     """Sentences by a pretrained language model with adapters (A3; Sign2GPT, Wong et al. 2024; extra [translation])."""
 
-    datasets: list[str] = operation(
+    datasets: list[Name] = operation(
         ["phoenix14t", "csl_daily"], "data sets that a language model translates; the others have the Transformer (A3)"
     )
-    base: str = method(
+    base: FilePath = method(
         "facebook/xglm-1.7B",
         WONG,
         "pretrained model: a folder with weights and tokeniser, or a name on the Hugging Face hub",
@@ -469,8 +507,10 @@ AnyTranslation = Translation | LanguageModel
 class Config(Section):
     """All settings that determine the outputs."""
 
-    results: str = Field("results", description="folder of all outputs")
-    sheet: str | None = Field(
+    results: FilePath = Field(
+        "results", description="folder of all outputs; in this and all other paths `~` and `$VARIABLE` are expanded"
+    )
+    sheet: FilePath | None = Field(
         None,
         description="list of your videos, as `signrep sheet` writes it; null = the embedded synthetic demo",
     )
@@ -490,6 +530,11 @@ class Config(Section):
     recognition: Recognition = Recognition()
     translation: Translation = Translation()
     language_model: LanguageModel = LanguageModel()
+
+    @property
+    def splits(self) -> set[str]:
+        """Splits that something uses; a row of another split would be processed for nothing."""
+        return {*SPLIT_WORDS, *self.pretrain.splits, self.retrieval.gallery, self.retrieval.queries}
 
     def translator(self, dataset: str) -> AnyTranslation:
         """Settings of a data set's translator, with the tokeniser of its metrics."""

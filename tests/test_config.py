@@ -59,6 +59,66 @@ def test_the_page_shows_default_demo_and_source_side_by_side():
     assert "| key | default | meaning |" in page  # a section without departures and sources has neither column
 
 
+PATHS = [
+    ("results", None), ("sheet", None), ("deduplicate", "wlasl"), ("pose", "model"), ("angles", "lifter"),
+    ("pretrain", "initial_weights"),
+]  # fmt: skip
+
+
+def with_path(section: str, key: str | None, path: str) -> str:
+    config = load_config({section: {key: path} if key else path})
+    found = getattr(config, section)
+    return getattr(found, key) if key else found
+
+
+@pytest.mark.parametrize(("section", "key"), PATHS)
+@pytest.mark.parametrize(
+    ("path", "expanded"),
+    [
+        ("~/x", "/home/me/x"),
+        ("$DATA/x", "/my data/x"),
+        ("${DATA}x", "/my datax"),
+        ("/a//b/", "/a/b"),
+        ("./a", "a"),
+        ("../a", "../a"),
+        ("it's 50% #1 & [x] ~", "it's 50% #1 & [x] ~"),
+        ("5$ and $", "5$ and $"),
+        ("./~", "~"),
+        ("a\u0308", "a\u0308"),
+    ],
+)
+def test_a_path_is_expanded_and_otherwise_kept(monkeypatch, section, key, path, expanded):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DATA", "/my data")
+    assert with_path(section, key, path) == expanded
+
+
+@pytest.mark.parametrize(("section", "key"), PATHS)
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "expected the path of a file, or of a folder of its own, got ''"),
+        (".", "of a folder of its own, got '.'"),
+        ("$NOT_SET/x", "the environment variable NOT_SET is not set; set it, or write the path in full"),
+        ("${NOT_SET}", "the environment variable NOT_SET is not set"),
+        ("~no.such.person/x", "has no home folder here; write the path in full"),
+        ("a{b}", "expected a path without '{', which the workflow cannot take"),
+        ("a<b>", "expected a path without '<'"),
+        ("a\nb", r"expected a path without '\n'"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_refused(section, key, path, said):
+    with pytest.raises(ConfigError, match=f"{section}{f'.{key}' if key else ''}: .*{re.escape(said)}"):
+        with_path(section, key, path)
+
+
+def test_names_of_splits_and_data_sets_have_one_form():
+    config = load_config({"retrieval": {"queries": "Dev"}, "recognition": {"datasets": ["a\u0308 b "]}})
+    assert config.retrieval.queries == "val"
+    assert config.recognition.datasets == ["ä b"]
+    assert config.splits == {"train", "val", "test"}
+
+
 def test_the_reference_loads_as_the_defaults():
     assert load_config(yaml.safe_load(reference_yaml())) == Config()
 

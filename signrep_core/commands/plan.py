@@ -31,10 +31,12 @@ def run(options: argparse.Namespace) -> None:
     """Print the forecast."""
     from signrep_core.config import workflow_config
     from signrep_core.inspect import forecast
-    from signrep_core.sources.sheet import cut_shards, read_sheet
+    from signrep_core.sources.sheet import cut_shards, open_sheet
 
     config = workflow_config(options.configfile)
-    rows = read_sheet(options.sheet)
+    rows, notes = open_sheet(options.sheet, config.splits)
+    for note in notes:
+        print(note, file=sys.stderr)
     sample = forecast.sample_videos(rows, threads=os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as scratch:
         measured = options.measured or _calibrate(options.configfile, rows, Path(scratch))

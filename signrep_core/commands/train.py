@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from signrep_core.text import normalise
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command's arguments, a subcommand for each kind."""
@@ -32,7 +34,7 @@ def _add_recognition(kinds: argparse._SubParsersAction) -> None:
         "--weights pretrain/my_run/best.safetensors --out recognition/my_run/wlasl --configfile my.yaml",
     )
     parser.add_argument("--shards", type=Path, required=True, help="folder of packed shards")
-    parser.add_argument("--dataset", required=True, help="name of the data set, as in the sheet")
+    parser.add_argument("--dataset", type=normalise, required=True, help="name of the data set, as in the sheet")
     parser.add_argument("--weights", type=Path, help="of the pretraining (default: a network on keypoints instead)")
     parser.add_argument("--features", type=Path, help="of the data set under these weights (default: computed first)")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet next to it")
@@ -90,7 +92,7 @@ def _add_translation(kinds: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--features", type=Path, required=True, help="features table of the data set")
     parser.add_argument("--index", type=Path, required=True, help="index.parquet of the shards: splits and texts")
-    parser.add_argument("--dataset", required=True, help="name of the data set, as in the sheet")
+    parser.add_argument("--dataset", type=normalise, required=True, help="name of the data set, as in the sheet")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet next to it")
     parser.add_argument("--configfile", help="YAML with the values that depart from the paper's (default: none)")
     parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")

@@ -12,10 +12,10 @@ from signrep_core.errors import SourceError
 from signrep_core.sources.listing import Listing, first_folder, first_of
 from signrep_core.sources.metadata import clean, read_delimited, unpickle_safely
 from signrep_core.sources.sheet import Row
+from signrep_core.text import to_split
 
 DATASET = "csl_daily"
 FPS = 30.0
-SPLITS = {"train": "train", "dev": "val", "test": "test"}  # theirs -> ours
 COLUMNS = ("name", "gloss", "char")  # of index|name|length|gloss|char|word|postag
 _PLACES = ("sentence/frames_512x512", "sentence_frames-512x512/frames_512x512", "frames_512x512", "sentence-crop")
 
@@ -43,7 +43,7 @@ def list_csl_daily(folder: str | Path) -> Listing:
     split_file = labels / "split_1.txt"
     for entry in read_delimited(split_file, ("name", "split"), "|", quoted=False, names=("name",)):
         name, sentence = entry["name"], sentences.pop(entry["name"], None)
-        split = SPLITS.get(entry["split"], entry["split"])
+        split = to_split(entry["split"])
         if sentence is None:
             listing.leave_out(Row(name, "", DATASET, split), "no annotation with this name")
             continue

@@ -10,21 +10,15 @@ UTF-8) is refused and not escaped, because the path in the sheet is the path on 
 
 import logging
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from signrep_core.errors import SheetError
 from signrep_core.sources.sheet import CONTROL, Row
+from signrep_core.text import compose, find_split
 from signrep_core.video.formats import SUFFIXES
 from signrep_core.video.image_names import is_image
-
-# Names of splits in data sets -> our names.
-SPLITS = {
-    **{name: name for name in ("train", "val", "test")},
-    "training": "train", "dev": "val", "valid": "val", "validation": "val",
-}  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +62,7 @@ def list_folder(
             "give another folder, or the suffixes of the videos (--suffixes)"
         )
     _log.info("%s: %d videos; other files, listed with --suffixes: %s", folder, len(taken), _counts(left) or "none")
-    taken.sort(key=lambda file: (unicodedata.normalize("NFC", file), file))
+    taken.sort(key=lambda file: (compose(file), file))
     _check_names(folder, taken)
     dataset = Path(folder).resolve().name if dataset is None else dataset
     ids = _to_ids(folder, taken, image_folders)
@@ -88,7 +82,7 @@ def list_gloss_folders(
     """List the videos of `[SPLIT/]GLOSS/VIDEO`: the gloss of a video is its folder.
 
     Args:
-        split: of the videos outside folders named like a split (SPLITS).
+        split: of the videos outside folders named like a split (`text.SPLIT_WORDS`).
         suffixes, fps: as in list_folder.
 
     Raises:
@@ -97,7 +91,7 @@ def list_gloss_folders(
     rows = []
     for row in list_folder(folder, suffixes, dataset, fps=fps):
         *above, _ = Path(os.path.relpath(row.path, folder)).parts
-        named = SPLITS.get(above[0].lower()) if len(above) > 1 else None
+        named = find_split(above[0]) if len(above) > 1 else None
         rows.append(row._replace(gloss=above[-1] if above else "", split=named or split))
     if bare := sum(not row.gloss for row in rows):
         _log.warning("%s: %d videos are outside the folders of glosses and have no gloss", folder, bare)
@@ -147,7 +141,7 @@ def _check_names(folder: str | Path, files: list[str]) -> None:
 def _to_ids(folder: str | Path, files: list[str], folders: Collection[str]) -> list[str]:
     """One video_id per file or image folder: a file's name without suffix if that is unique."""
     paths = [Path(folder).resolve().name if file == "." else Path(file).as_posix() for file in files]
-    whole = [unicodedata.normalize("NFC", path) for path in paths]
+    whole = [compose(path) for path in paths]
     stems = [name if file in folders else os.path.splitext(name)[0] for name, file in zip(whole, files, strict=True)]
     ids = [stem if stem.strip() else name for stem, name in zip(stems, whole, strict=True)]
     # A kept suffix can make two names equal (a.mp4, a.mkv, a.mp4.mp4), so repeat until all differ.

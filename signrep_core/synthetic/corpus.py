@@ -28,7 +28,7 @@ from signrep_core.config import Config, Synthetic
 from signrep_core.errors import ConfigError, SignRepError
 from signrep_core.progress import Progress
 from signrep_core.skeleton import SIDES
-from signrep_core.sources.sheet import COLUMNS, Row, read_sheet
+from signrep_core.sources.sheet import COLUMNS, Row, Sheet, open_sheet
 from signrep_core.store.files import atomic_path, write_text
 from signrep_core.store.schemas import TRUTH
 from signrep_core.store.tables import TableWriter
@@ -133,15 +133,21 @@ def plan_demo(corpus: Synthetic, seed: int) -> list[Performance]:
 
 
 def planned_rows(config: Config) -> list[Row]:
-    """The rows of the user's sheet, or of the embedded demo, which need no rendering.
+    """The rows of `planned_sheet`."""
+    return planned_sheet(config).rows
+
+
+def planned_sheet(config: Config) -> Sheet:
+    """The user's sheet, or that of the embedded demo, which needs no rendering.
 
     Raises:
-        SheetError: the sheet cannot be read.
+        SheetError: the sheet cannot be read, or no setting names a row's split.
         ConfigError: the demo cannot be planned as configured.
     """
     if config.sheet is not None:
-        return read_sheet(config.sheet)
-    return sheet_rows(plan_demo(config.synthetic, config.seed))
+        return open_sheet(config.sheet, config.splits)
+    notes = ["no sheet is given: the synthetic demo is used; for your own videos add --config sheet=videos.tsv"]
+    return Sheet(sheet_rows(plan_demo(config.synthetic, config.seed)), notes)
 
 
 def sheet_rows(performances: Sequence[Performance], folder: str | Path = "videos") -> list[Row]:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signrep_core.config import Config, load_config
 from signrep_core.errors import SheetError
-from signrep_core.sources.sheet import COLUMNS, Row, cut_shards, read_sheet, shard_digest, write_sheet
+from signrep_core.sources.sheet import COLUMNS, Row, cut_shards, open_sheet, read_sheet, shard_digest, write_sheet
+from signrep_core.text import SPLIT_WORDS, compose, fold, normalise, to_split
 
 HEADER = "video_id\tpath\tdataset\tsplit\tgloss\tlanguage\tsigner\tstart\tend\tfps\ttext\n"
 
@@ -75,11 +77,107 @@ def test_a_written_sheet_is_read_by_pandas(tmp_path):
     assert frame.loc[0, ["path", "gloss", "start"]].tolist() == ['/"quoted" first.mp4', 'say "hi"', 0.5]
 
 
-def test_a_misspelt_column_name_gives_a_warning(sheet, caplog):
-    read_sheet(sheet("video_id\tpath\tspilt\ttext\na\ta.mp4\ttrain\thello\n"))
-    assert [record.getMessage().split(": ")[1] for record in caplog.records] == [
-        "column 'spilt' is ignored; did you mean 'split'?"
-    ]
+def test_a_misspelt_column_name_gives_a_note(sheet):
+    notes = open_sheet(sheet("video_id\tpath\tspilt\ttext\na\ta.mp4\ttrain\thello\n")).notes
+    assert [note.split(": ")[1] for note in notes] == ["column 'spilt' is ignored; did you mean 'split'?"]
+
+
+# ---------------------------------------------------------------- text in one form
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_what_spreadsheets_save_is_read(sheet, encoding, line_end):
+    text = line_end.join(["video_id\tpath\tgloss", "a\t/a.mp4\tHELLO", "b\t/b.mp4\tä", ""])
+    rows = read_sheet(sheet(text.encode(encoding)))
+    assert [(row.video_id, row.path, row.gloss) for row in rows] == [("a", "/a.mp4", "HELLO"), ("b", "/b.mp4", "ä")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "same"),
+    [
+        ("MA\u0308DCHEN", "MÄDCHEN"),  # macOS
+        ("\u1112\u1161\u11ab", "한"),  # Hangul, letter by letter
+        ("HELLO ", "HELLO"),
+        ("\u00a0HELLO", "HELLO"),  # copied from a web page
+        ("THANK  YOU", "THANK YOU"),
+        ("THANK\u3000YOU", "THANK YOU"),
+        ("HEL\u00adLO", "HELLO"),  # soft hyphen
+        ("HELLO\u200b", "HELLO"),
+        ("\ufeffHELLO", "HELLO"),
+        ("\u200eHELLO\u202c", "HELLO"),
+        ("\u212b", "Å"),  # the sign of the unit
+    ],
+)
+@pytest.mark.parametrize("column", ["gloss", "signer", "language", "split", "dataset", "text"])
+def test_texts_that_look_the_same_are_the_same(sheet, column, cell, same):
+    rows = read_sheet(sheet(f"video_id\tpath\t{column}\na\ta.mp4\t{cell}\nb\tb.mp4\t{same}\n"))
+    assert [getattr(row, column) for row in rows] == [same, same]
+
+
+@pytest.mark.parametrize("gloss", ["می\u200cخواهم", "👩\u200d🦰", "ＨＥＬＬＯ", "½", "ﬁ"])
+def test_joiners_width_and_compatible_characters_are_part_of_a_text(sheet, gloss):
+    assert read_sheet(sheet(f"video_id\tpath\tgloss\na\ta.mp4\t{gloss}\n"))[0].gloss == gloss
+
+
+def test_paths_are_never_changed_and_ids_only_composed(sheet):
+    name = " a\u0308  b\u200b.mp4 "
+    (row,) = read_sheet(sheet(f"video_id\tpath\n{name}\t/{name}\n"))
+    assert row.path == f"/{name}"
+    assert row.video_id == " ä  b\u200b.mp4 "
+
+
+def test_text_is_written_in_the_form_in_which_it_is_read(tmp_path):
+    write_sheet(tmp_path / "videos.tsv", [Row("a", "/a\u0308.mp4", "d", "Dev", "a\u0308 ")])
+    line = (tmp_path / "videos.tsv").read_text(encoding="utf-8").splitlines()[1]
+    assert line.split("\t")[:5] == ["a", "/a\u0308.mp4", "d", "val", "ä"]
+
+
+def test_the_name_of_a_sheet_is_checked_as_a_data_set(tmp_path):
+    path = tmp_path / "my {x}.tsv"
+    path.write_text("video_id\tpath\na\ta.mp4\n")
+    assert "line 2, column dataset: 'my {x}' holds '{'" in refusal(path)
+
+
+def test_numbers_may_have_invisible_characters_but_only_plain_digits(sheet):
+    assert read_sheet(sheet("video_id\tpath\tend\na\ta.mp4\t\u00a02.5\u200b\n"))[0].end == 2.5
+    assert "found '２.５'" in refusal(sheet("video_id\tpath\tend\na\ta.mp4\t２.５\n"))
+
+
+def test_glosses_that_differ_only_in_case_or_width_are_noted(sheet):
+    path = sheet(HEADER + "".join(
+        f"{n}\t{n}.mp4\t{dataset}\ttrain\t{gloss}\t\t\t\t\t\t\n"
+        for n, (dataset, gloss) in enumerate([("d", "HELLO"), ("d", "Hello"), ("d", "UP"), ("e", "up"), ("e", "ＵＰ")])
+    ))  # fmt: skip
+    rows, notes = open_sheet(path)
+    assert [row.gloss for row in rows] == ["HELLO", "Hello", "UP", "up", "ＵＰ"]
+    assert [note.split(": ", 1)[1].split(" differ")[0] for note in notes] == [
+        "data set 'd': 'HELLO', 'Hello'", "data set 'e': 'up', 'ＵＰ'",
+    ]  # fmt: skip
+
+
+# ---------------------------------------------------------------- splits
+@pytest.mark.parametrize(
+    ("word", "split"),
+    [
+        *((word, split) for split, words in SPLIT_WORDS.items() for word in words),
+        ("Train", "train"), (" TEST", "test"), ("Dev", "val"), ("ｖａｌ", "val"), ("VALIDATION", "val"), ("", "train"),
+    ],
+)  # fmt: skip
+def test_common_words_for_splits_are_read_as_ours_and_noted(sheet, word, split):
+    rows, notes = open_sheet(sheet(f"video_id\tpath\tsplit\na\ta.mp4\t{word}\nb\tb.mp4\ttest\n"), Config().splits)
+    assert [row.split for row in rows] == [split, "test"]
+    said = [f"splits are read as ours: {word!r} as {split!r} (1 rows)"] if word not in ("", split) else []
+    assert [note.split("tsv: ")[1] for note in notes] == said
+
+
+@pytest.mark.parametrize("split", ["trian", "public-test", "train/val", "0", "evaluation"])
+def test_a_split_that_nothing_uses_is_refused_at_the_start(sheet, split):
+    path = sheet(f"video_id\tpath\tsplit\na\ta.mp4\ttrain\nb\tb.mp4\t{split}\n")
+    with pytest.raises(
+        SheetError, match=rf"line 3, column split: expected train .*; found '{split}', which no setting"
+    ):
+        open_sheet(path, Config().splits)
+    named = load_config({"pretrain": {"splits": ["Training", split]}}).splits
+    assert [row.split for row in open_sheet(path, named).rows] == ["train", split]
 
 
 # ---------------------------------------------------------------- what is refused
@@ -110,7 +208,21 @@ def test_a_misspelt_column_name_gives_a_warning(sheet, caplog):
         ('video_id\tpath\na\t"a" b.mp4\n', "line 2: the quotation marks of a cell do not fit"),
         ("video_id\tpath\tdataset\na\ta.mp4\tyt/sl\n", "line 2, column dataset: 'yt/sl' holds '/'"),
         (b"video_id\tpath\na\ta.mp4\nb\t\xe4.mp4\n", "line 3: expected UTF-8 text, found byte 0xe4; save it as UTF-8"),
-        ("video_id\tpath\n".encode("utf-16"), "line 1: expected UTF-8 text, found byte 0xff .it looks like UTF-16.;"),
+        ("video_id\tpath\n".encode("utf-16-le"), "line 1: expected UTF-8 text, found zero bytes"),
+        ("video_id\tpath\n".encode("utf-16-be"), "line 1: expected UTF-8 text, found zero bytes"),
+        ("video_id;path;gloss\na;a.mp4;A\n", "line 1: needed column 'video_id' is missing; .*save as tab-delimited"),
+        ("sep=;\nvideo_id;path\na;a.mp4\n", "line 1: needed column 'video_id' is missing; .*save as tab-delimited"),
+        ("video_id\tpath\tdataset\na\ta.mp4\ta<b\n", "line 2, column dataset: 'a<b' holds '<'"),
+        (f"video_id\tpath\tdataset\na\ta.mp4\t{'é' * 61}\n", "line 2, column dataset: .* longer than 120 bytes"),
+        (
+            "video_id\tpath\tdataset\na\ta.mp4\tWLASL\nb\tb.mp4\twlasl\n",
+            "line 3, column dataset: 'wlasl' and 'WLASL' differ only in case or width",
+        ),
+        ("video_id\tpath\n\u200b \u00a0\ta.mp4\n", "line 2, column video_id: the cell is empty"),
+        (
+            "video_id\tpath\n\u00e4\ta.mp4\na\u0308\tb.mp4\n",
+            "line 3, column video_id: 'ä' is already on line 2",
+        ),
     ],
 )  # fmt: skip
 def test_a_broken_sheet_is_refused_with_line_and_column(sheet, content, said):
@@ -165,13 +277,13 @@ def test_writing_refuses_an_invalid_sheet_and_keeps_the_old_one(tmp_path):
 
 # ---------------------------------------------------------------- write and read again
 CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), max_size=12)
-NAMES = CELLS.filter(lambda text: text.strip())
+NAMES = CELLS.filter(normalise)
 SECONDS = st.floats(0, 1e6, allow_nan=False)
 ROWS = st.builds(
     Row,
     NAMES,
     NAMES.map(lambda name: f"/videos/{name.replace('/', '')}x"),
-    CELLS.map(lambda text: re.sub(r"[/\\{}]", "", text)),
+    CELLS.map(lambda text: re.sub(r"[/\\{}<>]", "", text)),
     *[CELLS] * 4,
     st.none() | SECONDS,
     st.none() | SECONDS.map(lambda seconds: 1e6 + 1 + seconds),
@@ -180,12 +292,22 @@ ROWS = st.builds(
 )
 
 
-@given(st.lists(ROWS, min_size=1, max_size=5, unique_by=lambda row: row.video_id))
+@given(
+    st.lists(ROWS, min_size=1, max_size=5, unique_by=(lambda row: compose(row.video_id), lambda row: fold(row.dataset)))
+)
 def test_any_rows_are_read_as_they_were_written(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("sheets") / "videos.tsv"
     write_sheet(path, rows)
-    expected = [row._replace(dataset=row.dataset or "videos", split=row.split or "train") for row in rows]
+    expected = [
+        Row(
+            compose(row.video_id), row.path, normalise(row.dataset) or "videos", to_split(row.split) or "train",
+            *map(normalise, row[4:7]), *row[7:10], normalise(row.text),
+        )
+        for row in rows
+    ]  # fmt: skip
     assert read_sheet(path) == expected
+    write_sheet(path, expected)
+    assert read_sheet(path) == expected, "what is read once stays as it is"
 
 
 def test_videos_below_the_sheets_folder_are_written_relative_and_others_absolute(tmp_path, monkeypatch):

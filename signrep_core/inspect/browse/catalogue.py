@@ -15,6 +15,7 @@ from signrep_core.store.layout import shard_table
 from signrep_core.store.schemas import CROPS, POSE, VIDEOS
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import read_groups_of, read_table
+from signrep_core.text import normalise
 
 FILTERS: Final = ("status", "reason", "dataset", "split", "language", "gloss", "signer")
 _COLUMNS: Final = ("video_id", "path", *FILTERS, "text", "detail", "duration_s", "width", "height", "fps", "codec")
@@ -50,7 +51,7 @@ class Catalogue:
         keep = np.ones(len(videos), bool)
         for name, value in filters.items():
             keep &= (videos[name] == value).to_numpy()
-        for word in words.lower().split():
+        for word in normalise(words).lower().split():
             keep &= (
                 videos["video_id"].str.lower().str.contains(word, regex=False)
                 | videos["text"].str.lower().str.contains(word, regex=False)
