@@ -1,13 +1,15 @@
 """Overlap audit: find videos of the sheet that also belong to evaluation data, by their YouTube id (supplement A2).
 
 Every substring of a video_id or path that could be a YouTube id is looked up among the ids of the evaluation data, so
-an id is found however the file is named. `overlap.tsv` has a row per video and evaluation instance; its column `rule`
-says where the id was found: in the `video_id`, in the `filename` or in a `folder` of the path.
+an id is found however the file is named. A row whose video_id or file name is an instance's own id is that instance,
+and no overlap, whatever its data set is called. `overlap.tsv` has a row per video and evaluation instance; its column
+`rule` says where the id was found: in the `video_id`, in the `filename` or in a `folder` of the path.
 """
 
 import csv
 import io
 import os
+import posixpath
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ from signrep_core.sources.names import IdFinder
 from signrep_core.store.files import write_text
 from signrep_core.store.tables import Columns
 from signrep_core.store.video_status import FinalStatus, finalise, pretrained_on
+from signrep_core.text import normalise
 
 
 class Overlap(NamedTuple):
@@ -34,9 +37,9 @@ def find_overlap(videos: Columns, evaluation_ids: Mapping[str, Mapping[str, Coll
     """Find the overlaps of a table's videos, whatever their status and split, in the order of the table.
 
     Args:
-        videos: its columns `video_id`, `path` and `dataset` are read.
-        evaluation_ids: data set -> YouTube id -> the data set's own ids. Videos of the sheet that belong to the data
-            set itself (by its name, ignoring case) do not count as overlaps with it.
+        videos: its columns `video_id` and `path` are read.
+        evaluation_ids: data set -> YouTube id -> the data set's own ids of its instances. A row that is one of these
+            instances does not count as an overlap with the others.
     """
     holders: dict[str, list[tuple[str, Collection[str]]]] = defaultdict(list)
     for dataset, ids in evaluation_ids.items():
@@ -45,10 +48,10 @@ def find_overlap(videos: Columns, evaluation_ids: Mapping[str, Mapping[str, Coll
     finder = IdFinder(holders)
     return [
         Overlap(video_id, youtube_id, holder, matched_id, rule)
-        for video_id, path, dataset in zip(videos["video_id"], videos["path"], videos["dataset"], strict=True)
+        for video_id, path in zip(videos["video_id"], videos["path"], strict=True)
         for youtube_id, rule in _known_ids(video_id, path, finder)
         for holder, matched in holders[youtube_id]
-        if holder.casefold() != dataset.casefold()
+        if not _own_ids(video_id, path) & set(matched)
         for matched_id in sorted(matched)
     ]
 
@@ -106,6 +109,12 @@ def read_overlap(path: str | Path) -> list[Overlap]:
             f"{path}: cannot be read as an overlap table ({error}); "
             "rerun the stage that writes it: snakemake --forcerun deduplicate"
         ) from error
+
+
+def _own_ids(video_id: str, path: str) -> set[str]:
+    """The ids that a video may have in its data set: the sheet's and the file's name, without folders and suffix."""
+    names = (posixpath.basename(normalise(video_id)), os.path.basename(path))
+    return {stem for name in names for stem in (name, os.path.splitext(name)[0])}
 
 
 def _known_ids(video_id: str, path: str, known: IdFinder) -> Iterator[tuple[str, str]]:
