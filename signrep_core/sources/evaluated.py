@@ -16,6 +16,7 @@ class Evaluated:
     translated: list[str]  # those named in the configuration, or all with texts to train on
     retrieved: list[str]  # all others: the glosses of a translated data set are whole sentences
     recognised: list[str]  # those named, or those retrieved whose test glosses are mostly trained on
+    notes: list[str]  # why a retrieved data set with glosses is not recognised, a line each
 
 
 def choose_evaluated(rows: Sequence[Row], config: Config) -> Evaluated:
@@ -36,7 +37,8 @@ def choose_evaluated(rows: Sequence[Row], config: Config) -> Evaluated:
             )
     others = [name for name in names if name not in translated]
     retrieved = others if config.retrieval.datasets is None else config.retrieval.datasets
-    able = [name for name in others if _is_recognisable([row for row in rows if row.dataset == name])]
+    trained = {name: _trained_glosses([row for row in rows if row.dataset == name]) for name in others}
+    able = [name for name, (known, total) in trained.items() if 2 * known > total]
     recognised = able if config.recognition.datasets is None else config.recognition.datasets
     for task, chosen, can in (("retrieval", retrieved, others), ("recognition", recognised, able)):
         for name in chosen:
@@ -44,7 +46,13 @@ def choose_evaluated(rows: Sequence[Row], config: Config) -> Evaluated:
                 raise ConfigError(
                     f"{task}.datasets: {where} {name!r}; data sets for {task}: {', '.join(can) or 'none'}"
                 )
-    return Evaluated(sorted({*translated, *retrieved, *recognised}), translated, retrieved, recognised)
+    notes = [
+        f"data set {name!r}: no recogniser is trained, because only {known} of its {total} test videos have a gloss of "
+        "the split train (retrieval compares them all the same)"
+        for name, (known, total) in trained.items()
+        if total and name not in able and config.recognition.datasets is None
+    ]
+    return Evaluated(sorted({*translated, *retrieved, *recognised}), translated, retrieved, recognised, notes)
 
 
 def check_pretraining(rows: Sequence[Row], config: Config) -> None:
@@ -73,12 +81,11 @@ def check_pretraining(rows: Sequence[Row], config: Config) -> None:
         )
 
 
-def _is_recognisable(rows: Iterable[Row]) -> bool:
-    """Whether most videos of the test split have a gloss that the train split has too."""
+def _trained_glosses(rows: Iterable[Row]) -> tuple[int, int]:
+    """Number of test videos whose gloss the train split has too, and of all test videos with a gloss."""
     glosses: dict[str, list[str]] = {"train": [], "test": []}
     for row in rows:
         if row.gloss and row.split in glosses:
             glosses[row.split].append(row.gloss)
     trained = set(glosses["train"])
-    known = sum(gloss in trained for gloss in glosses["test"])
-    return 2 * known > len(glosses["test"])
+    return sum(gloss in trained for gloss in glosses["test"]), len(glosses["test"])

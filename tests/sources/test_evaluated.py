@@ -33,6 +33,12 @@ def test_by_default_the_sheet_decides():
     assert chosen.recognised == ["signs"], "most of its test glosses are trained on"
 
 
+def test_a_data_set_that_is_not_recognised_is_named_with_the_reason():
+    (note,) = choose().notes
+    assert note.startswith("data set 'new signs': no recogniser is trained, because only 0 of its 1 test videos")
+    assert choose(recognition={"datasets": []}).notes == []
+
+
 def test_the_configuration_can_name_data_sets():
     chosen = choose(translation={"datasets": []}, recognition={"datasets": ["new signs"]})
     assert chosen.translated == []
