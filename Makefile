@@ -12,13 +12,14 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"SignRep needs Python 3.11 or 3.12, found {v[0]}.{v[1]} at {sys.executable}: run make with PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv .venv
+	@case "$$(pwd)" in *[:{}]*) echo "the folder $$(pwd) has a colon or a brace in its path, which Python environments and Snakemake cannot take: rename it, or clone elsewhere"; exit 1;; esac
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"SignRep needs Python 3.11 or 3.12, found {v[0]}.{v[1]} at {sys.executable}: run make with PYTHON=/path/to/python3.11")'
+	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: .venv/installed  ## Run the whole workflow on rendered signers
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/python -m snakemake --cores $(CORES)
 
 quick: check  ## Linters, types and the quick unit tests: about 3 minutes on two cores
 	$(PYTEST) -q -m "not slow and not install" --ignore tests/workflow --ignore tests/faults

@@ -9,11 +9,17 @@ OUTPUTS
     `shards/` is all that a GPU machine needs, `pretrain/{run}/` holds the trained model, `figures/` the drawings.
 """
 
+import shlex
+import sys
+
 from snakemake.utils import min_version
 
 from signrep_core.inspect.console import show_stages
 
 min_version("9.27")
+
+# Snakemake puts the interpreter's path into shell commands as it is; it may have spaces.
+sys.executable = shlex.quote(sys.executable)
 
 if workflow.is_main_process:
     show_stages(

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from signrep_core.config import (
     describe_departures,
@@ -11,23 +12,33 @@ from signrep_core.config import (
     load_config,
 )
 from signrep_core.errors import SignRepError
+from signrep_core.inspect.doctor import check_place
 from signrep_core.lift import LIFTER_WEIGHTS
 from signrep_core.inspect.report.summary import format_run
 from signrep_core.sources.evaluated import check_pretraining, choose_evaluated
 from signrep_core.skeleton import SKELETON_VERSION
 from signrep_core.sources.sheet import cut_shards, shard_digest
 from signrep_core.store import layout, schemas
-from signrep_core.store.files import file_digest
-from signrep_core.synthetic.corpus import planned_rows
+from signrep_core.store.files import check_folder, file_digest
+from signrep_core.synthetic.corpus import planned_sheet
 
 try:
     CONFIG = load_config(config)
-    ROWS = planned_rows(CONFIG)
+    ROWS, NOTES = planned_sheet(CONFIG)
     SHARDS = dict(cut_shards(ROWS, CONFIG.videos_per_shard))
     EVALUATED = choose_evaluated(ROWS, CONFIG)
     check_pretraining(ROWS, CONFIG)
+    if workflow.is_main_process and not workflow.output_settings.dryrun:
+        check_folder(Path(".snakemake"))
+        check_folder(CONFIG.results)
 except SignRepError as error:
     raise WorkflowError(str(error))
+
+if (place := check_place(Path(workflow.basedir))).state == "fails":
+    raise WorkflowError(f"{place.found}: {place.remedy}")
+if workflow.is_main_process:
+    for note in (*NOTES, *EVALUATED.notes):
+        logger.warning(note)
 
 SHEET = CONFIG.sheet or f"{CONFIG.results}/synthetic/videos.tsv"
 TRANSLATORS = [CONFIG.pretrain.run, *CONFIG.translation.baselines]

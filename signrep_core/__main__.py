@@ -2,9 +2,11 @@
 
 import argparse
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from signrep_core.commands import (
     ablate,
@@ -60,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(words)
     options.command = shlex.join(["signrep", *words])
+    _expand_home(options)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         with optional_packages():
@@ -69,6 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _expand_home(options: argparse.Namespace) -> None:
+    """Expand `~/` at the beginning of arguments, since shells do not do it in `--out=~/features.parquet`."""
+    for name, value in vars(options).items():
+        if isinstance(value, str | Path) and str(value).startswith("~/"):
+            setattr(options, name, type(value)(os.path.expanduser(value)))
 
 
 class Help(argparse.HelpFormatter):

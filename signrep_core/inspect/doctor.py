@@ -13,7 +13,11 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from signrep_core.config import load_config
+from signrep_core.errors import SignRepError
 from signrep_core.extras import EXTRA_OF
+from signrep_core.store.files import check_folder
+from signrep_core.store.records import SNAKEFILE
 
 PACKAGES: Final = ("torch", "timm", "mediapipe", "cv2", "av", "pyarrow", "pandas", "snakemake", "kornia")
 _DISTRIBUTIONS: Final = {"cv2": "opencv-contrib-python"}
@@ -43,6 +47,7 @@ def check_machine(results: Path) -> Iterator[tuple[str, Check]]:
         "gpu": _gpu,
         "cores": _cores,
         "memory": _memory,
+        "folder": lambda: check_place(SNAKEFILE.parent),
         "disk": lambda: _disk(results),
     }
     for name, check in checks.items():
@@ -139,12 +144,27 @@ def _memory() -> Check:
     return Check("ok", f"{total:.0f} GB")
 
 
+def check_place(folder: Path) -> Check:
+    """Check the path of the workflow's folder for characters that an engine cannot take."""
+    found = str(folder)
+    if set("{}") & set(found):
+        return Check("fails", found, "Snakemake reads braces as wildcards: rename the folder, or clone elsewhere")
+    if ":" in found:
+        return Check("note", found, "Python makes no environment below a colon: make .venv elsewhere, or rename it")
+    if any(map(str.isspace, found)):
+        return Check("note", found, "conda may not work below a space: with --sdm conda give --conda-prefix DIR too")
+    return Check("ok", found)
+
+
 def _disk(results: Path) -> Check:
+    try:
+        results = Path(load_config({"results": str(results)}).results)
+        check_folder(results)
+    except SignRepError as error:
+        return Check("fails", str(error), "choose another folder: --config results=DIR")
     folder = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
     free = shutil.disk_usage(folder).free / 1e9
     found = f"{free:.0f} GB free for {results}"
-    if not os.access(folder, os.W_OK):
-        return Check("fails", f"{folder} is not writable", "choose another folder: --config results=DIR")
     if free < GB_NEEDED:
         return Check("note", found, "an hour of video needs about 1 GB")
     return Check("ok", found)

@@ -64,6 +64,21 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+def check_folder(folder: str | Path) -> None:
+    """Check that files can be written below a folder, which need not exist yet.
+
+    Raises:
+        StorageError: a file or a broken link is in its place, or its nearest existing folder is not writable.
+    """
+    path = Path(folder).absolute()
+    nearest = next(above for above in (path, *path.parents) if os.path.lexists(above))
+    if not nearest.is_dir():
+        kind = "a link that leads nowhere" if nearest.is_symlink() else "a file"
+        raise StorageError(f"{folder}: expected a folder, found {kind} at {nearest}; give another folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise StorageError(f"{folder}: {nearest} is not writable; make it writable, or give another folder")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic_path(path) as partial:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from signrep_core.__main__ import main
 from signrep_core.inspect import doctor
 
@@ -38,6 +40,28 @@ def test_weights_of_the_lifter_that_cannot_be_read_fail(monkeypatch, tmp_path, c
 def test_another_python_is_refused(monkeypatch):
     monkeypatch.setattr(doctor.sys, "version_info", (3, 13, 0))
     assert doctor._python().state == "fails"
+
+
+@pytest.mark.parametrize(
+    ("folder", "state", "said"),
+    [
+        ("/home/me/signrep", "ok", ""),
+        ("/home/me/it's 50%#1", "note", "--conda-prefix"),
+        ("/home/{me}/signrep", "fails", "braces as wildcards"),
+        ("/home/a:b/signrep", "note", "colon"),
+    ],
+)
+def test_a_path_that_an_engine_cannot_take_is_named(folder, state, said):
+    check = doctor.check_place(Path(folder))
+    assert (check.state, check.found) == (state, folder)
+    assert said in check.remedy
+
+
+@pytest.mark.parametrize("results", ["{x}", "<x>", "file", "file/below", "link"])
+def test_results_that_cannot_be_written_fail(tmp_path, results):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    assert doctor._disk(tmp_path / results).state == "fails"
 
 
 def test_a_folder_that_may_not_be_written_fails(monkeypatch):
