@@ -11,6 +11,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from signrep_core.errors import VideoError
+from signrep_core.video import hdr
 
 SQUARE_PIXEL_LIMIT = 4  # a pixel more than this times wider than high (or higher than wide) is a broken header
 
@@ -61,6 +62,9 @@ class RgbConverter:
             options["src_color_range"] = ColorRange.JPEG if full else ColorRange.MPEG
             options["dst_color_range"] = ColorRange.JPEG
             options["src_colorspace"] = _matrix(frame)
+        if frame.color_trc in hdr.TRANSFERS:
+            wide: Any = self._reformatter.reformat(frame, format="rgb48le", **options).to_ndarray()
+            return hdr.tone_map(wide, frame.color_trc)
         return self._reformatter.reformat(frame, format="rgb24", **options).to_ndarray()  # type: ignore[return-value]
 
 

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from signrep_core.errors import VideoError
 from signrep_core.store.files import file_digest
 from signrep_core.video.damage import Damage, Lost
+from signrep_core.video.deinterlace import deinterlace
 from signrep_core.video.formats import FORMATS
+from signrep_core.video.hdr import TRANSFERS
 from signrep_core.video.image_folder import MAX_PIXELS, ImageFolder
 from signrep_core.video.order import Stamp, choose_stamp
 from signrep_core.video.rgb import RgbConverter
@@ -70,7 +72,7 @@ class VideoFile:
 
     def decode(self, start: Fraction | None, end: Fraction | None) -> Iterator[Timed]:
         """(decoded frame, or None for a lost one, its time), from a little before `start` to a little after `end`."""
-        for frame, time in self._from(start, lambda: self._frames(self._packets()), self._stamp_of):
+        for frame, time in self._from(start, lambda: deinterlace(self._frames(self._packets())), self._stamp_of):
             yield None if isinstance(frame, Lost) else frame, time
             if end is not None and time > end + SEEK_MARGIN_S:
                 return
@@ -179,7 +181,13 @@ class VideoFile:
 
     def note(self, start: float | None, end: float | None) -> str:
         """Return what a person should know of the span, once its packets were read; mostly empty."""
-        return self._shortfall(start, end)
+        transfer = TRANSFERS.get(self.first_frame().color_trc)
+        notes = [
+            self._shortfall(start, end),
+            f"{transfer} tone-mapped to SDR" if transfer else "",
+            "deinterlaced" if self.first_frame().interlaced_frame else "",
+        ]
+        return "; ".join(filter(None, notes))
 
     def _shortfall(self, start: float | None, end: float | None) -> str:
         """Say which of the frames that the header promises are not in the file."""
