@@ -3,9 +3,9 @@
 A video is a file or, if a frame rate is given, an image folder.
 
 The video_id is the path below the folder without suffix, in composed Unicode (NFC) so that it can be typed; the suffix
-is kept if two files differ only in it. Hidden files and folders are skipped; links to files and folders are followed,
-each folder once. A name that a sheet cannot contain (a tab, a line break, a control character, bytes that are not
-UTF-8) is refused and not escaped, because the path in the sheet is the path on the disk.
+is kept if two files differ only in it. Hidden files are counted, hidden folders are skipped; links to files and folders
+are followed, each folder once. A name that a sheet cannot contain (a tab, a line break, a control character, bytes that
+are not UTF-8) is refused and not escaped, because the path in the sheet is the path on the disk.
 """
 
 import logging
@@ -48,7 +48,9 @@ def list_folder(
     taken, image_folders, left = [], set[str](), Counter[str]()
     for file in walk(str(folder)):
         suffix = suffix_of(file)
-        if suffix in wanted:
+        if os.path.basename(file).startswith("."):
+            left["hidden"] += 1
+        elif suffix in wanted:
             taken.append(os.path.relpath(file, folder))
         elif fps is not None and is_image(os.path.basename(file)):
             image_folders.add(os.path.relpath(os.path.dirname(file), folder))
@@ -99,7 +101,10 @@ def list_gloss_folders(
 
 
 def walk(folder: str) -> Iterator[str]:
-    """Yield the paths of the files below a folder, depth first and sorted; each folder once, even with cyclic links."""
+    """Yield the paths of the files below a folder, depth first and sorted; each folder once, even with cyclic links.
+
+    Hidden folders are skipped.
+    """
     seen = set()
     waiting = [folder]
     while waiting:
@@ -110,13 +115,17 @@ def walk(folder: str) -> Iterator[str]:
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(here) as entries:
-                shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_name)
+                shown = sorted((entry for entry in entries if not _is_hidden_folder(entry)), key=_name)
         except OSError as error:
             raise SheetError(f"{here}: the folder cannot be listed ({error.strerror}); make it readable") from error
         waiting += [entry.path for entry in reversed(shown) if entry.is_dir() and not entry.is_symlink()]
         waiting[:0] = [entry.path for entry in reversed(shown) if entry.is_dir() and entry.is_symlink()]
         # A broken link is listed, so that the probe reports it as a missing file.
         yield from (entry.path for entry in shown if entry.is_file() or (entry.is_symlink() and not entry.is_dir()))
+
+
+def _is_hidden_folder(entry: "os.DirEntry[str]") -> bool:
+    return entry.name.startswith(".") and entry.is_dir()
 
 
 def suffix_of(path: str) -> str:

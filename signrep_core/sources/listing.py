@@ -13,7 +13,7 @@ from typing import NamedTuple
 from signrep_core.errors import SourceError
 from signrep_core.sources.folder import suffix_of, walk
 from signrep_core.sources.names import IdFinder, NamedVideo
-from signrep_core.sources.sheet import Row, write_sheet
+from signrep_core.sources.sheet import CONTROL, Row, write_sheet
 from signrep_core.store.files import write_text
 from signrep_core.video.formats import SUFFIXES
 
@@ -41,6 +41,8 @@ class Listing:
         """Add a row whose video is at `path`; None = missing, and `expected` describes the file searched for."""
         if path is None:
             self.leave_out(row, f"no {expected}")
+        elif CONTROL.search(path):
+            self.leave_out(row, f"a sheet cannot hold the name {path!a}; rename the file")
         elif row.end is not None and row.end <= (row.start or 0):
             self.leave_out(row, f"its span {row.start or 0:g}..{row.end:g} s is empty")
         elif row.video_id in self._taken:
@@ -114,7 +116,8 @@ def find_videos(folder: str | Path) -> list[str]:
     """
     if not os.path.isdir(folder):
         raise SourceError(f"{folder}: expected a folder of videos, found none; give the folder of the videos")
-    return sorted(path for path in walk(str(folder)) if suffix_of(path) in SUFFIXES)
+    files = (path for path in walk(str(folder)) if not os.path.basename(path).startswith("."))
+    return sorted(path for path in files if suffix_of(path) in SUFFIXES)
 
 
 def first_folder(*candidates: Path) -> Path:

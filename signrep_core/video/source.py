@@ -242,6 +242,7 @@ def open_video(path: str | Path, folder_fps: float | None) -> Iterator[VideoFile
     Raises:
         VideoError: it is neither; the reason is a key of `errors.REASONS`.
     """
+    _check_name(str(path))
     if Path(path).is_dir():
         yield ImageFolder(path, folder_fps)
         return
@@ -284,6 +285,14 @@ def _check_size(path: str | Path, stream: Any) -> None:
         raise VideoError("too_large", f"{path}: {width}×{height} pixels, at most {MAX_PIXELS}; scale it down")
     if stream.frames > LONGEST_S * FASTEST_FPS:
         raise too_long(path, f"{stream.frames} frames by its header")
+
+
+def _check_name(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        said = f"{path!a}: tables cannot hold a name that is not UTF-8; rename it"
+        raise VideoError("not_a_video", said) from error
 
 
 def _check_file(path: Path) -> None:

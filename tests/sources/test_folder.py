@@ -14,6 +14,7 @@ from signrep_core.sources.folder import list_folder, list_gloss_folders
 from signrep_core.sources.sheet import read_sheet, write_sheet
 from signrep_core.video.probe import probe_shard
 from tests.sources.files import pictures, touch
+from tests.video.painted import write_video
 
 
 def fill(folder: Path, *names: str) -> Path:
@@ -71,6 +72,28 @@ def test_blanks_of_a_name_stay_through_the_sheet_and_in_messages(tmp_path, name)
 
 def test_hidden_files_and_folders_are_left_out(tmp_path):
     assert ids(fill(tmp_path, "a.mp4", "._a.mp4", ".cache/b.mp4")) == ["a"]
+
+
+def test_hidden_files_are_counted(tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        assert ids(fill(tmp_path, "a.mp4", ".. and so on.mp4", ".cache/b.mp4")) == ["a"]
+    assert "other files, listed with --suffixes: 1 hidden" in caplog.text
+
+
+def test_names_that_look_like_something_else_are_names(tmp_path):
+    names = [
+        *("nbsp\u00a0\u00a0x", "\u3000wide", "zero\u200bwidth", "rtl\u202eabc", "\ufeffbom", "é" * 120),
+        *("file:x", "pipe:0", "concat:a|b", "50%20x", "%04d", "back\\slash", '"quoted', "#hash", "-dash", "~"),
+        *("$HOME", "*", "[br]", "{b}", "a.b.", "NaN", "1e5", "=1+1", "00000", "CON"),
+    ]
+    clip = write_video(tmp_path / "clip.mp4", range(16), size=(32, 32))
+    folder = fill(tmp_path / "v", *(f"{name}.mp4" for name in names))
+    for file in folder.iterdir():
+        file.write_bytes(clip.read_bytes())
+    write_sheet(tmp_path / "v.tsv", list_folder(folder))
+    videos = probe_shard(read_sheet(tmp_path / "v.tsv"), threads=1)
+    assert videos["status"] == ["ok"] * len(names)
+    assert sorted(os.path.basename(path) for path in videos["path"]) == sorted(f"{name}.mp4" for name in names)
 
 
 def test_the_suffix_is_kept_if_files_differ_only_in_it(tmp_path):

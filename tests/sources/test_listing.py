@@ -1,5 +1,7 @@
 """Coverage of a data set: existing and missing videos."""
 
+import os
+
 import pytest
 
 from signrep_core.__main__ import main
@@ -44,6 +46,18 @@ def test_a_video_that_is_named_twice_is_taken_once(tmp_path):
     assert found.missing[-1] == ("a", "test", "", "the data set names it twice; only the first is taken")
     write_listing(tmp_path / "videos.tsv", found)
     assert [row.path for row in read_sheet(tmp_path / "videos.tsv")] == ["/a.mp4", "/c.mp4"]
+
+
+def test_a_file_whose_name_a_sheet_cannot_hold_counts_as_missing(tmp_path):
+    found = listing()
+    for name, file in (("e", "/new\nline.mp4"), ("f", os.fsdecode(b"/\xff.mp4"))):
+        found.add(Row(name, "", "d", "val"), file, "")
+    assert [entry.why for entry in found.missing[-2:]] == [
+        "a sheet cannot hold the name '/new\\nline.mp4'; rename the file",
+        "a sheet cannot hold the name '/\\udcff.mp4'; rename the file",
+    ]
+    write_listing(tmp_path / "videos.tsv", found)
+    assert found.coverage()["val"] == (0, 3)
 
 
 def test_the_error_without_any_video_names_one(tmp_path):

@@ -425,6 +425,11 @@ def test_an_unusable_video_has_a_reason(tmp_path: Path, make: object, reason: st
     assert str(path) in caught.value.detail
 
 
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"not_a_video: '.*a\\udcff\.mp4': tables cannot hold"):
+        probe_video(tmp_path / os.fsdecode(b"a\xff.mp4"))
+
+
 def test_a_device_is_not_a_video(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(VideoError, match="not_a_video"):
