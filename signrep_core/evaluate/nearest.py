@@ -77,7 +77,7 @@ class _Sample:
     def offer(self, video: VideoFeatures, able: NDArray[np.intp], rng: np.random.Generator) -> None:
         """Offer one of a video's windows `able`; the video's weight is their number."""
         if len(able):
-            key, k = float(np.log(rng.random()) / len(able)), int(rng.choice(able))
+            key, k = -float(rng.exponential()) / len(able), int(rng.choice(able))
             drawn = (key, Window(video.video_id, int(video.start_frame[k]), 1.0), video.features[k])
             self.kept = sorted([*self.kept, drawn], key=lambda item: -item[0])[: self._n]
 
