@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from signrep_core.text import compose
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """The command's arguments, a format each."""
@@ -21,7 +23,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="a video's poses as a .pose file",
         epilog="example: signrep export pose asl_book_C --results results --out asl_book_C.pose",
     )
-    pose.add_argument("video_id", help="as in the sheet")
+    pose.add_argument("video_id", type=compose, help="as in the sheet")
     pose.add_argument("--results", type=Path, required=True, help="results folder of a run")
     pose.add_argument(
         "--points", choices=("image", "keypoints"), default="image",

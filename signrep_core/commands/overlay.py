@@ -29,13 +29,15 @@ def run(options: argparse.Namespace) -> None:
     """Write the overlay or the sheet."""
     from signrep_core.errors import ConfigError
     from signrep_core.inspect.overlay import write_overlay, write_overlay_of_file, write_sheet
+    from signrep_core.text import compose
 
     if (options.shard is None) == (options.video is None) or (options.shard and not options.results):
         raise ConfigError("overlay: give a video file, or an id with --results, or --shard with --results")
     if options.shard:
         print(f"{options.out}: {write_sheet(options.results, options.shard, options.out)} sequences")
     elif options.results:
-        print(f"{options.out}: {write_overlay(options.results, options.video, options.out, options.seconds)} frames")
+        n_frames = write_overlay(options.results, compose(options.video), options.out, options.seconds)
+        print(f"{options.out}: {n_frames} frames")
     else:
         n_frames = write_overlay_of_file(options.video, options.out, options.seconds, options.fps)
         print(f"{options.out}: {n_frames} frames")

@@ -380,6 +380,9 @@ def _short(text: str) -> str:
 def _portable(path: str, home: str) -> str:
     if not path:
         return path
+    if ".." in Path(path).parts:  # after a link it leads elsewhere than the text of the path says
+        folder, name = os.path.split(path)
+        path = os.path.join(os.path.realpath(folder), name)
     absolute = os.path.abspath(path)
     below = home.rstrip(os.sep) + os.sep
     return absolute[len(below) :] if absolute.startswith(below) else absolute

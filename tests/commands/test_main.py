@@ -56,3 +56,17 @@ def test_every_command_s_help_ends_with_examples_that_can_be_copied(command, cap
         assert words[: len(command)] == command
         if "--help" not in words:
             _parser().parse_args(words)
+
+
+def test_a_typed_id_is_found_as_macos_completes_it(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("signrep_core.inspect.overlay.write_overlay", lambda *arguments: seen.append(arguments[1]) or 1)
+    assert main(["overlay", "a\u0308", "--results", str(tmp_path), "--out", "o.mp4"]) == 0
+    export = _parser().parse_args(["export", "pose", "a\u0308", "--results", "r", "--out", "a.pose"])
+    assert [*seen, export.video_id] == ["ä", "ä"]
+
+
+def test_home_is_expanded_in_arguments_where_shells_leave_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["doctor", "--results=~/none"]) == 0
+    assert f"free for {tmp_path}/none" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Reading and writing of sheets, and errors with line and column."""
 
+import os
 import re
 from pathlib import Path
 
@@ -318,6 +319,15 @@ def test_videos_below_the_sheets_folder_are_written_relative_and_others_absolute
     lines = Path("videos.tsv").read_text().splitlines()[1:]
     assert [line.split("\t")[1] for line in lines] == ["clips/a.mp4", f"{tmp_path}/b.mp4", "c.mp4"]
     assert [row.path for row in read_sheet("videos.tsv")] == ["clips/a.mp4", f"{tmp_path}/b.mp4", "c.mp4"]
+
+
+def test_a_path_through_a_link_and_up_again_leads_to_the_same_file(tmp_path, monkeypatch):
+    (tmp_path / "disk/videos").mkdir(parents=True)
+    (tmp_path / "disk/b.mp4").touch()
+    (tmp_path / "link").symlink_to("disk/videos")
+    monkeypatch.chdir(tmp_path)
+    write_sheet("videos.tsv", [Row("b", "link/../b.mp4")])
+    assert [os.path.samefile(row.path, "disk/b.mp4") for row in read_sheet("videos.tsv")] == [True]
 
 
 # ---------------------------------------------------------------- shards

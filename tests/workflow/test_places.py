@@ -96,3 +96,5 @@ def test_make_takes_spaces_in_its_folder_and_in_the_path_of_python(tmp_path):
     made = subprocess.run(["make", f"PYTHON={python}"], cwd=tmp_path / "sign rep", text=True, capture_output=True)
     assert made.returncode == 0, made.stdout + made.stderr
     assert (tmp_path / "sign rep/.venv/installed").exists()
+    demo = subprocess.run(["make", "-n", "demo"], cwd=tmp_path / "sign rep", text=True, capture_output=True)
+    assert ".venv/bin/python -m snakemake" in demo.stdout, "the scripts of an environment that was moved do not start"
