@@ -45,10 +45,7 @@ pathvars:
 rule all:
     """The main job: shards, a trained model, its retrieval, recognition and translations, report and summary."""
     input:
-        STAGE_FILES,
-        [f"<results>/{output.pattern}" for output in layout.WHOLE],
-        [f"<results>/{output.path(run='<run>')}" for output in layout.PER_RUN],
-        DATASET_FILES,
+        TARGETS,
 
 
 include: "rules/synthesize.smk"

@@ -31,13 +31,7 @@ rule solve_angles:
         mem_mb=6000,
         runtime=120,
     params:
-        solver=CONFIG.angles.solver,
-        lifter=CONFIG.angles.lifter,
-        weights=lifter_digest(),
-        max_gap=CONFIG.angles.max_gap,
-        splits=CONFIG.pretrain.splits,
-        datasets=CONFIG.pretrain.datasets,
-        schema=schemas.ANGLES.version,
+        **WANTED.rule_params("solve_angles"),
     script:
         "../workflow_scripts/solve_angles.py"
 
@@ -75,6 +69,6 @@ rule angles_to_keypoints:
         mem_mb=4000,
         runtime=60,
     params:
-        schema=schemas.KEYPOINTS.version,
+        **WANTED.rule_params("angles_to_keypoints"),
     script:
         "../workflow_scripts/angles_to_keypoints.py"

@@ -1,33 +1,34 @@
 """Shared by the rules: the checked configuration, the sheet cut into shards, and the functions of the workflow."""
 
+import os
 import sys
 from pathlib import Path
 
+import snakemake.workflow
+from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
+from snakemake.jobs import Job
 from snakemake.logging import logger
 
-from signrep_core.config import (
-    describe_departures,
-    describe_pretraining,
-    load_config,
-)
+from signrep_core.config import load_config
 from signrep_core.errors import SignRepError
+from signrep_core.inspect.compare import Comparison, describe_outdated
 from signrep_core.inspect.doctor import check_place
-from signrep_core.lift import LIFTER_WEIGHTS
 from signrep_core.inspect.report.summary import format_run
-from signrep_core.sources.evaluated import check_pretraining, choose_evaluated
-from signrep_core.skeleton import SKELETON_VERSION
-from signrep_core.sources.sheet import cut_shards, shard_digest
-from signrep_core.store import layout, schemas
-from signrep_core.store.files import check_folder, file_digest
+from signrep_core.inspect.verify.problems import Results
+from signrep_core.inspect.wanted import Wanted, lifter_weights, trains_lifter
+from signrep_core.sources.evaluated import check_pretraining
+from signrep_core.store import layout
+from signrep_core.store.files import check_folder
 from signrep_core.synthetic.corpus import planned_sheet
 
 try:
     CONFIG = load_config(config)
     ROWS, NOTES = planned_sheet(CONFIG)
-    SHARDS = dict(cut_shards(ROWS, CONFIG.videos_per_shard))
-    EVALUATED = choose_evaluated(ROWS, CONFIG)
+    WANTED = Wanted(CONFIG, ROWS)
+    SHARDS, EVALUATED = WANTED.shards, WANTED.evaluated
     check_pretraining(ROWS, CONFIG)
+    lifter_weights(CONFIG)  # a wrong path stops the start
     if workflow.is_main_process and not workflow.output_settings.dryrun:
         check_folder(Path(".snakemake"))
         check_folder(CONFIG.results)
@@ -40,18 +41,61 @@ if workflow.is_main_process:
     for note in (*NOTES, *EVALUATED.notes):
         logger.warning(note)
 
-SHEET = CONFIG.sheet or f"{CONFIG.results}/synthetic/videos.tsv"
-TRANSLATORS = [CONFIG.pretrain.run, *CONFIG.translation.baselines]
-RECOGNISERS = [CONFIG.pretrain.run, "keypoints"]
+TRANSLATORS, RECOGNISERS = WANTED.translators, WANTED.recognisers
 
 
 wildcard_constraints:
     shard=r"\d{5}",
 
 
-def rows_digest(wildcards):
-    """Digest of the shard's rows of the sheet: rows appended later do not rerun finished shards."""
-    return shard_digest(SHARDS[wildcards.shard])
+class RecordedDAG(DAG):
+    """Snakemake's plan, in which the records beside the outputs decide what is up to date (decision 0028).
+
+    Times of files and the metadata in .snakemake decide nothing: both belong to one disk and one working directory.
+    """
+
+    async def update_needrun(self, create_inventory=False):
+        """Plan the jobs whose outputs are missing, not as wanted, or depend on such ones."""
+        self.workflow.dag_settings.rerun_triggers = frozenset()
+        plans = create_inventory and self.workflow.is_main_process
+        there = Comparison(Results(Path(CONFIG.results)))
+        if plans:
+            outdated = list(there.outdated(WANTED))
+            for line in describe_outdated(outdated):
+                logger.info(line)
+            self.forcefiles.update(
+                self._outputs({problem.file for problem in outdated})
+            )
+        await super().update_needrun(create_inventory)
+        if plans:
+            kept = there.made_by_hand(WANTED)
+            needed = {output for job in self.needrun_jobs() for output in job.output}
+            for output in self._outputs(set(kept)) & needed:
+                logger.warning(
+                    f"{output} was put there by hand and will be made again, since what it depends on has changed"
+                )
+
+    async def check_output_mtime(self, job, expanded_output):
+        """Accept outputs that are older than their inputs, as where a clock was set back."""
+
+    def _outputs(self, names):
+        """Outputs of the plan by their paths below the results folder."""
+        paths = {os.path.normpath(f"{CONFIG.results}/{name}") for name in names}
+        return {
+            output
+            for job in self.jobs
+            for output in job.output
+            if os.path.normpath(output) in paths
+        }
+
+
+async def no_time(job):
+    """Time of a job's outputs: none, so that no input is newer."""
+    return None
+
+
+snakemake.workflow.DAG = RecordedDAG
+Job.output_mintime = property(no_time)
 
 
 def rendered_videos(wildcards):
@@ -112,12 +156,6 @@ def baseline_scores(wildcards):
     ]
 
 
-def translator_settings(wildcards):
-    """Settings that determine the data set's translator; those of other data sets do not retrain it."""
-    settings = CONFIG.translator(wildcards.dataset)
-    return settings.model_dump(exclude={"datasets", "baselines", "by_character"})
-
-
 def translator_threads(wildcards):
     """One thread for the tiny Transformer, which more would slow down."""
     settings = CONFIG.translator(wildcards.dataset)
@@ -126,22 +164,9 @@ def translator_threads(wildcards):
 
 def own_lifter(wildcards):
     """Weights of the lifter that the workflow trains, if the configuration asks for it."""
-    if CONFIG.angles.solver == "closed_form" or CONFIG.angles.lifter != "train":
+    if not trains_lifter(CONFIG):
         return {}
     return {"lifter": f"{CONFIG.results}/lifter/best.safetensors"}
-
-
-def lifter_digest():
-    """Digest of the lifter's weights, since other weights give other angles; weights trained here are an input."""
-    if CONFIG.angles.solver == "closed_form" or CONFIG.angles.lifter == "train":
-        return None
-    weights = Path(CONFIG.angles.lifter or LIFTER_WEIGHTS)
-    if not weights.is_file():
-        raise WorkflowError(
-            f"angles.lifter: expected a file of weights, found none at {weights}; "
-            "train them: signrep train lifter, or write `train`, or leave the key out"
-        )
-    return file_digest(weights)
 
 
 def all_shards(pattern):
@@ -149,36 +174,8 @@ def all_shards(pattern):
     return expand(pattern, shard=SHARDS)
 
 
-# Every output of every stage is a target of its own, so that a deleted one is made again.
-STAGE_FILES = [
-    all_shards(f"<results>/{output.pattern}")
-    for output in layout.PER_SHARD
-    if output.rule != layout.OPTIONAL_RULE or CONFIG.priors.write_distances
-]
-
-DATASET_FILES = (
-    [
-        f"<results>/{output.path(run='<run>', dataset=dataset)}"
-        for output in layout.PER_DATASET
-        for dataset in (
-            EVALUATED.retrieved
-            if output.rule == "evaluate_retrieval"
-            else EVALUATED.all
-        )
-    ]
-    + [
-        f"<results>/{output.path(run=inputs, dataset=dataset)}"
-        for output in layout.PER_TRANSLATION
-        for inputs in TRANSLATORS
-        for dataset in EVALUATED.translated
-    ]
-    + [
-        f"<results>/{output.path(run=inputs, dataset=dataset)}"
-        for output in layout.PER_RECOGNITION
-        for inputs in RECOGNISERS
-        for dataset in EVALUATED.recognised
-    ]
-)
+TARGETS = [f"<results>/{name}" for name in WANTED.targets()]
+DATASET_FILES = [f"<results>/{name}" for name in WANTED.evaluation_files()]
 SCORES = [path for path in DATASET_FILES if path.endswith(".json")]
 DATASET_FIGURES = [path for path in DATASET_FILES if path.endswith(".png")]
 # The first shard's tables, of which the report shows the metadata; nothing depends on the optional ones.

@@ -59,7 +59,6 @@ rule evaluate_retrieval:
         mem_mb=8000,
         runtime=120,
     params:
-        **CONFIG.retrieval.model_dump(exclude={"datasets"}),
-        seed=CONFIG.seed,
+        **WANTED.rule_params("evaluate_retrieval"),
     script:
         "../workflow_scripts/evaluate_retrieval.py"

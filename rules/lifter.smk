@@ -26,7 +26,6 @@ rule train_lifter:
         mem_mb=4000,
         runtime=720,
     params:
-        seed=CONFIG.seed,
-        skeleton=SKELETON_VERSION,
+        **WANTED.rule_params("train_lifter"),
     script:
         "../workflow_scripts/train_lifter.py"

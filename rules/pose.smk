@@ -28,9 +28,6 @@ rule extract_pose:
         mem_mb=8000,
         runtime=1440,
     params:
-        model=CONFIG.pose.model,
-        min_shoulder_px=CONFIG.pose.min_shoulder_px,
-        target_fps=CONFIG.timeline.rate,
-        schema=schemas.POSE.version,
+        **WANTED.rule_params("extract_pose"),
     script:
         "../workflow_scripts/extract_pose.py"

@@ -34,8 +34,7 @@ rule pretrain:
         runtime=2880,
         gpu=1,
     params:
-        pretrain=CONFIG.pretrain.model_dump(),
-        seed=CONFIG.seed,
+        **WANTED.rule_params("pretrain"),
     script:
         "../workflow_scripts/pretrain.py"
 
@@ -62,9 +61,6 @@ rule draw_augmented_windows:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=CONFIG.pretrain.model_dump(
-            include={"preset", "crop_area", "crop_ratio"}
-        ),
-        seed=CONFIG.seed,
+        **WANTED.rule_params("draw_augmented_windows"),
     script:
         "../workflow_scripts/draw_augmented_windows.py"

@@ -25,7 +25,7 @@ rule distance_priors:
         mem_mb=2000,
         runtime=60,
     params:
-        schema=schemas.DISTANCES.version,
+        **WANTED.rule_params("distance_priors"),
     script:
         "../workflow_scripts/distance_priors.py"
 
@@ -46,8 +46,6 @@ rule activity_labels:
         mem_mb=4000,
         runtime=60,
     params:
-        threshold=CONFIG.priors.activity_std,
-        deviation=CONFIG.priors.activity_deviation,
-        schema=schemas.ACTIVITY.version,
+        **WANTED.rule_params("activity_labels"),
     script:
         "../workflow_scripts/activity_labels.py"

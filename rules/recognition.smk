@@ -37,8 +37,7 @@ rule train_recognition:
         mem_mb=16000,
         runtime=2880,
     params:
-        recognition=CONFIG.recognition.model_dump(exclude={"datasets"}),
-        seed=CONFIG.seed,
+        **WANTED.rule_params("train_recognition"),
     script:
         "../workflow_scripts/train_recognition.py"
 
@@ -72,8 +71,6 @@ rule evaluate_recognition:
         mem_mb=8000,
         runtime=480,
     params:
-        batch_size=CONFIG.recognition.batch_size,
-        workers=CONFIG.recognition.workers,
-        schema=schemas.PREDICTIONS.version,
+        **WANTED.rule_params("evaluate_recognition"),
     script:
         "../workflow_scripts/evaluate_recognition.py"

@@ -56,12 +56,7 @@ rule summarize:
     conda:
         "../envs/signrep.yaml"
     params:
-        benchmarks=f"{CONFIG.results}/benchmarks",
-        target_fps=CONFIG.timeline.rate,
-        training={
-            "pretraining": describe_pretraining(CONFIG.pretrain),
-            "departures": describe_departures(CONFIG),
-        },
+        **WANTED.rule_params("summarize"),
     script:
         "../workflow_scripts/summarize.py"
 
@@ -151,9 +146,7 @@ rule report:
         mem_mb=4000,
         runtime=60,
     params:
-        results=lambda wildcards: CONFIG.results,
-        run=CONFIG.pretrain.run,
-        rate=CONFIG.timeline.rate,
+        **WANTED.rule_params("report"),
     script:
         "../workflow_scripts/report.py"
 

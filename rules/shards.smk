@@ -31,10 +31,7 @@ rule crop_signers:
         mem_mb=6000,
         runtime=480,
     params:
-        **CONFIG.crop.model_dump(),
-        max_gap=CONFIG.angles.max_gap,
-        target_fps=CONFIG.timeline.rate,
-        schema=schemas.CROPS.version,
+        **WANTED.rule_params("crop_signers"),
     script:
         "../workflow_scripts/crop_signers.py"
 
@@ -62,8 +59,7 @@ rule pack_shards:
         mem_mb=4000,
         runtime=120,
     params:
-        target_fps=CONFIG.timeline.rate,
-        schema=schemas.FRAMES.version,
+        **WANTED.rule_params("pack_shards"),
     script:
         "../workflow_scripts/pack_shards.py"
 
@@ -83,6 +79,6 @@ rule index_shards:
     conda:
         "../envs/signrep.yaml"
     params:
-        schema=schemas.SEQUENCES.version,
+        **WANTED.rule_params("index_shards"),
     script:
         "../workflow_scripts/index_shards.py"

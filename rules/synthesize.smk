@@ -21,8 +21,7 @@ rule write_synthetic_sheet:
     conda:
         "../envs/signrep.yaml"
     params:
-        corpus=CONFIG.synthetic.model_dump(),
-        seed=CONFIG.seed,
+        **WANTED.rule_params("write_synthetic_sheet"),
     script:
         "../workflow_scripts/write_synthetic_sheet.py"
 
@@ -42,10 +41,6 @@ rule synthesize:
         mem_mb=4000,
         runtime=120,
     params:
-        videos=f"{CONFIG.results}/synthetic/videos",
-        corpus=CONFIG.synthetic.model_dump(),
-        seed=CONFIG.seed,
-        videos_per_shard=CONFIG.videos_per_shard,
-        schema=schemas.TRUTH.version,
+        **WANTED.rule_params("synthesize"),
     script:
         "../workflow_scripts/synthesize.py"

@@ -58,8 +58,10 @@ rule train_translation:
         mem_mb=16000,
         runtime=1440,
     params:
-        translator=translator_settings,
-        seed=CONFIG.seed,
+        **WANTED.rule_params("train_translation"),
+        translator=lambda wildcards: WANTED.job_params("train_translation", wildcards)[
+            "translator"
+        ],
     script:
         "../workflow_scripts/train_translation.py"
 
@@ -88,6 +90,6 @@ rule evaluate_translation:
         mem_mb=16000,
         runtime=480,
     params:
-        schema=schemas.TRANSLATIONS.version,
+        **WANTED.rule_params("evaluate_translation"),
     script:
         "../workflow_scripts/evaluate_translation.py"

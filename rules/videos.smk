@@ -13,7 +13,7 @@ OUTPUTS
 rule probe:
     """Probe each video of a shard: usable, or rejected with a reason."""
     input:
-        sheet=ancient(SHEET),
+        sheet=ancient(CONFIG.sheet_path),
         rendered=rendered_videos,
     output:
         videos="<results>/video_status/probe/{shard}.parquet",
@@ -28,10 +28,8 @@ rule probe:
         mem_mb=2000,
         runtime=60,
     params:
-        rows=rows_digest,
-        videos_per_shard=CONFIG.videos_per_shard,
-        target_fps=CONFIG.timeline.rate,
-        schema=schemas.VIDEOS.version,
+        **WANTED.rule_params("probe"),
+        rows=lambda wildcards: WANTED.job_params("probe", wildcards)["rows"],
     script:
         "../workflow_scripts/probe.py"
 
@@ -51,9 +49,7 @@ rule deduplicate:
     conda:
         "../envs/signrep.yaml"
     params:
-        splits=CONFIG.pretrain.splits,
-        datasets=CONFIG.pretrain.datasets,
-        schema=schemas.VIDEOS.version,
+        **WANTED.rule_params("deduplicate"),
     script:
         "../workflow_scripts/deduplicate.py"
 

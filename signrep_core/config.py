@@ -536,16 +536,16 @@ class Config(Section):
         """Splits that something uses; a row of another split would be processed for nothing."""
         return {*SPLIT_WORDS, *self.pretrain.splits, self.retrieval.gallery, self.retrieval.queries}
 
+    @property
+    def sheet_path(self) -> str:
+        """Path of the sheet, which is the embedded demo's if the configuration gives none."""
+        return self.sheet or f"{self.results}/synthetic/videos.tsv"
+
     def translator(self, dataset: str) -> AnyTranslation:
         """Settings of a data set's translator, with the tokeniser of its metrics."""
         settings = self.language_model if dataset in self.language_model.datasets else self.translation
         update = {"tokenizer": "char"} if dataset in self.translation.by_character else {}
         return settings.model_copy(update=update)
-
-
-def load_translator(values: Mapping[str, Any]) -> AnyTranslation:
-    """Settings of a translator from some of their values: those of a language model if they name a base."""
-    return (LanguageModel if "base" in values else Translation)(**values)
 
 
 def load_config(values: Mapping[str, Any]) -> Config:

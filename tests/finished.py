@@ -21,6 +21,7 @@ from signrep_core.config import Config, Crop, load_config
 from signrep_core.inspect.report.card import write_card
 from signrep_core.inspect.report.statistics import describe_shard
 from signrep_core.inspect.report.summary import format_summary, summarize
+from signrep_core.inspect.wanted import Wanted
 from signrep_core.sources.overlap import write_overlap
 from signrep_core.sources.sheet import Row, write_sheet
 from signrep_core.store import schemas
@@ -46,13 +47,14 @@ class Builder:
         self.results = folder / "results"
         self.config = load_config(
             {"results": str(self.results), "sheet": str(folder / "videos.tsv"), "videos_per_shard": 3,
-             "pretrain": {"run": RUN, "iterations": 4}}
+             "pretrain": {"run": RUN, "iterations": 4}, "recognition": {"datasets": []}}
         )  # fmt: skip
         plan = plan_corpus(signers=3, glosses=2, takes=1, size=64, seed=0, kind="isolated")
         self.truth = {performance.video_id: true_columns(performance) for performance in plan}
         videos = {video: write_video(folder / f"{video}.mp4", range(N_FRAMES)) for video in self.truth}
         self.rows = [Row(p.video_id, str(videos[p.video_id]), "made", p.split, p.gloss, "und", p.signer) for p in plan]
         write_sheet(folder / "videos.tsv", self.rows)
+        self.wanted = Wanted(self.config, self.rows)
         self.rejected, self.excluded = self.rows[1].video_id, self.rows[5].video_id
         self.shards = {"00000": self.rows[:3], "00001": self.rows[3:]}
 
@@ -69,7 +71,8 @@ class Builder:
         }
         outs = {name: path(value) for name, value in outputs.items()}
         given = {name: value[0] if isinstance(inputs[name], str) else value for name, value in ins.items()}
-        with open_job([*outs.values()], ins, config=self.config) as job:
+        params = self.wanted.params(rule, {"shard": shard or "", "dataset": "made"})
+        with open_job([*outs.values()], ins, params=params, config=self.config) as job:
             make(given, outs, job.provenance)
         assert job.provenance["rule"] == rule
         if shard:

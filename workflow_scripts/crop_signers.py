@@ -2,6 +2,7 @@
 
 import _job
 
+from signrep_core.sources.sheet import current_paths
 from signrep_core.store.resume import open_resume_cache
 from signrep_core.store.schemas import CROPS, VIDEOS
 from signrep_core.store.tables import read_table, write_table
@@ -10,7 +11,7 @@ from signrep_core.video.crop import crop_shard
 
 with _job.open_job(snakemake) as job, open_resume_cache(snakemake.output.mp4) as cache:
     inputs, outputs = snakemake.input, snakemake.output
-    videos = read_table(inputs.videos, VIDEOS)
+    videos = current_paths(read_table(inputs.videos, VIDEOS), job.config.sheet_path)
     result = crop_shard(videos, inputs.pose, outputs.mp4, cache, job.config, snakemake.threads)
     write_table(outputs.crops, CROPS, result.crops, {**job.provenance, "encoder": result.encoder})
     write_table(outputs.videos, VIDEOS, finalise(videos, result.rejected), job.provenance)

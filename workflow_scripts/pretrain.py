@@ -5,12 +5,11 @@ from pathlib import Path
 
 import _job
 
-from signrep_core.config import Pretrain
 from signrep_core.train.loop import RunSetup
 from signrep_core.train.pretrain import pretrain
 
 with _job.open_job(snakemake) as job:
-    config = Pretrain(**snakemake.params.pretrain)
+    config = job.config.pretrain
     _job.use_threads(snakemake.threads, loaders=config.workers)
     result = pretrain(
         Path(snakemake.input.index).parent,

@@ -12,5 +12,5 @@ with _job.open_job(snakemake):
         name: Path(value) if isinstance(value, str) else list(map(Path, value))
         for name, value in snakemake.input.items()
     }
-    files = ReportFiles(Path(snakemake.params.results), snakemake.params.run, **inputs)
+    files = ReportFiles(Path(snakemake.output.page).parent, snakemake.params.run, **inputs)
     write_report(files, snakemake.output.page, rate=snakemake.params.rate)

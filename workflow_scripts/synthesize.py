@@ -1,5 +1,7 @@
 """Render a shard's videos of the demo corpus and write their truth."""
 
+from pathlib import Path
+
 import _job
 
 from signrep_core.config import Synthetic
@@ -10,6 +12,7 @@ with _job.open_job(snakemake) as job:
     params = snakemake.params
     plan = plan_demo(Synthetic(**params.corpus), params.seed)
     performances = dict(cut_shards(plan, params.videos_per_shard))[snakemake.wildcards.shard]
-    render_videos(performances, params.videos, processes=snakemake.threads)
+    folder = Path(snakemake.output.truth).parents[1] / "videos"
+    render_videos(performances, folder, processes=snakemake.threads)
     write_truth(performances, snakemake.output.truth, job.provenance)
-    job.also_made(video_path(performance, params.videos) for performance in performances)
+    job.also_made(video_path(performance, folder) for performance in performances)

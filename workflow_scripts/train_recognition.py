@@ -5,13 +5,12 @@ from pathlib import Path
 
 import _job
 
-from signrep_core.config import Recognition
 from signrep_core.train.loop import RunSetup
 from signrep_core.train.recognition import Origin, train_recognition
 
 with _job.open_job(snakemake) as job:
     inputs, outputs = snakemake.input, snakemake.output
-    config = Recognition(**snakemake.params.recognition)
+    config = job.config.recognition
     start = inputs.get("start")
     _job.use_threads(snakemake.threads, loaders=config.workers)
     result = train_recognition(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import _job
 
-from signrep_core.config import load_translator
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.tables import read_table
 from signrep_core.train.loop import RunSetup
@@ -13,7 +12,7 @@ from signrep_core.train.translation import train_translation
 
 with _job.open_job(snakemake) as job:
     inputs, outputs, dataset = snakemake.input, snakemake.output, snakemake.wildcards.dataset
-    settings = load_translator(snakemake.params.translator)
+    settings = job.config.translator(dataset)
     index = read_table(inputs.index, SEQUENCES)
     _job.use_threads(snakemake.threads, loaders=settings.workers)
     setup = RunSetup(Path(outputs.weights).parent, snakemake.params.seed, provenance=job.provenance)

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from signrep_core.commands._wanted import add_options, find_wanted
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command's arguments."""
@@ -13,12 +15,16 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog="example: signrep explain results/pose/00003.parquet",
     )
     parser.add_argument("file", type=Path, nargs="+", help="outputs of a results folder")
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Explain each file."""
     from signrep_core.inspect.explain import explain
+    from signrep_core.store.layout import find_results
 
     for file in options.file:
-        sys.stdout.write(explain(file))
+        results = find_results(file)
+        wanted = find_wanted(results, options.configfile, options.sheet) if results else None
+        sys.stdout.write(explain(file, wanted))

@@ -5,6 +5,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from signrep_core.commands._wanted import add_options, find_wanted
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command's arguments."""
@@ -14,9 +16,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         epilog="example: signrep status results/mine",
     )
     parser.add_argument("results", type=Path, nargs="?", help="the results folder (default: the configuration's)")
-    parser.add_argument(
-        "--configfile", help="the run's YAML (default: the configuration that the results were made with)"
-    )
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -24,13 +24,14 @@ def run(options: argparse.Namespace) -> None:
     """Print the status."""
     from signrep_core.config import workflow_config
     from signrep_core.inspect.status import config_of, format_status, status
-    from signrep_core.synthetic.corpus import planned_rows
 
-    config = workflow_config(options.configfile) if options.configfile else None
-    if config is None:
-        config = config_of(options.results or Path(workflow_config().results)) or workflow_config()
-    if options.results:
-        config = config.model_copy(update={"results": str(options.results)})
-    gone = config.sheet is not None and not Path(config.sheet).exists()
-    rows = [] if gone else planned_rows(config)  # without the sheet, what the folder holds is all that is known
-    sys.stdout.write(format_status(status(config, rows), datetime.now()))
+    results = options.results or Path(workflow_config(options.configfile).results)
+    wanted = find_wanted(results, options.configfile, options.sheet)
+    if isinstance(wanted, str):  # what the folder holds is all that is known
+        config = (config_of(results) or workflow_config()).model_copy(update={"results": str(results)})
+        found = status(config, [])
+    else:
+        found = status(wanted.config, wanted.rows)
+    sys.stdout.write(format_status(found, datetime.now()))
+    if isinstance(wanted, str):
+        sys.stdout.write(f"not compared with the sheet: {wanted}\n")

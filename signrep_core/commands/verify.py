@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from signrep_core.commands._wanted import add_options, find_wanted
+
 if TYPE_CHECKING:
     from signrep_core.inspect.verify.corpus import Report
     from signrep_core.inspect.verify.problems import Problem
@@ -21,8 +23,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "verify",
         help="check every byte and every invariant of a results folder",
-        description="Compares each output with its record and each table with the others; exit status 1 if a file is "
-        "broken. Works on a folder of shards alone, too, and while a run is going on.",
+        description="Compares each output with its record, each table with the others, and all with the sheet and the "
+        "configuration; exit status 1 if a file is broken, missing or out of date. Works on a folder of shards "
+        "alone, too, and while a run is going on.",
         epilog="example: signrep verify results/mine --threads 4",
     )
     parser.add_argument("results", type=Path, help="the results folder, or a copied folder of shards")
@@ -30,6 +33,7 @@ def add(commands: argparse._SubParsersAction) -> None:
                         "them again when it is run as before")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--threads", type=int, default=1, help="shards checked in parallel (default: 1)")
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -39,14 +43,19 @@ def run(options: argparse.Namespace) -> int:
     from signrep_core.inspect.verify.problems import open_results
     from signrep_core.inspect.verify.repair import repair
 
-    report = verify(options.results, options.threads)
+    alone = options.results.is_dir() and open_results(options.results).only_shards
+    wanted = "" if alone else find_wanted(options.results, options.configfile, options.sheet)
+    report = verify(options.results, options.threads, None if isinstance(wanted, str) else wanted)
+    against = wanted if isinstance(wanted, str) else f"{len(wanted.rows)} videos in {wanted.config.sheet_path}"
     removed = repair(open_results(options.results), report.problems) if options.repair else []
     if options.json:
-        found = {**vars(report), "problems": [problem._asdict() for problem in report.problems], "removed": removed}
+        found = {**vars(report), "problems": [problem._asdict() for problem in report.problems], "removed": removed,
+                 "sheet": against}  # fmt: skip
         json.dump(found, sys.stdout, indent=2, ensure_ascii=False)
         sys.stdout.write("\n")
     else:
-        sys.stdout.write("\n".join(_lines(options.results, report, removed)) + "\n")
+        note = f"    {'not ' if isinstance(wanted, str) else ''}compared with the sheet: {against}" if against else ""
+        sys.stdout.write("\n".join(filter(None, [*_lines(options.results, report, removed), note])) + "\n")
     return int(bool(report.problems))
 
 
@@ -73,6 +82,8 @@ def _lines(folder: Path, report: "Report", removed: Sequence[str]) -> list[str]:
     for names, told in kinds:
         if names:
             lines.append(f"    {len(names)} files {told}, such as {names[0]}")
+    if report.to_come:
+        lines.append(f"    {report.to_come} files are still to be made; run the workflow as before")
     if removed:
         lines.append(f"removed {len(removed)} files; run the workflow again as before, and it makes them")
     elif broken:

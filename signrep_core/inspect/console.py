@@ -19,6 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from signrep_core.inspect.compare import OUTDATED
 from signrep_core.inspect.stages import RunningJob, RunProgress, StageProgress, read_job_times
 from signrep_core.progress import format_clock
 
@@ -34,6 +35,7 @@ TARGET: Final = "all"  # the rule that only names the files to make
 # Messages without an event that a user needs; Snakemake's other ones are about its planning.
 SHOWN: Final = (
     "Nothing to be done",
+    OUTDATED,
     "Creating conda environment",
     "Terminating processes",
     "Will exit after finishing",
@@ -266,7 +268,7 @@ class DryRunConsole(logging.Handler):
         elif event == "run_info" and not self._planned:
             self._planned = True
             self._print(message)
-        elif record.levelno >= logging.WARNING or message.startswith("Nothing to be done"):
+        elif record.levelno >= logging.WARNING or message.startswith(SHOWN):
             self._print(message)
         elif message.startswith("Reasons:"):
             self._print(_first_reasons(message))

@@ -12,6 +12,9 @@ from safetensors import SafetensorError, safe_open
 
 from signrep_core.config import SCRATCH, describe_data
 from signrep_core.errors import SignRepError
+from signrep_core.inspect.compare import Comparison
+from signrep_core.inspect.verify.problems import Results
+from signrep_core.inspect.wanted import Wanted
 from signrep_core.store.files import file_digest
 from signrep_core.store.layout import VIDEO_TABLES
 from signrep_core.store.records import Record, read_record
@@ -21,8 +24,11 @@ from signrep_core.store.tables import read_table
 SHOWN: Final = 5  # listed files or videos of a kind
 
 
-def explain(path: str | Path) -> str:
+def explain(path: str | Path, wanted: Wanted | str | None = None) -> str:
     """Describe the origin of an output from its record, or from its own metadata if it has no record.
+
+    Args:
+        wanted: what the results folder should hold, or why this is unknown.
 
     Raises:
         SignRepError: the file does not exist, or has neither a record nor metadata of SignRep.
@@ -39,6 +45,7 @@ def explain(path: str | Path) -> str:
         )
     facts = [("what", value) for value in _what(inside)]
     facts += _recorded(path, record) if record else [("record", "none; shown is the metadata of the file itself")]
+    facts += [("wanted", line) for line in _compared(path, record, wanted)]
     facts += [(key, value) for key, value in inside.items() if record is None]
     facts += list(_trained(inside))
     lines = [str(path), *(f"  {name:<10} {value}" for name, value in facts)]
@@ -63,6 +70,16 @@ def _recorded(path: Path, record: Record) -> list[tuple[str, str]]:
     facts += [("params", _short(record.params)), ("settings", _short(record.config))]
     facts += [("videos", line) for line in _videos(_root(path, record), record)]
     return facts
+
+
+def _compared(path: Path, record: Record | None, wanted: Wanted | str | None) -> list[str]:
+    """Whether the workflow would make a file again, by the sheet and the configuration."""
+    if wanted is None or record is None:
+        return []
+    if isinstance(wanted, str):
+        return [f"not compared: {wanted}"]
+    problems = Comparison(Results(_root(path, record))).outdated_job(record.rule, record.wildcards, wanted)
+    return [f"{p.what}: wanted {p.expected}; found {p.found}" for p in problems] or ["up to date"]
 
 
 def _state(path: Path, record: Record) -> str:

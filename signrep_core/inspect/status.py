@@ -16,9 +16,12 @@ from typing import Any
 
 from signrep_core.config import Config, load_config
 from signrep_core.errors import ConfigError, RecordError, SignRepError
+from signrep_core.inspect.compare import Comparison, describe_outdated
+from signrep_core.inspect.verify.problems import Results
+from signrep_core.inspect.wanted import Wanted
 from signrep_core.sources.sheet import cut_shards
-from signrep_core.store.layout import METRICS, OPTIONAL_RULE, PER_RUN, PER_SHARD, VIDEO_TABLES, WHOLE
-from signrep_core.store.records import Record, read_record
+from signrep_core.store.layout import METRICS, OPTIONAL_RULE, PER_RUN, PER_SHARD, VIDEO_TABLES, WHOLE, Output
+from signrep_core.store.records import FOLDER, Record, read_record
 from signrep_core.store.schemas import VIDEOS
 from signrep_core.store.tables import read_table
 
@@ -57,6 +60,7 @@ class Status:
     whole: dict[str, bool] = field(default_factory=dict)  # output of the whole corpus -> exists
     parallel: float = 1.0  # average number of jobs at a time so far
     training: str = ""
+    outdated: list[str] = field(default_factory=list)  # of `inspect.compare.describe_outdated`
 
     @property
     def seconds_left(self) -> float:
@@ -95,21 +99,43 @@ def status(config: Config, rows: Sequence[Any]) -> Status:
     found.parallel = _average_parallel(spans)
     found.whole = {o.pattern: o.pattern in listed for o in WHOLE}
     found.training = _training(results, config)
+    if rows:
+        found.outdated = describe_outdated(Comparison(Results(results)).outdated(Wanted(config, rows)))
     return found
 
 
 def config_of(results: Path) -> Config | None:
-    """The configuration of a results folder, from one of its records; None if no record can be read."""
-    for output in PER_SHARD:
-        for name in sorted(_list_folder(results, str(Path(output.pattern).parent)))[:1]:
-            record = _record(results, name)
-            if record is not None:
-                try:
-                    return load_config({**record.config, "results": str(results)})
-                except ConfigError as error:
-                    log.warning("%s: made by another version of SignRep: %s", results / name, error)
-                    return None
-    return None
+    """The configuration of a results folder's last run, from the newest record; None if no record can be read."""
+    found = [record for output in (*PER_SHARD, *WHOLE) if (record := _newest_record(results, output))]
+    if not found:
+        return None
+    record = max(found, key=lambda record: record.began)
+    try:
+        config = load_config({**record.config, "results": str(results)})
+    except ConfigError as error:
+        log.warning("%s: made by another version of SignRep: %s", results / record.file, error)
+        return None
+    return config.model_copy(update={"sheet": config.sheet and _find_sheet(config.sheet, record, results)})
+
+
+def _newest_record(results: Path, output: Output) -> Record | None:
+    """The newest record of the workflow's jobs that made an output, one of many shards by the time of its file."""
+    folder = (results / output.pattern).parent / FOLDER
+    try:
+        names = [entry for entry in os.scandir(folder) if entry.name.endswith(f"{Path(output.pattern).suffix}.json")]
+        newest = max(names, key=lambda entry: entry.stat().st_mtime, default=None)
+    except OSError:
+        return None
+    record = newest and _record(results, str(Path(output.pattern).parent / newest.name.removesuffix(".json")))
+    return None if record is None or record.by_hand else record
+
+
+def _find_sheet(sheet: str, record: Record, results: Path) -> str:
+    """The sheet of a run: where it was, or, if the results were moved together with it, where it would be now."""
+    then = os.path.join(record.folder, sheet)
+    moved = os.path.relpath(then, os.path.join(record.folder, str(record.config.get("results", Config().results))))
+    places = [then, os.path.normpath(results / moved)]
+    return next((place for place in places if os.path.exists(place)), then)
 
 
 def format_status(found: Status, now: datetime) -> str:
@@ -130,13 +156,13 @@ def format_status(found: Status, now: datetime) -> str:
     lines.append(f"\nwhole corpus: {to_come}")
     if found.training:
         lines.append(f"training: {found.training}")
-    return "\n".join([*lines, _eta(found, now)]) + "\n"
+    return "\n".join([*lines, *found.outdated, _eta(found, now)]) + "\n"
 
 
 def _eta(found: Status, now: datetime) -> str:
     unknown = [stage.rule for stage in found.stages.values() if stage.seconds_left is None]
     if not found.seconds_left and not unknown:
-        return "all shards are finished"
+        return "the workflow makes again what is out of date" if found.outdated else "all shards are finished"
     stages = unknown[0] if len(unknown) == 1 else f"{len(unknown)} stages"
     at_least = "at least " if unknown else ""
     end = now + timedelta(seconds=found.seconds_left)

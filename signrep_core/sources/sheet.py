@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 from signrep_core.config import UNFIT_IN_PATHS
 from signrep_core.errors import SheetError
 from signrep_core.store.files import write_text
+from signrep_core.store.tables import Columns
 from signrep_core.text import SPLIT_WORDS, compose, fold, normalise, to_split
 
 
@@ -125,9 +126,26 @@ def cut_shards(rows: Sequence[Row], videos_per_shard: int = 64) -> list[tuple[st
     return [(f"{shard:05d}", list(rows[start : start + videos_per_shard])) for shard, start in enumerate(starts)]
 
 
-def shard_digest(rows: Iterable[Row]) -> str:
-    """SHA-256 over a shard's rows, in hex: the same rows give the same digest on every machine."""
-    return hashlib.sha256(json.dumps(list(rows)).encode()).hexdigest()
+def shard_digest(rows: Iterable[Row], folder: str = "") -> str:
+    """SHA-256 over a shard's rows, in hex: the same rows give the same digest wherever the sheet lies.
+
+    Args:
+        folder: of the sheet, as in its path; what lies below it counts by its path from there.
+    """
+    homes = [f"{home}{os.sep}" for home in (os.path.abspath(folder), folder) if home]
+    written = [row._replace(path=_without(row.path, homes)) for row in rows]
+    return hashlib.sha256(json.dumps(written).encode()).hexdigest()
+
+
+def current_paths(videos: Columns, sheet: str | Path) -> Columns:
+    """Copy a table of videos with the paths of the sheet, which may have moved since the table was written.
+
+    A relative path holds in the folder that a run was started from, and only there. Videos that the sheet lacks keep
+    their path.
+    """
+    paths = {row.video_id: row.path for row in read_sheet(sheet)}
+    found = zip(videos["video_id"], videos["path"], strict=True)
+    return {**videos, "path": [paths.get(video_id, path) for video_id, path in found]}
 
 
 # ---------------------------------------------------------------- reading
@@ -371,6 +389,11 @@ def _to_number(text: str, at: str, expected: str, zero: bool) -> float:
     if not 0 <= value < math.inf or (value == 0 and not zero):
         raise SheetError(f"{at}: expected {expected} or an empty cell, found {_short(text)}; correct it")
     return value
+
+
+def _without(path: str, homes: Iterable[str]) -> str:
+    home = next((home for home in homes if path.startswith(home)), "")
+    return path[len(home) :]
 
 
 def _short(text: str) -> str:

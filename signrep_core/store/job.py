@@ -24,7 +24,15 @@ from signrep_core.config import Config, changed_values, digest, workflow_config
 from signrep_core.errors import RecordError, SignRepError
 from signrep_core.store.files import file_digest, write_text
 from signrep_core.store.layout import find_output, find_results
-from signrep_core.store.records import SNAKEFILE, Record, code_digest, read_record, record_path, write_record
+from signrep_core.store.records import (
+    SNAKEFILE,
+    WORKFLOW,
+    Record,
+    code_digest,
+    read_record,
+    record_path,
+    write_record,
+)
 
 # Packages that the results depend on; a record holds the versions of the installed ones.
 PACKAGES: Final = (
@@ -180,7 +188,7 @@ def _snakemake_command(config: Config, output: Path) -> str:
     snakefile = [] if Path.cwd() == SNAKEFILE.parent else ["--snakefile", str(SNAKEFILE)]
     values = {"results": config.results, **changed_values(config, workflow_config())}
     given = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
-    command = ["snakemake", *snakefile, "--cores", str(os.cpu_count()), "--force", str(output), "--config", *given]
+    command = [WORKFLOW, *snakefile, "--cores", str(os.cpu_count()), "--force", str(output), "--config", *given]
     return shlex.join(command)
 
 

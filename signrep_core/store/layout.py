@@ -123,6 +123,12 @@ def find_output(path: str) -> tuple[Output, dict[str, str]] | None:
     return None
 
 
+def find_shard(path: str) -> str:
+    """Find the shard of an output (below the results folder); empty if it belongs to none."""
+    found = find_output(path)
+    return found[1].get("shard", "") if found else ""
+
+
 def find_results(path: str | Path) -> Path | None:
     """Find the results folder of an output by its path; None if no output has such a path."""
     absolute = Path(os.path.abspath(path))

@@ -21,6 +21,7 @@ from signrep_core.store.files import write_text
 
 FOLDER: Final = ".records"
 FORMAT: Final = "signrep record 1"
+WORKFLOW: Final = "snakemake"  # begins the command of a job of the workflow
 SNAKEFILE: Final = Path(__file__).resolve().parents[2] / "Snakefile"  # of the workflow that this core belongs to
 Inputs = dict[str, list[list[str]]]  # name -> [path, SHA-256] each
 
@@ -54,6 +55,11 @@ class Record:
     def finished(self) -> bool:
         """Whether the job has ended well."""
         return bool(self.sha256)
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person made the output with a command, outside of the workflow."""
+        return not self.command.startswith(WORKFLOW)
 
     @property
     def alive(self) -> bool:

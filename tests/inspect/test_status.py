@@ -30,7 +30,8 @@ def test_the_configuration_is_that_of_the_records(scratch: Path, config: Config)
 def test_a_configuration_of_another_version_is_logged_and_ignored(
     scratch: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for path in (scratch / "video_status/probe").glob("*.parquet"):
+    for record_file in scratch.rglob(".records/*.json"):
+        path = record_file.parents[1] / record_file.stem
         record = read_record(path)
         assert record is not None
         write_record(path, replace(record, config={"no_such_key": 1}))

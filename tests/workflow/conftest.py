@@ -14,17 +14,18 @@ ROOT = Path(__file__).parents[2]
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 
 
-def snakemake(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def snakemake(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run the workflow with the test's small settings; output and messages are in `stdout`."""
-    command = [SNAKEMAKE, "--cores", "2", "--configfile", str(Path(__file__).with_name("small.yaml")), "--nolock"]
+    command = [SNAKEMAKE, "--cores", "2", "--configfile", str(Path(__file__).with_name("small.yaml")), "--nolock",
+               "--snakefile", str(ROOT / "Snakefile")]  # fmt: skip
     return subprocess.run(
-        [*command, *map(str, arguments)], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*command, *map(str, arguments)], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
-def planned_rules(*arguments: str | Path) -> dict[str, int]:
+def planned_rules(*arguments: str | Path, cwd: Path = ROOT) -> dict[str, int]:
     """The plan of a dry run: rule -> number of jobs, without the target rule."""
-    run = snakemake("--dry-run", *arguments)
+    run = snakemake("--dry-run", *arguments, cwd=cwd)
     assert run.returncode == 0, run.stdout
     stats = re.search(r"^job +count\n-[- ]+\n(.*?)^total", run.stdout, re.MULTILINE | re.DOTALL)
     if stats is None:

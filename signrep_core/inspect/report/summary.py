@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from signrep_core.errors import REASONS
+from signrep_core.errors import REASONS, SignRepError
 from signrep_core.inspect.report.statistics import merge_statistics
 from signrep_core.inspect.report.units import time_unit
 from signrep_core.skeleton import HANDS
@@ -70,6 +70,19 @@ def summarize(
         **_pose_speed(round(posed), pose_benchmarks),
         **_hands_found(statistics),
     }
+
+
+def check_complete(figures: Mapping[str, Any], videos: int) -> None:
+    """Check that a summary counts every video of the sheet exactly once.
+
+    Raises:
+        SignRepError: the tables of videos are not those of the sheet.
+    """
+    if figures["videos"] != videos:
+        raise SignRepError(
+            f"summary: the sheet has {videos} videos, the tables in videos/ have {figures['videos']}; was the sheet "
+            "changed while the workflow ran? run the same command again"
+        )
 
 
 def format_summary(figures: dict[str, Any]) -> str:

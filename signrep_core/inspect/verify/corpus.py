@@ -18,13 +18,15 @@ import pyarrow.parquet as pq
 
 from signrep_core.body.bones import BONES, BoneHistogram, median_offsets, offsets_from_lengths
 from signrep_core.errors import SignRepError
-from signrep_core.inspect.verify.files import STALE, check_file, find_files
+from signrep_core.inspect.compare import OTHER_PARAMS, OTHER_SHARDS, STALE, Comparison
+from signrep_core.inspect.verify.files import check_file, find_files
 from signrep_core.inspect.verify.problems import Problem, Results, open_results, rule_of
 from signrep_core.inspect.verify.shard import Bones, CheckedShard, check_shard
+from signrep_core.inspect.wanted import Wanted
 from signrep_core.progress import Progress
 from signrep_core.sources.overlap import read_overlap
 from signrep_core.store.files import file_digest, read_json
-from signrep_core.store.layout import METRICS, OPTIONAL_RULE, PER_SHARD, WEIGHTS, find_output
+from signrep_core.store.layout import METRICS, OPTIONAL_RULE, PER_SHARD, WEIGHTS, find_output, find_shard
 from signrep_core.store.pack import read_parameters
 from signrep_core.store.records import read_record
 from signrep_core.store.schemas import SEQUENCES, features_schema
@@ -46,13 +48,15 @@ class Report:
     pending: dict[str, str] = field(default_factory=dict)  # file not written yet -> under way or stopped
     unknown: list[str] = field(default_factory=list)  # files that the workflow does not make
     leftovers: list[str] = field(default_factory=list)  # temporary files of killed jobs
+    to_come: int = 0  # targets of an unfinished run that are not there yet
 
 
-def verify(folder: str | Path, threads: int = 1) -> Report:
+def verify(folder: str | Path, threads: int = 1, wanted: Wanted | None = None) -> Report:
     """Check a results folder, or a copied folder of shards; nothing is changed.
 
     Args:
         threads: processes that check shards in parallel.
+        wanted: what the folder should hold, by the sheet and the configuration; None = unknown.
 
     Raises:
         SignRepError: the folder does not exist or holds no output of the workflow.
@@ -84,11 +88,48 @@ def verify(folder: str | Path, threads: int = 1) -> Report:
             report.bytes += checked.bytes
             report.pending |= checked.pending
             corpus.add(checked)
+            report.problems += _check_videos(checked, wanted)
             progress.advance(checked.files, note=f"{len(report.problems)} problems")
     broken = {problem.file for problem in report.problems if problem.what != STALE} | set(report.pending)
-    report.problems += corpus.check([name for name in found.outputs if name not in broken], sorted(shards), broken)
-    report.problems.sort()
+    whole, unwanted = [name for name in found.outputs if name not in broken], []
+    if wanted is not None and not results.only_shards:
+        unwanted = list(Comparison(results).unwanted(wanted))
+        _compare(report, results, wanted, whole)
+    shards_there = sorted(set(shards) - {find_shard(problem.file) for problem in unwanted})
+    report.problems += [*unwanted, *corpus.check(whole, shards_there, broken)]
+    report.problems = sorted(set(report.problems))
     return report
+
+
+def _check_videos(checked: CheckedShard, wanted: Wanted | None) -> Iterator[Problem]:
+    """Check that the final table of a shard lists the videos of the sheet."""
+    shard = find_shard(checked.videos_file)
+    if wanted is None or not checked.videos or shard not in wanted.shards:
+        return
+    rows = [row.video_id for row in wanted.shards[shard]]
+    if rows != checked.videos:
+        lost, more = (sorted(set(a) - set(b))[:3] for a, b in ((rows, checked.videos), (checked.videos, rows)))
+        found = f"{lost} missing, {more} not in the sheet" if lost or more else "another order"
+        yield Problem(checked.videos_file, "videos differ from the sheet", f"{len(rows)} videos", found, "probe")
+
+
+def _compare(report: Report, results: Results, wanted: Wanted, whole: list[str]) -> None:
+    """Add what the sheet and the configuration ask for and is not there, or was made otherwise.
+
+    Problems of bytes and inputs have been found already. In a run that has no summary yet, missing files are to come.
+    """
+    there = Comparison(results)
+    report.problems += [problem for problem in there.outdated(wanted) if problem.what in (OTHER_PARAMS, OTHER_SHARDS)]
+    known = {problem.file for problem in report.problems} | set(report.pending)
+    missing = [problem for problem in there.missing(wanted) if problem.file not in known]
+    if "summary.json" not in whole:
+        report.to_come = len(missing)
+        return
+    report.problems += missing
+    counted = json.loads(results.path("summary.json").read_bytes()).get("videos")
+    if counted != len(wanted.rows):
+        expected = f"{len(wanted.rows)} videos, as the sheet has now"
+        report.problems.append(_problem("summary.json", "counts differ from the sheet", expected, f"{counted}"))
 
 
 def _run(tasks: list[Callable[[], CheckedShard]], threads: int) -> Iterator[CheckedShard]:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from signrep_core.errors import RecordError
+from signrep_core.inspect.compare import CHANGED, MISSING, STALE, UNRECORDED, Comparison
 from signrep_core.inspect.verify.problems import Problem, Results, rule_of
 from signrep_core.store.files import file_digest
 from signrep_core.store.layout import TRAINED, find_output
 from signrep_core.store.records import FOLDER, Record, read_record
 
 UNDER_WAY, STOPPED = "under way", "stopped"  # a job is writing the file; its job was stopped before it had written it
-UNRECORDED = "not recorded"
-STALE = "older than its inputs"  # intact, but out of date
 # Folders without outputs: logs and timings of jobs, and the state of an unfinished training.
 IGNORED, TRAINING = ("logs", "benchmarks"), ("last", "tensorboard")
 
@@ -98,25 +97,13 @@ def _compare(
         size = path.stat().st_size
         sha256 = _digest(path, digests)
     except FileNotFoundError:
-        return Checked([Problem(name, "missing", f"{record.bytes} bytes", "no file", rule)])
+        return Checked([Problem(name, MISSING, f"{record.bytes} bytes", "no file", rule)])
     except OSError as error:
         return Checked([Problem(name, "unreadable", f"{record.bytes} bytes", str(error), rule)])
     if (size, sha256) != (record.bytes, record.sha256):
         expected, found = f"{record.bytes} bytes, SHA-256 {record.sha256}", f"{size} bytes, SHA-256 {sha256}"
-        return Checked([Problem(name, "changed since it was written", expected, found, rule)], size=size)
-    return Checked(list(_stale(results, name, record)), size=size)
-
-
-def _stale(results: Results, name: str, record: Record) -> Iterator[Problem]:
-    """Report the first input that has changed since the file was made."""
-    for source, sha256 in (pair for pairs in record.inputs.values() for pair in pairs):
-        if os.path.isabs(source) or find_output(source) is None:
-            continue  # a file of the user, such as an evaluation list or a model
-        now = read_again(results.path(source))
-        if now is not None and now.finished and now.sha256 != sha256:
-            expected, found = f"{source} with SHA-256 {now.sha256}", f"made from SHA-256 {sha256}"
-            yield Problem(name, STALE, expected, found, record.rule)
-            return
+        return Checked([Problem(name, CHANGED, expected, found, rule)], size=size)
+    return Checked(list(Comparison(results, read_weights=False).changed_inputs(name, record)), size=size)
 
 
 def _digest(path: Path, digests: dict[tuple[int, int], str]) -> str:

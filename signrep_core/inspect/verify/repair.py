@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 
 from signrep_core.errors import RecordError
-from signrep_core.inspect.verify.files import UNRECORDED
+from signrep_core.inspect.compare import OTHER_PARAMS, OTHER_SHARDS, UNRECORDED
 from signrep_core.inspect.verify.problems import Problem, Results
 from signrep_core.store.layout import OUTPUTS, TRAINED, find_output
 from signrep_core.store.records import read_record, record_path
@@ -17,10 +17,16 @@ def repair(results: Results, problems: Iterable[Problem]) -> list[str]:
     """Remove the files that problems name, with their records; returns the names of the removed files.
 
     For a file that is no declared output of its rule (a rendered video), the outputs of the rule are removed as well.
-    Trained weights without a record are kept: somebody may have trained them by hand.
+    Trained weights without a record are kept: somebody may have trained them by hand. Whole files that were made with
+    other settings or from other shards are kept until the workflow has made them again.
     """
     removed = []
-    broken = {problem.file for problem in problems if problem.what != UNRECORDED or not _is_trained(problem.file)}
+    broken = {
+        problem.file
+        for problem in problems
+        if problem.what not in (OTHER_PARAMS, OTHER_SHARDS)
+        and not (problem.what == UNRECORDED and _is_trained(problem.file))
+    }
     for name in sorted(broken):
         for victim in dict.fromkeys([name, *_outputs_of_its_rule(results, name)]):
             path = results.path(victim)
