@@ -7,7 +7,10 @@ estimator has made with MediaPipe Holistic.
 Legend: T frames, J = 61 joints.
 """
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -28,13 +31,18 @@ from signrep_core.skeleton import (
     SIDES,
 )
 from signrep_core.store.files import atomic_path
-from signrep_core.store.layout import shard_table
+from signrep_core.store.layout import find_results, shard_table
 from signrep_core.store.results import find_video
 from signrep_core.store.schemas import KEYPOINTS, POSE
-from signrep_core.store.tables import TableWriter, read_groups_of
+from signrep_core.store.tables import TableWriter, read_groups_of, read_videos
+from signrep_core.video.source import FASTEST_FPS
 
 Points = Literal["image", "keypoints"]
 VERSION: Final = 0.2  # of the .pose format
+COMMON_FPS: Final = 25.0  # of the common timeline, where no results folder tells another
+SLOWEST_FPS: Final = 1  # of a file
+SLIVER: Final = 0.05  # of a frame: less is no frame of its own, as in video.timeline
+LONGER_FRAMES: Final = 2  # a pose may be longer or shorter than its video by this many of the longer frames
 _PARTS: Final = ("BODY", "RIGHT_HAND", "LEFT_HAND")
 _MILLIMETRES: Final = 1000.0  # per metre; the dimensions in a .pose header are integers, so metres are too coarse
 _COLOURS: Final = {"BODY": (0, 158, 115), "RIGHT_HAND": (0, 114, 178), "LEFT_HAND": (213, 94, 0)}
@@ -69,26 +77,133 @@ def export_pose(results: str | Path, video_id: str, out: str | Path, points: Poi
     return len(values)
 
 
-def import_poses(files: Iterable[str | Path], out: str | Path) -> dict[str, int]:
+def import_poses(
+    files: Sequence[str | Path],
+    out: str | Path,
+    target_fps: float = COMMON_FPS,
+    provenance: Mapping[str, str] | None = None,
+) -> dict[str, int]:
     """Write `.pose` files as one table `pose`; each file is a video with the file's name as its id.
+
+    Poses are resampled to the common timeline by time. Where `out` is a pose table of a results folder, whose frames
+    are those of the videos, the poses take the times of these frames, and videos without a file keep their rows.
 
     Files of MediaPipe Holistic have all columns. Files of `export_pose` have no depth, so their landmarks are missing
     and only the lifter can solve them.
 
+    Args:
+        target_fps: rate of the common timeline, where `out` does not exist yet.
+
     Returns:
-        Frames by video_id.
+        Frames by video_id, of the files.
 
     Raises:
-        SignRepError: a file is not a `.pose` file, or is neither from Holistic with world landmarks nor in pixels.
+        SignRepError: two files have one name; a file is not a `.pose` file of one person with a rate and at least two
+            frames, is neither from Holistic with world landmarks nor in pixels, is no video of the table, or does not
+            last as long as the video.
     """
-    library, frames = _library(), {}
-    with TableWriter(out, POSE, {"source": "pose-format"}) as writer:
-        for path in map(Path, files):
-            columns = _read_file(library, path)
-            n = len(columns["frame"])
-            writer.write({"video_id": [path.stem] * n, **columns})
-            frames[path.stem] = n
-    return frames
+    library, named = _library(), _by_name(files)
+    there = _frames_there(Path(out))
+    if there is not None and (strange := sorted(set(named) - set(there))):
+        raise SignRepError(
+            f"{named[strange[0]]}: {out} holds no video {strange[0]!r}; its {len(there)} videos are "
+            f"{', '.join(sorted(there)[:3])} ...: name each file by a video_id of this shard"
+        )
+    counts = {}
+    with TableWriter(out, POSE, {"backend": "pose-format", **(provenance or {})}) as writer:
+        for video_id, frames in (dict.fromkeys(named) if there is None else there).items():
+            if video_id in named:
+                pose = _read_file(library, named[video_id])
+                rows = _on_frames(named[video_id], pose, _new_frames(pose, target_fps) if frames is None else frames)
+                counts[video_id] = len(rows["frame"])
+                writer.write({"video_id": [video_id] * counts[video_id], **rows})
+            else:
+                for group in read_groups_of(out, POSE, video_id):
+                    writer.write(group)
+    return counts
+
+
+def _by_name(files: Iterable[str | Path]) -> dict[str, Path]:
+    """Files by the video_id that their name is."""
+    found: dict[str, Path] = {}
+    for path in map(Path, files):
+        name = unicodedata.normalize("NFC", path.stem)
+        if name in found:
+            raise SignRepError(
+                f"{found[name]} and {path} have one name, which is the video_id {name!r}; rename one of them, or "
+                "import them into two tables"
+            )
+        found[name] = path
+    if not found:
+        raise SignRepError("expected .pose files, found none; give at least one")
+    return found
+
+
+def _frames_there(out: Path) -> dict[str, dict[str, Any]] | None:
+    """Time and damage of each frame of the videos of a results folder's pose table; None for a table outside of one."""
+    results = find_results(out)
+    if results is None:
+        return None
+    if not out.is_file():
+        raise SignRepError(
+            f"{out}: expected a pose table to take the frames' times from, found none; run the workflow until "
+            "extract_pose first, or import to a file outside of the results"
+        )
+    return dict(read_videos(out, POSE, ["frame", "time_s", "damaged"]))
+
+
+@dataclass(frozen=True)
+class _Pose:
+    """Rows of a `.pose` file, as columns of POSE without time, and their rate."""
+
+    fps: float
+    rows: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        return len(self.rows["present"]) / self.fps
+
+
+def _new_frames(pose: _Pose, target_fps: float) -> dict[str, Any]:
+    """Frames of the common timeline for a pose whose video is unknown; the last one lasts as long as the others."""
+    n = max(ceil(pose.seconds * target_fps - SLIVER), 1)
+    return {"frame": np.arange(n), "time_s": np.arange(n) / target_fps, "damaged": np.zeros(n, bool)}
+
+
+def _on_frames(path: Path, pose: _Pose, frames: Mapping[str, Any]) -> dict[str, Any]:
+    """Resample a pose to frames by time: between two frames linearly where both show a joint, else the nearer one."""
+    times, n = frames["time_s"], len(pose.rows["present"])
+    step = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1 / pose.fps
+    if abs(times[-1] + step - pose.seconds) > LONGER_FRAMES * max(step, 1 / pose.fps):
+        raise SignRepError(
+            f"{path}: its {n} frames at {pose.fps:g} per second last {pose.seconds:.2f} s, the video has {len(times)} "
+            f"frames at {1 / step:g} per second, {times[-1] + step:.2f} s; "
+            f"give the pose of the whole video, at its rate"
+        )
+    place = np.clip(times * pose.fps, 0, n - 1)
+    before = np.floor(place + 1e-6).astype(int)
+    after, share = np.minimum(before + 1, n - 1), np.clip(place - before, 0, 1).astype(np.float32)
+    nearest = np.where(share > 0.5, after, before)
+    seen = {name: pose.rows[of] > 0 for name, of in (("image_xy", "confidence"), ("box", "present"))}
+    seen |= dict.fromkeys(("landmarks", "confidence"), seen["image_xy"])
+    shown = {"present": pose.rows["present"][nearest]}
+    for name, both in seen.items():
+        values = pose.rows[name]
+        mixed = (both[before] & both[after]).reshape(*both[before].shape, *[1] * (values.ndim - both.ndim))
+        weight = share.reshape(-1, *[1] * (values.ndim - 1))
+        shown[name] = np.where(mixed, (1 - weight) * values[before] + weight * values[after], values[nearest])
+    hidden = frames["damaged"]
+    shown["present"] = shown["present"] & ~hidden
+    shown["confidence"][hidden] = 0
+    for name in ("landmarks", "image_xy", "box"):
+        shown[name][hidden] = np.nan
+    return {
+        "frame": frames["frame"],
+        "time_s": times,
+        "damaged": hidden,
+        "doubtful": np.zeros(len(times), bool),
+        **shown,
+    }
 
 
 def _to_pose(
@@ -115,22 +230,26 @@ def _to_pose(
     return library.Pose(header, body)
 
 
-def _read_file(library: Any, path: Path) -> dict[str, Any]:
-    """Read a `.pose` file as the columns of POSE, without video_id."""
+def _read_file(library: Any, path: Path) -> _Pose:
+    """Read a `.pose` file of one person."""
     try:
         pose = library.Pose.read(path.read_bytes())
     except Exception as error:  # the parser of the library can raise any error
         raise SignRepError(f"{path}: cannot be read as a .pose file ({type(error).__name__}: {error})") from error
+    fps, n = float(pose.body.fps), len(pose.body.data)
+    if not SLOWEST_FPS <= fps <= FASTEST_FPS:
+        raise SignRepError(
+            f"{path}: its rate is {fps:g} frames per second, expected {SLOWEST_FPS} to {FASTEST_FPS}; write it with "
+            "the rate of its video"
+        )
+    if n < 2:
+        raise SignRepError(f"{path}: has {n} frames, expected a video's; export it again")
+    people = np.flatnonzero((np.ma.getdata(pose.body.confidence) > 0).any((0, 2)))
+    if len(people) != 1:
+        raise SignRepError(f"{path}: shows {len(people)} people, expected one signer; leave the others out")
+    pose.body.data, pose.body.confidence = pose.body.data[:, people], pose.body.confidence[:, people]
     ours = [component.name for component in pose.header.components] == list(_PARTS)
-    found = _read_detections(path, pose) if ours else _read_holistic(path, pose)
-    n = len(found["present"])
-    return {
-        "frame": np.arange(n),
-        "time_s": np.arange(n) / float(pose.body.fps),
-        "doubtful": np.zeros(n, bool),
-        "damaged": np.zeros(n, bool),
-        **found,
-    }
+    return _Pose(fps, _read_detections(path, pose) if ours else _read_holistic(path, pose))
 
 
 def _read_detections(path: Path, pose: Any) -> dict[str, Any]:

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from signrep_core.config import Config, load_config
 from signrep_core.errors import SheetError
-from signrep_core.sources.sheet import COLUMNS, Row, cut_shards, open_sheet, read_sheet, shard_digest, write_sheet
+from signrep_core.sources.sheet import (
+    COLUMNS,
+    Row,
+    current_paths,
+    cut_shards,
+    open_sheet,
+    read_sheet,
+    shard_digest,
+    write_sheet,
+)
 from signrep_core.text import SPLIT_WORDS, compose, fold, normalise, to_split
 
 HEADER = "video_id\tpath\tdataset\tsplit\tgloss\tlanguage\tsigner\tstart\tend\tfps\ttext\n"
@@ -372,3 +381,11 @@ def test_the_digest_keeps_neighbouring_cells_apart_and_never_changes():
         shard_digest([Row("a", "/ä.mp4", end=2.5)])
         == "a6759939de3be3870a9af6a55e6cc501c1b3b62f84561ce34f384221e3a51d57"
     )
+
+
+def test_videos_are_found_by_the_sheet_as_it_is_now(tmp_path):
+    sheet = tmp_path / "videos.tsv"
+    sheet.write_text("video_id\tpath\na\tclips/a.mp4\nb\t/far/b.mp4\n")
+    videos = {"video_id": ["b", "a", "gone"], "path": ["/far/b.mp4", "clips/a.mp4", "x.mp4"], "status": ["ok"] * 3}
+    found = current_paths(videos, sheet)
+    assert found == {**videos, "path": ["/far/b.mp4", f"{tmp_path}/clips/a.mp4", "x.mp4"]}
