@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from signrep_core.config import Config, Deduplicate, Priors, Retrieval
-from signrep_core.errors import ConfigError
 from signrep_core.inspect.compare import Comparison, describe_outdated, differences
 from signrep_core.inspect.status import config_of
 from signrep_core.inspect.verify.problems import Results
@@ -99,7 +98,7 @@ def test_shards_that_the_sheet_no_longer_has_are_named(scratch: Path, wanted: Wa
     [
         ({"priors": Priors(activity_std=0.3)}, {"activity_labels"}),
         ({"retrieval": Retrieval(pooling="average")}, {"evaluate_retrieval"}),
-        ({"seed": 5}, {"pretrain", "draw_augmented_windows"}),
+        ({"seed": 5}, {"pretrain", "draw_augmented_windows", "evaluate_retrieval"}),
     ],
 )
 def test_a_changed_setting_makes_only_its_own_rules_out_of_date(
@@ -128,8 +127,7 @@ def test_a_user_file_counts_by_its_content_and_not_by_its_path_or_time(
     Path(moved).write_text("[ ]")
     assert Wanted(config, wanted.rows).params("deduplicate", {}) != before
     Path(moved).unlink()
-    with pytest.raises(ConfigError, match=r"deduplicate\.wlasl: expected WLASL_v0\.3\.json, found none at"):
-        Wanted(config, wanted.rows).params("deduplicate", {})
+    assert rules(scratch, Wanted(config, wanted.rows)) == set()  # nobody can compare it; the workflow does not start
 
 
 def test_an_output_that_its_record_does_not_describe_is_out_of_date(scratch: Path, wanted: Wanted) -> None:
