@@ -47,6 +47,19 @@ def test_gelu_follows_every_linear_layer_but_the_final_one() -> None:
     assert [isinstance(m, nn.GELU) for m in judge.judge] == [False, True, False, True, False, True, False]
 
 
+def test_the_papers_discriminator_has_two_layers_for_the_style_and_four_for_the_pair() -> None:
+    judge = Discriminator(768, style_width(96))
+    sizes = [[(m.in_features, m.out_features) for m in part if isinstance(m, nn.Linear)]
+             for part in (judge.style, judge.judge)]  # fmt: skip
+    assert sizes == [[(4656, 768), (768, 768)], [(1536, 768), (768, 768), (768, 768), (768, 1)]]
+
+
+def test_the_discriminator_sees_a_hundred_times_the_style() -> None:
+    judge = Discriminator(4, 3, 4).eval()
+    z, style = torch.randn(2, 4), torch.randn(2, 3)
+    torch.testing.assert_close(judge(z, style), judge.judge(torch.cat((z, judge.style(100 * style)), 1))[:, 0])
+
+
 def test_running_means_move_a_tenth_of_the_way() -> None:
     judge = Discriminator(4, 3, 4)
     judge.update_means(torch.tensor([1.0, 3.0]), torch.tensor([-1.0]))

@@ -49,6 +49,19 @@ def test_the_paper_encoder_has_the_sizes_of_the_method(paper: Encoder) -> None:
     assert not [name for name in parameters if name.startswith("head")]
 
 
+def test_the_paper_encoder_is_hiera_b_for_video(paper: Encoder) -> None:
+    patches = paper.projection
+    assert (patches.kernel_size, patches.stride, patches.padding) == ((3, 7, 7), (2, 4, 4), (1, 3, 3))
+    assert [stage["num_chs"] for stage in paper.feature_info] == [96, 192, 384, 768]
+    assert paper.stage_ends == [1, 4, 20, 23]  # stages of 2, 3, 16 and 3 blocks
+    pooled = [k for k, block in enumerate(paper.blocks) if block.attn.q_stride > 1]
+    assert (pooled, paper.blocks[2].attn.q_stride) == ([2, 5], 4)  # twice: 1 × 2 × 2 at the first blocks of stages 2, 3
+    assert paper.pos_embed_spatial.shape == (1, 56 * 56, 96)
+    assert paper.pos_embed_temporal.shape == (1, 8, 96)
+    rates = [getattr(block.drop_path1, "drop_prob", 0.0) for block in paper.blocks]
+    assert (rates[0], rates[-1], max(rates)) == pytest.approx((0, 0.1, 0.1))
+
+
 def test_four_fifths_of_the_units_are_hidden_and_each_window_has_its_own() -> None:
     visible = random_units(3, 392, 0.8, torch.Generator().manual_seed(0))
     assert visible.shape == (3, 78)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from signrep_core.errors import CheckpointError
 from signrep_core.model.signrep import PRESETS, SignRep, SignRepConfig, load_weights, save_weights
@@ -42,6 +43,12 @@ def test_the_base_preset_has_the_papers_parts() -> None:
     }  # fmt: skip
     assert shapes["activity_head.0.weight"] == (128, 768)
     assert shapes["activity_head.2.weight"] == (2, 128)
+    kinds = [[type(layer) for layer in part] for part in (model.projection, model.decoder.expand, model.activity_head)]
+    assert kinds == [
+        [nn.LayerNorm, nn.Linear],
+        [nn.Conv1d, nn.GELU, nn.ConvTranspose1d],
+        [nn.Linear, nn.GELU, nn.Linear],
+    ]
 
 
 def test_a_window_gives_latent_features_priors_and_activity(model: SignRep, video: torch.Tensor) -> None:
@@ -51,6 +58,17 @@ def test_a_window_gives_latent_features_priors_and_activity(model: SignRep, vide
     assert output.priors["body_distances"].shape == (2, 16, 12, 22, 3)
     assert output.priors["left_angles"].shape == (2, 16, 41, 2)
     torch.testing.assert_close(output.latent, model.encoder(video).tokens.mean(1))
+
+
+def test_decoder_and_activity_head_read_the_features(model: SignRep, video: torch.Tensor) -> None:
+    output = model(video)
+    torch.testing.assert_close(output.features, model.projection(output.latent))
+    torch.testing.assert_close(output.activity, model.activity_head(output.features))
+    frames = model.decoder.expand(output.features[..., None])  # a sequence of length 1 → 16 frames
+    assert frames.shape == (2, 24, 16)
+    torch.testing.assert_close(
+        output.priors["right_keypoints"].flatten(2), model.decoder.heads["right_keypoints"](frames.transpose(1, 2))
+    )
 
 
 def test_loaded_weights_give_the_same_features(model: SignRep, video: torch.Tensor, tmp_path: Path) -> None:

@@ -488,6 +488,23 @@ def test_the_adversarial_loss_moves_the_features_and_not_the_discriminator(form:
     assert all(p.grad is None and p.requires_grad for p in Wrapped.module.parameters())
 
 
+def test_encoder_and_discriminator_learn_in_every_step_each_by_its_own_adamw(tmp_path: Path) -> None:
+    """A3 and A4; both rates follow one schedule: half of the peak in the first of two steps of warm-up."""
+    settings = changed(iterations=1, learning_rate=1e-3, discriminator_learning_rate=1e-4)
+    train(tmp_path / "run", settings)
+    state = load_state(tmp_path / "run" / "last" / "state.pt")
+    groups = state["optimiser"]["param_groups"]
+    assert {(tuple(group["betas"]), group["weight_decay"]) for group in groups} == {
+        ((0.9, 0.95), 0.5),
+        ((0.9, 0.95), 0),
+    }
+    assert max(group["lr"] for group in groups) == pytest.approx(1e-3 / 2)
+    (group,) = state["discriminator_optimiser"]["param_groups"]
+    assert (tuple(group["betas"]), group["weight_decay"], group["lr"]) == ((0.5, 0.9), 1e-3, pytest.approx(1e-4 / 2))
+    for part in ("optimiser", "discriminator_optimiser"):
+        assert {int(values["step"]) for values in state[part]["state"].values()} == {1}
+
+
 def test_styles_are_matched_within_a_video_and_unmatched_across() -> None:
     class Fabric:
         world_size = 1
