@@ -1,4 +1,6 @@
-"""Packages that importing loads: never MediaPipe, Snakemake, transformers; for arrays, pixels and tables no PyTorch."""
+"""Packages that importing loads: never MediaPipe, Snakemake, transformers; for arrays, pixels and tables no PyTorch;
+for retrieval no model.
+"""
 
 import subprocess
 import sys
@@ -9,10 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 IMPORT_ALL = """
 import importlib, pkgutil, sys
-import signrep_core
 for prefix in sys.argv[2].split(","):
     package = importlib.import_module(prefix)
-    for module in pkgutil.walk_packages(package.__path__, prefix + "."):
+    for module in pkgutil.walk_packages(getattr(package, "__path__", ()), prefix + "."):
         importlib.import_module(module.name)
 loaded = [name for name in sys.argv[1].split(",") if name in sys.modules]
 sys.exit(f"loaded: {loaded}" if loaded else 0)
@@ -24,8 +25,9 @@ sys.exit(f"loaded: {loaded}" if loaded else 0)
     [
         (["signrep_core"], ["mediapipe", "snakemake", "transformers", "peft"]),
         ([f"signrep_core.{room}" for room in ("body", "video", "store", "sources")], ["torch", "mediapipe"]),
+        (["signrep_core.evaluate.retrieval", "signrep_core.inspect.figures.strips"], ["timm", "signrep_core.model"]),
     ],
-    ids=["the whole core", "the rooms without PyTorch"],
+    ids=["the whole core", "the rooms without PyTorch", "retrieval and its figure"],
 )
 @pytest.mark.slow
 def test_importing_loads_no_heavy_package_that_is_not_asked_for(rooms, forbidden):

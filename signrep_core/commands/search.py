@@ -31,10 +31,11 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the nearest glosses and write the picture strip."""
     from signrep_core.evaluate.nearest import search
-    from signrep_core.evaluate.raw_video import video_file_features, video_file_window
+    from signrep_core.evaluate.raw_video import video_file_features
     from signrep_core.evaluate.retrieval import check_weights, read_features
     from signrep_core.inspect.figures.strips import search_strips
     from signrep_core.model.signrep import SignRep
+    from signrep_core.video.crop_file import video_file_window
 
     results = options.gallery.absolute().parents[2] if len(options.gallery.absolute().parents) > 2 else Path()
     weights = options.weights or results / "pretrain" / options.gallery.absolute().parent.name / "best.safetensors"

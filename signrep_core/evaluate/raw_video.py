@@ -6,7 +6,6 @@ Legend: n windows, D features.
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -22,15 +21,12 @@ from signrep_core.store.files import file_digest
 from signrep_core.store.resume import open_resume_cache, work_key
 from signrep_core.store.schemas import features_schema
 from signrep_core.store.tables import join_tables, write_table
-from signrep_core.video.crop import cut_box
-from signrep_core.video.reader import Frame
+from signrep_core.video.crop_file import Box, crop_frames
 from signrep_core.video.row import VideoRow, read_row
 from signrep_core.window import WINDOW
 
 log = logging.getLogger(__name__)
 
-Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the upright frame
-SIZE: Final = 256  # pixels of a crop, as the shards have them
 SPAN: Final = (CHUNK - 1) * STRIDE + WINDOW  # frames of a full chunk
 
 
@@ -98,31 +94,6 @@ def video_file_features(
     starts = [chunk.starts for chunk, _, _ in pieces]
     features, activity = (np.concatenate([piece[k] for piece in pieces]) for k in (1, 2))
     return VideoFeatures(video, np.concatenate(starts).astype(np.int32), features, activity)
-
-
-def video_file_window(video: str, start: int, *, box: Box | None = None, fps: float | None = None) -> NDArray[np.uint8]:
-    """Read the frames of one window of a video file, (T, 256, 256, 3); fewer at its end.
-
-    Raises:
-        VideoError: the video cannot be read.
-    """
-    crops = crop_frames(read_row(VideoRow(video, fps=fps)), box)
-    return np.stack(list(islice(crops, start, start + WINDOW)))
-
-
-def crop_frames(frames: Iterable[Frame], box: Box | None) -> Iterator[NDArray[np.uint8]]:
-    """Crop each frame to a square around the box, or to the largest square in the middle, (256, 256, 3).
-
-    Raises:
-        ConfigError: the box lies outside the frame.
-    """
-    for frame in frames:
-        height, width = frame.rgb.shape[:2]
-        x0, y0, x1, y1 = box or (0, 0, width, height)
-        if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
-            raise ConfigError(f"the box {x0:g},{y0:g},{x1:g},{y1:g} lies outside the frame of {width}×{height} pixels")
-        side = max(x1 - x0, y1 - y0) if box else min(width, height)
-        yield cut_box(frame.rgb, (x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, SIZE)
 
 
 def cut_chunks(crops: Iterable[NDArray[np.uint8]]) -> Iterator[Chunk]:

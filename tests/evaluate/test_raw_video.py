@@ -10,14 +10,14 @@ import torch
 
 from signrep_core.__main__ import main
 from signrep_core.data.augment import prepare
-from signrep_core.errors import ConfigError
 from signrep_core.evaluate import raw_video as module
-from signrep_core.evaluate.raw_video import SPAN, crop_frames, cut_chunks, extract_video_files, video_file_features
+from signrep_core.evaluate.raw_video import SPAN, cut_chunks, extract_video_files, video_file_features
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.evaluate.windows import VideoFeatures
 from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.store.records import read_record
-from signrep_core.video.reader import Frame, read_frames
+from signrep_core.video.crop_file import crop_frames
+from signrep_core.video.reader import read_frames
 from tests.video.painted import write_video
 
 CONFIG = dataclasses.replace(
@@ -43,22 +43,6 @@ def test_chunks_contain_every_window_once_with_its_frames(n: int) -> None:
             window = chunk.frames[2 * k : 2 * k + 16, 0, 0, 0].tolist()
             assert window == list(range(start, min(start + 16, n)))
     assert starts == list(range(0, max(n - 15, 1), 2))
-
-
-def frame(width: int = 30, height: int = 20) -> Frame:
-    rgb = np.zeros((height, width, 3), np.uint8)
-    rgb[..., 0], rgb[..., 1] = np.arange(width), np.arange(height)[:, None]
-    return Frame(0, 0.0, rgb)
-
-
-def test_the_crop_is_the_middle_square_or_the_square_around_the_box() -> None:
-    (middle,) = crop_frames([frame()], None)
-    assert middle.shape == (256, 256, 3)
-    assert (middle[128, 0, 0], middle[128, -1, 0], middle[0, 0, 1], middle[-1, 0, 1]) == (5, 24, 0, 19)
-    (boxed,) = crop_frames([frame()], (10, 5, 14, 13))  # 4 wide, 8 high: the square goes from x 8 to 16
-    assert (boxed[128, 0, 0], boxed[128, -1, 0], boxed[0, 128, 1], boxed[-1, 128, 1]) == (8, 15, 5, 12)
-    with pytest.raises(ConfigError, match=r"the box 30,0,40,10 lies outside the frame of 30×20 pixels"):
-        list(crop_frames([frame()], (30, 0, 40, 10)))
 
 
 def test_the_features_are_those_of_the_model_on_each_window(model: SignRep, tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from signrep_core.data.windows import WindowReader
 from signrep_core.errors import ShardError, VideoError
 from signrep_core.evaluate.nearest import SearchResult, Window, draw_references, nearest_windows
-from signrep_core.evaluate.raw_video import video_file_window
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.store.files import atomic_path
 from signrep_core.store.shards import ShardReader
+from signrep_core.video.crop_file import video_file_window
 from signrep_core.video.encode import EncoderSettings
 from signrep_core.window import WINDOW
 
