@@ -504,6 +504,11 @@ class LanguageModel(Translating):
 AnyTranslation = Translation | LanguageModel
 
 
+def may_be_base(name: str) -> bool:
+    """Whether `language_model.base` names a folder that exists, or has the form of a name on the Hugging Face hub."""
+    return Path(name).is_dir() or re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None
+
+
 class Config(Section):
     """All settings that determine the outputs."""
 

@@ -5,7 +5,6 @@ weights are loaded in bfloat16, elsewhere in single precision.
 """
 
 import importlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,11 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
-from signrep_core.config import digest
+from signrep_core.config import digest, may_be_base
 from signrep_core.errors import CheckpointError
 from signrep_core.extras import optional_packages
 from signrep_core.store.files import file_digest
 
-HUB_NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 FILES: Final = {".json", ".safetensors", ".bin", ".model", ".txt"}  # of a folder's weights and tokeniser
 ADVICE: Final = (
     "language_model.base takes a folder with the weights and the tokeniser of a causal language model, as "
@@ -45,26 +43,31 @@ def load_pretrained(name: str, revision: str | None, device: torch.device | str 
     with optional_packages():
         transformers: Any = importlib.import_module("transformers")
     folder = Path(name)
-    if not folder.is_dir() and not HUB_NAME.fullmatch(name):
+    if not may_be_base(name):
         raise CheckpointError(f"{name}: expected a language model in this folder, found no folder; {ADVICE}")
     bf16 = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported()
     try:
         with _quiet(transformers):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(name, revision=revision)
+            commit = None if folder.is_dir() else _commit(transformers, name, revision)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name, revision=commit)
             model, report = transformers.AutoModelForCausalLM.from_pretrained(
-                name, revision=revision, dtype=torch.bfloat16 if bf16 else torch.float32, output_loading_info=True
+                name, revision=commit, dtype=torch.bfloat16 if bf16 else torch.float32, output_loading_info=True
             )
     except Exception as error:  # the loaders of the many models raise errors of any kind
         reason = str(error).strip().splitlines() or [repr(error)]
         raise CheckpointError(f"{name}: cannot be loaded as a causal language model ({reason[0]}); {ADVICE}") from error
     _check(name, model, tokenizer, report["missing_keys"])
-    commit = None if folder.is_dir() else getattr(model.config, "_commit_hash", None)
     model.generation_config = transformers.GenerationConfig(  # not the settings that came with the weights
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
     )
     origin = f"commit {commit}" if commit else f"sha256 {_digest(folder)}"
     return Pretrained(model.to(device).eval().requires_grad_(False), tokenizer, commit, origin)
+
+
+def _commit(transformers: Any, name: str, revision: str | None) -> str:
+    """Commit of a name on the hub: a file's folder in the hub's cache is named after it."""
+    return Path(transformers.utils.cached_file(name, "config.json", revision=revision)).parent.name
 
 
 def _check(name: str, model: Any, tokenizer: Any, missing: Any) -> None:

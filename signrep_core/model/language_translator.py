@@ -202,7 +202,11 @@ def _adapt(base: Any, config: LanguageTranslatorConfig) -> Any:
         r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=list(config.targets),
         fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in base.modules()),
     )  # fmt: skip
-    return peft.inject_adapter_in_model(lora, base)
+    adapted = peft.inject_adapter_in_model(lora, base)
+    for weight in adapted.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()  # small steps would be lost in bfloat16, which the base may have
+    return adapted
 
 
 def _is_linear(module: nn.Module) -> bool:

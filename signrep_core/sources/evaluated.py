@@ -1,10 +1,12 @@
 """The data sets that a run evaluates, and how: chosen by the sheet's rows and the configuration."""
 
+import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from signrep_core.config import Config
+from signrep_core.config import Config, may_be_base
 from signrep_core.errors import ConfigError
+from signrep_core.extras import missing_package
 from signrep_core.sources.sheet import Row
 
 
@@ -23,7 +25,9 @@ def choose_evaluated(rows: Sequence[Row], config: Config) -> Evaluated:
     """Choose the data sets of a sheet that are translated, retrieved and recognised.
 
     Raises:
-        ConfigError: the configuration names a data set that the sheet lacks, or that has no text to train on.
+        ConfigError: the configuration names a data set that the sheet lacks, or that has no text to train on, or the
+            folder of a language model that does not exist.
+        SignRepError: a data set is translated by a language model, and the extra [translation] is not installed.
     """
     names = sorted({row.dataset for row in rows})
     with_text = sorted({row.dataset for row in rows if row.text and row.split == "train"})
@@ -35,6 +39,7 @@ def choose_evaluated(rows: Sequence[Row], config: Config) -> Evaluated:
                 f"translation.datasets: {where} {name!r}, the split 'train' and a text; "
                 f"data sets that can be translated: {', '.join(with_text) or 'none'}"
             )
+    _check_language_model(translated, config)
     others = [name for name in names if name not in translated]
     retrieved = others if config.retrieval.datasets is None else config.retrieval.datasets
     trained = {name: _trained_glosses([row for row in rows if row.dataset == name]) for name in others}
@@ -79,6 +84,20 @@ def check_pretraining(rows: Sequence[Row], config: Config) -> None:
             f"pretrain.validation: the rows of {sheet} with the data set {validation!r} have no gloss in both splits "
             "'train' and 'val'; add them, name another data set, or write null"
         )
+
+
+def _check_language_model(translated: Sequence[str], config: Config) -> None:
+    """Check before the first job, not days later, that a language model can be loaded if a data set needs one."""
+    if not set(translated) & set(config.language_model.datasets):
+        return
+    if not may_be_base(config.language_model.base):
+        raise ConfigError(
+            f"language_model.base: expected a folder with a language model or a name on the Hugging Face hub, found no "
+            f"folder {config.language_model.base}"
+        )
+    for package in ("transformers", "peft"):
+        if importlib.util.find_spec(package) is None:
+            raise missing_package(package)
 
 
 def _trained_glosses(rows: Iterable[Row]) -> tuple[int, int]:

@@ -48,6 +48,23 @@ def test_a_folder_that_is_missing_is_named() -> None:
         load_pretrained("/nowhere/xglm", None)
 
 
+def test_a_name_on_the_hub_is_identified_by_its_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the hub's client keeps what it downloaded; the first commit is loaded by its name after a second one."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    (tmp_path / "models--some--model/refs").mkdir(parents=True)
+    weights = []
+    for seed, commit in enumerate(("a" * 40, "b" * 40)):
+        write_xglm(tmp_path / "models--some--model/snapshots" / commit, seed=seed)
+        (tmp_path / "models--some--model/refs/main").write_text(commit)
+        found = load_pretrained("some/model", None)
+        assert (found.commit, found.origin) == (commit, f"commit {commit}")
+        weights.append(found.model.get_input_embeddings().weight)
+    again = load_pretrained("some/model", "a" * 40)
+    assert again.commit == "a" * 40
+    torch.testing.assert_close(again.model.get_input_embeddings().weight, weights[0])
+
+
 def test_a_name_that_the_hub_cannot_give_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

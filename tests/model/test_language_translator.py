@@ -9,6 +9,7 @@ from torch import Tensor
 
 from signrep_core.config import LanguageModel
 from signrep_core.errors import CheckpointError, TrainingError
+from signrep_core.model.language_model import load_pretrained
 from signrep_core.model.language_translator import LanguageTranslator
 from tests.model.language_models import write_gpt2, write_xglm
 
@@ -66,6 +67,22 @@ def test_the_base_is_never_in_training_mode_but_its_adapters_dropout_is(bases: d
     assert training
     assert all(".lora_dropout" in name for name in training)
     assert not any(module.training for module in model.eval().modules())
+
+
+def test_what_learns_has_single_precision_on_a_base_of_bfloat16(bases: dict[str, LanguageModel]) -> None:
+    settings = bases["xglm"]
+    plain = load_pretrained(settings.base, None)
+    plain.model.bfloat16()
+    model = LanguageTranslator(LanguageTranslator.build(6, settings).config, plain).train()
+    assert {weight.dtype for weight in model.parameters() if weight.requires_grad} == {torch.float32}
+    features, lengths = sentences()
+    for mixed in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            logits = model(features, lengths, padded(model, "hello", "big"))
+        assert logits.dtype == torch.bfloat16
+        logits.float().sum().backward()
+    assert model.projection.weight.grad.isfinite().all()
+    assert len(model.eval().translate(features, lengths, max_pieces=3)) == 2
 
 
 def test_untrained_adapters_leave_the_base_as_it_is(bases: dict[str, LanguageModel]) -> None:

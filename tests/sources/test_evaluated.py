@@ -3,7 +3,7 @@
 import pytest
 
 from signrep_core.config import load_config
-from signrep_core.errors import ConfigError
+from signrep_core.errors import ConfigError, SignRepError
 from signrep_core.sources.evaluated import check_pretraining, choose_evaluated
 from signrep_core.sources.sheet import Row
 
@@ -94,3 +94,14 @@ def test_a_pretraining_on_data_that_the_sheet_lacks_is_refused(pretrain, said):
 def test_a_data_set_that_cannot_be_used_is_refused(values, said):
     with pytest.raises(ConfigError, match=said):
         choose(**values)
+
+
+def test_a_language_model_that_is_missing_is_found_before_the_first_job(monkeypatch):
+    used = {"datasets": ["sentences"], "base": "/nowhere/xglm"}
+    with pytest.raises(ConfigError, match=r"language_model\.base: expected .*, found no folder /nowhere/xglm"):
+        choose(language_model=used)
+    assert choose(language_model=used | {"datasets": ["phoenix14t"]}).translated == ["sentences"]
+    assert choose(language_model=used | {"base": "facebook/xglm-1.7B"}).translated == ["sentences"]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SignRepError, match=r"it needs the extra \[translation\]"):
+        choose(language_model=used | {"base": "facebook/xglm-1.7B"})
