@@ -25,6 +25,7 @@ from signrep_core.store.tables import Columns, TableWriter, read_groups, read_ta
 log = logging.getLogger(__name__)
 
 PATHS = {"mp4": "{shard}.mp4", "frames": "{shard}.parquet", "index": "index.parquet"}
+TIME_TOLERANCE_S = 1e-6  # between a frame and its pose
 REDO = "rerun the stage crop_signers for this shard, and then pack_shards"
 
 
@@ -77,6 +78,7 @@ def pack_shard(
               "activity": read_videos(files.activity, ACTIVITY)}  # fmt: skip
     with TableWriter(packed.frames, FRAMES, provenance, ROWS_PER_GROUP, uncompressed=True) as writer:
         for video, rows in _in_order(shard, cuts["video_id"], tables):
+            _check_times(shard, video, rows["angles"], target_fps)
             writer.write(_frame_rows(shard, video, rows, cuts, first_rows, packets))
     write_table(
         packed.sequences, SEQUENCES, _sequence_rows(shard, files.videos, cuts, first_rows, target_fps), provenance
@@ -224,6 +226,21 @@ def _frame_rows(
         **{column.name: targets[column.name][frames] for column in FRAMES.columns if column.name in targets
            and column.name != "video_id"},
     }  # fmt: skip
+
+
+def _check_times(shard: str, video: str, angles: Columns, target_fps: float | None) -> None:
+    """Check that every pose has its frame's time; where videos keep their own frames, the crops have checked it."""
+    if target_fps is None:
+        return
+    times = angles["frame"] / target_fps
+    wrong = np.flatnonzero(np.abs(angles["time_s"] - times) > TIME_TOLERANCE_S)
+    if len(wrong):
+        row = wrong[0]
+        raise ShardError(
+            f"shard {shard}, video {video!r}: frame {angles['frame'][row]} is at {times[row]:g} s, its pose at "
+            f"{angles['time_s'][row]:g} s; the poses are of another rate than {target_fps:g}: import them again, or "
+            "rerun the stage extract_pose"
+        )
 
 
 def _check_frames(shard: str, video: str, name: str, table: Columns, frames: Any, angles: Columns) -> None:

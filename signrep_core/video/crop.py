@@ -20,6 +20,7 @@ from signrep_core.config import Config
 from signrep_core.errors import ShardError, VideoError
 from signrep_core.skeleton import MIN_CONFIDENCE
 from signrep_core.store.files import atomic_path
+from signrep_core.store.pack import TIME_TOLERANCE_S
 from signrep_core.store.resume import ResumeCache
 from signrep_core.store.schemas import CROPS, POSE
 from signrep_core.store.tables import Columns, read_videos
@@ -45,7 +46,7 @@ class Cut:
 
     start: int
     n_frames: int
-    start_s: float  # time of the first frame, as the pose table has it
+    times_s: list[float]  # of the frames, as the pose table has them
     x0: float
     y0: float
     side: float
@@ -170,7 +171,7 @@ def _plan_video(video: VideoTask, rows: Columns, config: Config) -> _Plan:
     for start, n in signer_runs(present, WINDOW, max_gap, damaged):
         shown = slice(start, start + n)
         x0, y0, side = torso_box(rows["image_xy"][shown], rows["confidence"][shown], config.crop.margin)
-        cuts.append(Cut(start, n, float(rows["time_s"][start]), x0, y0, side))
+        cuts.append(Cut(start, n, rows["time_s"][shown].tolist(), x0, y0, side))
     if not cuts:
         longest = max(n for _, n in signer_runs(present, 1, max_gap, damaged))
         brief = f"the longest run has {longest} frames, {WINDOW} are needed"
@@ -226,9 +227,11 @@ def _encode_cut(path: str, frames: Iterator[Frame], cut: Cut, encoder: Encoder, 
     for frame in frames:
         if frame.index < cut.start:
             continue
-        if frame.index == cut.start and abs(frame.time_s - cut.start_s) > 1e-6:
-            raise VideoError(
-                "undecodable", f"{path}: frame {cut.start} is at {frame.time_s} s, its pose at {cut.start_s} s"
+        posed_s = cut.times_s[frame.index - cut.start]
+        if abs(frame.time_s - posed_s) > TIME_TOLERANCE_S:
+            raise ShardError(
+                f"{path}: frame {frame.index} is at {frame.time_s:g} s, its pose at {posed_s:g} s; the poses are of "
+                "another rate or file: import them again, or rerun the stage extract_pose"
             )
         if repeated is None or repeated[0] is not frame.rgb:
             repeated = frame.rgb, cut_box(frame.rgb, cut.x0, cut.y0, cut.side, encoder.size)

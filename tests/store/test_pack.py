@@ -11,7 +11,7 @@ import pytest
 
 from signrep_core.errors import ShardError
 from signrep_core.store.pack import pack_shard, write_index
-from signrep_core.store.schemas import ANGLES, CROPS, FRAMES, KEYPOINTS, SEQUENCES, VIDEOS, Schema
+from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, FRAMES, KEYPOINTS, SEQUENCES, VIDEOS, Schema
 from signrep_core.store.shards import read_info
 from signrep_core.store.tables import TableWriter, read_table
 from signrep_core.video.encode import Encoder, EncoderSettings
@@ -127,6 +127,18 @@ def test_disagreeing_tables_are_named_and_nothing_is_written(
     with pytest.raises(ShardError, match=said):
         pack_shard("00000", *unpacked.files())
     assert not paths["out_mp4"].exists()
+
+
+@pytest.mark.parametrize(("first", "time_s"), [(1, 1 / 15), (19, 0.75)], ids=["second row", "last row"])
+def test_poses_at_another_time_than_their_frames_are_refused(unpacked: Built, first: int, time_s: float) -> None:
+    paths = unpacked.paths()
+    for table, schema in (("angles", ANGLES), ("keypoints", KEYPOINTS), ("activity", ACTIVITY)):
+        rewrite(paths[table], schema, put("time_s", first, time_s))
+    with pytest.raises(
+        ShardError, match=rf"'a': frame {first} is at {first / 25:g} s, its pose at {time_s:g} s; .*import"
+    ):
+        pack_shard("00000", *unpacked.files())
+    pack_shard("00000", *unpacked.files(), target_fps=None)  # their own frames, whose times the crops have checked
 
 
 def test_shards_encoded_differently_are_not_indexed_together(packed: Built, tmp_path: Path) -> None:

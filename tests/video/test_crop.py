@@ -90,11 +90,15 @@ def test_a_video_shorter_than_its_pose_is_rejected(tmp_path: Path) -> None:
     assert "its pose goes to frame 24, decoding ended at frame 20" in outcome.detail
 
 
-def test_frames_at_other_times_than_their_poses_are_rejected(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("absent", "fps", "said"),
+    [(8, 30, "frame 8 is at 0.32 s, its pose at 0.26"), (0, 15, "frame 1 is at 0.04 s, its pose at 0.066")],
+)
+def test_frames_at_other_times_than_their_poses_end_the_job(tmp_path: Path, absent: int, fps: float, said: str) -> None:
     videos = {"a": write_video(tmp_path / "a.mp4", range(40))}
-    pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [False] * 8 + [True] * 20, fps=30))
-    outcome = crop_videos(videos_of(videos), pose, tmp_path / "out.mp4").rejected["a"]
-    assert "frame 8 is at 0.32 s, its pose at 0.26" in outcome.detail
+    pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [False] * absent + [True] * 20, fps=fps))
+    with pytest.raises(SignRepError, match=f"{said}.*import them again"):
+        crop_videos(videos_of(videos), pose, tmp_path / "out.mp4")
 
 
 def test_final_videos_are_not_cropped(tmp_path: Path) -> None:

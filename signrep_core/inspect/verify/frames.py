@@ -15,6 +15,7 @@ import numpy as np
 
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.inspect.verify.problems import Problem
+from signrep_core.store.pack import TIME_TOLERANCE_S
 from signrep_core.store.schemas import ACTIVITY, ANGLES, DISTANCES, KEYPOINTS, POSE, Schema
 from signrep_core.store.tables import Columns, read_groups
 from signrep_core.window import WINDOW
@@ -64,7 +65,11 @@ def align(tables: Mapping[str, Iterator[Columns]]) -> Iterator[dict[str, Columns
 
 
 def check_frames(
-    paths: Mapping[str, Path], file_name: Callable[[str], str], videos: Sequence[str] | None, bones: Any | None
+    paths: Mapping[str, Path],
+    file_name: Callable[[str], str],
+    videos: Sequence[str] | None,
+    bones: Any | None,
+    target_fps: float | None = None,
 ) -> Iterator[Problem]:
     """Check the existing tables of a shard against each other, row by row.
 
@@ -72,6 +77,7 @@ def check_frames(
         paths: by name in TABLES; the other tables must have the rows of the first.
         videos: videos that must have rows, in this order; None = unknown.
         bones: body and hand offsets of the keypoints; None = unknown.
+        target_fps: of the common timeline; None = unknown, or the videos' own frames.
     """
     findings = Findings(file_name)
     reference = next(iter(paths))
@@ -79,6 +85,9 @@ def check_frames(
     for slices in align({name: read_groups(path, TABLES[name]) for name, path in paths.items()}):
         base = slices[reference]
         seen.add(base, findings, reference, slices.get("activity"))
+        if target_fps is not None:
+            wrong = np.abs(base["time_s"] - base["frame"] / target_fps) > TIME_TOLERANCE_S
+            findings.add(reference, "times are not the frames'", f"{target_fps:g} frames a second", wrong, base)
         for name, columns in slices.items():
             same = np.array(columns["video_id"], object) == np.array(base["video_id"], object)
             same &= (columns["frame"] == base["frame"]) & (columns["time_s"] == base["time_s"])

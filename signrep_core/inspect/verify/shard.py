@@ -20,6 +20,7 @@ from signrep_core.inspect.verify.frames import TABLES, align, check_frames
 from signrep_core.inspect.verify.problems import Problem, Results
 from signrep_core.store.layout import PER_SHARD, VIDEO_TABLES, find_output
 from signrep_core.store.pack import read_packets
+from signrep_core.store.records import read_record
 from signrep_core.store.schemas import CROPS, FRAMES, SEQUENCES, SHEET_COLUMNS, VIDEOS
 from signrep_core.store.shards import GOP
 from signrep_core.store.tables import Columns, arrow_schema, open_table, read_groups, read_table
@@ -160,7 +161,10 @@ class _ConsistencyCheck:
         if posed is not None and "pose" in paths:
             states = read_table(posed, VIDEOS, ["video_id", "status"])
             videos = [v for v, status in zip(states["video_id"], states["status"], strict=True) if status == "ok"]
-        yield from check_frames(paths, lambda name: f"{name}/{self.shard}.parquet", videos, self.bones)
+        packed = self._path("shards/{shard}.parquet")
+        record = None if packed is None else read_record(packed)
+        rate = None if record is None else record.params.get("target_fps")
+        yield from check_frames(paths, lambda name: f"{name}/{self.shard}.parquet", videos, self.bones, rate)
 
     def _crops(self) -> Iterator[Problem]:
         """Check the order and length of the sequences, and that they belong to the videos with status ok."""

@@ -181,3 +181,13 @@ def test_tables_are_read_in_parallel_whatever_their_row_groups() -> None:
 def test_the_record_folder_is_hidden(finished: Path) -> None:
     assert record_path(finished / "pose/00000.parquet") == finished / "pose/.records/00000.parquet.json"
     assert record_path(finished / "pose/00000.parquet").is_file()
+
+
+def test_poses_at_another_rate_than_the_frames_are_found(scratch: Path) -> None:
+    def slower(columns: dict[str, Any]) -> dict[str, Any]:
+        return {**columns, "time_s": columns["time_s"] * 25 / 15}
+
+    for name in ("pose", "angles", "keypoints", "distances", "activity"):
+        change_table(scratch, f"{name}/00000.parquet", slower)
+    found = {(problem.file, problem.what) for problem in verify(scratch).problems}
+    assert ("pose/00000.parquet", "times are not the frames'") in found
