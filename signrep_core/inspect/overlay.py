@@ -302,6 +302,17 @@ def _crop_with_joints(results: Path, shard: str, row: dict[str, Any], frame: int
     return crop
 
 
+def _fit(picture: Picture, height: int, width: int) -> Picture:
+    """Fit a picture of any size into another, with black borders, whole and in proportion."""
+    if picture.shape[:2] == (height, width):
+        return np.ascontiguousarray(picture)
+    factor = min(height / picture.shape[0], width / picture.shape[1])
+    inside = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)[:height, :width]
+    fitted = np.zeros((height, width, 3), np.uint8)
+    fitted[: inside.shape[0], : inside.shape[1]] = inside
+    return fitted
+
+
 def _encode(pictures: Iterator[Picture], out: Path, rate: float) -> int:
     """Encode images as an MP4 that every player can show; returns their number."""
     first = next(pictures, None)
@@ -313,7 +324,7 @@ def _encode(pictures: Iterator[Picture], out: Path, rate: float) -> int:
         stream: Any = mp4.add_stream("libx264", Fraction(rate).limit_denominator(1001), options={"crf": "20"})
         stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
         for picture in itertools.chain([first], pictures):
-            mp4.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))))
+            mp4.mux(stream.encode(av.VideoFrame.from_ndarray(_fit(picture, first.shape[0], first.shape[1]))))
             n_frames += 1
         mp4.mux(stream.encode(None))
     return n_frames

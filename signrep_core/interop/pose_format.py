@@ -202,6 +202,7 @@ def _on_frames(path: Path, pose: _Pose, frames: Mapping[str, Any]) -> dict[str, 
         "time_s": times,
         "damaged": hidden,
         "doubtful": np.zeros(len(times), bool),
+        "part": np.zeros(len(times), np.int32),
         **shown,
     }
 

@@ -3,10 +3,13 @@
 Each function reads one table and writes the next, with one video or one row group in memory at a time.
 """
 
+import itertools
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from signrep_core.body.bones import BoneHistogram, median_offsets
 from signrep_core.body.kinematics import Quality, forward_kinematics
@@ -36,14 +39,15 @@ def write_angles(
         The bone lengths of these videos.
     """
     bones, quality = BoneHistogram(), Quality()
-    names = [*KEYS, "image_xy", "landmarks", "confidence"]
+    names = [*KEYS, "part", "image_xy", "landmarks", "confidence"]
     with TableWriter(out, ANGLES, provenance) as writer:
         for video_id, rows in read_videos(pose, POSE, names):
-            solution = solve(rows)
-            writer.write({**_keys(rows), **solution.columns()})
-            quality.add(solution)
-            if video_id in measured:
-                bones.add_lengths(solution.lengths)
+            for part in _split_parts(rows):
+                solution = solve(part)
+                writer.write({**_keys(part), **solution.columns()})
+                quality.add(solution)
+                if video_id in measured:
+                    bones.add_lengths(solution.lengths)
     log.info("%s", quality)
     return bones
 
@@ -85,6 +89,12 @@ def write_activity(
         for _, rows in read_videos(keypoints, KEYPOINTS):
             right, left = activity(rows["keypoints"], rows["confidence"], threshold=threshold, deviation=deviation)
             writer.write({**_keys(rows), "right_active": right, "left_active": left})
+
+
+def _split_parts(rows: Columns) -> Iterator[Columns]:
+    """Split a video's rows where its picture changes: nothing is interpolated or smoothed over that."""
+    borders = [0, *(np.flatnonzero(np.diff(rows["part"])) + 1), len(rows["part"])]
+    yield from ({name: values[a:b] for name, values in rows.items()} for a, b in itertools.pairwise(borders))
 
 
 def _keys(rows: Columns) -> dict[str, Any]:

@@ -76,9 +76,12 @@ def extract_pose(
     tracker, tally = Tracker(backend, people), _Tally()
     chunk = _Chunk(MIN_RUN if people.signer else MIN_RUN_FACELESS)
     for frame in frames:
-        if len(chunk.observations) == CHUNK:
-            yield tally.count(chunk.columns(goes_on=True))
-            chunk = _Chunk(chunk.min_run, begins=False)
+        changes = chunk.observations and frame.part != chunk.part
+        if changes or len(chunk.observations) == CHUNK:
+            yield tally.count(chunk.columns(goes_on=not changes))
+            chunk = _Chunk(chunk.min_run, begins=bool(changes))
+        if changes:
+            tracker.begin_part(frame.part)
         chunk.add(frame, NOBODY if frame.damaged else tracker(frame.rgb, frame.time_s))
         on_frame(True)
     if chunk.observations:
@@ -122,13 +125,14 @@ class _Chunk:
     def __init__(self, min_run: int, begins: bool = True) -> None:
         self.min_run, self._begins = min_run, begins
         self._size = (0, 0)
+        self.part = 0  # a chunk holds frames of one part
         self.frames: list[int] = []
         self.times: list[float] = []
         self.damaged: list[bool] = []
         self.observations: list[Observation] = []
 
     def add(self, frame: Frame, observation: Observation) -> None:
-        self._size = (frame.rgb.shape[0], frame.rgb.shape[1])
+        self._size, self.part = (frame.rgb.shape[0], frame.rgb.shape[1]), frame.part
         self.frames.append(frame.index)
         self.times.append(frame.time_s)
         self.damaged.append(frame.damaged)
@@ -149,6 +153,7 @@ class _Chunk:
             "time_s": np.array(self.times, np.float64),
             "present": present,
             "damaged": np.array(self.damaged),
+            "part": np.full(len(self.frames), self.part, np.int32),
             "doubtful": np.array([s.doubtful for s in self.observations]) & present,
             "landmarks": landmarks.xyz,
             "image_xy": landmarks.image_xy,

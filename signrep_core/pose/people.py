@@ -48,15 +48,17 @@ class Person:
 
     times: list[float] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
+    parts: list[int] = field(default_factory=list)  # of the video (`Frame.part`)
     motion: list[float] = field(default_factory=list)
     clothes: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # running mean histogram
 
-    def see(self, time_s: float, box: Box, motion: float, clothes: NDArray[np.float64]) -> None:
+    def see(self, time_s: float, box: Box, motion: float, clothes: NDArray[np.float64], part: int = 0) -> None:
         """Add a sighting."""
         n = len(self.times)
         self.clothes = clothes if n == 0 else self.clothes + (clothes - self.clothes) / min(n + 1, 30)
         self.times.append(time_s)
         self.boxes.append(box)
+        self.parts.append(part)
         self.motion.append(motion)
 
     def join(self, later: "Person") -> None:
@@ -65,13 +67,17 @@ class Person:
         self.clothes = self.clothes + (later.clothes - self.clothes) * share
         self.times += later.times
         self.boxes += later.boxes
+        self.parts += later.parts
         self.motion += later.motion
 
-    def face_at(self, time_s: float, period_s: float = 1 / SCAN_FPS) -> Box | None:
-        """The face's box, interpolated between sightings at most MAX_GAP_S apart; None where it is not known."""
+    def face_at(self, time_s: float, part: int = 0, period_s: float = 1 / SCAN_FPS) -> Box | None:
+        """The face's box in a part of the video; None where it is not known.
+
+        It is interpolated between sightings at most MAX_GAP_S apart.
+        """
         right = int(np.searchsorted(self.times, time_s))
-        before = right - 1 if right > 0 else None
-        after = right if right < len(self.times) else None
+        before = right - 1 if right > 0 and self.parts[right - 1] == part else None
+        after = right if right < len(self.times) and self.parts[right] == part else None
         if before is not None and after is not None and self.times[after] - self.times[before] <= MAX_GAP_S:
             share = (time_s - self.times[before]) / (self.times[after] - self.times[before])
             box: Box = self.boxes[before] * (1 - share) + self.boxes[after] * share
@@ -123,6 +129,7 @@ def find_people(frames: Iterable[Frame], find_faces: FaceDetector, on_frame: Cal
     size = (1, 1)
     for frame in frames:
         size = (frame.rgb.shape[0], frame.rgb.shape[1])
+        scan.begin_part(frame.part)
         scan.add(frame, find_faces(frame.rgb, scan.known(), scan.frames % THOROUGH_EVERY == 0))
         on_frame()
     people = [p for p in _link_tracks(scan.finish()) if len(p.times) >= MIN_SIGHTINGS or scan.frames < 4]
@@ -165,10 +172,17 @@ class _Scan:
         self._open: list[Person] = []
         self._closed: list[Person] = []
         self._before: NDArray[np.uint8] | None = None
+        self._part = 0
 
     def known(self) -> NDArray[np.float64]:
         """(M, 3) boxes at which faces were last seen."""
         return np.array([track.boxes[-1] for track in self._open]).reshape(-1, 3)
+
+    def begin_part(self, part: int) -> None:
+        """End all tracks where the picture's shape changes: a place in one part is none in the next."""
+        if part != self._part:
+            self._closed += self._open
+            self._open, self._before, self._part = [], None, part
 
     def add(self, frame: Frame, faces: NDArray[np.float64]) -> None:
         """Take in a frame's faces."""
@@ -184,10 +198,10 @@ class _Scan:
         for k, box in enumerate(faces):
             motion = _motion(moved, faces * factor, k)
             if k in links:
-                links[k].see(frame.time_s, box, motion, clothes[k])
+                links[k].see(frame.time_s, box, motion, clothes[k], frame.part)
             else:
                 person = Person()
-                person.see(frame.time_s, box, motion, clothes[k])
+                person.see(frame.time_s, box, motion, clothes[k], frame.part)
                 alive.append(person)
         self._open = alive
 

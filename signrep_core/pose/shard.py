@@ -51,11 +51,16 @@ class PoseResult:
     frames: int = 0
     present: int = 0
     damaged: int = 0  # frames that cannot be decoded
+    parts: int = 1  # one more than the picture changes its shape or rotation
 
     @property
     def note(self) -> str:
         """Detail of a video that stays ok; mostly empty."""
-        return f"{self.damaged} of {self.frames} frames are damaged" if self.damaged and not self.reason else ""
+        if self.reason:
+            return ""
+        damaged = f"{self.damaged} of {self.frames} frames are damaged" if self.damaged else ""
+        changes = f"the picture changes its shape or rotation ({self.parts} parts)" if self.parts > 1 else ""
+        return "; ".join(filter(None, (damaged, changes)))
 
     @property
     def final_status(self) -> FinalStatus | None:
@@ -158,7 +163,7 @@ def write_video(task: Task, backend: Backend, find_faces: FaceDetector, send: Se
         rate = task["target_fps"] if fps is None else fps
         return read_row(VideoRow.of(task), rate)
 
-    frames = present = damaged = 0
+    frames = present = damaged = last_part = 0
     (rows,) = task_files(task)
     with TableWriter(rows, POSE) as writer:
         for columns in extract_video(
@@ -167,5 +172,7 @@ def write_video(task: Task, backend: Backend, find_faces: FaceDetector, send: Se
             frames += len(columns["frame"])
             present += int(columns["present"].sum())
             damaged += int(columns["damaged"].sum())
+            last_part = int(columns["part"][-1])
             writer.write({"video_id": [task["video_id"]] * len(columns["frame"]), **columns})
-    return {"reason": "", "detail": "", "frames": frames, "present": present, "damaged": damaged}
+    counts = {"frames": frames, "present": present, "damaged": damaged, "parts": last_part + 1}
+    return {"reason": "", "detail": "", **counts}

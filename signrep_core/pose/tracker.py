@@ -46,14 +46,14 @@ class Tracker:
         self._regions: deque[tuple[float, Region]] = deque()
         self._region: Region = (0, 0, 0, 0)
         self._locked = False
-        self._wait = 0
+        self._wait = self._part = 0
         backend.reset()
 
     def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> Observation:
         """The signer in a frame (H, W, 3)."""
         self._choose_region(rgb, time_s)
-        face = self._people.signer.face_at(time_s) if self._people.signer else None
-        others = [box for p in self._people.others if (box := p.face_at(time_s)) is not None]
+        face = self._people.signer.face_at(time_s, self._part) if self._people.signer else None
+        others = [box for p in self._people.others if (box := p.face_at(time_s, self._part)) is not None]
         doubtful = self._people.doubtful or (face is not None and any(_gap(face, box) < CROSSING for box in others))
         if self._wait:
             self._wait -= 1
@@ -67,6 +67,12 @@ class Tracker:
         on_face = face is not None and _nose_gap(detection, face) <= NOSE_NEAR
         present = detection.visibility[list(SHOULDERS)].min() >= MIN_SHOULDERS
         return Observation(detection if present else None, doubtful, on_face)
+
+    def begin_part(self, part: int) -> None:
+        """Begin anew with pictures of another shape: places of the frames before mean nothing in them."""
+        self._regions.clear()
+        self._locked, self._wait, self._part = False, 0, part
+        self._backend.reset()
 
     def _look(self, rgb: NDArray[np.uint8], time_s: float, others: list[Box], face: Box | None) -> Detection | None:
         """The signer's pose, and whether the backend is locked on; it is reset when it found someone else's."""
@@ -95,7 +101,7 @@ class Tracker:
     def _choose_region(self, rgb: NDArray[np.uint8], time_s: float) -> None:
         """Move to the region of this time; the backend begins anew where it changes."""
         if not self._regions:
-            self._regions.extend(plan_regions(self._people, (rgb.shape[0], rgb.shape[1])))
+            self._regions.extend(plan_regions(self._people, (rgb.shape[0], rgb.shape[1]), self._part))
             self._region = self._regions[0][1]
         while time_s >= self._regions[0][0]:
             self._regions.popleft()
@@ -105,13 +111,17 @@ class Tracker:
             self._locked = False
 
 
-def plan_regions(people: People, size: tuple[int, int]) -> list[tuple[float, Region]]:
-    """Steady regions that hold the signer's reach, each with the time at which it ends; the last one never ends."""
+def plan_regions(people: People, size: tuple[int, int], part: int = 0) -> list[tuple[float, Region]]:
+    """Steady regions that hold the signer's reach in a part of the video, each with the time at which it ends; the last
+    one never ends.
+    """
     height, width = size
-    if people.signer is None:
+    if people.signer is None or part not in people.signer.parts:
         return [(math.inf, (0, 0, width, height))]
     spans: list[tuple[float, NDArray[np.float64]]] = []  # begin, region
-    for time_s, box in zip(people.signer.times, people.signer.boxes, strict=True):
+    for time_s, box, where in zip(people.signer.times, people.signer.boxes, people.signer.parts, strict=True):
+        if where != part:
+            continue
         need = reach(box)
         if spans:
             union = np.concatenate([np.minimum(spans[-1][1][:2], need[:2]), np.maximum(spans[-1][1][2:], need[2:])])

@@ -89,11 +89,12 @@ VIDEOS = Schema(
 )  # fmt: skip
 
 POSE = Schema(
-    "pose", 2, "extract_pose",
+    "pose", 3, "extract_pose",
     (
         *_FRAME_KEYS,
         Column("present", BOOL),                        # the signer was found in this frame
         Column("damaged", BOOL),                        # this frame of the video cannot be decoded; never present
+        Column("part", INT),                            # counts the changes of the picture's shape or rotation
         Column("doubtful", BOOL),                       # other people are near: who the signer is, is uncertain
         Column("landmarks", FLOAT, (N_JOINTS, 3)),      # NaN where not detected
         Column("image_xy", FLOAT, (N_JOINTS, 2)),       # NaN where not detected

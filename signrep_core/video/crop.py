@@ -143,7 +143,7 @@ def _plan_cuts(videos: Sequence[VideoTask], pose: str | Path, config: Config) ->
     """Plan the cuts of ok videos, in order; one video's pose in memory at a time."""
     wanted = {video.video_id: video for video in videos}
     plans: dict[str, _Plan] = {}
-    columns = ["frame", "time_s", "present", "damaged", "image_xy", "confidence"]
+    columns = ["frame", "time_s", "present", "damaged", "part", "image_xy", "confidence"]
     for video_id, rows in read_videos(pose, POSE, columns):
         if video_id in wanted:
             plans[video_id] = _plan_video(wanted[video_id], rows, config)
@@ -166,14 +166,14 @@ def _plan_video(video: VideoTask, rows: Columns, config: Config) -> _Plan:
     if not present.any():
         none = f"none of {len(present)} frames shows a signer"
         return _Plan(video, rejected=FinalStatus("rejected", "no_signer", none))
-    max_gap, damaged = config.angles.max_gap, rows["damaged"]
+    max_gap, breaks = config.angles.max_gap, rows["damaged"] | (np.diff(rows["part"], prepend=rows["part"][:1]) != 0)
     cuts = []
-    for start, n in signer_runs(present, WINDOW, max_gap, damaged):
+    for start, n in signer_runs(present, WINDOW, max_gap, breaks):
         shown = slice(start, start + n)
         x0, y0, side = torso_box(rows["image_xy"][shown], rows["confidence"][shown], config.crop.margin)
         cuts.append(Cut(start, n, rows["time_s"][shown].tolist(), x0, y0, side))
     if not cuts:
-        longest = max(n for _, n in signer_runs(present, 1, max_gap, damaged))
+        longest = max(n for _, n in signer_runs(present, 1, max_gap, breaks))
         brief = f"the longest run has {longest} frames, {WINDOW} are needed"
         return _Plan(video, rejected=FinalStatus("rejected", "signer_too_brief", brief))
     return _Plan(video, cuts)

@@ -23,21 +23,21 @@ SMALLEST_SIDE = 16.0  # pixels
 
 
 def signer_runs(
-    present: Any, min_frames: int = WINDOW, max_gap: int = 5, damaged: Any | None = None
+    present: Any, min_frames: int = WINDOW, max_gap: int = 5, breaks: Any | None = None
 ) -> list[tuple[int, int]]:
     """Find (start, length) of every run of frames with the signer present, in order.
 
     Args:
         present: (T,) bool.
         max_gap: absences of at most so many frames belong to the run around them (angles are interpolated there).
-        damaged: (T,) bool, frames that no run may hold.
+        breaks: (T,) bool, frames before which a run ends: damaged ones, and the first of a part of the video.
     """
     shown = np.flatnonzero(np.asarray(present, bool))
     if len(shown) == 0:
         return []
-    spoilt = np.zeros(len(present), int) if damaged is None else np.cumsum(damaged)
-    breaks = np.flatnonzero((np.diff(shown) > max_gap + 1) | (np.diff(spoilt[shown]) > 0))
-    starts, ends = shown[np.r_[0, breaks + 1]], shown[np.r_[breaks, len(shown) - 1]] + 1
+    broken = np.zeros(len(present), int) if breaks is None else np.cumsum(breaks)
+    last = np.flatnonzero((np.diff(shown) > max_gap + 1) | (np.diff(broken[shown]) > 0))
+    starts, ends = shown[np.r_[0, last + 1]], shown[np.r_[last, len(shown) - 1]] + 1
     return [(int(s), int(e - s)) for s, e in zip(starts, ends, strict=True) if e - s >= min_frames]
 
 

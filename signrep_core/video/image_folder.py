@@ -38,6 +38,7 @@ class ImageFolder:
     untimely = 0
     tick = Fraction(0)
     rotation = 0
+    part = 0
 
     def __init__(self, path: str | Path, fps: float | None) -> None:
         self.path = Path(path)

@@ -27,12 +27,14 @@ class Frame:
     """One frame on the timeline; `rgb` (H, W, 3) uint8 is read-only, and the same array where a frame repeats.
 
     `damaged`: the file's frame of this time cannot be decoded; `rgb` is the last good frame in its place.
+    `part`: counts the changes of the picture's shape or rotation; the frames of a part have one size.
     """
 
     index: int
     time_s: float
     rgb: NDArray[np.uint8]
     damaged: bool = False
+    part: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def read_frames(
         index = -1
         for index, time, (shown, _) in on_timeline(frames, target_fps, start, end):
             rgb, damaged = source.to_rgb(shown)
-            yield Frame(index, float(time), rgb, damaged)
+            yield Frame(index, float(time), rgb, damaged, source.part)
         if index < 0:
             raise VideoError("empty_span", f"{path}: no frame between {start} s and {end} s")
 

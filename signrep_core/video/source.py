@@ -28,7 +28,7 @@ from signrep_core.video.formats import FORMATS
 from signrep_core.video.hdr import TRANSFERS
 from signrep_core.video.image_folder import MAX_PIXELS, ImageFolder
 from signrep_core.video.order import Stamp, choose_stamp
-from signrep_core.video.rgb import RgbConverter
+from signrep_core.video.rgb import UPRIGHT, Orientation, RgbConverter, orientation_of
 from signrep_core.video.timeline import Clock, Timed
 
 log = logging.getLogger(__name__)
@@ -71,9 +71,14 @@ class VideoFile:
         return self._first
 
     def decode(self, start: Fraction | None, end: Fraction | None) -> Iterator[Timed]:
-        """(decoded frame, or None for a lost one, its time), from a little before `start` to a little after `end`."""
+        """((decoded frame, its orientation), or None for a lost one; its time): the span, and a little around it."""
+        orientation = UPRIGHT
         for frame, time in self._from(start, lambda: deinterlace(self._frames(self._packets())), self._stamp_of):
-            yield None if isinstance(frame, Lost) else frame, time
+            if isinstance(frame, Lost):
+                yield None, time
+            else:
+                orientation = orientation_of(frame, orientation)
+                yield (frame, orientation), time
             if end is not None and time > end + SEEK_MARGIN_S:
                 return
 
@@ -203,18 +208,26 @@ class VideoFile:
             return f"the file promises {promised_s:.1f} s and its frames end at {float(self._last_s):.1f} s"
         return ""
 
-    def to_rgb(self, frame: Any | None) -> tuple[NDArray[np.uint8], bool]:
+    @property
+    def part(self) -> int:
+        """Number of the part of the frame that `to_rgb` gave last."""
+        return self._converter.part
+
+    def to_rgb(self, frame: tuple[Any, Orientation] | None) -> tuple[NDArray[np.uint8], bool]:
         """(H, W, 3) uint8 of a frame, and False; for a lost frame (None) the one converted before it, and True."""
-        self._shown = frame or self._shown or self.first_frame()
-        return self._converter.convert(self._shown), frame is None
+        self._shown = frame or self._shown or self._first_item()
+        return self._converter.convert(*self._shown), frame is None
 
     def first_rgb(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 of the first frame that can be decoded."""
-        return self.to_rgb(self.first_frame())[0]
+        return self.to_rgb(self._first_item())[0]
+
+    def _first_item(self) -> tuple[Any, Orientation]:
+        return self.first_frame(), orientation_of(self.first_frame())
 
     @functools.cached_property
     def _converter(self) -> RgbConverter:
-        return RgbConverter(self.path, self.first_frame(), self.stream.sample_aspect_ratio)
+        return RgbConverter(self.path, self.stream.sample_aspect_ratio)
 
     @property
     def codec(self) -> str:

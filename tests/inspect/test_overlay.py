@@ -1,6 +1,7 @@
 """Overlays and contact sheets of painted videos, whose frames show their number."""
 
 import shutil
+from pathlib import Path
 
 import av
 import cv2
@@ -9,7 +10,17 @@ import pytest
 
 from signrep_core.__main__ import main
 from signrep_core.errors import TableError
-from signrep_core.inspect.overlay import HEIGHT, PANEL, TIMELINE, draw_joints, draw_skeleton, write_overlay, write_sheet
+from signrep_core.inspect.overlay import (
+    HEIGHT,
+    PANEL,
+    TIMELINE,
+    _encode,
+    draw_joints,
+    draw_skeleton,
+    write_overlay,
+    write_sheet,
+)
+from signrep_core.video.reader import read_frames
 from tests.inspect.damaged import flip_page_byte
 from tests.store.built import build_shard
 from tests.video.painted import number_in
@@ -116,3 +127,13 @@ def test_a_video_file_without_results_goes_through_the_stages_first(clips, tmp_p
     picture = frames[0][:HEIGHT, : HEIGHT * 640 // 480].astype(int).mean(-1)
     edges = (picture[1:-1] - np.minimum(picture[:-2], picture[2:]) > 60).sum(1)
     assert edges.max() > 250  # a white line amid dark ones: the crop's square
+
+
+def test_a_picture_of_another_shape_is_fitted_with_black_borders(tmp_path: Path) -> None:
+    pictures = [np.full((64, 96, 3), 200, np.uint8)] * 3 + [np.full((96, 64, 3), 200, np.uint8)] * 3
+    assert _encode(iter(pictures), tmp_path / "out.mp4", 25) == 6
+    shown = [frame.rgb for frame in read_frames(tmp_path / "out.mp4")]
+    assert all(rgb.shape == (64, 96, 3) for rgb in shown)
+    assert shown[0][32, 90].min() > 190
+    assert shown[5][32, 20].min() > 190
+    assert shown[5][32, 90].max() < 10  # a third as wide as before: 43 columns

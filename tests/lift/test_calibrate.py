@@ -76,6 +76,7 @@ def tables(tmp_path: Path) -> tuple[Path, Path]:
                 **{key: truth[key] for key in ("video_id", "frame", "time_s", "image_xy")},
                 "landmarks": truth["camera_joints"], "confidence": np.ones((frames, N_JOINTS)),
                 "present": np.ones(frames, bool), "doubtful": np.zeros(frames, bool),
+                "part": np.zeros(frames, np.int32),
                 "damaged": np.zeros(frames, bool), "box": np.zeros((frames, 4)),
             })  # fmt: skip
     return tmp_path / "truth.parquet", tmp_path / "pose.parquet"

@@ -37,7 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             seen = np.ones(FRAMES, bool)
             writer.write({
                 **{name: truth[name] for name in ("video_id", "frame", "time_s")}, "present": seen,
-                "doubtful": ~seen, "damaged": ~seen, "landmarks": truth["joints"], "image_xy": xy,
+                "doubtful": ~seen, "damaged": ~seen, "part": np.zeros(FRAMES, np.int32),
+                "landmarks": truth["joints"], "image_xy": xy,
                 "confidence": np.ones((FRAMES, 61)), "box": np.concatenate([xy.min(1), xy.max(1)], 1),
             })  # fmt: skip
     first = read_table(folder / "pose.parquet", POSE, ["video_id"])["video_id"][0]
@@ -87,3 +88,20 @@ def test_distances_and_activity_are_those_of_the_keypoints(folder: Path) -> None
     labels = read_table(folder / "activity.parquet", ACTIVITY)["right_active"][:FRAMES]
     np.testing.assert_array_equal(np.ma.getmaskarray(labels), np.ma.getmaskarray(right))
     assert labels.filled(False).tolist() == np.ma.filled(right, False).tolist()
+
+
+def test_each_part_of_a_video_is_solved_alone(folder: Path, tmp_path: Path) -> None:
+    rows = read_table(folder / "pose.parquet", POSE)
+    rows["part"] = np.int32(rows["frame"] >= 10)
+    with TableWriter(tmp_path / "pose.parquet", POSE) as writer:
+        for first in (0, FRAMES):
+            writer.write({name: values[first : first + FRAMES] for name, values in rows.items()})
+    solve, lengths = open_solver("closed_form", None, 5), []
+
+    def noted(part):
+        lengths.append(len(part["frame"]))
+        return solve(part)
+
+    write_angles(tmp_path / "pose.parquet", tmp_path / "angles.parquet", noted, set())
+    assert lengths == [10, 14] * 2
+    assert read_table(tmp_path / "angles.parquet", ANGLES)["frame"].tolist() == [*range(FRAMES)] * 2

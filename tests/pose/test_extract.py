@@ -53,6 +53,19 @@ def test_a_signer_is_followed_through_a_clip(clips: Path, holistic: HolisticSolu
     assert (np.abs(np.diff(pose["image_xy"][:, NOSE], axis=0)) < 15).all(), "no jumps"
 
 
+def test_a_signer_is_followed_into_a_picture_of_another_shape(
+    clips: Path, holistic: HolisticSolution, find_faces: FaceDetector
+) -> None:
+    wide = clip(clips, "walk_C", 25, 41)
+    high = [np.ascontiguousarray(rgb[:, 120:520]) for rgb in wide]
+    video = [Frame(i, i / 25, rgb, part=i // 16) for i, rgb in enumerate(wide + high)]
+    pieces = list(extract_video(lambda fps: video[::8] if fps else video, holistic, find_faces, min_shoulder_px=24))
+    assert [piece["part"].tolist() for piece in pieces] == [[0] * 16, [1] * 16]
+    assert all(piece["present"].all() for piece in pieces)
+    nose = [piece["image_xy"][:, NOSE] for piece in pieces]
+    assert np.abs(nose[0] - [120, 0] - nose[1]).max() < 12
+
+
 def test_the_printed_face_on_a_hoodie_is_not_the_signer(
     clips: Path, holistic: HolisticSolution, find_faces: FaceDetector
 ) -> None:

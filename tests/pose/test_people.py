@@ -149,3 +149,14 @@ def test_known_faces_and_thorough_searches_are_asked_for() -> None:
 
     find_people(frames, find, lambda: None)
     assert asked == [(0, True), *itertools.repeat((1, False), 5), (1, True), (1, False)]
+
+
+def test_a_picture_of_another_shape_begins_new_tracks_of_the_same_person() -> None:
+    wide = [Frame(i, i / 3, scene((face(300), RED, 60 * (i % 2)))) for i in range(6)]
+    high = [Frame(i, i / 3, scene((face(300), RED, 60 * (i % 2)))[:, 160:460], part=1) for i in range(6, 12)]
+    people = find_people(
+        wide + high, lambda rgb, *_: face(300 if rgb.shape[1] == 640 else 140).reshape(1, 3), lambda: None
+    )
+    assert people.signer is not None
+    assert [box[0] for box in people.signer.boxes] == [300] * 6 + [140] * 6
+    assert people.others == ()

@@ -204,3 +204,12 @@ def test_a_real_clip_is_cropped_frame_by_frame(clips: Path, tmp_path: Path) -> N
     for frame, crop in zip(read_frames(path), decoded(tmp_path / "out.mp4"), strict=True):
         error = crop.astype(int) - cut_box(frame.rgb, *square, 256)
         assert 10 * np.log10(255**2 / (error**2).mean()) > 34  # dB
+
+
+def test_a_sequence_ends_where_the_picture_changes(tmp_path: Path) -> None:
+    rows = pose_of("call", [True] * 50)
+    rows["part"][20:] = 1
+    with TableWriter(tmp_path / "pose.parquet", POSE) as writer:
+        writer.write(rows)
+    crops = plan_crops(videos_of({"call": tmp_path / "call.mp4"}), tmp_path / "pose.parquet")
+    assert [crops[name].tolist() for name in ("start_frame", "n_frames")] == [[0, 20], [20, 30]]

@@ -230,6 +230,44 @@ def test_a_change_of_size_in_mid_file_keeps_the_first_size(tmp_path: Path) -> No
     assert probe_video(path).timeline_frames == 40
 
 
+def end_to_end(path: Path, *parts: Path) -> Path:
+    """Streams one after the other, as a call's recording has them."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def test_a_rotation_that_changes_in_mid_stream_begins_a_part(tmp_path: Path) -> None:
+    upright = quarters(tmp_path / "upright.mp4")
+    turns = {"a": "0", "b": "90", "c": "0"}
+    for name, angle in turns.items():
+        turned = f"h264_metadata=display_orientation=insert:rotate={angle}"
+        ffmpeg("-i", upright, "-c", "copy", "-bsf:v", f"h264_mp4toannexb,{turned}", tmp_path / f"{name}.h264")
+    path = end_to_end(tmp_path / "call.h264", *(tmp_path / f"{name}.h264" for name in turns))
+    frames = list(read_frames(path))
+    assert [frame.part for frame in frames] == [0] * 16 + [1] * 16 + [2] * 16
+    assert {frame.rgb.shape for frame in frames[:16] + frames[32:]} == {(48, 64, 3)}
+    assert {frame.rgb.shape for frame in frames[16:32]} == {(64, 48, 3)}
+    assert [corners(frames[k].rgb) for k in (5, 20, 40)] == ["RGBW", "GWRB", "RGBW"]
+
+
+@pytest.mark.parametrize("suffix", [".h264", ".mpg"])
+def test_another_shape_of_the_picture_begins_a_part_and_is_not_squeezed(tmp_path: Path, suffix: str) -> None:
+    codec = {".h264": "libx264", ".mpg": "mpeg2video"}[suffix]
+    sizes = [(160, 120), (120, 160), (120, 160), (160, 90)]
+    parts = [
+        write_video(tmp_path / f"{i}{suffix}", range(16 * i, 16 * i + 16), size=size, codec=codec)
+        for i, size in enumerate(sizes)
+    ]
+    frames = list(read_frames(end_to_end(tmp_path / f"call{suffix}", *parts)))
+    good = [frame for frame in frames if not frame.damaged]
+    assert len(good) >= 61  # MPEG-2's decoder drops the frame that it holds where the size changes
+    for frame in good:
+        number = number_in(frame.rgb)
+        assert frame.part == [0, 1, 1, 2][number // 16]
+        assert frame.rgb.shape == (*sizes[number // 16][::-1], 3)
+    assert [number_in(frame.rgb) for frame in good] == sorted(number_in(frame.rgb) for frame in good)
+
+
 # ---------------------------------------------------------------- odd and broken files
 
 
