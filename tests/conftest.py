@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.site import Site
+from tests.faults.site import build as build_site
 from tests.once import build_once
 from tests.store.built import Built, build_results
 
@@ -52,3 +54,9 @@ def scratch(finished: Path, tmp_path: Path) -> Path:
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Shard 00000 with three sequences, and shard 00001 in which nobody is seen; packed and indexed."""
     return build_once(tmp_path_factory, "packed", build_results)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Rendered signers that have gone through the whole workflow; only tests/faults may disturb `results`."""
+    return build_once(tmp_path_factory, "site", build_site)

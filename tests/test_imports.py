@@ -26,8 +26,9 @@ sys.exit(f"loaded: {loaded}" if loaded else 0)
         (["signrep_core"], ["mediapipe", "snakemake", "transformers", "peft"]),
         ([f"signrep_core.{room}" for room in ("body", "video", "store", "sources")], ["torch", "mediapipe"]),
         (["signrep_core.evaluate.retrieval", "signrep_core.inspect.figures.strips"], ["timm", "signrep_core.model"]),
+        (["signrep_core.lift.shard_tables", "signrep_core.inspect.report.card"], ["torch", "mediapipe"]),
     ],
-    ids=["the whole core", "the rooms without PyTorch", "retrieval and its figure"],
+    ids=["the whole core", "the rooms without PyTorch", "retrieval and its figure", "stages and the dataset card"],
 )
 @pytest.mark.slow
 def test_importing_loads_no_heavy_package_that_is_not_asked_for(rooms, forbidden):

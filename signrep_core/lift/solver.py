@@ -8,8 +8,6 @@ from typing import Any
 
 from signrep_core.body.inverse import Solution, solve_angles
 from signrep_core.config import Solver
-from signrep_core.lift.lift_video import solve_by_lifter
-from signrep_core.lift.lifter import load_lifter
 
 Columns = Mapping[str, Any]  # of schemas.POSE, one video
 Solve = Callable[[Columns], Solution]
@@ -28,5 +26,9 @@ def open_solver(solver: Solver, weights: str | None, max_gap: int) -> Solve:
     """
     if solver == "closed_form":
         return lambda pose: solve_angles(pose["landmarks"], pose["confidence"], max_gap=max_gap)
+    # Here, since what else imports this module needs no torch, which takes seconds to import.
+    from signrep_core.lift.lift_video import solve_by_lifter
+    from signrep_core.lift.lifter import load_lifter
+
     lifter = load_lifter(weights)
     return lambda pose: solve_by_lifter(lifter, pose["image_xy"], pose["confidence"], max_gap)

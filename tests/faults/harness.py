@@ -15,8 +15,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from tests.faults import run_job
 from tests.faults.site import (
     SHARDS,
     TIMED,
@@ -109,21 +111,19 @@ def _killed(site: Site, job: Job, number: int, rng: random.Random) -> list[str]:
     while True:
         began, process = time.monotonic(), job.start()
         try:
-            process.wait(rng.uniform(0, job.seconds))
+            run_job.wait(process, rng.uniform(0, job.seconds))
         except subprocess.TimeoutExpired:
             break
         job.seconds = time.monotonic() - began  # the machine is faster than it was
     group = rng.random() < 0.5  # a node that dies, or one process picked by the kernel
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number) if group else os.kill(process.pid, number)
-    process.wait()
-    return broken_outputs(site, job) + orphans(job, process.pid)
+    run_job.kill(process, number, group)
+    run_job.wait(process)
+    return broken_outputs(site, job) + orphans(job, process.pid or 0)
 
 
 def run_again(site: Site, job: Job) -> list[str]:
     """Run a job to its end and return what differs from the undisturbed run."""
-    process = job.start()
-    if process.wait() != 0:
+    if run_job.wait(job.start()) != 0:
         return [f"{job.rule}: the rerun failed: {_last_lines(job)}"]
     return [f"{job.rule}: {name}" for name in site.differences()]
 
@@ -201,9 +201,9 @@ def _alone(jobs: list[Job]) -> list[Job]:
     return [job for job in jobs if not any(path.is_relative_to(job.outputs[0].parent) for path in job.inputs)]
 
 
-def _starved(site: Site, job: Job, process: "subprocess.Popen[bytes]", again: bool = True) -> list[str]:
+def _starved(site: Site, job: Job, process: BaseProcess, again: bool = True) -> list[str]:
     """Check a job that cannot write: it must fail, say so in one line, and leave no partial output."""
-    if process.wait() == 0:
+    if run_job.wait(process) == 0:
         return [f"{job.rule}: it did not fail"]
     lost = broken_outputs(site, job)
     said = job.log.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from snakemake.script import Snakemake
 from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 
 ROOT = Path(__file__).parents[2]
-SMALL = Path(__file__).with_name("small.yaml")
+SMALL = ROOT / "tests/workflow/small.yaml"
 
 
 def main(folder: Path, sheet: str) -> None:

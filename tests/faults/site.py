@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from signrep_core.inspect.verify.corpus import verify
 from signrep_core.store.schemas import SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_table
 from signrep_core.synthetic.corpus import plan_corpus, render_videos
+from tests.faults import run_job
 from tests.faults.compare import same_content
 
 ROOT = Path(__file__).parents[2]
-SMALL = Path(__file__).with_name("small.yaml")
+SMALL = ROOT / "tests/workflow/small.yaml"
 SHEET = """video_id\tpath\tdataset\tsplit\tgloss\tstart\tend\ttext
 =one\tsigners/{0}.mp4\tmade\ttrain\tA\t0.1\t0.9\t
 two\tsigners/{0}.mp4\tmade\ttrain\tB\t0.9\t1.7\t
@@ -55,14 +57,9 @@ class Job:
     log: Path
     seconds: float
 
-    def start(self, largest_file: int | None = None) -> subprocess.Popen[bytes]:
+    def start(self, largest_file: int | None = None) -> BaseProcess:
         """Start the job in a process group of its own."""
-        limit = [] if largest_file is None else [str(largest_file)]
-        return subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("run_job.py")), str(self.pickled), *limit],
-            env=environment(), cwd=self.pickled.parent, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        return run_job.start(self.pickled, environment(), largest_file)
 
     def remove_outputs(self) -> None:
         """Remove the outputs, as Snakemake does after a failed job."""
@@ -75,6 +72,7 @@ class Site:
     """The corpus, its finished results, and the jobs in an order in which they can run."""
 
     folder: Path
+    output: str = ""  # of the engine
     jobs: list[Job] = field(default_factory=list)
     finished: dict[str, Path] = field(default_factory=dict)  # file -> a copy of the undisturbed run's
     rendered: dict[str, Path] = field(default_factory=dict)  # the same of the demo's own jobs
@@ -86,6 +84,11 @@ class Site:
     @property
     def demo(self) -> Path:
         return self.folder / "demo"
+
+    @property
+    def undisturbed(self) -> Path:
+        """A copy of the finished results, which no fault touches."""
+        return self.folder / "undisturbed/results"
 
     @property
     def sheet(self) -> Path:
@@ -106,7 +109,7 @@ def build(folder: Path) -> Site:
     site = Site(folder)
     if not (folder / "jobs.pickle").exists():
         _run_undisturbed(site)
-    site.finished = _copy(site.results, folder / "undisturbed/results")
+    site.finished = _copy(site.results, site.undisturbed)
     if problems := lost_videos(site.sheet, site.results):
         raise RuntimeError(f"the undisturbed run is broken: {problems}")
     jobs = [Job(**job) for job in pickle.loads((folder / "jobs.pickle").read_bytes())]
@@ -127,6 +130,7 @@ def _run_undisturbed(site: Site) -> None:
     done = snakemake(site)
     if done.returncode:
         raise RuntimeError(f"the undisturbed run failed:\n{done.stdout[-6000:]}")
+    site.output = done.stdout
     plan_jobs = [sys.executable, str(Path(__file__).with_name("plan_jobs.py")), str(folder), str(site.sheet)]
     subprocess.run(plan_jobs, check=True, cwd=folder, env=environment(), capture_output=True)
 
@@ -155,7 +159,7 @@ def environment() -> dict[str, str]:
 def measure(job: Job) -> None:
     """Run a job undisturbed and note how long it takes."""
     began = time.monotonic()
-    if job.start().wait() != 0:
+    if run_job.wait(job.start()) != 0:
         raise RuntimeError(f"{job.rule} fails undisturbed: {job.log.read_text()}")
     job.seconds = time.monotonic() - began
 

@@ -14,14 +14,9 @@ from signrep_core.inspect.explain import explain
 from signrep_core.store.records import read_record
 from tests.faults import harness
 from tests.faults.__main__ import BEGIN, END, TITLE, write_row
-from tests.faults.site import Job, Site, build, environment
+from tests.faults.site import Job, Site, environment
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return build(tmp_path_factory.mktemp("faults"))
 
 
 def jobs_of(site: Site, *rules: str) -> list[Job]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.once import build_once
+from tests.workflow.bad_videos import add_bad_videos
 
 ROOT = Path(__file__).parents[2]
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
@@ -62,10 +63,15 @@ def finish(sheet: Path, results: Path) -> Finished:
 
 @pytest.fixture(scope="session")
 def clips_run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The main job on the real clips."""
-    return build_once(
-        tmp_path_factory, "clips", lambda folder: finish(write_sheet(clips, folder / "videos.tsv"), folder / "results")
-    )
+    """The main job on the real clips and, in the same shard, on bad videos."""
+
+    def build(folder: Path) -> Finished:
+        sheet = write_sheet(clips, folder / "videos.tsv")
+        (folder / "bad").mkdir()
+        add_bad_videos(sheet, clips, folder / "bad")
+        return finish(sheet, folder / "results")
+
+    return build_once(tmp_path_factory, "clips", build)
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 
 import pandas as pd
 
+from tests.workflow.bad_videos import ffmpeg
 from tests.workflow.conftest import snakemake
-from tests.workflow.test_bad_input import ffmpeg
 
 SHEET = """video_id\tpath\tdataset\tsplit
 dQw4w9WgXcQ\tdQw4w9WgXcQ.mp4\tyoutube_sl_25\ttrain
