@@ -488,6 +488,18 @@ def test_the_adversarial_loss_moves_the_features_and_not_the_discriminator(form:
     assert all(p.grad is None and p.requires_grad for p in Wrapped.module.parameters())
 
 
+def test_the_objective_is_the_weighted_sum_of_its_terms() -> None:
+    class Run:
+        settings = Pretrain(regularize_after=2)
+        step = 2
+
+    values = {"reconstruction": 10.0, "variance": 0.5, "covariance": 25.0, "adversarial": 3.0, "activity": 99.0}
+    terms = {name: torch.tensor(value) for name, value in values.items()}
+    assert step._total_loss(Run, terms).item() == pytest.approx(10 + 1.0 * 0.5 + 0.004 * 25 + 2.0 * 3)  # type: ignore[arg-type]
+    Run.step = 1
+    assert step._total_loss(Run, terms).item() == 10  # type: ignore[arg-type]
+
+
 def test_encoder_and_discriminator_learn_in_every_step_each_by_its_own_adamw(tmp_path: Path) -> None:
     """A3 and A4; both rates follow one schedule: half of the peak in the first of two steps of warm-up."""
     settings = changed(iterations=1, learning_rate=1e-3, discriminator_learning_rate=1e-4)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from signrep_core.config import Recognition
+from signrep_core.data.augment import Draws
 from signrep_core.data.clips import select_labelled
 from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate import features as extraction
@@ -119,6 +120,29 @@ def test_a_run_writes_selected_weights_and_metrics(weights: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_training_clips_are_augmented_with_one_draw_each(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A3; the clips that select the weights are not augmented."""
+    drawn = []
+
+    def record(model: Any, tensors: Any, draws: Any = None) -> torch.Tensor:
+        drawn.append(draws)
+        return evaluation.clip_inputs(model, tensors, draws)
+
+    monkeypatch.setattr(recognition, "clip_inputs", record)
+    run(tmp_path, weights, changed(epochs=1, kappa=0.0, crop_area=(0.25, 0.25), crop_ratio=(1.0, 1.0)))
+    (draws,) = drawn
+    assert draws.crop[:, 2:].tolist() == [pytest.approx([0.5, 0.5])] * 4
+    clip = {"frames": torch.zeros(1, 64, 32, 32, 3, dtype=torch.uint8)}
+    clip["frames"][:, :, :, :16] = 200
+    draw = Draws(torch.tensor([[0.0, 0.5, 1.0, 0.5]]), torch.tensor([-1]), torch.zeros(1), torch.zeros(1) > 0)
+    model = Recogniser(MICRO, ["A", "B"])
+    right, whole = evaluation.clip_inputs(model, clip, draw), evaluation.clip_inputs(model, clip)
+    assert right.std((2, 3, 4)).max() == pytest.approx(0, abs=1e-5)
+    assert whole.std((2, 3, 4)).min() > 1
+
+
 def test_fine_tuning_learns_and_recognises_held_out_videos(weights: Path, tmp_path: Path) -> None:
     class Bright(Labelled):
         """The gloss determines the brightness, so that a few steps suffice."""
