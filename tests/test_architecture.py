@@ -1,29 +1,14 @@
 """docs/architecture.md names what exists: every module, function and room on the page is in the code."""
 
-import importlib
 import re
 import tomllib
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.names import CORE, MODULES, ROOMS, ROOT, find
+
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-CORE = ROOT / "signrep_core"
-ROOMS = sorted(path.name for path in CORE.iterdir() if (path / "__init__.py").exists())
-MODULES = sorted(path.name for path in CORE.glob("*.py") if not path.name.startswith("_"))
 NAMES = sorted(set(re.findall(rf"`((?:{'|'.join([*ROOMS, *(name[:-3] for name in MODULES)])})\.[\w.]+)`", PAGE)))
-
-
-def find(name: str) -> object:
-    """The module, class, method or constant that a dotted name below signrep_core stands for."""
-    found: object = importlib.import_module("signrep_core")
-    for part in name.split("."):
-        if isinstance(found, ModuleType) and not hasattr(found, part):
-            importlib.import_module(f"{found.__name__}.{part}")
-        found = getattr(found, part)
-    return found
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith(".py")])
