@@ -33,25 +33,21 @@ def rows() -> list[tuple[str, str]]:
         reader = build_shard(Path(folder), VIDEOS)
         many = _link_shards(reader, Path(folder) / "many")
         one = WindowPairs(partial(ShardReader, reader.folder), None, 0)
-        planes = WindowPairs(partial(ShardReader, reader.folder), None, 0, planes=True)
-        corpus = WindowPairs(partial(ShardReader, many), None, 0, planes=True)
+        corpus = WindowPairs(partial(ShardReader, many), None, 0)
         meeting = _meet_shards(corpus)
         raw = Sequential(reader.folder / "00000.mp4")
         ms = _measure(
             {
-                "raw RGB": lambda _: [raw.read(rgb=True) for _ in range(2)],
                 "raw": lambda _: [raw.read(rgb=False) for _ in range(2)],
-                "RGB": one.__getitem__,
-                "planes": planes.__getitem__,
+                "one": one.__getitem__,
                 "corpus": corpus.__getitem__,
             }
         )
-        batch = [planes[item] for item in range(10)]
+        batch = [one[item] for item in range(10)]
         joining = _measure({"collate": lambda _: collate(batch)})["collate"] / 10
     return [
-        ("16 frames decoded one after the other: planes; RGB", f"{ms['raw']:.2f} ms; {ms['raw RGB']:.2f} ms"),
-        ("window with targets, planes (for a GPU)", _share(ms["planes"], ms["raw"])),
-        ("window with targets, RGB (for a CPU)", _share(ms["RGB"], ms["raw RGB"])),
+        ("16 frames decoded one after the other", f"{ms['raw']:.2f} ms"),
+        ("window with targets", _share(ms["one"], ms["raw"])),
         (f"  out of {SHARDS} shards", _share(ms["corpus"], ms["raw"])),
         ("a worker meets a shard, of an hour, for the first time", f"{meeting:.0f} ms"),
         ("joining a batch", f"{joining:.2f} ms a window"),

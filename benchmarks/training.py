@@ -48,7 +48,7 @@ def rows() -> list[tuple[str, str]]:
 def _tiny(device: str) -> list[tuple[str, str]]:
     model = SignRep(PRESETS["tiny"])
     size = PRESETS["tiny"].encoder.image_size
-    frames = torch.randint(0, 256, (WINDOWS, 16, 256, 256, 3), dtype=torch.uint8)
+    frames = torch.randint(0, 256, (WINDOWS, 16, 384, 256), dtype=torch.uint8)
     generator, crops = torch.Generator().manual_seed(0), (Pretrain().crop_area, Pretrain().crop_ratio)
     video = torch.randn(WINDOWS, 3, 16, size, size)
 
@@ -170,7 +170,7 @@ def _count_memory(n: int) -> float:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
         run = _make_run(fabric, Pretrain(batch_size=n), Encoder, compiled=False)
-        batch = _synthetic_batch(n, planes=False)
+        batch = _synthetic_batch(n)
         for _ in range(2):
             train_step(run, batch)
             run.step += 1
@@ -200,11 +200,10 @@ def _make_run(fabric: Fabric, settings: Pretrain, encoder: type[Encoder], compil
     return run
 
 
-def _synthetic_batch(n: int, planes: bool) -> Batch:
+def _synthetic_batch(n: int) -> Batch:
     """A batch of noise in the loader's shapes."""
-    shape = (n, 16, 384, 256) if planes else (n, 16, 256, 256, 3)
     tensors = {
-        "frames": torch.randint(0, 256, shape, dtype=torch.uint8),
+        "frames": torch.randint(0, 256, (n, 16, 384, 256), dtype=torch.uint8),
         "body_angles": torch.randn(n, 16, N_BODY_ANGLES),
         "right_angles": torch.randn(n, 16, N_HAND_ANGLES),
         "left_angles": torch.randn(n, 16, N_HAND_ANGLES),
@@ -214,8 +213,7 @@ def _synthetic_batch(n: int, planes: bool) -> Batch:
         "active_known": torch.ones(n, 2, dtype=torch.bool),
     }
     videos = torch.arange(n) // 2
-    batch = Batch(tensors, videos, [f"window {k}" for k in range(n)], [])
-    return batch.pin_memory() if planes else batch
+    return Batch(tensors, videos, [f"window {k}" for k in range(n)], [])
 
 
 def _seconds(work: Callable[[], Tensor | None], repeats: int = 3) -> float:

@@ -234,8 +234,12 @@ class EncoderTraining(Training):
     layer_decay: float = method(0.85, "A3", "learning rate of each layer as a share of the next layer's", gt=0, le=1)
     clip: float = method(1.0, "A3", "largest norm of the gradient, or largest value in it", gt=0)
     clip_by: ClipBy = method("norm", OPEN, "what `clip` limits: the `norm` of the whole gradient, or each `value`")
-    crop_area: Range = method((0.5, 1.0), OPEN, "area of the random crop in training, as a share of the frame's")
-    crop_ratio: Range = method((0.85, 1.18), OPEN, "width to height of the random crop in training")
+    crop_area: Range = method(
+        (0.875, 1.0),
+        "D, decision 0029",
+        "area of the random crop in training, as a share of the frame's, all of which evaluation sees",
+    )
+    crop_ratio: Range = method((0.9, 1.1), "D, decision 0029", "width to height of the random crop in training")
     save_every: PositiveInt = operation(1_000, "steps between resume states")
     log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
 

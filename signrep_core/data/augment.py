@@ -1,11 +1,12 @@
 """Augmentation on the device, the same for all frames of a window; no flip, which would swap the hands.
 
 Supplement A2: Planckian jitter, random resized crop 256→224, Gaussian blur, grayscale, ImageNet mean and std. No
-source gives the strengths; ours are D (decision 0008).
+source gives the strengths; ours are D (decisions 0008, 0029).
 
 Legend: B windows, T frames, H W pixels as stored (256), S pixels of the model's input (224).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,9 +19,9 @@ from torch import Tensor
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
-EVALUATION_CROP: Final = 224 / 256  # side of the centre crop as a share of the frame
-EVALUATION_VIEW: Final = "one crop, the middle 224 of 256 pixels"  # what `prepare` shows of a frame, for protocols
+EVALUATION_VIEW: Final = "the whole crop of 256 pixels, resized"  # what `prepare` shows of a frame, for protocols
 
+WHOLE: Final = (0.0, 0.0, 1.0, 1.0)  # y, x, height, width as shares of the frame
 JITTER_P: Final = 0.8
 BLUR_P: Final = 0.5
 BLUR_SIGMA: Final = (0.1, 2.0)  # pixels of a 224-pixel frame
@@ -65,7 +66,11 @@ def draw_augmentations(
 
 
 def augment(frames: Tensor, draws: Draws, size: int) -> Tensor:
-    """Augment and normalise windows: (B, T, H, W, 3) RGB or (B, T, 3H/2, W) planes, uint8 → (B, 3, T, S, S)."""
+    """Augment and normalise windows: (B, T, 3H/2, W) planes or (B, T, H, W, 3) RGB, uint8 → (B, 3, T, S, S).
+
+    Planes are of the shards (`ShardReader.read_planes`) on every device, in training and evaluation alike; RGB is of
+    video files.
+    """
     x = torch.stack([_crop(window, crop, size) for window, crop in zip(frames, draws.crop.tolist(), strict=True)])
     x = _jitter(x, draws.illuminant)  # (B, T, 3, S, S) in 0..1
     for i in torch.nonzero(draws.sigma)[:, 0].tolist():  # on the CPU, so the device is not synchronised
@@ -75,11 +80,9 @@ def augment(frames: Tensor, draws: Draws, size: int) -> Tensor:
     return _normalise(x)
 
 
-def prepare(frames: Tensor, size: int, crop: float = EVALUATION_CROP) -> Tensor:
-    """Centre-crop and normalise windows for evaluation: (B, T, H, W, 3) uint8 → (B, 3, T, S, S)."""
-    margin = (1 - crop) / 2
-    box = [margin, margin, crop, crop]
-    return _normalise(torch.stack([_crop(window, box, size) for window in frames]))
+def prepare(frames: Tensor, size: int) -> Tensor:
+    """Resize and normalise windows for evaluation, as the released code does; shapes as in `augment`."""
+    return _normalise(torch.stack([_crop(window, WHOLE, size) for window in frames]))
 
 
 def to_pixels(video: Tensor) -> Tensor:
@@ -88,33 +91,33 @@ def to_pixels(video: Tensor) -> Tensor:
     return (255 * (video.permute(0, 2, 3, 4, 1) * std + mean)).round().clamp(0, 255).byte()
 
 
-def _crop(window: Tensor, crop: list[float], size: int) -> Tensor:
-    """(T, H, W, 3) or (T, 3H/2, W) uint8 → (T, 3, size, size) in 0..1."""
+def _crop(window: Tensor, crop: Sequence[float], size: int) -> Tensor:
+    """(T, H, W, 3) or (T, 3H/2, W) uint8 → (T, 3, size, size) in 0..1, in floats throughout."""
     if window.ndim == 4:
         return _cut(window.permute(0, 3, 1, 2), crop, size) / 255
     height, width = window.shape[1] * 2 // 3, window.shape[2]
     luma = _cut(window[:, None, :height], crop, size)
     chroma = _cut(window[:, height:].reshape(-1, 2, height // 2, width // 2), crop, size)
-    return _to_rgb((luma - 16) / 219, (chroma - 128) / 224)
+    return _to_rgb(luma, chroma)
 
 
-def _cut(pixels: Tensor, crop: list[float], size: int) -> Tensor:
+def _cut(pixels: Tensor, crop: Sequence[float], size: int) -> Tensor:
     """(T, C, H, W) uint8 → (T, C, size, size) floats, still 0..255."""
     full_height, full_width = pixels.shape[2:]
     height, width = max(1, round(crop[2] * full_height)), max(1, round(crop[3] * full_width))
     y, x = min(round(crop[0] * full_height), full_height - height), min(round(crop[1] * full_width), full_width - width)
-    cut = pixels[:, :, y : y + height, x : x + width]
-    if cut.device.type != "cpu":
-        cut = cut.float()  # GPUs cannot resize bytes; on a CPU that is seven times as fast, with rounding
+    cut = pixels[:, :, y : y + height, x : x + width].float()
     if (height, width) != (size, size):
         cut = F.interpolate(cut, size=(size, size), mode="bilinear", antialias=True)
-    return cut.float()
+    return cut
 
 
 def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
-    """BT.709: (T, 1, S, S) in 0..1 and (T, 2, S, S) blue and red difference in -0.5..0.5 → (T, 3, S, S) in 0..1."""
-    blue, red = chroma[:, :1], chroma[:, 1:]
-    return torch.cat((luma + 1.5748 * red, luma - 0.1873 * blue - 0.4681 * red, luma + 1.8556 * blue), 1).clamp_(0, 1)
+    """BT.709 in TV range: (T, 1, S, S) and (T, 2, S, S) blue and red difference in 0..255 → (T, 3, S, S) in 0..1."""
+    grey = luma.sub_(16).div_(219)
+    blue, red = chroma.sub_(128).div_(224).split(1, 1)
+    green = torch.add(grey, blue, alpha=-0.1873).add_(red, alpha=-0.4681)
+    return torch.cat((grey + 1.5748 * red, green, grey + 1.8556 * blue), 1).clamp_(0, 1)
 
 
 def _jitter(x: Tensor, illuminant: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from signrep_core.errors import ShardError, VideoError
 
 log = logging.getLogger(__name__)
 
-Inputs = Literal["video", "planes", "keypoints"]  # planes: frames as stored, for a GPU that converts the colours
+Inputs = Literal["video", "keypoints"]
 NEAR: Final = 8  # frames: wanted frames with smaller gaps are decoded in one pass, others from a keyframe each
 NAMED: Final = 5  # glosses or videos named in a message
 
@@ -77,7 +77,7 @@ def spread_frames(n_frames: int, n: int) -> NDArray[np.int64]:
 def read_clip(
     reader: WindowReader, labelled: LabelledVideos, video: int, n_frames: int, inputs: Inputs
 ) -> dict[str, NDArray[Any]]:
-    """Read one clip: `frames` (1, T, 256, 256, 3), planes (1, T, 384, 256) or target columns (1, T, ...); `label` (1,).
+    """Read one clip: `frames` (1, T, 384, 256), planes as stored, or target columns (1, T, ...); `label` (1,).
 
     Raises:
         ShardError: it cannot be read.
@@ -102,8 +102,7 @@ def _runs(videos: Videos, video: int, frames: NDArray[np.int64]) -> Iterator[tup
 def _read(reader: WindowReader, row: int, frames: NDArray[np.int64], inputs: Inputs) -> dict[str, NDArray[Any]]:
     start, n = int(frames[0]), int(frames[-1] - frames[0] + 1)
     if inputs != "keypoints":
-        read = reader.read_planes if inputs == "planes" else reader.read_window
-        return {"frames": np.asarray(read(row, start, n))[frames - start]}
+        return {"frames": np.asarray(reader.read_planes(row, start, n))[frames - start]}
     targets = reader.read_targets(row, start, n)
     return {name: np.asarray(targets[name], np.float32)[frames - start] for name in TARGETS}
 

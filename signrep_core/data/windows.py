@@ -96,36 +96,31 @@ class WindowPairs(Stream):
         splits: Sequence[str] | None,
         seed: int,
         datasets: Sequence[str] | None = None,
-        planes: bool = False,
     ) -> None:
         self.videos = group_videos(open_reader().index, splits, datasets)
         super().__init__(open_reader, self.videos.video_ids, seed)
-        self._planes = planes
 
     def read(self, video: int, rng: np.random.Generator) -> dict[str, Any]:
         """Two arrays (T, ...) by name, the number `video`, and the names `windows`."""
         n = self.videos.n_starts(video)
         chosen = rng.choice(n, 2, replace=n < 2)  # two different windows, if there are two
         places = [self.videos.locate(video, int(k)) for k in chosen]
-        windows = [read_window(self.reader, row, start, planes=self._planes) for row, start in places]
+        windows = [read_window(self.reader, row, start) for row, start in places]
         # Not stacked here: collate does that once for all items; the frames of a window take 1.5 MB.
         pair: dict[str, Any] = {name: [window[name] for window in windows] for name in windows[0]}
         name = self.videos.video_ids[video]
         return pair | {"video": video, "windows": [f"{name} row {row} frame {start}" for row, start in places]}
 
 
-def read_window(
-    reader: WindowReader, row: int, start: int, n_frames: int = WINDOW, planes: bool = False
-) -> dict[str, NDArray[Any]]:
+def read_window(reader: WindowReader, row: int, start: int, n_frames: int = WINDOW) -> dict[str, NDArray[Any]]:
     """Read one window: `frames`, target columns (T, ...), `active` and `active_known` (2,) right, left.
 
-    `frames` are RGB (T, 256, 256, 3), or with `planes` as stored (T, 384, 256): half the bytes, for a GPU that converts
-    the colours itself.
+    `frames` are planes as stored (T, 384, 256): half the bytes of RGB, which the model's device computes.
     """
     targets = reader.read_targets(row, start, n_frames)
     active = [targets["right_active"], targets["left_active"]]  # of the windows that start at these frames
     return {
-        "frames": np.asarray((reader.read_planes if planes else reader.read_window)(row, start, n_frames)),
+        "frames": np.asarray(reader.read_planes(row, start, n_frames)),
         **{name: np.asarray(targets[name], dtype=np.float32) for name in TARGETS},
         "active": np.array([np.ma.getdata(hand)[0] for hand in active], bool),
         "active_known": np.array([not np.ma.getmaskarray(hand)[0] for hand in active]),

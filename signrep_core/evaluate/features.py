@@ -42,7 +42,7 @@ class Chunk:
     row: int
     starts: NDArray[np.int64]  # (n,) window starts within the sequence
     first_frame: int  # of the sequence, on the common timeline
-    frames: NDArray[np.uint8] | None  # (m, H, W, 3) from starts[0] on; None = could not be read
+    frames: NDArray[np.uint8] | None  # (m, 3H/2, W) planes or (m, H, W, 3) from starts[0] on; None = unreadable
     error: str = ""
 
 
@@ -224,7 +224,7 @@ class _Chunks(Dataset[Chunk]):
         begin, end = int(starts[0]), min(int(starts[-1]) + WINDOW, n_frames)
         try:
             first_frame = int(self._reader.read_targets(row, 0, 1)["frame"][0])
-            return Chunk(row, starts, first_frame, self._reader.read_window(row, begin, end - begin))
+            return Chunk(row, starts, first_frame, self._reader.read_planes(row, begin, end - begin))
         except (ShardError, VideoError, OSError) as error:
             return Chunk(row, starts, 0, None, str(error))
 

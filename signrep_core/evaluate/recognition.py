@@ -69,7 +69,7 @@ def inputs_of(model: AnyRecogniser) -> Inputs:
 
 
 def clip_inputs(model: AnyRecogniser, tensors: Mapping[str, Tensor], draws: Draws | None = None) -> Tensor:
-    """Input of a recogniser from the columns of a batch; frames are augmented with `draws`, or centre-cropped."""
+    """Input of a recogniser from the columns of a batch; frames are augmented with `draws`, or resized."""
     if not isinstance(model, Recogniser):
         return keypoint_values(prior_targets(*(tensors[name] for name in TARGETS)))
     size = model.config.encoder.image_size

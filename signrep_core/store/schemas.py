@@ -133,7 +133,7 @@ DISTANCES = Schema(
 ACTIVITY = Schema("activity", 1, "activity_labels", (*_FRAME_KEYS, *_ACTIVITY))
 
 CROPS = Schema(
-    "crops", 1, "crop_signers",
+    "crops", 2, "crop_signers",
     (
         Column("video_id", TEXT),
         Column("sequence", INT),                        # counts from 0 within the shard

@@ -70,6 +70,8 @@ class ShardReader:
     def read_window(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]:
         """Read frames start .. start + n_frames of a sequence as (T, 256, 256, 3) RGB; `row` is its row of the index.
 
+        For pictures: the models are given `read_planes`, since FFmpeg's fast conversion is about a level too dark.
+
         Raises:
             IndexError: the sequence has no such frames.
             ShardError: the shard's bytes disagree with its table; names shard and sequence.

@@ -50,7 +50,7 @@ def start_encoder(model: SignRep, dataset: WindowPairs, generator: torch.Generat
         if isinstance(module, nn.Linear) and not name.startswith("decoder.heads"):
             nn.init.normal_(module.weight, std=1 / math.sqrt(module.in_features), generator=generator)
     encoder = model.encoder
-    windows = sample_windows(dataset, PATCH_SAMPLE, dataset.reader.read_window)
+    windows = sample_windows(dataset, PATCH_SAMPLE, dataset.reader.read_planes)
     video = prepare(torch.from_numpy(np.stack(windows)), model.config.encoder.image_size)
     projection, positions = encoder.projection, encoder.pos_embed_spatial
     assert projection.bias is not None

@@ -82,8 +82,7 @@ def _pretrain(
     settings: Pretrain,
     setup: RunSetup,
 ) -> TrainResult:
-    planes = fabric.device.type == "cuda"
-    dataset = WindowPairs(open_reader, settings.splits, setup.seed, settings.datasets, planes)
+    dataset = WindowPairs(open_reader, settings.splits, setup.seed, settings.datasets)
     run = _start(fabric, dataset, open_validation, settings, setup)
     loading = share_of(fabric, settings.workers)
     load = partial(load_batches, dataset, pairs=settings.batch_size // 2, loading=loading)

@@ -151,7 +151,7 @@ def _start(
         model.encoder.requires_grad_(settings.freeze == "nothing")
         if settings.kappa:
             phi = _distribution(signrep.to(fabric.device), labelled, glosses, open_reader, origin.features)
-    inputs: Inputs = "keypoints" if origin.weights is None else "planes" if fabric.device.type == "cuda" else "video"
+    inputs: Inputs = "keypoints" if origin.weights is None else "video"
     run = RecognitionRun(
         kind="recognition",
         fabric=fabric,

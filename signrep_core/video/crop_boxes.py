@@ -16,7 +16,7 @@ REACHING = [joint for side in SIDES for joint in ARMS[side][1:]]  # elbows and w
 NOSE_TO_SHOULDERS = 1.5  # shoulder width over the height of the nose above them, of the default bones
 CROWN = 0.45  # of the shoulder width: from the eyes to the top of the hair
 CHEST = 1.0  # of the shoulder width: the box always reaches so far below the shoulders
-HIPS = 1.4  # of the shoulder width: the hips below the shoulders, of the default bones; a hand lower than that rests
+LOWEST = 1.7  # of the shoulder width below the shoulders: fingers of a hand at the hips (1.4); a lower hand rests
 REACH = 2.6  # of the shoulder width: no hand is further than this from the middle of its own shoulders
 OUTLIERS = 0.02  # share of a run's frames, at least one, that may reach outside on each side
 SMALLEST_SIDE = 16.0  # pixels
@@ -44,7 +44,7 @@ def signer_runs(
 def torso_box(image_xy: Any, confidence: Any, margin: float = 0.1) -> tuple[float, float, float]:
     """Compute one square that holds head, chest and the reach of the hands in all frames of a run but outliers.
 
-    Hands below the hips do not enlarge the box: signing happens above.
+    Hands below the hips do not enlarge the box: signing happens above (LOWEST; measured in benchmarks/crops.py).
     The extent of each frame is measured from its own shoulders, so a signer who walks stays inside. The most extreme
     2 % of the frames (at least one) are left out on each side, so one wrong detection has no effect.
 
@@ -85,8 +85,8 @@ def _torso_extent(xy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
     hands = np.concatenate([xy[:, REACHING], xy[:, HANDS["right"]], xy[:, HANDS["left"]]], 1)
     far = np.linalg.norm(hands - middle[:, None], axis=2) > REACH * width
     hands[far] = np.nan  # somebody else's, or a false detection
-    hips = middle[:, 1:] + HIPS * width
-    hands[..., 1] = np.minimum(hands[..., 1], hips)
+    lowest = middle[:, 1:] + LOWEST * width
+    hands[..., 1] = np.minimum(hands[..., 1], lowest)
     points = np.concatenate([shoulders, head, chest[:, None], hands], 1)
     return np.nanmin(points, 1), np.nanmax(points, 1)
 

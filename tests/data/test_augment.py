@@ -1,7 +1,9 @@
 """Augmentation: the same for all frames of a window, without flips."""
 
 import dataclasses
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from signrep_core.config import Pretrain
 from signrep_core.data import augment as module
 from signrep_core.data.augment import Draws, augment, draw_augmentations, prepare
+from signrep_core.video.encode import Encoder, EncoderSettings
 from tests.fake_reader import planes_of
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -92,6 +95,38 @@ def test_planes_give_the_same_colours_as_rgb() -> None:
     assert (ours - direct).abs().max() < 3  # of 255: colours have half the size, bytes are rounded twice
 
 
+@pytest.mark.parametrize(
+    ("planes", "rgb"),
+    [  # BT.709 in TV range: red = 1.1644 (Y - 16) + 1.7927 (Cr - 128), and so on
+        ((16, 128, 128), (0, 0, 0)),
+        ((235, 128, 128), (255, 255, 255)),
+        ((126, 128, 128), (128.08, 128.08, 128.08)),
+        ((90, 110, 150), (125.60, 78.28, 48.14)),
+        ((235, 128, 240), (255, 195.31, 255)),  # red is clipped
+    ],
+)
+def test_colours_of_planes_by_hand(planes: tuple[int, int, int], rgb: tuple[float, float, float]) -> None:
+    frame = np.repeat(np.array([planes[0]] * 4 + list(planes[1:]), np.uint8), 4).reshape(1, 1, 6, 4)
+    seen = pixels(prepare(torch.from_numpy(frame), 4))[0, :, 0]
+    torch.testing.assert_close(
+        seen, torch.tensor(rgb, dtype=torch.float32)[:, None, None].expand(3, 4, 4), rtol=0, atol=0.02
+    )
+
+
+def test_encoded_colours_come_back_without_bias(tmp_path: Path) -> None:
+    """FFmpeg's own conversion without accurate rounding would be 1 to 1.4 levels too dark."""
+    y, x = np.mgrid[:64, :64] / 64
+    frames = np.stack((60 + 100 * y, 200 - 90 * x, 80 + 60 * x * y), -1).round().astype(np.uint8)[None].repeat(6, 0)
+    with Encoder(tmp_path / "v.mp4", EncoderSettings(size=64)) as encoder:
+        for frame in frames:
+            encoder.write(frame)
+    with av.open(str(tmp_path / "v.mp4")) as video:
+        planes = np.stack([frame.to_ndarray() for frame in video.decode(video=0)])
+    seen = pixels(prepare(torch.from_numpy(planes)[None], 64))[0]
+    bias = seen.mean((1, 2, 3)) - torch.from_numpy(frames).float().mean((0, 1, 2))
+    assert bias.abs().max() < 0.4
+
+
 def test_a_low_colour_temperature_reddens() -> None:
     frames = torch.full((2, 1, 8, 8, 3), 100, dtype=torch.uint8)
     draws = dataclasses.replace(nothing(2), illuminant=torch.tensor([0, 24]))
@@ -136,11 +171,27 @@ def test_probabilities_of_the_augmentations() -> None:
     assert draws.gray.float().mean().item() == pytest.approx(module.GRAY_P, abs=0.05)
 
 
-def test_evaluation_crops_the_centre_without_resizing_at_the_papers_size() -> None:
-    frames = noise(1, 1, 256)
-    torch.testing.assert_close(
-        pixels(prepare(frames, 224))[0, :, 0], frames[0, 0, 16:240, 16:240].permute(2, 0, 1).float(), rtol=0, atol=1e-3
-    )
+def test_evaluation_sees_the_whole_crop() -> None:
+    """A white stripe from 64 to 192 of 256 goes from 32 to 96 of 128, with weights of 1, 3, 3, 1 eighths."""
+    frames = torch.zeros(1, 1, 256, 256, 3, dtype=torch.uint8)
+    frames[0, 0, 64:192] = 255
+    expected = torch.zeros(128)
+    expected[32:96] = 255
+    expected[[31, 32, 95, 96]] = torch.tensor([31.875, 223.125, 223.125, 31.875])
+    seen = pixels(prepare(frames, 128))[0, 0, 0]
+    torch.testing.assert_close(seen, expected[:, None].expand(128, 128), rtol=0, atol=1e-2)
+
+
+def test_evaluation_is_training_without_augmentation() -> None:
+    torch.testing.assert_close(prepare(noise(), 24), augment(noise(), nothing(2), 24))
+
+
+def test_the_signer_is_as_large_in_training_as_in_evaluation() -> None:
+    """Default crops magnify by 1 (the whole frame) to 1.07 (an area of 0.875)."""
+    crop = draw_augmentations(2000, torch.Generator().manual_seed(5), *CROPS).crop
+    scale = 1 / (crop[:, 2] * crop[:, 3]).sqrt()
+    assert scale.mean().item() == pytest.approx(1.035, abs=0.01)
+    assert scale.max().item() < 1.08
 
 
 def test_evaluation_is_the_same_for_each_frame_alone() -> None:

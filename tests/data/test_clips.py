@@ -23,11 +23,11 @@ class Numbered(FakeReader):
         super().__init__()
         self.reads: list[tuple[int, int, int]] = []
 
-    def read_window(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
+    def read_planes(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
         self._check(row)
         self.reads.append((row, start, n_frames))
         number = np.arange(start, start + n_frames) + 100 * (row % 2)
-        return np.broadcast_to(number[:, None, None, None], (n_frames, 2, 2, 3)).astype(np.uint8)
+        return np.broadcast_to(number[:, None, None], (n_frames, 3, 2)).astype(np.uint8)
 
 
 class Broken(Numbered):
@@ -60,8 +60,8 @@ def test_a_clip_covers_all_sequences_of_its_video() -> None:
     """180 frames, 9 of them: 10, 30, 50, 70 of the first 90, then 90 - 90 = 0, 20, 40, 60, 80 of the second."""
     reader = Numbered()
     clip = read_clip(reader, labelled(reader), 1, 9, "video")
-    assert clip["frames"].shape == (1, 9, 2, 2, 3)
-    assert clip["frames"][0, :, 0, 0, 0].tolist() == [10, 30, 50, 70, 100, 120, 140, 160, 180]
+    assert clip["frames"].shape == (1, 9, 3, 2)
+    assert clip["frames"][0, :, 0, 0].tolist() == [10, 30, 50, 70, 100, 120, 140, 160, 180]
     assert clip["label"].tolist() == [1]
 
 
@@ -72,16 +72,6 @@ def test_distant_frames_are_decoded_separately_and_near_ones_together() -> None:
     reader.reads.clear()
     read_clip(reader, labelled(reader), 0, 64, "video")
     assert [(row, n) for row, _, n in reader.reads] == [(0, 88), (1, 88)]
-
-
-def test_planes_are_returned_as_stored() -> None:
-    class Planes(Numbered):
-        def read_planes(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
-            return self.read_window(row, start, n_frames)[..., 0]
-
-    reader = Planes()
-    clip = read_clip(reader, labelled(reader), 0, 9, "planes")
-    assert clip["frames"][0, :4, 0, 0].tolist() == [10, 30, 50, 70]
 
 
 def test_keypoints_are_of_the_same_frames() -> None:
@@ -120,7 +110,7 @@ def test_an_item_is_a_pure_function_of_seed_and_number_and_ranks_share_a_batch()
     shared = [list(load_items(stream(), collate, range(2, 5), 2, Loading(rank, 2))) for rank in (0, 1)]
     for k in range(3):
         assert alone[k].windows == shared[0][k].windows + shared[1][k].windows
-        assert alone[k].tensors["frames"].shape == (2, 5, 2, 2, 3)
+        assert alone[k].tensors["frames"].shape == (2, 5, 3, 2)
     seen = [name for batch in load_items(stream(), collate, range(4), 2) for name in batch.windows]
     assert sorted(seen[:4]) == sorted(seen[4:]) == ["video00", "video01", "video02", "video03"]
 

@@ -64,7 +64,7 @@ def test_an_item_is_two_different_windows_of_one_video() -> None:
         first, second = pair["windows"]
         assert first != second
         assert first.split()[0] == second.split()[0] == dataset.videos.video_ids[pair["video"]]
-        assert np.shape(pair["frames"]) == (2, 16, 64, 64, 3)
+        assert np.shape(pair["frames"]) == (2, 16, 96, 64)
         assert np.shape(pair["keypoints"]) == (2, 16, 61, 3)
 
 

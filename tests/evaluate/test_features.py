@@ -80,7 +80,7 @@ def test_the_features_are_those_of_the_model_on_each_window(model: SignRep) -> N
     assert video.start_frame.tolist() == [*range(0, 75, 2), *range(100, 175, 2)]  # the fake's second starts at 100
     for k in (0, 23, 24, 37, 38, 75):  # at the seams of chunks and sequences too
         row, start = divmod(int(video.start_frame[k]), 100)
-        frames = torch.from_numpy(reader.read_window(row, start))[None]
+        frames = torch.from_numpy(reader.read_planes(row, start))[None]
         with torch.no_grad():
             output = model(prepare(frames, 32))
         np.testing.assert_allclose(video.features[k], output.features[0], atol=1e-5)

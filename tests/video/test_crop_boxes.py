@@ -147,6 +147,8 @@ def test_the_box_follows_the_person_in_place_and_size(size: float, x: float, y: 
 
 def test_a_hand_below_the_hips_does_not_enlarge_the_box() -> None:
     xy, confidence = person()
-    xy[:, 19:40] = (270, 450)  # shoulders at y = 200, 100 wide: the hips are at 340
+    xy[:, 19:40] = (270, 450)  # shoulders at y = 200, 100 wide: fingers of a hand at the hips reach to 370
     _, y0, side = torso_box(xy, confidence, margin=0)
-    assert (y0, side) == (105, 235)  # from the crown to the hips
+    assert (y0, side) == (105, 265)  # from the crown to there
+    xy[:, 19:40] = (270, 365)
+    assert torso_box(xy, confidence, margin=0)[1:] == (105, 260)

@@ -39,7 +39,7 @@ def augmented_windows(
     for item, ax in enumerate(axes):
         pair = dataset[item]
         frames = torch.from_numpy(pair["frames"][0])[None]
-        stored, seen = prepare(frames, size, crop=1.0), augment(frames, draws[item : item + 1], size)
+        stored, seen = prepare(frames, size), augment(frames, draws[item : item + 1], size)
         ax.imshow(_side_by_side(stored, seen))
         ax.set_title(f"{pair['windows'][0]}: {_describe(draws, item)}", loc="left", fontsize=9)
         ax.set_axis_off()
