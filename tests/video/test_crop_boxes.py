@@ -46,7 +46,7 @@ def test_a_run_holds_no_damaged_frame() -> None:
     present = np.ones(60, bool)
     damaged = np.zeros(60, bool)
     damaged[[20, 21, 50]] = True
-    assert signer_runs(present & ~damaged, damaged=damaged) == [(0, 20), (22, 28)]
+    assert signer_runs(present & ~damaged, breaks=damaged) == [(0, 20), (22, 28)]
     assert signer_runs(present & ~damaged) == [(0, 60)], "a short absence alone does not break it"
 
 
