@@ -7,7 +7,6 @@ estimator has made with MediaPipe Holistic.
 Legend: T frames, J = 61 joints.
 """
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -35,6 +34,7 @@ from signrep_core.store.layout import find_results, shard_table
 from signrep_core.store.results import find_video
 from signrep_core.store.schemas import KEYPOINTS, POSE
 from signrep_core.store.tables import TableWriter, read_groups_of, read_videos
+from signrep_core.text import compose
 from signrep_core.video.source import FASTEST_FPS
 
 Points = Literal["image", "keypoints"]
@@ -86,7 +86,8 @@ def import_poses(
     """Write `.pose` files as one table `pose`; each file is a video with the file's name as its id.
 
     Poses are resampled to the common timeline by time. Where `out` is a pose table of a results folder, whose frames
-    are those of the videos, the poses take the times of these frames, and videos without a file keep their rows.
+    are those of the videos, the poses take these frames' times, damage and parts, and videos without a file keep
+    their rows.
 
     Files of MediaPipe Holistic have all columns. Files of `export_pose` have no depth, so their landmarks are missing
     and only the lifter can solve them.
@@ -127,7 +128,7 @@ def _by_name(files: Iterable[str | Path]) -> dict[str, Path]:
     """Files by the video_id that their name is."""
     found: dict[str, Path] = {}
     for path in map(Path, files):
-        name = unicodedata.normalize("NFC", path.stem)
+        name = compose(path.stem)
         if name in found:
             raise SignRepError(
                 f"{found[name]} and {path} have one name, which is the video_id {name!r}; rename one of them, or "
@@ -140,7 +141,7 @@ def _by_name(files: Iterable[str | Path]) -> dict[str, Path]:
 
 
 def _frames_there(out: Path) -> dict[str, dict[str, Any]] | None:
-    """Time and damage of each frame of the videos of a results folder's pose table; None for a table outside of one."""
+    """Time, damage and part of each frame of a results folder's pose table, by video; None for a table elsewhere."""
     results = find_results(out)
     if results is None:
         return None
@@ -149,7 +150,7 @@ def _frames_there(out: Path) -> dict[str, dict[str, Any]] | None:
             f"{out}: expected a pose table to take the frames' times from, found none; run the workflow until "
             "extract_pose first, or import to a file outside of the results"
         )
-    return dict(read_videos(out, POSE, ["frame", "time_s", "damaged"]))
+    return dict(read_videos(out, POSE, ["frame", "time_s", "damaged", "part"]))
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,12 @@ class _Pose:
 def _new_frames(pose: _Pose, target_fps: float) -> dict[str, Any]:
     """Frames of the common timeline for a pose whose video is unknown; the last one lasts as long as the others."""
     n = max(ceil(pose.seconds * target_fps - SLIVER), 1)
-    return {"frame": np.arange(n), "time_s": np.arange(n) / target_fps, "damaged": np.zeros(n, bool)}
+    return {
+        "frame": np.arange(n),
+        "time_s": np.arange(n) / target_fps,
+        "damaged": np.zeros(n, bool),
+        "part": np.zeros(n, np.int32),
+    }
 
 
 def _on_frames(path: Path, pose: _Pose, frames: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,7 +208,7 @@ def _on_frames(path: Path, pose: _Pose, frames: Mapping[str, Any]) -> dict[str, 
         "time_s": times,
         "damaged": hidden,
         "doubtful": np.zeros(len(times), bool),
-        "part": np.zeros(len(times), np.int32),
+        "part": frames["part"],
         **shown,
     }
 

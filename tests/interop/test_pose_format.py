@@ -183,6 +183,15 @@ def test_damaged_frames_of_the_video_stay_without_a_signer(results, tmp_path):
     assert np.isnan(rows["image_xy"][7]).all()
 
 
+def test_imported_poses_keep_the_parts_of_the_video(results, tmp_path):
+    table = results / "pose/00000.parquet"
+    columns = read_table(table, POSE)
+    columns["part"] = np.where(np.equal(columns["video_id"], "two runs") & (columns["frame"] >= 30), 1, 0)
+    write_table(table, POSE, columns)
+    import_poses([moving(tmp_path / "two runs.pose", 30, 2.4)], table)
+    assert rows_of(table, "two runs")["part"].tolist() == [0] * 30 + [1] * 30
+
+
 def test_the_command_records_the_table_as_made_by_hand(results, tmp_path):
     table = results / "pose/00000.parquet"
     file = moving(tmp_path / "two runs.pose", 15, 2.4)
