@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from signrep_core.errors import VideoError
 from signrep_core.video.image_names import FORMATS, NamingError, format_of, place_images
+from signrep_core.video.rgb import same_shape
 from signrep_core.video.timeline import exact_span
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,8 @@ MAX_PIXELS = 7680 * 4320  # of an image, here and in a video: 8K
 class ImageFolder:
     """An image folder, with the interface of `video.source.VideoFile`; an image is decoded only when it is asked for.
 
-    A number without an image, and an image that cannot be decoded, are damaged frames.
+    A number without an image, and an image that cannot be decoded, are damaged frames. Images of one shape get the size
+    of the first of them; another shape begins a part.
 
     Args:
         fps: images per second; the folder does not know.
@@ -38,7 +40,7 @@ class ImageFolder:
     untimely = 0
     tick = Fraction(0)
     rotation = 0
-    part = 0
+    deinterlaced = False
 
     def __init__(self, path: str | Path, fps: float | None) -> None:
         self.path = Path(path)
@@ -54,6 +56,8 @@ class ImageFolder:
         self._period = 1 / Fraction(fps).limit_denominator(1001)
         self._first: NDArray[np.uint8] | None = None
         self._last: tuple[str, NDArray[np.uint8], bool] | None = None
+        self._size = 0, 0  # width and height of the part's images
+        self.part = -1  # of the image that `to_rgb` gave last
 
     @property
     def codec(self) -> str:
@@ -78,24 +82,23 @@ class ImageFolder:
     packet_times = decode
 
     def to_rgb(self, name: str | None) -> tuple[NDArray[np.uint8], bool]:
-        """Read an image as (H, W, 3) uint8, read-only, of the first one's size, and False; for a missing or damaged one
-        the image before it, and True.
+        """Read an image as (H, W, 3) uint8, read-only, of its part's size, and False; for a missing or damaged one the
+        image before it, and True.
 
         Raises:
             VideoError: undecodable: no image can be decoded; too_large.
         """
         if name is None:
-            return (self._last[1] if self._last else self.first_rgb()), True
+            return self._before(), True
         if self._last is None or self._last[0] != name:
-            before = self._last[1] if self._last else self.first_rgb()
-            found = self._read(name, before.shape)
-            self._last = name, before if found is None else found, found is None
+            found = self._read(name)
+            self._last = (name, self._before(), True) if found is None else (name, self._scale(found), False)
         return self._last[1:]
 
     def first_rgb(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 of the first image that can be decoded."""
         if self._first is None:
-            images = (self._read(name, None) for _, name in sorted(self._images.names.items()))
+            images = (self._read(name) for _, name in sorted(self._images.names.items()))
             self._first = next((found for found in images if found is not None), None)
             if self._first is None:
                 raise VideoError("undecodable", f"{self.path}: none of its images can be decoded")
@@ -109,8 +112,24 @@ class ImageFolder:
     def close(self) -> None:
         """Do nothing: no file stays open."""
 
-    def _read(self, name: str, shape: tuple[int, ...] | None) -> NDArray[np.uint8] | None:
-        """Decode an image to the size of an (H, W, 3); None if it is damaged."""
+    def _before(self) -> NDArray[np.uint8]:
+        """The image that `to_rgb` gave last; at the beginning the first of the folder."""
+        return self._last[1] if self._last else self._scale(self.first_rgb())
+
+    def _scale(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Scale an image to the size of its part; another shape begins a part."""
+        size = rgb.shape[1], rgb.shape[0]
+        if self.part < 0 or not same_shape(size, self._size):
+            self._size = size
+            self.part += 1
+        if size == self._size:
+            return rgb
+        scaled = np.asarray(cv2.resize(rgb, self._size, interpolation=cv2.INTER_AREA), np.uint8)
+        scaled.flags.writeable = False
+        return scaled
+
+    def _read(self, name: str) -> NDArray[np.uint8] | None:
+        """Decode an image, (H, W, 3); None if it is damaged."""
         try:
             found = cv2.imdecode(np.fromfile(self.path / name, np.uint8), cv2.IMREAD_COLOR)
         except (OSError, cv2.error) as error:
@@ -122,8 +141,6 @@ class ImageFolder:
         if found.shape[0] * found.shape[1] > MAX_PIXELS:
             size = f"{found.shape[1]}×{found.shape[0]}"
             raise VideoError("too_large", f"{self.path / name}: {size} pixels, at most {MAX_PIXELS}; scale it down")
-        if shape is not None and found.shape != shape:
-            found = cv2.resize(found, shape[1::-1], interpolation=cv2.INTER_AREA)
         rgb = np.ascontiguousarray(found[..., ::-1], np.uint8)
         rgb.flags.writeable = False
         return rgb

@@ -49,7 +49,7 @@ class RgbConverter:
         if self._last is not None and self._last[0] is frame:
             return self._last[1]
         size = _square_size(frame.width, frame.height, self._pixel)
-        if self.part < 0 or orientation != self._orientation or not _same_shape(size, self._size):
+        if self.part < 0 or orientation != self._orientation or not same_shape(size, self._size):
             self._size, self._orientation = size, orientation
             self.part += 1
         try:
@@ -89,7 +89,7 @@ def _matrix(frame: Any) -> int:
     return tagged.get(frame.colorspace, Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601)
 
 
-def _same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
     """Whether two sizes have the same proportions, but for the rounding of sides to even numbers."""
     (width, height), (other_width, other_height) = size, other
     return abs(width * other_height - height * other_width) <= 2 * max(*size, *other)

@@ -138,6 +138,22 @@ def test_doubles_and_a_folder_of_folders_say_what_to_do(tmp_path: Path) -> None:
         numbers(outer)
 
 
+def test_images_of_another_shape_begin_a_part_and_of_another_size_get_the_first(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "v", 64)
+    sizes = [(160, 120), (320, 240), (120, 160), (160, 120)]  # of 16 images each
+    for number in range(16, 64):
+        cv2.imwrite(str(folder / f"images{number + 1:04d}.png"), paint(number, *sizes[number // 16])[..., ::-1])
+    frames = list(read_frames(folder, folder_fps=25))
+    assert [frame.part for frame in frames] == [0] * 32 + [1] * 16 + [2] * 16
+    assert [frame.rgb.shape[1::-1] for frame in frames] == [(160, 120)] * 32 + [(120, 160)] * 16 + [(160, 120)] * 16
+    assert [number_in(frame.rgb) for frame in frames] == list(range(64))
+    span = list(read_frames(folder, start=1.28, folder_fps=25))
+    assert [(frame.part, number_in(frame.rgb)) for frame in span[:2]] == [(0, 32), (0, 33)]
+    (folder / "images0033.png").write_bytes(b"")
+    damaged = list(read_frames(folder, folder_fps=25))[32]
+    assert (damaged.damaged, damaged.part, damaged.rgb.shape) == (True, 0, (120, 160, 3))
+
+
 @pytest.mark.parametrize("suffix", [".bmp", ".webp", ".tif", ".jpe"])
 def test_other_formats_are_read(tmp_path: Path, suffix: str) -> None:
     (tmp_path / "v").mkdir()
