@@ -52,6 +52,7 @@ class PoseResult:
     present: int = 0
     damaged: int = 0  # frames that cannot be decoded
     parts: int = 1  # one more than the picture changes its shape or rotation
+    deinterlaced: bool = False  # some frames, or all
 
     @property
     def note(self) -> str:
@@ -60,7 +61,7 @@ class PoseResult:
             return ""
         damaged = f"{self.damaged} of {self.frames} frames are damaged" if self.damaged else ""
         changes = f"the picture changes its shape or rotation ({self.parts} parts)" if self.parts > 1 else ""
-        return "; ".join(filter(None, (damaged, changes)))
+        return "; ".join(filter(None, (damaged, changes, "deinterlaced" if self.deinterlaced else "")))
 
     @property
     def final_status(self) -> FinalStatus | None:
@@ -157,11 +158,14 @@ def prepare_pose(send: Send, model: str) -> Work:
 
 def write_video(task: Task, backend: Backend, find_faces: FaceDetector, send: Send) -> Result:
     """Extract the pose of one video into a table of its own."""
+    deinterlaced = False
 
     def open_frames(fps: float | None) -> Iterable[Frame]:
         """The task's span at a rate, or on its own timeline."""
-        rate = task["target_fps"] if fps is None else fps
-        return read_row(VideoRow.of(task), rate)
+        nonlocal deinterlaced
+        for frame in read_row(VideoRow.of(task), task["target_fps"] if fps is None else fps):
+            deinterlaced |= frame.deinterlaced
+            yield frame
 
     frames = present = damaged = last_part = 0
     (rows,) = task_files(task)
@@ -175,4 +179,4 @@ def write_video(task: Task, backend: Backend, find_faces: FaceDetector, send: Se
             last_part = int(columns["part"][-1])
             writer.write({"video_id": [task["video_id"]] * len(columns["frame"]), **columns})
     counts = {"frames": frames, "present": present, "damaged": damaged, "parts": last_part + 1}
-    return {"reason": "", "detail": "", **counts}
+    return {"reason": "", "detail": "", **counts, "deinterlaced": deinterlaced}

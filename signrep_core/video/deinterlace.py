@@ -11,7 +11,11 @@ from signrep_core.video.damage import Lost
 
 
 def deinterlace(items: Iterable[Any]) -> Iterator[Any]:
-    """Pass decoded frames and lost ones through, in order; interlaced frames come out one frame later, deinterlaced."""
+    """Pass decoded frames and lost ones through, in order.
+
+    Interlaced frames come out one frame later, deinterlaced,
+    with True as `opaque`.
+    """
     filter_: _Bwdif | None = None
     for item in items:
         usable = not isinstance(item, Lost) and (filter_ or item.interlaced_frame)
@@ -63,7 +67,7 @@ class _Bwdif:
             except (BlockingIOError, EOFError):
                 return
             given = self._waiting.popleft()
-            done.pts, done.dts = given.pts, given.dts
+            done.pts, done.dts, done.opaque = given.pts, given.dts, given.interlaced_frame
             yield done
 
     @staticmethod

@@ -28,6 +28,7 @@ class Frame:
 
     `damaged`: the file's frame of this time cannot be decoded; `rgb` is the last good frame in its place.
     `part`: counts the changes of the picture's shape or rotation; the frames of a part have one size.
+    `deinterlaced`: the stream marks the frame as interlaced, and `rgb` is without combs.
     """
 
     index: int
@@ -35,6 +36,7 @@ class Frame:
     rgb: NDArray[np.uint8]
     damaged: bool = False
     part: int = 0
+    deinterlaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def read_frames(
         index = -1
         for index, time, (shown, _) in on_timeline(frames, target_fps, start, end):
             rgb, damaged = source.to_rgb(shown)
-            yield Frame(index, float(time), rgb, damaged, source.part)
+            yield Frame(index, float(time), rgb, damaged, source.part, source.deinterlaced)
         if index < 0:
             raise VideoError("empty_span", f"{path}: no frame between {start} s and {end} s")
 

@@ -187,11 +187,7 @@ class VideoFile:
     def note(self, start: float | None, end: float | None) -> str:
         """Return what a person should know of the span, once its packets were read; mostly empty."""
         transfer = TRANSFERS.get(self.first_frame().color_trc)
-        notes = [
-            self._shortfall(start, end),
-            f"{transfer} tone-mapped to SDR" if transfer else "",
-            "deinterlaced" if self.first_frame().interlaced_frame else "",
-        ]
+        notes = self._shortfall(start, end), f"{transfer} tone-mapped to SDR" if transfer else ""
         return "; ".join(filter(None, notes))
 
     def _shortfall(self, start: float | None, end: float | None) -> str:
@@ -212,6 +208,11 @@ class VideoFile:
     def part(self) -> int:
         """Number of the part of the frame that `to_rgb` gave last."""
         return self._converter.part
+
+    @property
+    def deinterlaced(self) -> bool:
+        """Whether the frame that `to_rgb` gave last was deinterlaced."""
+        return bool(self._shown[0].opaque)
 
     def to_rgb(self, frame: tuple[Any, Orientation] | None) -> tuple[NDArray[np.uint8], bool]:
         """(H, W, 3) uint8 of a frame, and False; for a lost frame (None) the one converted before it, and True."""

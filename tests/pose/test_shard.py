@@ -118,6 +118,11 @@ def test_damaged_frames_are_marked_counted_and_without_a_signer(tmp_path: Path) 
     assert np.isnan(pose["landmarks"][18:]).all()
 
 
+def test_deinterlaced_frames_are_noted_wherever_they_begin(tmp_path: Path) -> None:
+    outcomes = extract(tmp_path, videos_of("a", "combed"))
+    assert [outcome.note for outcome in outcomes] == ["", "deinterlaced"]
+
+
 def test_rejected_and_excluded_videos_are_not_worked_on(tmp_path: Path) -> None:
     outcomes = extract(tmp_path, videos_of("kill", "a", "b", kill="rejected", b="excluded"), threads=1)
     assert [o.video_id for o in outcomes] == ["id-a"]

@@ -49,8 +49,8 @@ def test_interlaced_video_has_no_combs_and_every_frame_at_its_time(tmp_path: Pat
         top = frame.rgb[::2].astype(int) - combed[::2]  # the lines of one field stay, so no frame is another's
         bottom = frame.rgb[1::2].astype(int) - combed[1::2]
         assert min(np.abs(top).mean(), np.abs(bottom).mean()) < 4
-    info = probe_video(path)
-    assert (info.note, info.n_frames) == ("deinterlaced", 40)
+    assert all(frame.deinterlaced for frame in frames)
+    assert probe_video(path).n_frames == 40
 
 
 def test_a_span_of_interlaced_video_shows_the_same_frames(tmp_path: Path) -> None:
@@ -58,6 +58,13 @@ def test_a_span_of_interlaced_video_shows_the_same_frames(tmp_path: Path) -> Non
     whole, span = list(read_frames(path)), list(read_frames(path, 25, 0.8, 1.2))
     assert len(span) == 10
     assert all(np.abs(a.rgb.astype(int) - b.rgb).max() <= 2 for a, b in zip(span[1:], whole[21:30], strict=True))
+
+
+def test_frames_that_turn_interlaced_in_mid_stream_are_told(tmp_path: Path) -> None:
+    first, path = tmp_path / "progressive.mpg", tmp_path / "both.mpg"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=352x288:r=25:d=0.8", "-c:v", "mpeg2video", str(first))
+    path.write_bytes(first.read_bytes() + write_fields(tmp_path, "a.mpg").read_bytes())
+    assert [frame.deinterlaced for frame in read_frames(path)] == [False] * 20 + [True] * 40
 
 
 def test_progressive_frames_pass_untouched() -> None:
