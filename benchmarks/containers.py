@@ -143,7 +143,7 @@ def rows() -> list[tuple[str, str]]:
         ("combinations of codec and container; refused", f"{len(found)}; {len(refused)}"),
         ("  share of FFmpeg's distinct frames: mean; lowest", f"{_mean(found):.1%}; {min(r.share for r in found):.1%}"),
         ("  the same frames in the same order as FFmpeg", f"{sum(r.same for r in found)}"),
-        (f"  the same times within {EXACT_S * 1e3:g} ms", f"{len(timed)}"),
+        (f"  the same times within {EXACT_S * 1e3:g} ms; largest error", f"{len(timed)}; {_ms(_worst(timed))}"),
         *(
             (f"  {r.name}: time error to FFmpeg; to the clip", f"{_ms(r.error_s)}; {_ms(r.source_error_s)}")
             for r in odd
@@ -206,5 +206,9 @@ def _mean(results: list[Result]) -> float:
     return sum(result.share for result in results) / len(results)
 
 
+def _worst(results: list[Result]) -> float:
+    return max(result.error_s for result in results)
+
+
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.0f} ms"
+    return f"{seconds * 1e3:.3g} ms"
