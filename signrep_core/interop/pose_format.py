@@ -99,9 +99,9 @@ def import_poses(
         Frames by video_id, of the files.
 
     Raises:
-        SignRepError: two files have one name; a file is not a `.pose` file of one person with a rate and at least two
-            frames, is neither from Holistic with world landmarks nor in pixels, is no video of the table, or does not
-            last as long as the video.
+        SignRepError: two files have one name; a file is missing, is not a `.pose` file of one person with a rate and
+            at least two frames, is neither from Holistic with world landmarks nor in pixels, is no video of the table,
+            or does not last as long as the video.
     """
     library, named = _library(), _by_name(files)
     there = _frames_there(Path(out))
@@ -129,6 +129,8 @@ def _by_name(files: Iterable[str | Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in map(Path, files):
         name = compose(path.stem)
+        if not path.is_file():
+            raise SignRepError(f"{path}: no such file; correct its path")
         if name in found:
             raise SignRepError(
                 f"{found[name]} and {path} have one name, which is the video_id {name!r}; rename one of them, or "

@@ -17,6 +17,8 @@ def find_video(results: Path, video_id: str) -> tuple[str, dict[str, Any]]:
         TableError: the folder does not hold the video, or its status is not ok.
     """
     paths = sorted((results / "videos").glob("*.parquet"))
+    if not paths:
+        raise TableError(f"{results}: expected tables in videos/, found none; run the workflow to crop_signers first")
     for path in paths:
         if video_id in (ids := read_table(path, VIDEOS, ["video_id"])["video_id"]):
             videos = read_table(path, VIDEOS)

@@ -256,3 +256,10 @@ def test_two_files_of_one_name_are_refused_with_both_names(tmp_path, first, seco
 def test_a_missing_video_is_an_error(packed, tmp_path):
     with pytest.raises(TableError, match="holds a video 'nosuch'"):
         export_pose(packed.folder, "nosuch", tmp_path / "x.pose")
+    with pytest.raises(TableError, match="expected tables in videos/, found none; run the workflow to crop_signers"):
+        export_pose(tmp_path, "nosuch", tmp_path / "x.pose")
+
+
+def test_a_missing_file_is_named_before_anything_else(results, tmp_path):
+    with pytest.raises(SignRepError, match=r"\*\.pose: no such file"):
+        import_poses([tmp_path / "*.pose"], results / "pose/00000.parquet")
