@@ -28,7 +28,6 @@ REASONS = {
     "broken_clock": "the frames' times are impossible: most go backwards, or over 300 frames a second",
     "too_long": "more than four hours, or more frames than four hours can hold",
     "empty_span": "the sheet's start..end holds no frame of the video",
-    "too_few_frames": "fewer frames on the common timeline than one window (16)",
     # excluded by deduplicate
     "overlap": "the video also belongs to an evaluation data set",
     # rejected by extract_pose
@@ -36,7 +35,8 @@ REASONS = {
     "signer_too_small": "the person is too small in the frame for the hands to be seen",
     "pose_failed": "the pose backend failed on this video",
     # rejected by crop_signers
-    "signer_too_brief": "no run of 16 consecutive frames shows a signer",
+    "too_few_frames": "a video for pretraining has fewer frames on the common timeline than one window (16)",
+    "signer_too_brief": "in a video for pretraining, no run of 16 consecutive frames shows a signer",
 }
 
 # Flags of frames with unreliable angles (`angles/{shard}.parquet`), the strongest first.

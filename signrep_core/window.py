@@ -2,4 +2,4 @@
 
 from typing import Final
 
-WINDOW: Final = 16  # consecutive frames; a shorter video or sequence is rejected
+WINDOW: Final = 16  # consecutive frames; shorter videos are rejected for pretraining, and padded in evaluation

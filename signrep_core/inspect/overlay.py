@@ -120,7 +120,7 @@ def run_stages(video: str | Path, results: Path, fps: float | None = None) -> st
         VideoError: as write_overlay_of_file.
     """
     whole = Path(video).absolute()
-    config, row = Config(), Row(whole.stem, str(video), whole.parent.name, "train", fps=fps)
+    config, row = Config(), Row(whole.stem, str(video), whole.parent.name, "test", fps=fps)
     tables = (POSE, VIDEOS, CROPS, ANGLES, KEYPOINTS, ACTIVITY)
     pose, status, crops, angles, keypoints, labels = (results / shard_table(schema, "00000") for schema in tables)
     videos = probe_shard([row])

@@ -206,7 +206,7 @@ def _pretrain(wanted: Wanted) -> dict[str, Any]:
 def _crops(wanted: Wanted) -> dict[str, Any]:
     config, version = wanted.config, schemas.CROPS.version
     return {**config.crop.model_dump(), "max_gap": config.angles.max_gap, "target_fps": config.timeline.rate,
-            "schema": version}  # fmt: skip
+            "splits": config.pretrain.splits, "datasets": config.pretrain.datasets, "schema": version}  # fmt: skip
 
 
 def _recognition(wanted: Wanted) -> dict[str, Any]:

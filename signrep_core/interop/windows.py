@@ -6,6 +6,7 @@ A sample has 16 frames from a keyframe on: `mp4` (copied packets, not re-encoded
 
 import io
 import json
+import logging
 import re
 import tarfile
 from pathlib import Path
@@ -20,6 +21,8 @@ from signrep_core.store.files import atomic_path
 from signrep_core.store.schemas import SHEET_COLUMNS
 from signrep_core.store.shards import ShardReader
 from signrep_core.window import WINDOW
+
+log = logging.getLogger(__name__)
 
 STRIDE: Final = 18  # frames between window starts; a multiple of the keyframe interval
 
@@ -40,6 +43,8 @@ def export_windows(
         for row in range(len(reader))
         for start in range(0, int(reader.index["n_frames"][row]) - n_frames + 1, stride)
     ]
+    if short := sum(n < n_frames for n in reader.index["n_frames"].tolist()):
+        log.warning("%s: %d sequences of fewer than %d frames are left out", shards, short, n_frames)
     with Progress("export_windows", len(starts), "windows") as progress:
         for k in range(0, len(starts), per_tar):
             with atomic_path(out / f"windows-{k // per_tar:06d}.tar") as partial, tarfile.open(partial, "w") as tar:

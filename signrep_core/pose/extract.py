@@ -16,7 +16,6 @@ from signrep_core.pose.people import SCAN_FPS, FaceDetector, People, find_people
 from signrep_core.pose.tracker import Observation, Tracker
 from signrep_core.skeleton import BODY, N_HAND_JOINTS, SHOULDERS, SIDES
 from signrep_core.video.reader import Frame
-from signrep_core.window import WINDOW
 
 Columns = dict[str, Any]  # of schemas.POSE, without video_id
 OpenFrames = Callable[[float | None], Iterable[Frame]]  # a rate, or None for the common timeline -> the frames
@@ -36,7 +35,6 @@ def extract_video(
     find_faces: FaceDetector,
     *,
     min_shoulder_px: float,
-    min_frames: int = WINDOW,
     on_frame: Callable[[bool], None] = lambda done: None,
 ) -> Iterator[Columns]:
     """Choose a video's signer from a sparse pass over its frames, then follow it through all of them.
@@ -50,7 +48,7 @@ def extract_video(
         Columns of schemas.POSE without `video_id`, for at most CHUNK frames at a time, in order.
 
     Raises:
-        VideoError: at the end, when the rows are not to be used: too_few_frames, no_signer, signer_too_small.
+        VideoError: at the end, when the rows are not to be used: no_signer, signer_too_small.
     """
     people = find_people(ahead(open_frames(SCAN_FPS)), find_faces, lambda: on_frame(False))
     yield from extract_pose(
@@ -58,7 +56,6 @@ def extract_video(
         backend,
         people,
         min_shoulder_px=min_shoulder_px,
-        min_frames=min_frames,
         on_frame=on_frame,
     )
 
@@ -69,7 +66,6 @@ def extract_pose(
     people: People,
     *,
     min_shoulder_px: float,
-    min_frames: int = WINDOW,
     on_frame: Callable[[bool], None] = lambda done: None,
 ) -> Iterator[Columns]:
     """Track the signer of `people` through the frames of a video; arguments, results and errors as `extract_video`."""
@@ -86,7 +82,7 @@ def extract_pose(
         on_frame(True)
     if chunk.observations:
         yield tally.count(chunk.columns(goes_on=False))
-    tally.check(min_shoulder_px, min_frames)
+    tally.check(min_shoulder_px)
 
 
 @dataclass
@@ -106,10 +102,8 @@ class _Tally:
         self.shoulder_px.append(np.linalg.norm(right - left, axis=-1))
         return columns
 
-    def check(self, min_shoulder_px: float, min_frames: int) -> None:
+    def check(self, min_shoulder_px: float) -> None:
         """Raise VideoError where the video holds no usable signer."""
-        if self.frames < min_frames:
-            raise VideoError("too_few_frames", f"{self.frames} frames could be read, {min_frames} are needed")
         if not self.present:
             raise VideoError("no_signer", f"no person was found in any of {self.frames} frames")
         width = float(np.median(np.concatenate(self.shoulder_px)))
@@ -167,13 +161,14 @@ def keep_runs(
 ) -> NDArray[np.bool_]:
     """(T,) presence without runs of fewer than `min_run` frames that are never on a known face.
 
-    A run that touches an open end (beginning, end) may go on beyond it and stays.
+    A run that touches an open end (beginning, end) may go on beyond it and stays; so does one that fills a short video.
     """
     kept = present.copy()
     edges = np.flatnonzero(np.diff(np.concatenate([[False], present, [False]]).astype(np.int8)))
     for start, end in edges.reshape(-1, 2):
         goes_on = (open_ends[0] and start == 0) or (open_ends[1] and end == len(present))
-        if end - start < min_run and not goes_on and not on_face[start:end].any():
+        whole = end - start == len(present)
+        if end - start < min_run and not (goes_on or whole or on_face[start:end].any()):
             kept[start:end] = False
     return kept
 

@@ -24,7 +24,7 @@ from signrep_core.store.pack import TIME_TOLERANCE_S
 from signrep_core.store.resume import ResumeCache
 from signrep_core.store.schemas import CROPS, POSE
 from signrep_core.store.tables import Columns, read_videos
-from signrep_core.store.video_status import FinalStatus, VideoTask, ok_videos
+from signrep_core.store.video_status import FinalStatus, VideoTask, ok_videos, pretrained_on
 from signrep_core.video.crop_boxes import signer_runs, torso_box
 from signrep_core.video.encode import Encoder, EncoderSettings, join_pieces
 from signrep_core.video.reader import Frame
@@ -76,16 +76,18 @@ def crop_shard(
         pose: the shard's POSE table.
         out_mp4: the sequences one after the other; zero bytes if the shard has none.
         cache: keeps the finished videos until the job is done.
-        config: its sections `crop`, `timeline` and `angles` are read; default: the defaults.
+        config: its sections `crop`, `timeline` and `angles` are read, and which videos are pretrained on; default: the
+            defaults.
         threads: videos at a time.
 
     Raises:
         SignRepError: encoding failed, or the pose table lacks an ok video. A video that cannot be cropped is in
-            `rejected` instead: no_signer, signer_too_brief, or the reason why it cannot be decoded.
+            `rejected` instead: no_signer, or the reason why it cannot be decoded; of those for pretraining also
+            too_few_frames and signer_too_brief.
     """
     config = config or Config()
     settings = EncoderSettings(fps=config.timeline.rate or NATIVE_FPS, crf=config.crop.crf, preset=config.crop.preset)
-    plans = _plan_cuts(ok_videos(videos), pose, config)
+    plans = _plan_cuts(videos, pose, config)
     rejected = {plan.video.video_id: plan.rejected for plan in plans if plan.rejected}
     rows: list[tuple[str, Cut]] = []
     pieces: list[tuple[Path, int]] = []
@@ -108,7 +110,7 @@ def crop_shard(
 
 def plan_crops(videos: Columns, pose: str | Path, config: Config | None = None) -> Columns:
     """The CROPS table that `crop_shard` would give, without decoding anything; arguments as there."""
-    plans = _plan_cuts(ok_videos(videos), pose, config or Config())
+    plans = _plan_cuts(videos, pose, config or Config())
     return _crops_columns([(plan.video.video_id, cut) for plan in plans for cut in plan.cuts])
 
 
@@ -139,24 +141,27 @@ class _Plan:
     rejected: FinalStatus | None = None
 
 
-def _plan_cuts(videos: Sequence[VideoTask], pose: str | Path, config: Config) -> list[_Plan]:
+def _plan_cuts(videos: Columns, pose: str | Path, config: Config) -> list[_Plan]:
     """Plan the cuts of ok videos, in order; one video's pose in memory at a time."""
-    wanted = {video.video_id: video for video in videos}
+    wanted = {video.video_id: video for video in ok_videos(videos)}
+    trained = pretrained_on(videos, config.pretrain.splits, config.pretrain.datasets)
+    needed = {video_id: WINDOW if yes else 1 for video_id, yes in zip(videos["video_id"], trained, strict=True)}
     plans: dict[str, _Plan] = {}
     columns = ["frame", "time_s", "present", "damaged", "part", "image_xy", "confidence"]
     for video_id, rows in read_videos(pose, POSE, columns):
         if video_id in wanted:
-            plans[video_id] = _plan_video(wanted[video_id], rows, config)
+            plans[video_id] = _plan_video(wanted[video_id], rows, config, needed[video_id])
     missing = [video_id for video_id in wanted if video_id not in plans]
     if missing:
         raise ShardError(
-            f"{pose}: expected the poses of {len(videos)} ok videos, {len(missing)} are missing, the first "
+            f"{pose}: expected the poses of {len(wanted)} ok videos, {len(missing)} are missing, the first "
             f"{missing[0]!r}; rerun the stage extract_pose for this shard"
         )
     return [plans[video_id] for video_id in wanted]
 
 
-def _plan_video(video: VideoTask, rows: Columns, config: Config) -> _Plan:
+def _plan_video(video: VideoTask, rows: Columns, config: Config, needed: int) -> _Plan:
+    """Plan the cuts of a video: its runs of a window or more; of a video without one, its longest run of `needed`."""
     if not np.array_equal(rows["frame"], np.arange(len(rows["frame"]))):
         raise ShardError(
             f"pose of {video.video_id!r}: frames must count from 0 without gaps; rerun the stage extract_pose"
@@ -167,15 +172,19 @@ def _plan_video(video: VideoTask, rows: Columns, config: Config) -> _Plan:
         none = f"none of {len(present)} frames shows a signer"
         return _Plan(video, rejected=FinalStatus("rejected", "no_signer", none))
     max_gap, breaks = config.angles.max_gap, rows["damaged"] | (np.diff(rows["part"], prepend=rows["part"][:1]) != 0)
+    runs = signer_runs(present, 1, max_gap, breaks)
+    longest = max(runs, key=lambda run: run[1])
+    if len(present) < needed:
+        few = f"{len(present)} frames, pretraining needs {needed}"
+        return _Plan(video, rejected=FinalStatus("rejected", "too_few_frames", few))
+    if longest[1] < needed:
+        brief = f"the longest run has {longest[1]} frames, pretraining needs {needed}"
+        return _Plan(video, rejected=FinalStatus("rejected", "signer_too_brief", brief))
     cuts = []
-    for start, n in signer_runs(present, WINDOW, max_gap, breaks):
+    for start, n in [run for run in runs if run[1] >= WINDOW] or [longest]:
         shown = slice(start, start + n)
         x0, y0, side = torso_box(rows["image_xy"][shown], rows["confidence"][shown], config.crop.margin)
         cuts.append(Cut(start, n, rows["time_s"][shown].tolist(), x0, y0, side))
-    if not cuts:
-        longest = max(n for _, n in signer_runs(present, 1, max_gap, breaks))
-        brief = f"the longest run has {longest} frames, {WINDOW} are needed"
-        return _Plan(video, rejected=FinalStatus("rejected", "signer_too_brief", brief))
     return _Plan(video, cuts)
 
 

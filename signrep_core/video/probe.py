@@ -11,7 +11,6 @@ from signrep_core.store.tables import Columns
 from signrep_core.store.video_status import FinalStatus, add_notes, finalise, new_video_status, overlong_spans
 from signrep_core.video.reader import probe_video
 from signrep_core.video.shard_tasks import Result, Task, try_video
-from signrep_core.window import WINDOW
 from signrep_core.workers import Died, Send, Work, limit_memory, run_tasks
 
 # Columns of the table that a probe fills, under the names that VideoInfo has for them.
@@ -34,8 +33,8 @@ def probe_shard(rows: Sequence[Any], *, target_fps: float | None = 25.0, threads
         The table of videos in the order of the rows; an unusable video is rejected and the others go on. A span that
         reaches beyond its video is cut at its end, with a note.
     """
-    limits = {"target_fps": target_fps, "min_frames": WINDOW}
-    tasks = [{"path": row.path, "start": row.start, "end": row.end, "folder_fps": row.fps, **limits} for row in rows]
+    rate = {"target_fps": target_fps}
+    tasks = [{"path": row.path, "start": row.start, "end": row.end, "folder_fps": row.fps, **rate} for row in rows]
     videos, rejected, notes = new_video_status(rows), {}, {}
     found = run_tasks(WORKER, tasks, threads=threads, stalled_s=LIMIT_S)
     for place, (row, info) in enumerate(zip(rows, found, strict=True)):

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from signrep_core.errors import VideoError
 from signrep_core.video.source import FASTEST_FPS, LONGEST_S, open_video, too_long
 from signrep_core.video.timeline import Intervals, Timed, exact_span, on_timeline
-from signrep_core.window import WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,6 @@ def probe_video(
     start: float | None = None,
     end: float | None = None,
     target_fps: float | None = 25.0,
-    min_frames: int = WINDOW,
     folder_fps: float | None = None,
 ) -> VideoInfo:
     """Probe a video file or an image folder, by its packets' times and its first decoded frame.
@@ -106,8 +104,6 @@ def probe_video(
         _check_clock(path, shown, source.untimely)
         if n_timeline == 0:
             raise VideoError("empty_span", f"{path}: no frame between {start} s and {end} s")
-        if n_timeline < min_frames:
-            raise VideoError("too_few_frames", f"{path}: {n_timeline} frames, at least {min_frames} are needed")
         mean = shown.mean or Fraction(1, Fraction(target_fps or 25))
         return VideoInfo(
             width=first.shape[1],

@@ -37,6 +37,12 @@ def test_windows_are_the_shards_frames_and_targets(packed, tmp_path):
         assert targets["keypoints"].shape == (16, 61, 3)
 
 
+def test_sequences_shorter_than_a_window_are_left_out_and_counted(packed, tmp_path, caplog):
+    made = export_windows(packed.folder / "shards", tmp_path, n_frames=25)
+    assert made["windows"] == 2  # of 40 and 30 frames; the third sequence has 21
+    assert "1 sequences of fewer than 25 frames are left out" in caplog.text
+
+
 def test_names_with_spaces_and_dots_keep_the_parts_together(packed, tmp_path):
     export_windows(packed.folder / "shards", tmp_path)
     keys = [sample["__key__"] for sample in samples(tmp_path)]

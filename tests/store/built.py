@@ -47,7 +47,12 @@ class Built:
 
 
 def build_shard(
-    folder: Path, present: dict[str, list[bool]], shard: str = "00000", threads: int = 2, images: bool = False
+    folder: Path,
+    present: dict[str, list[bool]],
+    shard: str = "00000",
+    threads: int = 2,
+    images: bool = False,
+    split: str = "train",
 ) -> Built:
     """Videos (or image folders of 50 frames a second), poses and targets → crops."""
     sources = folder / "sources"
@@ -60,6 +65,7 @@ def build_shard(
     }
     table: dict[str, Any] = videos_of(videos)
     table["fps"] *= 2 if images else 1
+    table["split"] = [split] * len(present)
     with TableWriter(folder / "pose" / f"{shard}.parquet", POSE) as writer:
         for name, shown in present.items():
             writer.write(pose_of(name, shown))

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signrep_core.errors import ShardError
+from signrep_core.data.windows import group_videos
+from signrep_core.errors import ShardError, TrainingError
 from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, FRAMES, KEYPOINTS, SEQUENCES, VIDEOS, Schema
-from signrep_core.store.shards import read_info
+from signrep_core.store.shards import ShardReader, read_info
 from signrep_core.store.tables import TableWriter, read_table
 from signrep_core.video.encode import Encoder, EncoderSettings
 from tests.store.built import Built, build_shard
@@ -54,6 +55,23 @@ def test_the_index_has_a_row_per_sequence(packed: Built) -> None:
     assert index["gloss"] == ["gloss of one run", "gloss of two runs", "gloss of two runs"]
     assert index["split"] == ["train"] * 3
     assert index["fps"].tolist() == [25, 25, 25]
+
+
+def test_a_short_evaluation_video_is_stored_with_the_frames_it_has(tmp_path: Path) -> None:
+    built = build_shard(tmp_path, {"five": [True] * 5, "one": [False, True, False]}, split="test")
+    pack_shard("00000", *built.files())
+    paths = built.paths()
+    write_index([paths["out_sequences"]], [paths["out_mp4"]], tmp_path / "shards/index.parquet",
+                tmp_path / "shards/info.json")  # fmt: skip
+    reader = ShardReader(tmp_path / "shards")
+    assert reader.index["video_id"] == ["five", "one"]
+    assert reader.index["n_frames"].tolist() == [5, 1]
+    assert len(reader.read_planes(0, 0, 5)) == 5
+    targets = reader.read_targets(1, 0, 1)
+    assert targets["frame"].tolist() == [1]
+    assert np.ma.getmaskarray(targets["right_active"]).all(), "no full window starts here"
+    with pytest.raises(TrainingError, match="no sequence of at least 16 frames"):
+        group_videos(reader.index, None)
 
 
 def test_the_info_holds_the_parameters_of_the_decoder(packed: Built) -> None:

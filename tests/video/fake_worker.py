@@ -17,7 +17,7 @@ INFO = VideoInfo(
 
 
 def probe_video(path: str, **arguments: float | None) -> VideoInfo:
-    assert arguments == {"start": 1.0, "end": 3.0, "target_fps": 25.0, "min_frames": 16, "folder_fps": 30.0}
+    assert arguments == {"start": 1.0, "end": 3.0, "target_fps": 25.0, "folder_fps": 30.0}
     if path.startswith("empty"):
         raise VideoError("empty_file", f"{path}: zero bytes")
     if path.startswith("bug"):

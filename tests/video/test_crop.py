@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from signrep_core.config import Config, Crop
+from signrep_core.config import Config, Crop, Pretrain
 from signrep_core.errors import ShardError, SignRepError
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import TableWriter
 from signrep_core.store.video_status import finalise
 from signrep_core.video.crop import CropResult, cut_box, plan_crops
+from signrep_core.video.crop_boxes import signer_runs
 from signrep_core.video.encode import join_pieces
 from signrep_core.video.reader import read_frames
 from tests.store.built import Built
@@ -67,9 +68,42 @@ def test_videos_without_a_sequence_have_a_reason(packed: Built) -> None:
         "too brief": "signer_too_brief",
     }
     assert rejected["nobody"].detail == "none of 40 frames shows a signer"
-    assert rejected["too brief"].detail == "the longest run has 15 frames, 16 are needed"
+    assert rejected["too brief"].detail == "the longest run has 15 frames, pretraining needs 16"
     final = finalise(videos_of({name: Path() for name in ("nobody", "too brief")}), rejected)
     assert final["status"] == ["rejected", "rejected"]
+
+
+@pytest.mark.parametrize(
+    ("present", "reason", "detail"),
+    [
+        ([True] * 15, "too_few_frames", "15 frames, pretraining needs 16"),
+        ([True] * 7 + [False] * 6 + [True] * 9 + [False] * 6, "signer_too_brief", "the longest run has 9 frames"),
+    ],
+)
+def test_a_short_video_is_rejected_for_pretraining_alone(
+    tmp_path: Path, present: list[bool], reason: str, detail: str
+) -> None:
+    """Four videos with the same frames: of the pretraining's splits and data sets, of another split, of another set."""
+    table = videos_of({name: Path() for name in "abcd"})
+    table |= {"split": ["train", "val", "train", "test"], "dataset": ["yt", "yt", "wlasl", "wlasl"]}
+    pose = write_pose(tmp_path / "pose.parquet", *(pose_of(name, present) for name in "abcd"))
+    config = Config(pretrain=Pretrain(datasets=["yt"]))
+    longest = max(signer_runs(present, 1), key=lambda run: run[1])
+    cuts = plan_crops(table, pose, config)
+    assert cuts["video_id"] == ["b", "c", "d"]
+    assert list(zip(cuts["start_frame"], cuts["n_frames"], strict=True)) == [longest] * 3
+    assert plan_crops(table, pose)["video_id"] == ["b", "d"], "without data sets all of the split are pretrained on"
+    videos = {"a": write_video(tmp_path / "a.mp4", range(len(present)))}
+    rejected = crop_videos(videos_of(videos), pose, tmp_path / "out.mp4").rejected
+    assert rejected["a"].reason == reason
+    assert detail in rejected["a"].detail
+
+
+def test_runs_shorter_than_a_window_are_left_out_beside_longer_ones(tmp_path: Path) -> None:
+    table = videos_of({"a": Path()})
+    table["split"] = ["test"]
+    pose = write_pose(tmp_path / "pose.parquet", pose_of("a", [True] * 15 + [False] * 6 + [True] * 16))
+    assert plan_crops(table, pose)["start_frame"].tolist() == [21]
 
 
 def test_a_video_that_no_longer_decodes_fails_alone(tmp_path: Path) -> None:

@@ -66,7 +66,6 @@ def test_the_digest_depends_on_names_and_bytes(tmp_path: Path) -> None:
     [
         (0, 25, "not_a_video", "a folder without images"),
         (20, None, "no_duration", "give it in the sheet"),
-        (15, 25, "too_few_frames", "15 frames, at least 16"),
     ],
 )
 def test_a_folder_that_is_no_video_has_a_reason(

@@ -20,6 +20,7 @@ CASES = {  # video -> (status, reason)
     "vfr": ("ok", ""),
     "rotated": ("ok", ""),
     "gif": ("ok", ""),
+    "ten_frames_test": ("ok", ""),
 }
 # Data sets whose training videos are all lost, with a good video to test on: video -> dataset, split, gloss, text.
 LOST = {
@@ -39,7 +40,7 @@ def ffmpeg(*arguments: str | Path) -> None:
 def add_bad_videos(sheet: Path, clips: Path, folder: Path) -> None:
     """Make the videos of CASES in a folder, and append them and LOST to a sheet."""
     files = _make_videos(clips, folder)
-    cases = {case: (files[case], "cases", "train", "", "") for case in CASES}
+    cases = {case: (files[case], "cases", "test" if case.endswith("_test") else "train", "", "") for case in CASES}
     lost = {
         video: (files["good"] if video.endswith("_test") else folder / f"{video}.mp4", *cells)
         for video, cells in LOST.items()
@@ -62,6 +63,7 @@ def _make_videos(clips: Path, folder: Path) -> dict[str, Path]:
     both = "[1:v]trim=duration=2,scale=640:480,setsar=1,fps=30[b];[0:v]setsar=1,fps=30[a];[a][b]concat=n=2"
     ffmpeg("-i", clip, "-i", cars, "-filter_complex", both, "-an", files["leaves_halfway"])
     ffmpeg("-i", clip, "-frames:v", "10", files["ten_frames"])
+    ffmpeg("-i", clip, "-ss", "1", "-frames:v", "10", files["ten_frames_test"])
     ffmpeg("-i", clip, "-vf", "crop=360:480", files["portrait"])
     ffmpeg("-i", clip, "-vf", "fps=120", files["phone_120fps"])
     files["vfr"] = folder / "vfr.mkv"

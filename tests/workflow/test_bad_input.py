@@ -42,6 +42,11 @@ def test_only_good_videos_are_in_the_shard(clips_run: Finished):
     assert list(dict.fromkeys(sequences.video_id)) == [*CLIPS[:3], *good, "sign_test", "sentence_test"]
 
 
+def test_a_short_video_for_evaluation_has_features_of_one_window(clips_run: Finished):
+    features = pd.read_parquet(clips_run.results / "features/test/cases.parquet", columns=["video_id"])
+    assert (features.video_id == "ten_frames_test").sum() == 1
+
+
 def test_the_sequence_ends_where_the_person_leaves(clips_run: Finished):
     crops = pd.read_parquet(clips_run.results / "crops/00000.parquet").set_index("video_id")
     signing = crops.loc[["leaves_halfway"]]

@@ -21,7 +21,7 @@ Counts = NDArray[np.int64]
 ANGLE_NAMES: Final = (*BODY_ANGLES, *(f"{side}_{name}" for side in SIDES for name in HAND_ANGLES))
 CONFIDENCE_EDGES: Final = np.linspace(0, 1, 21)
 ANGLE_EDGES: Final = np.radians(np.arange(-180, 181, 3))
-LENGTH_EDGES: Final = np.array([16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 2**31 - 1])  # frames, doubling
+LENGTH_EDGES: Final = np.array([1, 32, 64, 128, 256, 512, 1024, 2048, 4096, 2**31 - 1])  # frames
 
 _SHAPES: Final = {
     "frames": (),  # on the timeline of the videos that pose extraction read

@@ -17,7 +17,8 @@ from signrep_core.store.tables import read_table
 from signrep_core.store.video_status import count_statuses, overlong_spans
 
 TRAINING: Final = ("pretraining", "departures")  # lines on the training, below the table
-POSED = ("", "no_signer", "signer_too_small", "signer_too_brief")  # reasons of the videos that extract_pose has read
+# Reasons of the videos that extract_pose has read.
+POSED = ("", "no_signer", "signer_too_small", "too_few_frames", "signer_too_brief")
 
 
 def summarize(

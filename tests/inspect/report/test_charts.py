@@ -13,7 +13,7 @@ def labels(axes):
 
 def test_lengths_are_labelled_in_seconds_at_the_run_s_rate():
     (axes,) = draw_lengths(Statistics(), 25.0).axes
-    assert labels(axes)[0] == "0.64–1.3"
+    assert labels(axes)[0] == "0.04–1.3"
     assert labels(axes)[-2:] == ["82–164", "> 164"]
 
 
