@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from signrep_core.body.forward import palm_frame, pose_body, pose_hand
-from signrep_core.config import digest
+from signrep_core.config import ClipBy, digest
 from signrep_core.errors import CheckpointError
 from signrep_core.lift.detector_errors import ErrorModel, load_errors
 from signrep_core.lift.lifter import Lifted, Lifter, LifterConfig, load_lifter, project
@@ -88,7 +88,8 @@ class LifterSettings:
     warmup: int = 100
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.01
-    clip: float = 1.0
+    clip: float = 1.0  # largest norm of the gradient
+    clip_by: ClassVar[ClipBy] = "norm"
     clips: int = 120  # performances in the bank
     loss_step: int = 2  # the losses use every second frame: half the kinematics for nearly the same result
     validate_every: int = 500
