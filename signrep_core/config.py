@@ -423,14 +423,11 @@ class Translation(Translating):
     learning_rate: float = method(1e-3, TARRES, "peak, after warm-up", gt=0)
     warmup: int = method(2_000, TARRES, "warm-up steps", ge=0)
     restart_every: PositiveInt | None = method(
-        None,
-        "D, decision 0021",
-        "steps of a cosine, after which the learning rate starts again at its peak (published: 17,000); null = one "
-        "cosine over all steps",
+        17_000,
+        TARRES,
+        "steps of a cosine, after which the learning rate starts again at its peak; null = one cosine over all steps",
     )
-    learning_rate_end: Fraction = method(
-        0.0, "D, decision 0021", "start of the warm-up and end of a cosine as a share of the peak (published: 0.1)"
-    )
+    learning_rate_end: Fraction = method(0.1, TARRES, "start of the warm-up and end of a cosine as a share of the peak")
     betas: tuple[float, float] = method((0.9, 0.98), TARRES, "of AdamW")
     weight_decay: float = method(0.1, TARRES, "of AdamW; not of biases and norms", ge=0)
     label_smoothing: Fraction = method(0.1, TARRES, "of the cross entropy")
