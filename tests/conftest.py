@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.faults.site import Site
 from tests.faults.site import build as build_site
@@ -13,6 +14,9 @@ from tests.store.built import Built, build_results
 CLIPS = Path(__file__).parent / "data" / "clips"
 ALL_CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 
+# No test is timed: a machine may be slow, or busy with another test.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 LONGEST = ("tests/faults/", "tests/workflow/")
 

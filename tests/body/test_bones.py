@@ -98,7 +98,7 @@ def test_offsets_of_a_frame_are_missing_with_their_joints() -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_lengths_do_not_depend_on_how_the_person_stands(seed: int) -> None:
     joints = posed(3, seed)
     turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))[0]
@@ -145,7 +145,7 @@ def test_with_nothing_seen_the_skeleton_is_the_default_one() -> None:
     values=arrays(np.float64, st.integers(1, 60), elements=st.floats(-0.4, 1.4)),
     cut=st.integers(0, 60),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_median_is_exact_to_a_tenth_of_a_millimetre_however_the_corpus_is_cut(values: np.ndarray, cut: int) -> None:
     parts = [BoneHistogram(), BoneHistogram()]
     for part, piece in zip(parts, (values[:cut], values[cut:]), strict=True):

@@ -141,14 +141,14 @@ def test_gradients_reach_every_angle_that_moves_a_joint() -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_mirrored_angles_give_the_mirrored_skeleton(seed: int) -> None:
     angles = random_angles(np.random.default_rng(seed), 4, skeleton.BODY_LIMITS, skeleton.HAND_LIMITS)
     np.testing.assert_allclose(pose(mirror_angles(angles)), mirror_joints(pose(angles)), atol=1e-12)
 
 
 @given(seed=st.integers(0, 2**32 - 1), factor=st.floats(0.5, 2))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_bones_keep_their_lengths_in_any_pose_and_scale_with_the_person(seed: int, factor: float) -> None:
     angles = random_angles(np.random.default_rng(seed), 4, skeleton.BODY_LIMITS, skeleton.HAND_LIMITS)
     body, hand = (bones.copy() for bones in BONES)

@@ -48,21 +48,21 @@ def test_reference_poses_are_reproduced_with_the_videos_own_bones() -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_poses_within_the_observed_ranges_are_reproduced(seed: int) -> None:
     joints = pose(observed_angles(np.random.default_rng(seed), 16))
     assert errors(solve(joints), joints).max() <= 1e-4
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_body_pose_within_the_limits_is_reproduced(seed: int) -> None:
     joints = pose(random_angles(np.random.default_rng(seed), 16, skeleton.BODY_LIMITS, skeleton.OBSERVED_HAND_RANGES))
     assert errors(solve(joints), joints).max() <= 1e-4
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_finger_pose_within_the_limits_on_a_plausible_palm_is_reproduced(seed: int) -> None:
     ranges = skeleton.HAND_LIMITS.copy()
     palm = [k for k, name in enumerate(skeleton.HAND_ANGLES) if "metacarpal" in name or name.startswith("thumb")]
@@ -179,7 +179,7 @@ def test_a_wrist_in_full_rotation_never_jumps() -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_mirror_image_has_the_mirrored_angles(seed: int) -> None:
     joints = pose(observed_angles(np.random.default_rng(seed), 8))
     joints += np.random.default_rng(seed).normal(0, 1e-4, joints.shape)

@@ -88,7 +88,7 @@ def test_numpy_and_torch_give_the_same_distances() -> None:
 
 
 @given(seed=SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_distances_do_not_depend_on_the_persons_place_and_rotate_with_the_person(seed: int) -> None:
     rng = np.random.default_rng(seed)
     keypoints, shift = rng.normal(size=(3, 61, 3)), rng.normal(size=3)
@@ -100,7 +100,7 @@ def test_distances_do_not_depend_on_the_persons_place_and_rotate_with_the_person
 
 
 @given(seed=SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_mirrored_angles_exchange_the_hands_distances_and_activity(seed: int) -> None:
     angles = smooth_angles(24, np.random.default_rng(seed))
     keypoints, mirrored = pose(angles), pose(mirror_angles(angles))
@@ -186,7 +186,7 @@ def test_movement_in_frames_not_seen_does_not_count() -> None:
 
 
 @given(seed=SEEDS, n_frames=st.integers(16, 40), spread=st.floats(0, 0.1), missing=st.floats(0, 0.9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_activity_agrees_with_the_definition(seed: int, n_frames: int, spread: float, missing: float) -> None:
     rng = np.random.default_rng(seed)
     keypoints = still(n_frames, rng.uniform(0, 0.5), rng.uniform(0, 0.5)) + rng.normal(0, spread, (n_frames, 61, 3))

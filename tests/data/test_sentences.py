@@ -69,7 +69,7 @@ def test_a_split_without_sentences_is_empty(table):
     assert len(select(table, TEN, split="val")) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 3), st.integers(0, 3))
 def test_every_sentence_is_in_every_epoch_and_every_batch_is_full(n, batch_size, seed, epoch):
     n_windows = np.random.default_rng(n).integers(1, 50, n)

@@ -41,7 +41,7 @@ def test_each_epoch_contains_every_video_once_in_a_new_order() -> None:
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(2, 7), st.integers(0, 1000))
 def test_neighbours_in_the_stream_are_different_videos(n: int, seed: int) -> None:
     epochs = [shuffle_epoch(n, seed, epoch) for epoch in range(12)]

@@ -49,7 +49,7 @@ def test_three_classes_by_hand() -> None:
     assert found.phi[0].argmax() == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(3, 40), st.integers(1, 8), st.floats(0.0, 20.0), st.integers(0, 10_000), st.booleans())
 def test_every_row_is_a_distribution_with_a_peak_below_one_half(
     n: int, width: int, common: float, seed: int, twin: bool

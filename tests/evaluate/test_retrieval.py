@@ -64,7 +64,7 @@ def naive_metrics(ranks: list[int]) -> dict[str, float]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 600), st.integers(2, 30), st.integers(1, 8))
 def test_ranks_equal_those_of_a_naive_implementation(seed: int, n_queries: int, n_gallery: int, n_glosses: int) -> None:
     rng = np.random.default_rng(seed)
@@ -88,7 +88,7 @@ def test_a_gallery_of_several_blocks_gives_the_same(monkeypatch: pytest.MonkeyPa
     assert (found.ranks.tolist(), found.nearest) == naive_ranks(queries, own, gallery, glosses)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=50))
 def test_metrics_equal_those_of_a_naive_implementation(ranks: list[int]) -> None:
     assert metrics_of_ranks(np.array(ranks)) == pytest.approx(naive_metrics(ranks))

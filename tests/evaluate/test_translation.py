@@ -31,7 +31,7 @@ def test_bleu_4_is_what_sacrebleu_says_of_the_corpus():
     assert score.signature() == f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(*[st.text("ab cdé.", min_size=1, max_size=30)] * 2), min_size=1, max_size=5))
 def test_bleu_4_is_what_sacrebleu_says_of_any_corpus(pairs):
     hypotheses, references = zip(*pairs, strict=True)
@@ -39,7 +39,7 @@ def test_bleu_4_is_what_sacrebleu_says_of_any_corpus(pairs):
     assert Scorer()(hypotheses, references)["BLEU-4"] == pytest.approx(expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 6))
 def test_bleu_1_to_4_are_made_of_sacrebleu_s_own_precisions(seed, n_sentences):
     """BLEU-n is the brevity penalty times the geometric mean of the first n precisions of one and the same count."""

@@ -38,9 +38,7 @@ WORDS = [
     b"1e999", b"-1", b"NaN", b'"gloss"', b'"instances"', b"PAR1", b"\x80\x04", *(name.encode() for name in COLUMNS),
 ]  # fmt: skip
 rubbish = st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(WORDS), max_size=80).map(b"".join))
-few = settings(
-    deadline=5000, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+few = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 
 
 def read(reader: str, path: Path, content: bytes) -> Any:

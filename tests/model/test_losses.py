@@ -85,7 +85,7 @@ def test_covariance_by_hand() -> None:
     assert losses.covariance_loss(independent).item() == pytest.approx(0, abs=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(2, 12), st.integers(1, 9), st.integers(0, 1000))
 def test_covariance_equals_the_definition(batch: int, width: int, seed: int) -> None:
     z = torch.randn(batch, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).float()

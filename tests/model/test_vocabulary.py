@@ -18,7 +18,7 @@ def test_decoding_inverts_encoding(texts):
     assert [vocabulary.decode(vocabulary.encode(text)) for text in texts] == texts
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1), min_size=1))
 def test_decoding_inverts_encoding_for_any_clean_text_of_known_characters(texts):
     texts = [clean_text(text, lowercase=False) for text in texts]

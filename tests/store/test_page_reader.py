@@ -78,7 +78,7 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
         assert np.array_equal(np.ma.filled(found[name], 0), np.ma.filled(expected[name], 0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_rows_are_what_a_parquet_reader_finds(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

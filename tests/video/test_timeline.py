@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from signrep_core.video.timeline import Clock, Intervals, exact_span, on_timeline
@@ -12,7 +12,6 @@ from signrep_core.video.timeline import Clock, Intervals, exact_span, on_timelin
 MS = Fraction(1, 1000)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=30), st.sampled_from([10.0, 25.0, 29.97, 60.0]))
 def test_the_timeline_is_gapless_and_nearest_for_any_timestamps(steps_ms: list[int], fps: float) -> None:
     times = [Fraction(int(t), 1000) for t in np.cumsum([0, *steps_ms])]
