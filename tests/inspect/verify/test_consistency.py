@@ -47,7 +47,7 @@ def drop_last(columns: dict[str, Any]) -> dict[str, Any]:
         ("keypoints/00000.parquet", drop_last, "wrong number of rows"),
         ("distances/00000.parquet", put("body", np.nan), "distances that are not finite"),
         ("activity/00000.parquet", put("right_active", np.ma.masked), "windows differ between the hands"),
-        ("crops/00000.parquet", put("n_frames", 7, 0), "sequence too short"),
+        ("crops/00000.parquet", put("n_frames", 0, 0), "sequence too short"),
         ("shards/00000.parquet", add("packet_offset", 1), "packet index does not match the MP4"),
         ("shards/00000.parquet", put("keyframe", True), "packet index does not match the MP4"),
         ("shards/00000.parquet", add("body_angles", 0.1), "values differ from the stages"),
