@@ -180,7 +180,8 @@ def _check_pose(pose: Columns, findings: Findings) -> None:
     findings.add("pose", "confidences outside 0..1", "confidences within 0..1", wrong, pose)
     for points in ("landmarks", "image_xy"):
         finite = np.isfinite(pose[points])
-        wrong = ((confidence > 0) != finite.all(-1)).any(1) | ((confidence == 0) & finite.any(-1)).any(1)
+        known = points == "image_xy" or finite.any()  # poses that were imported in pixels have no landmarks
+        wrong = (((confidence > 0) & known)[..., None] != finite).any((1, 2))
         findings.add(
             "pose",
             f"{points} contradict their confidence",

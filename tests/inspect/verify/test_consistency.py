@@ -183,6 +183,11 @@ def test_the_record_folder_is_hidden(finished: Path) -> None:
     assert record_path(finished / "pose/00000.parquet").is_file()
 
 
+def test_poses_imported_in_pixels_need_no_landmarks(scratch: Path) -> None:
+    change_table(scratch, "pose/00000.parquet", put("landmarks", np.nan, slice(None)))
+    assert "landmarks contradict their confidence" not in {problem.what for problem in verify(scratch).problems}
+
+
 def test_poses_at_another_rate_than_the_frames_are_found(scratch: Path) -> None:
     def slower(columns: dict[str, Any]) -> dict[str, Any]:
         return {**columns, "time_s": columns["time_s"] * 25 / 15}
