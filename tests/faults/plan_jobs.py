@@ -5,13 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-from snakemake.api import SnakemakeApi
 from snakemake.script import Snakemake
-from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 
-ROOT = Path(__file__).parents[2]
-SMALL = ROOT / "tests/workflow/small.yaml"
+from tests.workflow.plan import ROOT, planned_jobs
 
 
 def main(folder: Path, sheet: str) -> None:
@@ -22,23 +18,10 @@ def main(folder: Path, sheet: str) -> None:
         ({"results": str(folder / "demo")}, ("write_synthetic_sheet", "synthesize")),
     ):
         # A plan's jobs are written before the next plan is made: all plans of a process share one configuration.
-        for job in _jobs(config):
+        for job in planned_jobs(config):
             if job.rule.script and (rules is None or job.rule.name in rules):
                 pickled.append(_pickled(job, folder / f"{len(pickled):02}.pickle"))
     (folder / "jobs.pickle").write_bytes(pickle.dumps(pickled))
-
-
-def _jobs(config: dict[str, Any]) -> list[Any]:
-    """Snakemake's own plan."""
-    values = {**yaml.safe_load(SMALL.read_text()), **config}
-    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=True)) as api:
-        workflow = api.workflow(
-            snakefile=ROOT / "Snakefile",
-            resource_settings=ResourceSettings(cores=2),
-            config_settings=ConfigSettings(config=values),
-        )
-        workflow.dag(DAGSettings(forceall=True)).execute_workflow(executor="dryrun")
-        return list(workflow._workflow.dag.jobs)
 
 
 def _pickled(job: Any, path: Path) -> dict[str, Any]:

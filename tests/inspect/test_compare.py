@@ -13,19 +13,11 @@ from signrep_core.inspect.compare import Comparison, describe_outdated, differen
 from signrep_core.inspect.status import config_of
 from signrep_core.inspect.verify.problems import Results
 from signrep_core.inspect.wanted import Wanted
-from signrep_core.sources.sheet import Row, read_sheet, shard_digest
+from signrep_core.sources.sheet import Row, shard_digest
 from signrep_core.store.records import read_record, record_path, write_record
 from tests.inspect.verify.conftest import record_again
 
 OVER_ALL = {"median_bones", "audit_overlap", "index_shards", "summarize", "write_card", "report"}
-
-
-@pytest.fixture
-def wanted(scratch: Path) -> Wanted:
-    config = config_of(scratch)
-    assert config is not None
-    assert config.sheet is not None
-    return Wanted(config, read_sheet(config.sheet))
 
 
 def outdated(results: Path, wanted: Wanted) -> set[tuple[str, str]]:

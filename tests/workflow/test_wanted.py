@@ -24,7 +24,7 @@ def fake_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     def build(folder: Path) -> Finished:
         sheet, results = folder / "videos.tsv", folder / "results"
         sheet.write_text(HEADER + "".join(ROWS))
-        command = [sys.executable, str(Path(__file__).with_name("fake_run.py"))]
+        command = [sys.executable, "-m", "tests.workflow.fake_run"]
         config = [f"sheet={sheet}", f"results={results}", "videos_per_shard=2"]
         subprocess.run([*command, *config], check=True, cwd=ROOT, capture_output=True)
         return Finished(sheet, results)
@@ -90,7 +90,7 @@ def test_two_folders_that_run_alternately_see_each_others_work(fake_run: Finishe
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     assert plan(run, tmp_path / "one") == {}
-    changed = [sys.executable, str(Path(__file__).with_name("fake_run.py")), f"sheet={run.sheet}",
+    changed = [sys.executable, "-m", "tests.workflow.fake_run", f"sheet={run.sheet}",
                f"results={results}", "videos_per_shard=2", "retrieval={pooling: average}"]  # fmt: skip
     subprocess.run(changed, check=True, cwd=ROOT, capture_output=True)
     assert plan(run, tmp_path / "two", "retrieval={pooling: average}") == {}

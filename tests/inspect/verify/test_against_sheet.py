@@ -6,22 +6,12 @@ from pathlib import Path
 import pytest
 
 from signrep_core.__main__ import main
-from signrep_core.inspect.status import config_of
 from signrep_core.inspect.verify.corpus import verify
 from signrep_core.inspect.verify.problems import open_results
 from signrep_core.inspect.verify.repair import repair
 from signrep_core.inspect.wanted import Wanted
-from signrep_core.sources.sheet import read_sheet
 from signrep_core.store.records import record_path
 from tests.inspect.verify.conftest import change_json
-
-
-@pytest.fixture
-def wanted(scratch: Path) -> Wanted:
-    config = config_of(scratch)
-    assert config is not None
-    assert config.sheet is not None
-    return Wanted(config, read_sheet(config.sheet))
 
 
 def found(results: Path, wanted: Wanted) -> set[tuple[str, str]]:
