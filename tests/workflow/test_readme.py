@@ -18,7 +18,17 @@ import pytest
 from tests.workflow.conftest import ROOT, SNAKEMAKE, Finished
 
 SMALLER = {
-    "snakemake --cores 2 --config": ["--nolock", "--configfile", "tests/workflow/small.yaml"],
+    "signrep sheet folder": ["--out", "again.tsv"],  # the finished run keeps its sheet
+    "snakemake --cores 2 --config": [
+        "--nolock",
+        "--configfile",
+        "tests/workflow/small.yaml",
+        "--until",
+        "probe",
+        "--config",
+        "sheet=again.tsv",
+        "results=results/again",
+    ],
     "signrep plan": ["--measured", "results/mine"],
     "signrep synthesize": ["--signers", "1", "--glosses", "1", "--takes", "1", "--size", "64"],
     "signrep overlay": ["--seconds", "0.4"],
