@@ -47,7 +47,9 @@ def test_frames_rows_and_index_agree(clips_run: Finished):
         decoded = [(frame.width, frame.height) for frame in container.decode(video=0)]
     assert len(decoded) == len(frames) == sequences.n_frames.sum()
     assert set(decoded) == {(256, 256)}
-    assert (sequences.n_frames >= 16).all()
+    lengths = sequences.set_index("video_id").n_frames
+    assert lengths.pop("ten_frames_test") < 16, "evaluation data may be short"
+    assert (lengths >= 16).all()
     starts = frames.loc[sequences.first_row]
     assert list(starts.video_id) == list(sequences.video_id)
     assert starts.keyframe.all()

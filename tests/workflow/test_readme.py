@@ -63,6 +63,8 @@ def folder(clips_run: Finished, clips: Path, tmp_path_factory: pytest.TempPathFa
     (folder / "my_videos").symlink_to(clips)
     (folder / "my_video.mp4").symlink_to(clips / "asl_milk_B.mkv")
     (folder / "videos.tsv").write_bytes(clips_run.sheet.read_bytes())
+    for name in ("a", "b"):
+        (folder / f"{name}.tsv").write_text(f"video_id\tpath\n{name}\t{name}.mp4\n")
     (folder / "results").mkdir()
     (folder / "results/mine").symlink_to(clips_run.results)
     return folder

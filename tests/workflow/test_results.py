@@ -67,4 +67,4 @@ def test_a_data_set_that_is_not_there_cannot_be_recognised(site: Site, tmp_path:
     refused = snakemake("--dry-run", "--config", *config)
     assert refused.returncode != 0
     assert "no row of" in refused.stdout
-    assert "has the data set 'wlasl'; data sets that can be recognised: made" in refused.stdout
+    assert "has the data set 'wlasl'; data sets for recognition: made" in refused.stdout
