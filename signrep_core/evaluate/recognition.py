@@ -28,6 +28,7 @@ from signrep_core.data.stream import WindowReader
 from signrep_core.data.windows import TARGETS
 from signrep_core.evaluate.comparison import Comparison
 from signrep_core.evaluate.features import Inference
+from signrep_core.evaluate.retrieval import chance_metrics, metrics_of_ranks
 from signrep_core.model.inflate import CLIP
 from signrep_core.model.recogniser import ADVICE, AnyRecogniser, Recogniser, keypoint_values, load_recogniser
 from signrep_core.model.weights import UNTRAINED, read_notes
@@ -151,9 +152,10 @@ def no_predictions(labelled: LabelledVideos) -> Predictions:
 
 
 def accuracies(predictions: Predictions) -> dict[str, float] | None:
-    """Top-1 and top-5 × 100, over the videos (instance) and as the mean over their glosses (class).
+    """Top-1 and top-5 over the videos (instance) and as the mean over their glosses (class), DCG and MRR; each × 100.
 
-    Only videos whose gloss was trained on; None where there is none.
+    DCG and MRR, over the videos, are ASL-Citizen's protocol, whose R@1 and R@5 are top-1 and top-5. Only videos whose
+    gloss was trained on; None where there is none.
     """
     usable = predictions.labels >= 0
     if not usable.any():
@@ -167,12 +169,17 @@ def accuracies(predictions: Predictions) -> dict[str, float] | None:
             f"top{k}_instance": 100 * float(hit.mean()),
             f"top{k}_class": 100 * float((np.bincount(gloss, hit) / count).mean()),
         }
-    return values
+    return values | _of_ranking(metrics_of_ranks(ranks))
 
 
 def chance_accuracies(n_glosses: int) -> dict[str, float]:
     """Average accuracies of guessing glosses at random."""
-    return {f"top{k}_{per}": 100 * min(k, n_glosses) / n_glosses for k in (1, TOP) for per in ("instance", "class")}
+    top = {f"top{k}_{per}": 100 * min(k, n_glosses) / n_glosses for k in (1, TOP) for per in ("instance", "class")}
+    return top | _of_ranking(chance_metrics(n_glosses))
+
+
+def _of_ranking(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: metrics[name] for name in ("DCG", "MRR")}
 
 
 def confusions(predictions: Predictions) -> list[tuple[str, str, int]]:

@@ -56,16 +56,20 @@ LABELS = [0, 0, 0, 1, -1]
 
 
 def test_accuracies_are_over_videos_and_over_glosses() -> None:
-    """Instance: 2 of 4 and 3 of 4. Class: A 2/3 and 3/3, B 0 and 0: mean 1/3 and 1/2."""
+    """Instance: 2 of 4 and 3 of 4. Class: A 2/3 and 3/3, B 0 and 0: mean 1/3 and 1/2. Ranks 0, 0, 1 and 5."""
     assert accuracies(predictions(LOGITS, LABELS)) == pytest.approx(
-        {"top1_instance": 50, "top1_class": 100 / 3, "top5_instance": 75, "top5_class": 50}
-    )
+        {"top1_instance": 50, "top1_class": 100 / 3, "top5_instance": 75, "top5_class": 50,
+         "DCG": 25 * (1 + 1 + 1 / np.log2(3) + 1 / np.log2(7)), "MRR": 25 * (1 + 1 + 1 / 2 + 1 / 6)}
+    )  # fmt: skip
 
 
 def test_ties_count_against_the_right_gloss() -> None:
     found = predictions([[1.0] * 6], [2])
     assert found.rank.tolist() == [5]
-    assert accuracies(found) == {"top1_instance": 0, "top1_class": 0, "top5_instance": 0, "top5_class": 0}
+    assert accuracies(found) == pytest.approx(
+        {"top1_instance": 0, "top1_class": 0, "top5_instance": 0, "top5_class": 0,
+         "DCG": 100 / np.log2(7), "MRR": 100 / 6}
+    )  # fmt: skip
 
 
 def test_without_a_trained_gloss_there_are_no_accuracies() -> None:
@@ -73,10 +77,12 @@ def test_without_a_trained_gloss_there_are_no_accuracies() -> None:
 
 
 def test_chance_is_one_over_the_number_of_glosses() -> None:
-    assert chance_accuracies(20) == {
-        "top1_instance": 5, "top1_class": 5, "top5_instance": 25, "top5_class": 25
-    }  # fmt: skip
-    assert chance_accuracies(3)["top5_class"] == 100
+    top = {"top1_instance": 5, "top1_class": 5, "top5_instance": 25, "top5_class": 25}
+    assert chance_accuracies(20).items() >= top.items()
+    of_three = chance_accuracies(3)
+    assert of_three["top5_class"] == 100
+    assert of_three["DCG"] == pytest.approx(100 * (1 + 1 / np.log2(3) + 1 / 2) / 3)
+    assert of_three["MRR"] == pytest.approx(100 * (1 + 1 / 2 + 1 / 3) / 3)
 
 
 def test_confusions_are_the_most_frequent_first_and_leave_out_other_glosses() -> None:
