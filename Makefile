@@ -24,7 +24,7 @@ demo: .venv/installed  ## Run the whole workflow on rendered signers
 quick: check  ## Linters, types and the quick unit tests: about 3 minutes on two cores
 	$(PYTEST) -q -m "not slow and not install" --ignore tests/workflow --ignore tests/faults
 
-test: check  ## Linters, types and all tests: about 20 minutes on two cores
+test: check  ## Linters, types and all tests: about 14 minutes on two cores
 	$(PYTEST)
 
 check: .venv/installed  ## Linters and types alone

@@ -20,8 +20,10 @@ def find(name: str) -> object:
     found: object = importlib.import_module("signrep_core")
     for part in name.split("."):
         if isinstance(found, ModuleType) and not hasattr(found, part):
-            importlib.import_module(f"{found.__name__}.{part}")
-        found = getattr(found, part)
+            # Not as an attribute: a test that loads a package anew leaves it without its modules.
+            found = importlib.import_module(f"{found.__name__}.{part}")
+        else:
+            found = getattr(found, part)
     return found
 
 
