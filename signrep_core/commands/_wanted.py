@@ -1,4 +1,4 @@
-"""What a results folder should hold, by the sheet as it is now and the configuration of its last run or a given one."""
+"""The files wanted by the sheet as it is now and the configuration of the last run, or a given one."""
 
 import argparse
 from pathlib import Path

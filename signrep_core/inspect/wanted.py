@@ -1,4 +1,4 @@
-"""What a results folder should hold: the files that a sheet and a configuration ask for, and the params of their rules.
+"""The files that a sheet and a configuration ask for in a results folder, and the params of their rules.
 
 The rules of the workflow take their params from here, so that `verify`, `status` and `explain` know them too. Params
 hold everything besides the inputs that decides an output's content, also what decides which inputs there are; of a file

@@ -11,7 +11,7 @@ from signrep_core.sources.sheet import read_sheet
 
 @pytest.fixture
 def wanted(scratch: Path) -> Wanted:
-    """What sheet and configuration of the copied run ask for."""
+    """The files and params that sheet and configuration of the copied run ask for."""
     config = config_of(scratch)
     assert config is not None
     assert config.sheet is not None

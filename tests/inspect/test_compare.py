@@ -1,4 +1,4 @@
-"""What is wanted against what is there, by the records beside the outputs."""
+"""Comparison of what is wanted with what is there, by the records beside the outputs."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What the stages after the shards leave: numbers of unseen signers beside chance and raw keypoints.
+"""Results of the stages after the shards: numbers of unseen signers beside chance and raw keypoints.
 
 The videos are spans of two rendered signers (tests/faults/site.py).
 """
