@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := .venv/installed
-.PHONY: help demo quick test check test-install faults bench clean
+.PHONY: help demo quick test check test-install test-paper faults bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ demo: .venv/installed  ## Run the whole workflow on rendered signers
 	$(BIN)/python -m snakemake --cores $(CORES)
 
 quick: check  ## Linters, types and the quick unit tests: about 3 minutes on two cores
-	$(PYTEST) -q -m "not slow and not install" --ignore tests/workflow --ignore tests/faults
+	$(PYTEST) -q -m "not slow and not install and not paper" --ignore tests/workflow --ignore tests/faults
 
 test: check  ## Linters, types and all tests: about 14 minutes on two cores
 	$(PYTEST)
@@ -37,6 +37,9 @@ check: .venv/installed  ## Linters and types alone
 
 test-install: .venv/installed  ## Install the core's wheel alone into a fresh environment and train there (downloads)
 	$(BIN)/python -m pytest -m install tests/test_install.py
+
+test-paper: .venv/installed  ## The paper's run on clips of its seven data sets, two steps a training (12 minutes)
+	$(BIN)/python -m pytest -m paper tests/workflow/test_paper.py
 
 faults: .venv/installed  ## Kill, starve and stop every stage, and write docs/reliability.md (an hour)
 	$(BIN)/python -m tests.faults --kills 100 --write docs/reliability.md

@@ -1,10 +1,15 @@
-"""The paper's configuration on one sheet of its data sets, planned without running it."""
+"""The paper's configuration on one sheet of its data sets: planned, and (`make test-paper`) run with two steps."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.workflow.conftest import ROOT, planned_rules, snakemake
+from tests.workflow.conftest import ROOT, SNAKEMAKE, planned_rules, snakemake
+from tests.workflow.paper_run import TEXTS, write_inputs
 
 SIGNS = ("wlasl", "asl_citizen", "nmfs_csl")
 SENTENCES = ("phoenix14t", "csl_daily", "how2sign")
@@ -64,3 +69,31 @@ def test_a_missing_list_of_wlasl_or_data_set_stops_the_start(config: list[str], 
     assert run.returncode != 0
     assert "pretrain.datasets: no row of" in run.stdout
     assert "Traceback" not in run.stdout
+
+
+@pytest.mark.paper
+@pytest.mark.slow
+def test_the_whole_run_with_two_steps_of_training(clips: Path, tmp_path: Path) -> None:
+    small = write_inputs(tmp_path, clips)
+    command = [SNAKEMAKE, "--cores", "2", "--nolock", "--configfile", str(PAPER[1]), str(small)]
+    run = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert run.returncode == 0, run.stdout[-8000:]
+    results = tmp_path / "results"
+    summary = _read(results / "summary.json")
+    assert (summary["videos"], summary["excluded"], summary["rejected"]) == (34, 1, 0)
+    said = " ".join((results / "summary.txt").read_text().split())
+    assert "trained on youtube_sl_25, split train; started from scratch; selected by retrieval on the val" in said
+    assert "small settings: pretraining: tiny preset, 2 of 500,000 steps, warmup 1 (paper 50,000), random" in said
+    assert "small settings: tiny preset, 2 of 500,000 steps" in (results / "logs/pretrain/paper.log").read_text()
+    for name in SIGNS:
+        assert _read(results / f"retrieval/paper/{name}.json")["counts"]["query_videos"] == 2
+        assert _read(results / f"recognition/paper/{name}.json")["counts"]["videos"] == 2
+    for name in TEXTS:
+        assert _read(results / f"translation/paper/{name}.json")["counts"]["test"]["sentences"] == 1
+    verify = [sys.executable, "-m", "signrep_core", "verify", str(results)]
+    assert subprocess.run(verify, cwd=ROOT, capture_output=True).returncode == 0
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
