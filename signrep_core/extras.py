@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
 from signrep_core.errors import SignRepError
 
@@ -13,10 +14,12 @@ EXTRA_OF: Final = {
     "markupsafe": "report",
     "matplotlib": "report",
     "mediapipe": "pose",
+    "openvino": "pose",
     "PIL": "report",
     "peft": "translation",
     "pose_format": "interop",
     "snakemake": "workflow",
+    "tflite": "pose",
     "transformers": "translation",
     "webdataset": "interop",
     "werkzeug": "report",
@@ -37,6 +40,16 @@ def optional_packages() -> Iterator[None]:
         if package not in EXTRA_OF:
             raise
         raise missing_package(package) from error
+
+
+def import_optional(name: str) -> Any:
+    """Import a module of an optional package when it is needed.
+
+    Raises:
+        SignRepError: its package is not installed.
+    """
+    with optional_packages():
+        return import_module(name)
 
 
 def missing_package(package: str) -> SignRepError:

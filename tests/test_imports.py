@@ -1,5 +1,5 @@
-"""Packages that importing loads: never MediaPipe, Snakemake, transformers; for arrays, pixels and tables no PyTorch;
-for retrieval no model.
+"""Packages that importing loads: never MediaPipe, OpenVINO, Snakemake, transformers; for arrays, pixels and tables no
+PyTorch; for retrieval no model.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ sys.exit(f"loaded: {loaded}" if loaded else 0)
 @pytest.mark.parametrize(
     ("rooms", "forbidden"),
     [
-        (["signrep_core"], ["mediapipe", "snakemake", "transformers", "peft"]),
+        (["signrep_core"], ["mediapipe", "openvino", "tflite", "snakemake", "transformers", "peft"]),
         ([f"signrep_core.{room}" for room in ("body", "video", "store", "sources")], ["torch", "mediapipe"]),
         (["signrep_core.evaluate.retrieval", "signrep_core.inspect.figures.strips"], ["timm", "signrep_core.model"]),
         (["signrep_core.lift.shard_tables", "signrep_core.inspect.report.card"], ["torch", "mediapipe"]),

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.errors import SignRepError
-from signrep_core.extras import optional_packages
+from signrep_core.extras import import_optional
 from signrep_core.skeleton import MEDIAPIPE_POSE, N_HAND_JOINTS, SIDES
 
 log = logging.getLogger(__name__)
@@ -249,11 +249,8 @@ def _keep(repeated: Any, wanted: Any) -> None:
 
 def import_mediapipe(name: str) -> Any:
     """Import a module of MediaPipe when it is needed."""
-    import importlib
-
     os.environ.setdefault("GLOG_minloglevel", "2")
-    with optional_packages():
-        return importlib.import_module(name)
+    return import_optional(name)
 
 
 @contextlib.contextmanager
