@@ -24,6 +24,8 @@ from signrep_core.text import SPLIT_WORDS, normalise, to_split
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Baseline = Literal["keypoints", "angles"]  # raw poses instead of a run's features
+PoseEngine = Literal["own", "mediapipe"]
+PoseDevice = Literal["cpu", "cuda"]
 Solver = Literal["lifter", "closed_form"]  # of joint angles
 Pooling = Literal["weighted", "average"]  # of a video's windows
 Deviation = Literal["mean", "norm", "sum"]  # of the deviations along x, y and z
@@ -144,9 +146,19 @@ class Deduplicate(Section):
 class Pose(Section):
     """Landmark detection in videos."""
 
+    engine: PoseEngine = Field(
+        "own",
+        description="what runs Holistic's networks: `own` = this package, in less time with the same landmarks; "
+        "`mediapipe` = its graph, the reference",
+    )
+    device: PoseDevice = Field(
+        "cpu",
+        description="where `own` runs them: `cpu` in float32; `cuda` in float16, whose landmarks differ by less than "
+        "MediaPipe's own do between two encodings, so changing it makes nothing again",
+    )
     model: FilePath = Field(
         "mediapipe",
-        description="`mediapipe` = Holistic with the models of its wheel; or the path of a holistic `.task` file",
+        description="`mediapipe` = the networks of Holistic in its wheel; or the path of a holistic `.task` file",
     )
     min_shoulder_px: PositiveInt = Field(
         48,

@@ -97,13 +97,14 @@ def _decoders() -> Check:
 
 
 def _pose_models() -> Check:
+    from signrep_core.config import Pose
     from signrep_core.pose.shard import describe_backend
 
     if importlib.util.find_spec("mediapipe") is None:
         return Check(
             "note", "none without mediapipe", f"to detect poses: pip install 'signrep[{EXTRA_OF['mediapipe']}]'"
         )
-    backend = describe_backend("mediapipe")
+    backend = describe_backend(Pose())
     digests = [digest for digest in backend["model_sha256"].split(",") if digest]
     if not digests:
         remedy = "install mediapipe==0.10.21, the last wheel that carries them, or give pose.model a .task file"

@@ -180,7 +180,7 @@ def _content(name: str, path: str | Path | None) -> dict[str, str | None]:
 def _pose(wanted: Wanted) -> dict[str, Any]:
     pose, rate = wanted.config.pose, wanted.config.timeline.rate
     model = _content("model_digest", None if pose.model == "mediapipe" else pose.model)
-    return {**pose.model_dump(), **model, "target_fps": rate, "schema": schemas.POSE.version}
+    return {**pose.model_dump(exclude={"device"}), **model, "target_fps": rate, "schema": schemas.POSE.version}
 
 
 def _deduplicate(wanted: Wanted) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""Pose backends: one signer's body and hands in one picture, by MediaPipe Holistic.
+"""Pose backends: one signer's body and hands in one picture, by the networks of MediaPipe Holistic.
 
 A backend is an object with `name`, `reset()` (call it before the first frame of a video and wherever the picture's
-content jumps) and `backend(rgb, time_s) -> Detection | None`. MediaPipe is imported only when a backend is made.
+content jumps) and `backend(rgb, time_s) -> Detection | None`. MediaPipe is imported only when a backend needs it.
 
-Two ways to Holistic:
-- `HolisticSolution`: the graph and models that the mediapipe 0.10.21 wheel carries, complexity 1. Its face mesh, 468
-  points that no joint of ours is taken from, is cut out of the graph (the other outputs stay bit-identical, frames per
-  core-second rise), and three of its inner streams are read too: the hands' presence scores and handedness.
-- `HolisticTask`: a `.task` file for the newer API, which has no such scores.
+- `EngineBackend`: the networks under our own control (`pose.engine`), the default.
+- `HolisticSolution`, the reference: the graph and models that the mediapipe 0.10.21 wheel carries, complexity 1.
+  Its face mesh, 468 points that no joint of ours is taken from, is cut out of the graph (the other outputs stay
+  bit-identical, frames per core-second rise), and its hands' presence scores and handedness are read too.
+- `HolisticTask`, the reference for a `.task` file: the newer API, which has no such scores.
 """
 
 import contextlib
@@ -24,8 +24,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.config import PoseDevice, PoseEngine
 from signrep_core.errors import SignRepError
 from signrep_core.extras import import_optional
+from signrep_core.pose.engine import Engine, Landmarks
+from signrep_core.pose.models import WHEEL, check_task_file
+from signrep_core.pose.networks import Networks, open_networks
 from signrep_core.skeleton import MEDIAPIPE_POSE, N_HAND_JOINTS, SIDES
 
 log = logging.getLogger(__name__)
@@ -81,13 +85,49 @@ class Backend(Protocol):
         """The person in an RGB picture (H, W, 3), or None."""
 
 
-def open_backend(model: str = "mediapipe") -> Backend:
-    """`mediapipe`, or the path of a holistic `.task` file.
+def open_backend(engine: PoseEngine = "own", model: str = WHEEL, device: PoseDevice = "cpu") -> Backend:
+    """Open a backend.
+
+    Args:
+        engine: `own`, or `mediapipe` for its own graph, which runs on the CPU whatever the device.
+        model: `mediapipe` for the networks of the installed wheel, or the path of a holistic `.task` file.
+        device: `cpu` or `cuda`.
 
     Raises:
-        SignRepError: MediaPipe or the model file cannot be used.
+        SignRepError: a package, the model file or the device cannot be used.
     """
-    return HolisticSolution() if model == "mediapipe" else HolisticTask(model)
+    if engine == "own":
+        return EngineBackend(open_networks(model, device))
+    return HolisticSolution() if model == WHEEL else HolisticTask(model)
+
+
+class EngineBackend:
+    """The networks of Holistic under our own control, for one video."""
+
+    def __init__(self, networks: Networks) -> None:
+        self.name = f"signrep engine, {networks.name}"
+        self._engine = Engine(networks)
+
+    def reset(self) -> None:
+        self._engine.reset()
+
+    def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> Detection | None:
+        return detection_of(self._engine.step([rgb]), 0)
+
+
+def detection_of(found: Landmarks, lane: int) -> Detection | None:
+    """The person in a lane, in our order of joints."""
+    if np.isnan(found.body[lane, 0, 0]):
+        return None
+    joints = list(MEDIAPIPE_POSE)
+    return Detection(
+        found.body[lane, joints, :2].astype(np.float32),
+        found.world[lane, joints].astype(np.float32),
+        found.visibility[lane, joints].astype(np.float32),
+        found.hands[lane].astype(np.float32),
+        found.presence[lane].astype(np.float32),
+        found.own_side[lane].astype(np.float32),
+    )
 
 
 class HolisticSolution:
@@ -148,10 +188,7 @@ class HolisticTask:
     """MediaPipe's HolisticLandmarker with the models of a `.task` file."""
 
     def __init__(self, model: str) -> None:
-        if not Path(model).is_file():
-            raise SignRepError(
-                f"pose.model: no file at {model}; give `mediapipe`, or the path of a holistic_landmarker.task"
-            )
+        check_task_file(model)
         self._mediapipe = import_mediapipe("mediapipe")
         vision = self._mediapipe.tasks.vision
         self.name = f"mediapipe {self._mediapipe.__version__} {Path(model).name}"

@@ -9,15 +9,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from signrep_core.config import Config
-from signrep_core.errors import SignRepError
-from signrep_core.extras import missing_package
+from signrep_core.config import Config, Pose, PoseDevice, PoseEngine
 from signrep_core.pose.backend import Backend, open_backend
 from signrep_core.pose.extract import extract_video
+from signrep_core.pose.models import NETWORKS, WHEEL, check_task_file, wheel_folder
 from signrep_core.pose.people import FaceDetector, open_face_detector
 from signrep_core.store.files import file_digest
 from signrep_core.store.resume import ResumeCache
@@ -31,14 +29,8 @@ from signrep_core.workers import Reporter, Send, Work, limit_memory
 
 log = logging.getLogger(__name__)
 
-WORKER = ("signrep_core.pose.shard:prepare_pose",)  # and the model
+WORKER = ("signrep_core.pose.shard:prepare_pose",)  # and engine, model and device
 FAILED: Final = "pose_failed"  # reason of a video that breaks its worker
-_WHEEL_MODELS = (
-    "pose_detection/pose_detection.tflite",
-    "pose_landmark/pose_landmark_full.tflite",
-    "holistic_landmark/hand_recrop.tflite",
-    "hand_landmark/hand_landmark_full.tflite",
-)
 
 
 @dataclass(frozen=True)
@@ -92,11 +84,11 @@ def extract_shard(
         SignRepError: no worker can be started (MediaPipe or the model cannot be used), or the disk is full.
     """
     config = config or Config()
-    backend = describe_backend(config.pose.model)
+    backend = describe_backend(config.pose)
     settings = {"target_fps": config.timeline.rate, "min_shoulder_px": config.pose.min_shoulder_px}
     found = ok_videos(videos)
     frames = [video.frames_at(config.timeline.rate) for video in found]
-    stage = Stage("extract_pose", (*WORKER, config.pose.model), FAILED)
+    stage = Stage("extract_pose", (*WORKER, config.pose.engine, config.pose.model, config.pose.device), FAILED)
     outcomes: list[PoseResult] = []
     tasks = [make_task(video, settings, cache, ["parquet"], [POSE.version, backend]) for video in found]
     with (
@@ -114,23 +106,20 @@ def extract_shard(
     return outcomes
 
 
-def describe_backend(model: str) -> dict[str, str]:
-    """Provenance of the pose: MediaPipe's version and a digest of the models, without importing it.
+def describe_backend(pose: Pose) -> dict[str, str]:
+    """Provenance of the pose: the engine, MediaPipe's version and a digest of the networks, without importing it.
 
     Raises:
         SignRepError: MediaPipe is not installed, or there is no such `.task` file.
     """
-    spec = find_spec("mediapipe")
-    if spec is None or spec.origin is None:
-        raise missing_package("mediapipe")
+    modules = wheel_folder() / "modules"
     name = f"mediapipe {version('mediapipe')}"
-    if model != "mediapipe":
-        if not Path(model).is_file():
-            raise SignRepError(
-                f"pose.model: no file at {model}; give `mediapipe`, or the path of a holistic .task file"
-            )
-        return {"backend": f"{name} {Path(model).name}", "model_sha256": file_digest(model)}
-    models = [Path(spec.origin).parent / "modules" / part for part in _WHEEL_MODELS]
+    if pose.engine == "own":
+        name = f"signrep engine on {pose.device}, {name}"
+    if pose.model != WHEEL:
+        check_task_file(pose.model)
+        return {"backend": f"{name} {Path(pose.model).name}", "model_sha256": file_digest(pose.model)}
+    models = [modules / network.file for network in NETWORKS.values()]
     digests = ",".join(file_digest(path)[:16] for path in models if path.is_file())
     return {"backend": f"{name} holistic", "model_sha256": digests}
 
@@ -138,19 +127,19 @@ def describe_backend(model: str) -> dict[str, str]:
 # ---------------------------------------------------------------- the worker
 
 
-def prepare_pose(send: Send, model: str) -> Work:
+def prepare_pose(send: Send, engine: PoseEngine, model: str, device: PoseDevice) -> Work:
     """Return the function of a worker process that extracts one video's pose.
 
     The backend is opened again after an unexpected error.
     """
     limit_memory()
-    backend, find_faces = open_backend(model), open_face_detector()
+    backend, find_faces = open_backend(engine, model, device), open_face_detector()
 
     def work(task: Task) -> Result:
         nonlocal backend, find_faces
         result, usable = do_video_task(task, lambda task: write_video(task, backend, find_faces, send), FAILED)
         if not usable:
-            backend, find_faces = open_backend(model), open_face_detector()
+            backend, find_faces = open_backend(engine, model, device), open_face_detector()
         return result
 
     return work

@@ -1,4 +1,4 @@
-"""MediaPipe Holistic behind the backend interface: the same results as the public solution, with scores."""
+"""Both engines behind the backend interface: the same results as the public solution, with scores."""
 
 import os
 import subprocess
@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from signrep_core.errors import SignRepError
-from signrep_core.pose.backend import HolisticSolution, HolisticTask, open_backend, quiet_stderr
+from signrep_core.pose.backend import EngineBackend, HolisticSolution, HolisticTask, open_backend, quiet_stderr
+from signrep_core.pose.networks import Networks
 from signrep_core.skeleton import MEDIAPIPE_POSE
 from signrep_core.video.reader import read_frames
 
@@ -39,6 +40,23 @@ def test_results_are_those_of_the_public_solution(clips: Path, holistic: Holisti
                 if landmarks is not None:
                     expected = [(p.x * 640, p.y * 480, p.z * 640) for p in landmarks.landmark]
                     np.testing.assert_allclose(hand, expected, atol=0.5)
+
+
+def test_both_engines_give_the_same_person(clips: Path, holistic: HolisticSolution, networks: Networks) -> None:
+    frames = [f.rgb for f in islice(read_frames(clips / "asl_yes_A.mkv"), 20, 24)]
+    holistic.reset()
+    engine = EngineBackend(networks)
+    for rgb in frames:
+        ours, theirs = engine(rgb, 0.0), holistic(rgb, 0.0)
+    assert ours is not None
+    assert theirs is not None
+    np.testing.assert_allclose(ours.body_xy, theirs.body_xy, atol=1.5)
+    np.testing.assert_allclose(ours.body_world, theirs.body_world, atol=0.01)
+    np.testing.assert_allclose(ours.visibility, theirs.visibility, atol=0.05)
+    np.testing.assert_allclose(ours.hand_xyz[..., :2], theirs.hand_xyz[..., :2], atol=5)
+    np.testing.assert_allclose(ours.hand_presence, theirs.hand_presence, atol=0.1)
+    np.testing.assert_allclose(ours.handedness, theirs.handedness, atol=0.1)
+    assert engine(np.zeros_like(rgb), 0.0) is None
 
 
 def test_the_same_frames_give_the_same_pose_after_a_reset(clips: Path, holistic: HolisticSolution) -> None:
@@ -76,7 +94,7 @@ def test_a_part_of_a_picture_and_a_read_only_one_are_accepted(holistic: Holistic
 
 def test_a_missing_or_wrong_task_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SignRepError, match=r"pose\.model: no file at .*none\.task; give `mediapipe`, or"):
-        open_backend(str(tmp_path / "none.task"))
+        open_backend("mediapipe", str(tmp_path / "none.task"))
     wrong = tmp_path / "wrong.task"
     wrong.write_text("not a model")
     with pytest.raises(SignRepError, match=r"wrong\.task is not a holistic landmarker model of mediapipe 0\.10"):

@@ -149,11 +149,12 @@ def test_a_video_without_a_signer_is_rejected_and_another_stays_ok() -> None:
 
 
 def test_the_backend_is_described_by_version_and_models(tmp_path: Path) -> None:
-    described = describe_backend("mediapipe")
+    described = describe_backend(Pose(engine="mediapipe"))
     assert described["backend"].startswith("mediapipe 0.10.")
-    assert len(described["model_sha256"].split(",")) == 4
+    assert len(described["model_sha256"].split(",")) == 5
+    assert describe_backend(Pose())["backend"].startswith("signrep engine on cpu, mediapipe 0.10.")
     model = tmp_path / "holistic.task"
     model.write_bytes(b"model")
-    assert describe_backend(str(model))["backend"].endswith(" holistic.task")
+    assert describe_backend(Pose(model=str(model)))["backend"].endswith(" holistic.task")
     with pytest.raises(SignRepError, match=r"no file at .*nowhere\.task"):
-        describe_backend(str(tmp_path / "nowhere.task"))
+        describe_backend(Pose(model=str(tmp_path / "nowhere.task")))
