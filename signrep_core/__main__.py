@@ -10,6 +10,7 @@ from pathlib import Path
 
 from signrep_core.commands import (
     ablate,
+    angles,
     browse,
     config,
     convert,
@@ -19,6 +20,7 @@ from signrep_core.commands import (
     features,
     figures,
     import_poses,
+    lift,
     overlay,
     plan,
     pretrain,
@@ -45,6 +47,8 @@ COMMANDS = (
     search,
     figures,
     train,
+    lift,
+    angles,
     status,
     report,
     overlay,

@@ -54,7 +54,7 @@ _RIGID_BONES = [BONES.index(bone) for bone in ("upper_arm", "forearm")]
 # Usual deviation of an angle from rest (radians); a spring has the stiffness noise / deviation. The bend of the lower
 # spine shows only in the distance from neck to hips, the upper arm's rotation about its axis only in a bent elbow.
 _STRAYS = {"lower_spine_x": 0.1, "right_shoulder_y": 0.5, "left_shoulder_y": 0.5}
-_DEVIATION = np.array([_STRAYS.get(angle, np.inf) for angle in BODY_ANGLES])
+BODY_DEVIATION = np.array([_STRAYS.get(angle, np.inf) for angle in BODY_ANGLES])
 
 
 def fit_body(joints: Floats, offsets: Floats, lengths: Floats) -> Floats:
@@ -89,7 +89,7 @@ def _fit(
     rest = BODY_REST[columns]
     start = np.where(np.isfinite(start), nearest_turn(start, BODY_LIMITS[columns]), rest[:, None])
     weights = np.isfinite(targets[:, 0]).astype(np.float64)
-    bounds = Bounds.of(BODY_LIMITS[columns], rest, _DEVIATION[columns], noise)
+    bounds = Bounds.of(BODY_LIMITS[columns], rest, BODY_DEVIATION[columns], noise)
     return fit_chain(chain, start, ROOT, bones[..., None], Targets(np.nan_to_num(targets), weights), bounds)
 
 
@@ -108,7 +108,7 @@ def _fit_arm(side: Side, joints: Floats, offsets: Floats, noise: float) -> Float
     fore = inverse_rotate("x", shoulder_x, inverse_rotate("z", shoulder_z, in_clavicle(wrist - elbow)))
     shoulder_y, elbow_x = np.arctan2(-fore[0], -fore[2]), -np.arctan2(np.hypot(fore[0], fore[2]), fore[1])
     column = BODY_ANGLES.index(f"{side}_shoulder_y")
-    spring = (max(noise, LEAST_NOISE) / _DEVIATION[column]) ** 2
+    spring = (max(noise, LEAST_NOISE) / BODY_DEVIATION[column]) ** 2
     shoulder_y = pull_to_rest(shoulder_y, fore[0] ** 2 + fore[2] ** 2, BODY_REST[column], spring)
     start = np.stack((clavicle_z, clavicle_y, shoulder_z, shoulder_x, shoulder_y, elbow_x))
     return _fit(ARM, ARM_ANGLES[side], start, arm_bones(side, offsets), np.stack((shoulder, elbow, wrist)), noise)

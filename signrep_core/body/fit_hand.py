@@ -69,7 +69,7 @@ _STRAYS = {
     "metacarpal_x": 0.1, "metacarpal_y": 0.1, "metacarpal_z": 0.1, "thumb_cmc_z": 0.15, "thumb_mcp_z": 0.15,
     "thumb_ip_z": 0.3, "mcp_y": 0.4, "mcp_x": 1, "pip_x": 1, "dip_x": 1, "tip_x": 1,
 }  # fmt: skip
-_DEVIATION = np.array(
+HAND_DEVIATION = np.array(
     [
         min([deviation for part, deviation in _STRAYS.items() if name.endswith(part)], default=np.inf)
         for name in HAND_ANGLES
@@ -133,7 +133,7 @@ def _fit_palm(mcps: Floats, bones: Floats, noise: float) -> tuple[Axes, Floats]:
     bounds = Bounds.of(
         np.concatenate((np.stack((-free, free), -1), HAND_LIMITS[columns])),
         np.concatenate((np.zeros(3), rest.ravel())),
-        np.concatenate((free, _DEVIATION[columns])),
+        np.concatenate((free, HAND_DEVIATION[columns])),
         noise,
     )
     start = np.concatenate((np.zeros_like(metacarpals[:3]), metacarpals))
@@ -166,7 +166,7 @@ def _fit_fingers(palm: Axes, metacarpals: Floats, joints: Floats, bones: Floats,
     y = cross(proximal, perpendicular(normal, proximal))
     seen = dot(normal, normal) * (y[0] ** 2 + y[1] ** 2) * bones[:, 2, None] ** 2
     columns = FINGER_ANGLES[:, 2]
-    spring = (max(noise, LEAST_NOISE) / _DEVIATION[columns, None]) ** 2
+    spring = (max(noise, LEAST_NOISE) / HAND_DEVIATION[columns, None]) ** 2
     twist = pull_to_rest(np.arctan2(-y[0], y[1]), seen, HAND_REST[columns, None], spring, period=np.pi)
     twist = _within(columns, twist)
     mcp = aim_z(inverse_rotate("z", twist, proximal))
@@ -192,7 +192,7 @@ def _fit_thumb(palm: Axes, joints: Floats, bones: Floats, noise: float) -> Float
         if k == 2:  # the tip bends towards the palm, which defines its plane
             tip = unit(vectors[3])
             seen = (tip[0] ** 2 + tip[1] ** 2) * bones[3] ** 2
-            spring = (max(noise, LEAST_NOISE) / _DEVIATION[z]) ** 2
+            spring = (max(noise, LEAST_NOISE) / HAND_DEVIATION[z]) ** 2
             twist = _within(z, pull_to_rest(np.arctan2(-tip[0], tip[1]), seen, twist, spring, period=np.pi))
         vectors = [inverse_rotate("z", twist, bone) for bone in vectors]
         start += [*aim, twist]
@@ -214,7 +214,7 @@ def _fit(digit: _Digit, start: Floats, base: Axes, bones: Floats, joints: Floats
     start = np.where(np.isfinite(start), nearest_turn(start, HAND_LIMITS[columns]), rest[..., None])
     along_z = np.stack((np.zeros_like(bones), np.zeros_like(bones), bones), 1)
     along_z = along_z.reshape(*along_z.shape, *(1,) * (joints.ndim - along_z.ndim))
-    bounds = Bounds.of(HAND_LIMITS[columns], rest, _DEVIATION[columns], noise)
+    bounds = Bounds.of(HAND_LIMITS[columns], rest, HAND_DEVIATION[columns], noise)
     weights = np.isfinite(joints[:, 0]).astype(np.float64)
     return fit_chain(digit.chain, start, base, along_z, Targets(np.nan_to_num(joints), weights), bounds)
 

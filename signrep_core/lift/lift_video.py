@@ -6,8 +6,8 @@ memory does not grow with the video's length.
 Legend: T frames, J = 61 joints; pixels, metres, radians.
 """
 
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from signrep_core.body.fit_hand import HAND_REST
 from signrep_core.body.forward import forward_kinematics
 from signrep_core.body.inverse import PERIODIC, Solution, fill_gaps, flag_frames
 from signrep_core.body.priors import angle_validity
+from signrep_core.errors import SignRepError
 from signrep_core.lift.lifter import MIN_DEPTH, Lifted, Lifter
 from signrep_core.lift.normalise import video_frame
 from signrep_core.skeleton import BODY, HANDS, MIN_CONFIDENCE, N_BODY_OFFSETS, N_JOINTS, SHOULDERS, SIDES, WRISTS
@@ -29,6 +30,8 @@ Floats = NDArray[np.floating]
 # Largest error of a good joint: of the body relative to the neck, of a hand relative to its wrist.
 WITHIN_M: Final[NDArray[np.float64]] = np.where(np.arange(N_JOINTS) < BODY.stop, 0.05, 0.015)
 JUMP: Final = np.radians(45.0)  # from frame to frame: no movement, but wrist angles that pass y = ±90°
+RATE: Final = 25.0  # frames per second of the lifter's training
+RATE_SLACK: Final = 1.5  # up to this ratio a video's own frames are taken
 _WRISTS: Final = dict(zip((HANDS[side].start for side in SIDES), WRISTS, strict=True))  # hand wrist to body wrist
 
 
@@ -82,6 +85,47 @@ def _tensor(values: Floats) -> torch.Tensor:
 def solve_by_lifter(lifter: Lifter, image_xy: Floats, confidence: Floats, max_gap: int = 5) -> Solution:
     """Solve the joint angles of a video from its 2-D joints: `lift`, then `solve_lifted`."""
     return solve_lifted(lift(lifter, image_xy, confidence), image_xy, confidence, max_gap)
+
+
+def solve_at_rate(lifter: Lifter, image_xy: Floats, confidence: Floats, fps: float) -> Solution:
+    """Solve a video of any frame rate: at a rate far from RATE its joints are resampled, and its angles back.
+
+    Raises:
+        SignRepError: other shapes than (T, 61, 2) and (T, 61), or `fps` is not positive.
+    """
+    image_xy, confidence = np.asarray(image_xy, np.float64), np.asarray(confidence, np.float64)
+    if image_xy.shape != (len(image_xy), N_JOINTS, 2) or confidence.shape != image_xy.shape[:2] or not fps > 0:
+        raise SignRepError(
+            f"solve_angles: expected image_xy (T, {N_JOINTS}, 2), confidence (T, {N_JOINTS}) and a positive fps, "
+            f"found {image_xy.shape}, {confidence.shape} and {fps}"
+        )
+    n = len(image_xy)
+    if n < 2 or RATE / RATE_SLACK <= fps <= RATE * RATE_SLACK:
+        return solve_by_lifter(lifter, image_xy, confidence)
+    at = np.linspace(0, n - 1, max(round((n - 1) * RATE / fps), 1) + 1)  # places of the resampled frames
+    confidence = np.where(np.isfinite(image_xy).all(-1), confidence, 0)
+    sampled = _between(image_xy, at), np.where(np.isfinite(_between(image_xy, at)).all(-1), _between(confidence, at), 0)
+    back = np.linspace(0, len(at) - 1, n)
+    return _resample(solve_by_lifter(lifter, *sampled), back)
+
+
+def _resample(solution: Solution, at: Floats) -> Solution:
+    """A solution at places between its frames; what is not a number of the frame is the nearest frame's."""
+    nearest = np.round(at).astype(np.intp)
+    taken: dict[str, Any] = {}
+    for name in ("body_angles", "right_angles", "left_angles", "landmarks", "confidence"):
+        taken[name] = _between(getattr(solution, name), at)
+    for name in ("body_valid", "right_valid", "left_valid", "lengths", "hand_scale", "flag"):
+        taken[name] = getattr(solution, name)[nearest]
+    return replace(solution, **taken)
+
+
+def _between(values: Floats, at: Floats) -> Floats:
+    """Values (T, ...) at places (n,) between frames, by linear interpolation; NaN where a neighbour is."""
+    before = np.minimum(at.astype(np.intp), max(len(values) - 2, 0))
+    share = (at - before).reshape(-1, *(1,) * (values.ndim - 1))
+    first, last = values[before], values[np.minimum(before + 1, len(values) - 1)]
+    return np.where(share == 0, first, np.where(share == 1, last, (1 - share) * first + share * last))
 
 
 def solve_lifted(video: LiftedVideo, image_xy: Floats, confidence: Floats, max_gap: int = 5) -> Solution:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from signrep_core.__main__ import main
 from signrep_core.body.bones import BoneHistogram, median_offsets
 from signrep_core.body.kinematics import forward_kinematics
 from signrep_core.body.priors import activity, distances
@@ -58,6 +59,13 @@ def test_every_table_has_the_rows_of_the_pose(folder: Path) -> None:
         table = read_table(folder / f"{schema.name}.parquet", schema)
         assert table["video_id"] == pose["video_id"]
         np.testing.assert_array_equal(table["frame"], pose["frame"])
+
+
+def test_the_command_writes_the_angles_of_a_pose_table(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "angles.parquet"
+    assert main(["angles", str(folder / "pose.parquet"), "--out", str(out), "--solver", "closed_form"]) == 0
+    ours, theirs = (read_table(path, ANGLES, ["body_angles"])["body_angles"] for path in (out, folder / out.name))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_bones_are_counted_of_the_measured_videos_only_and_merged(folder: Path) -> None:
