@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
-from matplotlib.figure import Figure
 from PIL import Image
 
 from signrep_core import __version__
@@ -35,9 +34,9 @@ def write_report(files: ReportFiles, out: str | Path, *, title: str = "SignRep",
         rate: frames per second of the common timeline; None = native frames.
     """
     out = Path(out)
-    charts = items.draw_all(files, rate)
-    for name, chart in charts.items():
-        write_text(out.parent / "figures" / f"{name}.svg", theme.to_svg(chart, name, background="white"))
+    charts = {name: theme.to_svg(figure, name) for name, figure in items.draw_all(files, rate).items()}
+    for name, svg in charts.items():
+        write_text(out.parent / "figures" / f"{name}.svg", theme.on_white(svg))
     sections = list(_sections(files, charts, out.parent))
     summary: dict[str, Any] = read_json(files.summary, dict, "summarize") if files.summary else {}
     write_text(out, _page(title, files, [section for section in sections if section.items], summary))
@@ -61,11 +60,11 @@ def _page(title: str, files: ReportFiles, sections: list[Section], summary: Mapp
     )  # fmt: skip
 
 
-def _sections(files: ReportFiles, charts: Mapping[str, Figure], folder: Path) -> Iterator[Section]:
+def _sections(files: ReportFiles, charts: Mapping[str, str], folder: Path) -> Iterator[Section]:
     """The page's sections from top to bottom."""
 
     def drawn(*names: str) -> list[Item]:
-        return [items.drawing(name, _inline(charts[name], name)) for name in names if name in charts]
+        return [items.drawing(name, _inline(charts[name])) for name in names if name in charts]
 
     config = config_of(files.results)
     leaks = [items.overlap(files.overlap, config)] if files.overlap else []
@@ -83,9 +82,8 @@ def _sections(files: ReportFiles, charts: Mapping[str, Figure], folder: Path) ->
     yield Section("provenance", "Provenance", items.provenance(files, config))
 
 
-def _inline(chart: Figure, name: str) -> Markup:
+def _inline(svg: str) -> Markup:
     """A chart as an `<svg>` element of the page."""
-    svg = theme.to_svg(chart, name)
     return Markup(svg[svg.index("<svg") :])
 
 

@@ -60,14 +60,21 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **o
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def to_svg(figure: Figure, name: str, background: str = "none") -> str:
-    """The figure as an SVG file with the same bytes each time; `name` makes its ids unique within a page."""
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as a transparent SVG file with the same bytes each time; `name` makes its ids unique within a page."""
     written = io.StringIO()
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name, "svg.id": name}):
         FigureCanvasSVG(figure)
         metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(written, format="svg", facecolor=background, metadata=metadata)
+        figure.savefig(written, format="svg", facecolor="none", metadata=metadata)
     return written.getvalue()
+
+
+def on_white(svg: str) -> str:
+    """The same SVG file with a background, for programs that show a transparent one on another colour."""
+    head, tag, drawing = svg.partition("<svg")
+    attributes, end, content = drawing.partition(">")
+    return f'{head}{tag}{attributes}{end}\n <rect width="100%" height="100%" fill="{SURFACE}"/>{content}'
 
 
 def page_colours() -> str:

@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from signrep_core.inspect.report.theme import COLOURS, FIRST, new_figure, page_colours, themed, to_svg
+from signrep_core.inspect.report.theme import COLOURS, FIRST, new_figure, on_white, page_colours, themed, to_svg
 
 
 @themed
@@ -27,8 +27,11 @@ def test_two_charts_of_a_page_share_no_id():
 
 
 def test_a_chart_in_a_file_has_a_background_of_its_own():
-    assert "#ffffff" in to_svg(draw(), "x", background="white")
-    assert "#ffffff" not in to_svg(draw(), "x")
+    svg = to_svg(draw(), "x")
+    first, *others = ElementTree.fromstring(on_white(svg))
+    assert (first.tag.split("}")[1], first.attrib) == ("rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
+    assert [ElementTree.tostring(e) for e in others] == [ElementTree.tostring(e) for e in ElementTree.fromstring(svg)]
+    assert "#ffffff" not in svg
 
 
 def test_pages_have_every_colour_for_light_and_for_dark_mode():
