@@ -1,10 +1,8 @@
-"""One job of the workflow without the engine, in a process that has the large packages loaded.
+"""One job of the workflow without the engine, in a process that has the large packages loaded (tests/warm.py).
 
-Importing takes longer than the work of most jobs on a small corpus: without it, faults hit the work, and more of them
-can be tried in the same time.
+So faults hit the work instead of the imports, and more of them can be tried in the same time.
 """
 
-import multiprocessing
 import os
 import pickle
 import resource
@@ -15,13 +13,7 @@ import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-LARGE = [
-    "av", "cv2", "kornia", "lightning_fabric", "matplotlib.figure", "pandas", "pyarrow.parquet", "sacrebleu",
-    "scipy.optimize", "timm.models.hiera", "torch",
-]  # fmt: skip
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(LARGE)
+from tests.warm import context
 
 
 def start(pickled: Path, environment: dict[str, str], largest_file: int | None = None) -> BaseProcess:
@@ -32,7 +24,7 @@ def start(pickled: Path, environment: dict[str, str], largest_file: int | None =
         environment: its environment variables.
         largest_file: bytes beyond which no file of it may grow.
     """
-    process = _context.Process(target=_run, args=(pickled, environment, largest_file))
+    process = context.Process(target=_run, args=(pickled, environment, largest_file))
     process.start()
     return process
 

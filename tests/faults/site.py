@@ -21,6 +21,7 @@ from signrep_core.inspect.verify.corpus import verify
 from signrep_core.store.schemas import SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_table
 from signrep_core.synthetic.corpus import plan_corpus, render_videos
+from tests import warm
 from tests.faults import run_job
 from tests.faults.compare import same_content
 
@@ -127,7 +128,7 @@ def _run_undisturbed(site: Site) -> None:
     render_videos(plan, folder / "signers", processes=1)
     (folder / "text.mp4").write_text("This is no video.\n" * 50)
     site.sheet.write_text(SHEET.format(*(performance.video_id for performance in plan)))
-    done = snakemake(site)
+    done = _run([*warm.SNAKEMAKE, *snakemake_command(site)[1:]], folder)
     if done.returncode:
         raise RuntimeError(f"the undisturbed run failed:\n{done.stdout[-6000:]}")
     site.output = done.stdout
@@ -137,10 +138,14 @@ def _run_undisturbed(site: Site) -> None:
 
 def snakemake(site: Site, *arguments: str, results: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the real workflow from the corpus's folder."""
+    return _run(snakemake_command(site, *arguments, results=results), site.folder)
+
+
+def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder with this checkout's core; its output and messages are in `stdout`."""
     return subprocess.run(
-        snakemake_command(site, *arguments, results=results), cwd=site.folder, env=environment(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        command, cwd=folder, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
 
 
 def snakemake_command(site: Site, *arguments: str, results: Path | None = None) -> list[str]:

@@ -4,10 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.once import build_once
 from tests.workflow.bad_videos import add_bad_videos
 
@@ -15,12 +17,14 @@ ROOT = Path(__file__).parents[2]
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 
 
-def snakemake(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def snakemake(
+    *arguments: str | Path, cwd: Path = ROOT, program: Sequence[str] = (SNAKEMAKE,)
+) -> subprocess.CompletedProcess[str]:
     """Run the workflow with the test's small settings; output and messages are in `stdout`."""
-    command = [SNAKEMAKE, "--cores", "2", "--configfile", str(Path(__file__).with_name("small.yaml")), "--nolock",
+    command = ["--cores", "2", "--configfile", str(Path(__file__).with_name("small.yaml")), "--nolock",
                "--snakefile", str(ROOT / "Snakefile")]  # fmt: skip
     return subprocess.run(
-        [*command, *map(str, arguments)], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*program, *command, *map(str, arguments)], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
@@ -53,9 +57,9 @@ class Finished:
 
 
 def finish(sheet: Path, results: Path) -> Finished:
-    """Run the main job on a sheet."""
+    """Run the main job on a sheet, its jobs in warm processes."""
     run = Finished(sheet, results)
-    done = snakemake(*run.config)
+    done = snakemake(*run.config, program=warm.SNAKEMAKE)
     assert done.returncode == 0, done.stdout[-8000:]
     run.output = done.stdout
     return run
