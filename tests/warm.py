@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 LARGE = [
-    "av", "cv2", "kornia", "lightning_fabric", "matplotlib.figure", "pandas", "pyarrow.parquet", "sacrebleu",
-    "scipy.optimize", "timm.models.hiera", "torch",
+    "av", "cv2", "kornia", "lightning_fabric", "matplotlib.figure", "pandas", "pyarrow.parquet",
+    "rouge_score.rouge_scorer", "sacrebleu", "scipy.optimize", "timm.models.hiera", "torch",
 ]  # fmt: skip
 
 SNAKEMAKE = [sys.executable, "-c", "from tests.warm import run_snakemake; run_snakemake()"]

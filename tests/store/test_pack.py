@@ -1,5 +1,6 @@
 """Packing: the tables of a shard must agree with its MP4."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from itertools import groupby
@@ -98,9 +99,15 @@ def test_a_shard_without_sequences_is_empty_and_valid(packed: Built) -> None:
 # ---------------------------------------------------------------- what disagrees
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build_shard(tmp_path_factory.mktemp("built"), {"a": [True] * 20, "b": [True] * 24})
+
+
 @pytest.fixture
-def unpacked(tmp_path: Path) -> Built:
-    return build_shard(tmp_path, {"a": [True] * 20, "b": [True] * 24})
+def unpacked(built: Built, tmp_path: Path) -> Built:
+    """A copy of the shard's files that a test may damage."""
+    return dataclasses.replace(built, folder=Path(shutil.copytree(built.folder, tmp_path / "built")))
 
 
 def rewrite(path: Path, schema: Schema, change: Callable[[dict[str, Any]], Any]) -> None:

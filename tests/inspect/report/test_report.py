@@ -242,12 +242,18 @@ def test_the_head_says_how_a_run_departs_from_the_paper(results):
         assert ('class="training"' in head) == shown
 
 
+@pytest.fixture(scope="module")
+def page_url(finished, tmp_path_factory):
+    """The page of a finished run."""
+    page = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(dataclasses.replace(find_files(finished, RUN), figures=[]), page)
+    return page.as_uri()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.slow
-def test_the_page_is_readable_in_both_modes(finished, tmp_path, theme):
-    files = dataclasses.replace(find_files(finished, RUN), figures=[])
-    write_report(files, tmp_path / "report.html")
-    with open_page((tmp_path / "report.html").as_uri(), theme=theme) as (page, said, _):
+def test_the_page_is_readable_in_both_modes(page_url, theme):
+    with open_page(page_url, theme=theme) as (page, said, _):
         charts = page.locator("figure svg")
         assert charts.count() == len(DRAWINGS)
         pixels = cv2.imdecode(np.frombuffer(charts.first.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
