@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := .venv/installed
-.PHONY: help demo quick test check test-install test-paper faults bench clean
+.PHONY: help demo quick test check lint test-install test-paper faults bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,19 +21,27 @@ help:  ## List the targets
 demo: .venv/installed  ## Run the whole workflow on rendered signers
 	$(BIN)/python -m snakemake --cores $(CORES)
 
-quick: check  ## Linters, types and the quick unit tests: about 3 minutes on two cores
-	$(PYTEST) -q -m "not slow and not install and not paper" --ignore tests/workflow --ignore tests/faults
+quick: lint  ## Linters, types and the quick unit tests: about 3 minutes on two cores
+	$(call beside_types,$(PYTEST) -q -m "not slow and not install and not paper" --ignore tests/workflow --ignore tests/faults)
 
-test: check  ## Linters, types and all tests: about 14 minutes on two cores
-	$(PYTEST)
+test: lint  ## Linters, types and all tests: about 14 minutes on two cores
+	$(call beside_types,$(PYTEST))
 
-check: .venv/installed  ## Linters and types alone
+# Run tests while the types are checked, and show the result of the types at the end.
+define beside_types
+@types=$$(mktemp); trap 'rm -f "$$types"' EXIT; $(BIN)/mypy >"$$types" 2>&1 & \
+echo '$(1)'; $(1); tests=$$?; wait $$! || tests=1; cat "$$types"; exit $$tests
+endef
+
+check: lint  ## Linters and types alone
+	$(BIN)/mypy
+
+lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports
-	$(BIN)/mypy
 
 test-install: .venv/installed  ## Install the core's wheel alone into a fresh environment and train there (downloads)
 	$(BIN)/python -m pytest -m install tests/test_install.py
