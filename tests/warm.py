@@ -1,7 +1,7 @@
-"""Processes that start with the large packages loaded, for jobs that do little else than import them.
+"""Processes that start with the large packages loaded, for work that is shorter than importing them.
 
-On a corpus of a few seconds, importing PyTorch takes longer than the work of most jobs. A server process imports the
-packages once and is forked for each job; this project's own modules are imported by the job.
+A server process imports the packages once and is forked for each process. This project's own modules are imported by
+the process that needs them.
 """
 
 import multiprocessing
@@ -9,25 +9,61 @@ import os
 import runpy
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
-LARGE = [
-    "av", "cv2", "kornia", "lightning_fabric", "matplotlib.figure", "pandas", "pyarrow.parquet",
-    "rouge_score.rouge_scorer", "sacrebleu", "scipy.optimize", "timm.models.hiera", "torch",
+ENGINE = ["nbformat", "numpy", "pyarrow.parquet", "pydantic", "rich.progress", "smart_open", "snakemake.cli"]
+JOBS = [
+    *ENGINE, "av", "cv2", "kornia", "lightning_fabric", "matplotlib.figure", "pandas", "rouge_score.rouge_scorer",
+    "sacrebleu", "scipy.optimize", "timm.models.hiera", "torch",
 ]  # fmt: skip
 
-SNAKEMAKE = [sys.executable, "-c", "from tests.warm import run_snakemake; run_snakemake()"]
-
-context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(LARGE)
+_context = multiprocessing.get_context("forkserver")
 
 
-def run_snakemake() -> None:
-    """Run Snakemake's command; its Python scripts start in warm processes, all else is the command's own."""
+def start(packages: list[str], function: Callable[..., object], *arguments: Any) -> BaseProcess:
+    """Start a function in a process with packages loaded: those of the first call, which starts the server."""
+    _context.set_forkserver_preload(packages)
+    process = _context.Process(target=function, args=arguments)
+    process.start()
+    return process
+
+
+def snakemake(
+    arguments: Sequence[str], folder: Path, environment: dict[str, str], warm_jobs: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake's command in a folder; output and messages are in `stdout`.
+
+    Args:
+        arguments: of the command.
+        folder: working directory.
+        environment: environment variables.
+        warm_jobs: start the jobs' scripts in warm processes too, instead of new interpreters.
+    """
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as output:
+        process = start(ENGINE, _snakemake, arguments, folder, environment, output.name, warm_jobs)
+        process.join()
+        return subprocess.CompletedProcess(arguments, process.exitcode or 0, output.read())
+
+
+def _snakemake(
+    arguments: Sequence[str], folder: Path, environment: dict[str, str], output: str, warm_jobs: bool
+) -> None:
     from snakemake.cli import main
     from snakemake.script import PythonScript
 
-    PythonScript.execute_script = _execute_script
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    with open(output, "w", encoding="utf-8") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    if warm_jobs:
+        PythonScript.execute_script = _execute_script
+    sys.argv = ["snakemake", *arguments]
     main()
 
 
@@ -39,8 +75,7 @@ def _execute_script(script: Any, path: str, edit: bool = False) -> None:
     """
     from snakemake.benchmark import benchmarked
 
-    process = context.Process(target=runpy.run_path, args=(os.path.abspath(path), None, "__main__"))
-    process.start()
+    process = start(JOBS, runpy.run_path, os.path.abspath(path), None, "__main__")
     with benchmarked(process.pid, script.bench_record):
         process.join()
     if process.exitcode:

@@ -13,7 +13,7 @@ import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from tests.warm import context
+from tests import warm
 
 
 def start(pickled: Path, environment: dict[str, str], largest_file: int | None = None) -> BaseProcess:
@@ -24,9 +24,7 @@ def start(pickled: Path, environment: dict[str, str], largest_file: int | None =
         environment: its environment variables.
         largest_file: bytes beyond which no file of it may grow.
     """
-    process = context.Process(target=_run, args=(pickled, environment, largest_file))
-    process.start()
-    return process
+    return warm.start(warm.JOBS, _run, pickled, environment, largest_file)
 
 
 def wait(process: BaseProcess, seconds: float | None = None) -> int:

@@ -128,7 +128,7 @@ def _run_undisturbed(site: Site) -> None:
     render_videos(plan, folder / "signers", processes=1)
     (folder / "text.mp4").write_text("This is no video.\n" * 50)
     site.sheet.write_text(SHEET.format(*(performance.video_id for performance in plan)))
-    done = _run([*warm.SNAKEMAKE, *snakemake_command(site)[1:]], folder)
+    done = warm.snakemake(snakemake_command(site)[1:], folder, environment(), warm_jobs=True)
     if done.returncode:
         raise RuntimeError(f"the undisturbed run failed:\n{done.stdout[-6000:]}")
     site.output = done.stdout
@@ -138,14 +138,10 @@ def _run_undisturbed(site: Site) -> None:
 
 def snakemake(site: Site, *arguments: str, results: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the real workflow from the corpus's folder."""
-    return _run(snakemake_command(site, *arguments, results=results), site.folder)
-
-
-def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder with this checkout's core; its output and messages are in `stdout`."""
     return subprocess.run(
-        command, cwd=folder, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+        snakemake_command(site, *arguments, results=results), cwd=site.folder, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
 
 
 def snakemake_command(site: Site, *arguments: str, results: Path | None = None) -> list[str]:

@@ -1,10 +1,10 @@
 """Runs of the real workflow that several tests look at, each built once."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,15 +17,11 @@ ROOT = Path(__file__).parents[2]
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 
 
-def snakemake(
-    *arguments: str | Path, cwd: Path = ROOT, program: Sequence[str] = (SNAKEMAKE,)
-) -> subprocess.CompletedProcess[str]:
+def snakemake(*arguments: str | Path, cwd: Path = ROOT, warm_jobs: bool = False) -> subprocess.CompletedProcess[str]:
     """Run the workflow with the test's small settings; output and messages are in `stdout`."""
-    command = ["--cores", "2", "--configfile", str(Path(__file__).with_name("small.yaml")), "--nolock",
+    options = ["--cores", "2", "--configfile", str(Path(__file__).with_name("small.yaml")), "--nolock",
                "--snakefile", str(ROOT / "Snakefile")]  # fmt: skip
-    return subprocess.run(
-        [*program, *command, *map(str, arguments)], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    return warm.snakemake([*options, *map(str, arguments)], cwd, dict(os.environ), warm_jobs)
 
 
 def planned_rules(*arguments: str | Path, cwd: Path = ROOT) -> dict[str, int]:
@@ -59,7 +55,7 @@ class Finished:
 def finish(sheet: Path, results: Path) -> Finished:
     """Run the main job on a sheet, its jobs in warm processes."""
     run = Finished(sheet, results)
-    done = snakemake(*run.config, program=warm.SNAKEMAKE)
+    done = snakemake(*run.config, warm_jobs=True)
     assert done.returncode == 0, done.stdout[-8000:]
     run.output = done.stdout
     return run
