@@ -9,6 +9,7 @@ A child ends when its input ends, so it outlives a killed parent by one task at 
 and forking is unsafe while decoders and MediaPipe have threads.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -116,6 +117,8 @@ class _Pool:
         for child in self._children:
             child.kill()
         self._threads.shutdown()
+        for child in self._children:
+            child.reap()
 
 
 class _Child:
@@ -143,14 +146,29 @@ class _Child:
             on_frames(message.get("frames", 0))
             if "done" in message:
                 return message["done"]
-        return Died(self._reap())
+        return Died(self.reap())
 
     def kill(self) -> None:
         """Kill the child for good."""
         self._closed = True
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+
+    def reap(self) -> str:
+        """Forget the process, which ends or was killed, and close its pipes; say how it died."""
+        process, self._process = self._process, None
+        if process is None:
+            return "was not running"
+        try:
+            code = process.wait(EXIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(BrokenPipeError):  # a task was left in the buffer
+                if pipe is not None:
+                    pipe.close()
+        return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
     def _start(self) -> None:
         # The child finds modules where the parent does, and `-P` keeps those of the working directory out.
@@ -164,7 +182,7 @@ class _Child:
             if "ready" in message:
                 return
         raise SignRepError(
-            f"a worker process {self._worker[0]} {self._reap()} before its first task; its messages are above"
+            f"a worker process {self._worker[0]} {self.reap()} before its first task; its messages are above"
         )
 
     def _messages(self, stalled_s: float) -> Iterator[dict[str, Any]]:
@@ -187,17 +205,6 @@ class _Child:
                 level, name, text = message["log"]
                 logging.getLogger(name).log(level, "%s", text)
             yield message
-
-    def _reap(self) -> str:
-        """Forget the dead process; say how it died."""
-        process, self._process = self._process, None
-        assert process is not None
-        try:
-            code = process.wait(EXIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
-        return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
 
 # ---------------------------------------------------------------- the child

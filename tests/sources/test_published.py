@@ -130,5 +130,6 @@ def test_existing_videos_can_be_probed_and_missing_ones_are_listed(
     assert videos["status"] == ["ok"] * len(frames_of), videos["detail"]
     assert [round(seconds * 25) for seconds in videos["duration_s"]] == frames_of
     missing = sheet.with_suffix(".missing.tsv")
-    lines = list(csv.reader(missing.open(encoding="utf-8"), delimiter="\t"))[1:] if missing.exists() else []
+    text = missing.read_text(encoding="utf-8") if missing.exists() else ""
+    lines = list(csv.reader(text.splitlines(), delimiter="\t"))[1:]
     assert len(lines) == n_missing
