@@ -33,7 +33,7 @@ from signrep_core.store.files import atomic_path
 from signrep_core.store.layout import find_results, shard_table
 from signrep_core.store.results import find_video
 from signrep_core.store.schemas import KEYPOINTS, POSE
-from signrep_core.store.tables import TableWriter, read_groups_of, read_videos
+from signrep_core.store.tables import Columns, TableWriter, read_groups_of, read_videos
 from signrep_core.text import compose
 from signrep_core.video.source import FASTEST_FPS
 
@@ -71,10 +71,34 @@ def export_pose(results: str | Path, video_id: str, out: str | Path, points: Poi
     if points == "keypoints":
         values = values * np.float32(_MILLIMETRES)
     size = (int(row["width"]), int(row["height"]), 0) if points == "image" else (2000, 2000, 2000)
-    pose = _to_pose(library, values, confidence, float(row["rate"]), size)
+    _write(out, _to_pose(library, values, confidence, float(row["rate"]), size))
+    return len(values)
+
+
+def export_table(table: str | Path, videos: Columns, folder: Path) -> int:
+    """Write each video of a pose table as a `.pose` file in pixels, named by its id; returns the number of files.
+
+    Args:
+        videos: columns of schemas.VIDEOS for the table's videos.
+
+    Raises:
+        SignRepError: pose-format is not installed.
+    """
+    library, written = _library(), 0
+    places = {video_id: place for place, video_id in enumerate(videos["video_id"])}
+    for video_id, columns in read_videos(table, POSE, ["time_s", "image_xy", "confidence"]):
+        times = columns["time_s"]
+        rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else COMMON_FPS
+        size = int(videos["width"][places[video_id]]), int(videos["height"][places[video_id]]), 0
+        pose = _to_pose(library, columns["image_xy"], columns["confidence"], float(rate), size)
+        _write(folder / f"{video_id}.pose", pose)
+        written += 1
+    return written
+
+
+def _write(out: str | Path, pose: Any) -> None:
     with atomic_path(out) as partial, open(partial, "wb") as file:
         pose.write(file)
-    return len(values)
 
 
 def import_poses(

@@ -1,6 +1,6 @@
 """Pose of one video: its signer chosen, followed through all frames, and written down as rows of schemas.POSE."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import Full, Queue
 from threading import Event, Thread
@@ -141,7 +141,7 @@ class _Chunk:
             open_ends=(not self._begins, goes_on),
         )
         seen = [s.detection if here else None for s, here in zip(self.observations, present, strict=True)]
-        landmarks = assemble_landmarks(_stack(seen), self._size)
+        landmarks = assemble_landmarks(stack_detections(seen), self._size)
         return {
             "frame": np.array(self.frames, np.int32),
             "time_s": np.array(self.times, np.float64),
@@ -173,8 +173,8 @@ def keep_runs(
     return kept
 
 
-def _stack(seen: list[Detection | None]) -> Detections:
-    """Detections frame by frame, NaN and score 0 where there is none."""
+def stack_detections(seen: Sequence[Detection | None]) -> Detections:
+    """Stack detections frame by frame, NaN and score 0 where there is none."""
     frames, hands, joints = len(seen), len(SIDES), BODY.stop
     stacked = Detections(
         np.full((frames, joints, 2), np.nan, np.float32),

@@ -163,8 +163,7 @@ def _refine(xy: Array, heat: Array) -> Array:
 
 def openvino_runs(files: dict[str, Path]) -> dict[str, Run]:
     """The networks by OpenVINO on one thread of the CPU. Crops run one by one, which is as fast there as a batch."""
-    core = import_openvino().Core()
-    coarse = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    core, coarse = import_openvino().Core(), computes_bfloat16()
     runs = {}
     for name, file in files.items():
         stages = [_read_openvino(core, file, NETWORKS[name])]
@@ -174,6 +173,11 @@ def openvino_runs(files: dict[str, Path]) -> dict[str, Run]:
         compiled = [_compile(core, stage, hint) for stage, hint in zip(stages, precisions, strict=True)]
         runs[name] = _chain(compiled)
     return runs
+
+
+def computes_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16."""
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def split_hand(model: Any) -> list[Any]:

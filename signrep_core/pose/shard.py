@@ -21,7 +21,7 @@ from signrep_core.store.files import file_digest
 from signrep_core.store.resume import ResumeCache
 from signrep_core.store.schemas import POSE
 from signrep_core.store.tables import Columns, TableWriter, read_groups
-from signrep_core.store.video_status import FinalStatus, ok_videos
+from signrep_core.store.video_status import FinalStatus, add_notes, finalise, ok_videos
 from signrep_core.video.reader import Frame
 from signrep_core.video.row import VideoRow, read_row
 from signrep_core.video.shard_tasks import Result, Stage, Task, do_video_task, make_task, run_video_tasks, task_files
@@ -104,6 +104,13 @@ def extract_shard(
             for group in read_groups(rows, POSE):
                 writer.write(group)
     return outcomes
+
+
+def finish_videos(videos: Columns, results: Iterable[PoseResult]) -> Columns:
+    """Copy a table of videos with the results of extraction: rejected ones final, notes added to the others."""
+    results = list(results)
+    noted = add_notes(videos, {result.video_id: result.note for result in results})
+    return finalise(noted, {result.video_id: result.final_status for result in results if result.final_status})
 
 
 def describe_backend(pose: Pose) -> dict[str, str]:
