@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from signrep_core.commands._devices import add_devices
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command's arguments."""
@@ -18,10 +20,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--validation-shards", type=Path, help="shards with the data set of pretrain.validation (default: --shards)"
     )
-    parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
-    parser.add_argument(
-        "--nodes", type=int, default=1, help="machines that torchrun or srun started it on (default: 1)"
-    )
+    add_devices(parser)
     parser.set_defaults(run=run)
 
 
@@ -29,7 +28,8 @@ def run(options: argparse.Namespace) -> None:
     """Train, or continue a stopped run."""
     from signrep_core.config import Config, load_config_file
     from signrep_core.store.job import open_job
-    from signrep_core.train.loop import Devices, RunSetup
+    from signrep_core.train.launch import Devices
+    from signrep_core.train.loop import RunSetup
     from signrep_core.train.pretrain import pretrain
 
     config = load_config_file(options.configfile) if options.configfile else Config()

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from signrep_core.commands._devices import add_devices
 from signrep_core.text import normalise
 
 
@@ -39,7 +40,7 @@ def _add_recognition(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--features", type=Path, help="of the data set under these weights (default: computed first)")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet next to it")
     parser.add_argument("--configfile", help="YAML with the values that depart from the paper's (default: none)")
-    parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
+    add_devices(parser)
     parser.set_defaults(run=_recognition)
 
 
@@ -49,8 +50,9 @@ def _recognition(options: argparse.Namespace) -> None:
     from signrep_core.evaluate.features import Inference
     from signrep_core.evaluate.recognition import write_evaluation
     from signrep_core.inspect.report.summary import format_recognition
-    from signrep_core.store.job import open_job
-    from signrep_core.train.loop import Devices, RunSetup
+    from signrep_core.store.job import is_first_process, open_job
+    from signrep_core.train.launch import Devices
+    from signrep_core.train.loop import RunSetup
     from signrep_core.train.recognition import Origin, train_recognition
 
     config = load_config_file(options.configfile) if options.configfile else Config()
@@ -63,11 +65,13 @@ def _recognition(options: argparse.Namespace) -> None:
         result = train_recognition(
             options.shards,
             section,
-            RunSetup(options.out, config.seed, Devices(count=options.devices), job.provenance),
+            RunSetup(options.out, config.seed, Devices(count=options.devices, nodes=options.nodes), job.provenance),
             Origin(options.dataset, options.weights, options.features),
         )
         if not result.finished:
             sys.exit(0)  # stopped by SIGTERM: its state is saved
+    if not is_first_process():
+        return  # of those that torchrun or srun started, the first one evaluates
     with open_job([metrics, predictions], {"weights": [weights], **shards}, **about) as job:
         _, found = write_evaluation(
             result.weights,
@@ -95,7 +99,7 @@ def _add_translation(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--dataset", type=normalise, required=True, help="name of the data set, as in the sheet")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder; OUT.json and OUT.parquet next to it")
     parser.add_argument("--configfile", help="YAML with the values that depart from the paper's (default: none)")
-    parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a CPU (default: 1)")
+    add_devices(parser)
     parser.set_defaults(run=_translation)
 
 
@@ -104,10 +108,11 @@ def _translation(options: argparse.Namespace) -> None:
     from signrep_core.evaluate.comparison import Comparison
     from signrep_core.evaluate.translation import write_evaluation
     from signrep_core.inspect.report.summary import format_translation
-    from signrep_core.store.job import open_job
+    from signrep_core.store.job import is_first_process, open_job
     from signrep_core.store.schemas import SEQUENCES
     from signrep_core.store.tables import read_table
-    from signrep_core.train.loop import Devices, RunSetup
+    from signrep_core.train.launch import Devices
+    from signrep_core.train.loop import RunSetup
     from signrep_core.train.translation import train_translation
 
     config = load_config_file(options.configfile) if options.configfile else Config()
@@ -122,11 +127,13 @@ def _translation(options: argparse.Namespace) -> None:
             options.features,
             index,
             settings,
-            RunSetup(options.out, config.seed, Devices(count=options.devices), job.provenance),
+            RunSetup(options.out, config.seed, Devices(count=options.devices, nodes=options.nodes), job.provenance),
             options.dataset,
         )
         if not result.finished:
             sys.exit(0)  # stopped by SIGTERM: its state is saved
+    if not is_first_process():
+        return  # of those that torchrun or srun started, the first one evaluates
     with open_job([metrics, translations], {"weights": [weights], **inputs}, **about) as job:
         found = write_evaluation(
             result.weights,

@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from signrep_core.data.stream import Stream, WindowReader
+from signrep_core.data.stream import Stream, WindowReader, read_ahead
 from signrep_core.data.windows import TARGETS, Batch, Videos, collate, group_rows
 from signrep_core.errors import ShardError, VideoError
 
@@ -137,11 +137,8 @@ def iterate_clips(
     workers: int = 0,
 ) -> Iterator[Batch]:
     """Yield every video once, in order, in batches; unreadable videos are left out and listed in `broken`."""
-    loader = DataLoader(
-        _Once(open_reader, labelled, n_frames, inputs), batch_size=batch_size, num_workers=workers,
-        collate_fn=_collate_readable,
-    )  # fmt: skip
-    yield from loader
+    clips = _Once(open_reader, labelled, n_frames, inputs)
+    yield from read_ahead(clips, workers, batch_size=batch_size, collate_fn=_collate_readable)
 
 
 class _Once(Dataset[dict[str, Any]]):

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from signrep_core.data.stream import ALONE, Loading
+from signrep_core.data.stream import ALONE, Loading, read_ahead
 from signrep_core.errors import TableError, TrainingError
 from signrep_core.store.feature_table import FeatureTable
 
@@ -151,15 +151,14 @@ class TrainingBatches(Dataset[SentenceBatch]):
     """Endless batches: item s is this rank's share of the batch of step s.
 
     Raises:
-        TrainingError: the ranks cannot share a batch evenly, or none of a batch's sentences can be read.
+        TrainingError: none of a batch's sentences can be read.
     """
 
     def __init__(
         self, sentences: Sentences, pieces: Sequence[Sequence[int]], batch_size: int, seed: int, max_windows: int,
         loading: Loading = ALONE,
     ) -> None:  # fmt: skip
-        if batch_size % loading.ranks:
-            raise TrainingError(f"a batch of {batch_size} sentences cannot be shared evenly by {loading.ranks} devices")
+        assert not batch_size % loading.ranks
         self.loading = loading
         self.sentences, self._pieces, self._seed, self._max_windows = sentences, pieces, seed, max_windows
         self._batch_size, self._rows = batch_size, slice(loading.rank, None, loading.ranks)
@@ -192,11 +191,7 @@ def load_batches(dataset: TrainingBatches, steps: range) -> Iterator[SentenceBat
     loading = dataset.loading
     if loading.workers:
         dataset.sentences.table.close()
-    loader = DataLoader(
-        dataset, batch_size=None, sampler=steps, num_workers=loading.workers, pin_memory=loading.pin_memory,
-        prefetch_factor=4 if loading.workers else None,
-    )  # fmt: skip
-    yield from loader
+    yield from read_ahead(dataset, loading.workers, loading.pin_memory, batch_size=None, sampler=steps)
 
 
 def evaluation_batches(sentences: Sentences, batch_size: int, max_windows: int) -> Iterator[SentenceBatch]:

@@ -6,6 +6,9 @@ earlier ones.
 """
 
 import functools
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -16,9 +19,12 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from signrep_core.errors import ShardError, TrainingError, VideoError
+from signrep_core.video.encode import EncoderSettings
 from signrep_core.window import WINDOW
 
 MAX_ATTEMPTS: Final = 8  # videos tried for one item before the training stops
+PREFETCH: Final = 4  # batches that each process reads ahead
+ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class WindowReader(Protocol):
@@ -127,6 +133,7 @@ ALONE: Final = Loading()
 
 def batch_items(steps: range, items: int, rank: int = 0, ranks: int = 1) -> Iterator[list[int]]:
     """Items of a rank at each step; step s of the run consists of the items s·n to (s + 1)·n of the stream."""
+    assert not items % ranks, "train.launch.check_shares must come first"
     own = items // ranks
     for step in steps:
         first = step * items + rank * own
@@ -157,17 +164,49 @@ def load_items(
     """The batches of the given steps in order, with `items` of the stream in each (this rank's share of them)."""
     if loading.workers:
         stream.detach()
+    batches = _Steps(steps, items, loading.rank, loading.ranks)
+    yield from read_ahead(stream, loading.workers, loading.pin_memory, batch_sampler=batches, collate_fn=collate)
+
+
+def shared_memory_need(frames: int, workers: int) -> int:
+    """Bytes of shared memory that batches of `frames` take, all that `workers` processes read ahead."""
+    side = EncoderSettings().size
+    return workers * PREFETCH * frames * side * side * 3 // 2  # yuv420p
+
+
+def read_ahead(dataset: Dataset[Any], workers: int, pin_memory: bool = False, **options: Any) -> Iterator[Any]:
+    """Iterate over a dataset that `workers` processes read ahead; they end only when this process ends them.
+
+    SIGTERM and SIGINT that the whole process group or a whole Slurm step receives are for this process to handle, which
+    still needs its workers to end in order.
+
+    Args:
+        options: as PyTorch's `DataLoader` takes them.
+    """
     loader = DataLoader(
-        stream,
-        batch_sampler=_Steps(steps, items, loading.rank, loading.ranks),
-        num_workers=loading.workers,
-        collate_fn=collate,
-        pin_memory=loading.pin_memory,
+        dataset,
+        num_workers=workers,
+        pin_memory=pin_memory,
         worker_init_fn=_start_worker,
-        prefetch_factor=4 if loading.workers else None,
+        prefetch_factor=PREFETCH if workers else None,
+        **options,
     )
-    yield from loader
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # the workers inherit it
+    try:
+        batches = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    yield from batches
 
 
 def _start_worker(worker: int) -> None:
     torch.set_num_threads(1)
+    threading.Thread(target=_await_parent, daemon=True).start()
+
+
+def _await_parent() -> None:
+    """End this process at the SIGTERM of its parent, and ignore that of others."""
+    while True:
+        sender = signal.sigwaitinfo(ENDING)
+        if sender.si_signo == signal.SIGTERM and sender.si_pid == os.getppid():
+            os._exit(0)

@@ -185,13 +185,10 @@ def load_batches(dataset: WindowPairs, steps: range, pairs: int, loading: Loadin
     """The batches of the given steps, in order.
 
     Raises:
-        TrainingError: the pairs cannot be shared evenly, or there is no second video to take unmatched styles from.
+        TrainingError: there is no second video to take unmatched styles from.
     """
-    if pairs % loading.ranks or pairs // loading.ranks < 2:
-        raise TrainingError(
-            f"a batch of {2 * pairs} windows holds {pairs} videos: each of {loading.ranks} devices must get the same "
-            "number, two at least; change the batch size"
-        )
+    if pairs < 2:
+        raise TrainingError(f"a batch of {2 * pairs} windows holds {pairs} videos, two at least are needed")
     if len(dataset.videos) < 2:
         raise TrainingError(
             "pretraining needs windows of at least two videos (the style of another video); "

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from signrep_core.data.augment import prepare
+from signrep_core.data.stream import read_ahead
 from signrep_core.data.windows import WindowReader
 from signrep_core.errors import ShardError, VideoError
 from signrep_core.evaluate.windows import STRIDE, VideoFeatures, select_rows, window_starts
@@ -173,9 +174,9 @@ def video_features(
     """
     dataset = _Chunks(open_reader, rows)
     ids = dataset.video_ids
-    loader = DataLoader(dataset, batch_size=None, num_workers=inference.workers, collate_fn=_as_is)
+    chunks_read = read_ahead(dataset, inference.workers, batch_size=None, collate_fn=_as_is)
     pending: list[tuple[str, NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]] = []
-    for chunks in _gather(iter(loader), inference.batch_size):
+    for chunks in _gather(chunks_read, inference.batch_size):
         for chunk, features, activity in encode(model, chunks):
             video_id = ids[chunk.row]
             if pending and pending[0][0] != video_id:

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from signrep_core.body.forward import palm_frame, pose_body, pose_hand
 from signrep_core.config import ClipBy, digest
+from signrep_core.data.stream import read_ahead
 from signrep_core.errors import CheckpointError
 from signrep_core.lift.detector_errors import ErrorModel, load_errors
 from signrep_core.lift.lifter import Lifted, Lifter, LifterConfig, load_lifter, project
@@ -39,7 +40,8 @@ from signrep_core.skeleton import (
     SIDES,
     WRISTS,
 )
-from signrep_core.train.loop import Devices, Run, RunSetup, Score, TrainResult, as_numbers, launch, train, update
+from signrep_core.train.launch import Devices, launch
+from signrep_core.train.loop import Run, RunSetup, Score, TrainResult, as_numbers, train, update
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, set_learning_rate
 
 log = logging.getLogger(__name__)
@@ -231,7 +233,7 @@ class _Steps(Dataset[Batch]):
 
 
 def _load(bank: Bank, errors: ErrorModel, settings: LifterSettings, workers: int, steps: range) -> Iterable[Batch]:
-    return DataLoader(_Steps(bank, errors, settings, steps), batch_size=None, num_workers=workers)
+    return read_ahead(_Steps(bank, errors, settings, steps), workers, batch_size=None)
 
 
 def train_step(run: LifterRun, batch: Batch) -> dict[str, float]:

@@ -78,7 +78,7 @@ def open_job(
     """
     config, made = config or Config(), [Path(path) for path in outputs]
     results = find_results(made[0])
-    if results is None or not _is_first_process():
+    if results is None or not is_first_process():
         yield Job(config)
         return
     before = {path: path.read_bytes() for path in map(record_path, made) if path.exists()}
@@ -192,7 +192,7 @@ def _snakemake_command(config: Config, output: Path) -> str:
     return shlex.join(command)
 
 
-def _is_first_process() -> bool:
+def is_first_process() -> bool:
     """Whether this is the first of the processes that torchrun or srun started."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID"))
 

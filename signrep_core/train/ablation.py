@@ -24,7 +24,8 @@ from signrep_core.evaluate.windows import select_rows
 from signrep_core.model.signrep import SignRep
 from signrep_core.store.files import write_json
 from signrep_core.store.shards import ShardReader
-from signrep_core.train.loop import Devices, RunSetup, described_settings
+from signrep_core.train.launch import Devices
+from signrep_core.train.loop import RunSetup, described_settings
 from signrep_core.train.pretrain import pretrain, start_model
 
 log = logging.getLogger(__name__)

@@ -9,17 +9,14 @@ import hashlib
 import json
 import logging
 import math
-import os
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -32,13 +29,14 @@ from signrep_core.errors import TrainingError
 from signrep_core.model.weights import UNTRAINED, write_weights
 from signrep_core.progress import Progress
 from signrep_core.store.files import atomic_path
+from signrep_core.store.job import is_first_process
 from signrep_core.store.layout import METRICS, WEIGHTS
 from signrep_core.train.checkpoint import load_state, save_state
+from signrep_core.train.launch import Devices, terminations
 from signrep_core.train.metrics import Meter, MetricLog
+from signrep_core.train.ranks import mean_over_ranks, sum_ranks
 
 log = logging.getLogger(__name__)
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 FEW_BROKEN: Final = 10  # D: up to so many unreadable videos never stop a run
 
@@ -63,22 +61,12 @@ class TrainResult(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Devices:
-    """Devices that a training runs on, as Lightning Fabric takes them."""
-
-    accelerator: str = "auto"
-    count: int | str = 1  # devices of each node: GPUs, or processes on a CPU
-    nodes: int = 1
-    precision: Precision | None = None  # None = bf16 on a GPU, single precision on a CPU
-
-
-@dataclass(frozen=True)
 class RunSetup:
     """Folder, seed, devices and provenance of a run: everything that defines it except its settings and data."""
 
     out: Path  # contains last/ during the run, then best.safetensors and metrics.csv
     seed: int = 0
-    devices: Devices = Devices()
+    devices: Devices = field(default_factory=Devices)
     provenance: Mapping[str, str] = field(default_factory=dict)  # of the weights, for their notes
 
     @property
@@ -143,25 +131,6 @@ AnyExamples = TypeVar("AnyExamples", bound=Examples)
 Score = tuple[float, dict[str, float]]  # of the weights: what selects them (higher is better), and what to report
 
 
-def launch(job: Callable[[Fabric], TrainResult], devices: Devices) -> TrainResult:
-    """Run a job on every device.
-
-    `job` must be a partial: Fabric inspects the arguments of the function that it launches and rejects frozen
-    dataclasses.
-    """
-    accelerator = devices.accelerator
-    launched = "WORLD_SIZE" in os.environ or "SLURM_NTASKS" in os.environ  # by torchrun or srun: Fabric joins them
-    gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=devices.count,
-        num_nodes=devices.nodes,
-        strategy="auto" if launched or devices.count in (1, "1") else "ddp_spawn",
-        precision=devices.precision or ("bf16-mixed" if gpu else "32-true"),
-    )
-    return fabric.launch(job)
-
-
 def share_of(fabric: Fabric, workers: int) -> Loading:
     """Settings for loading this rank's share of each batch."""
     return Loading(fabric.global_rank, fabric.world_size, workers, fabric.device.type == "cuda")
@@ -191,10 +160,11 @@ def train(
     torch.use_deterministic_algorithms(run.fabric.device.type == "cpu")
     _resume(run)
     out = run.folder.parent
+    terminal = None if run.fabric.is_global_zero else False  # the first rank shows the progress of all
     with (
-        _terminations() as stop,
+        terminations() as stop,
         _metrics(run) as metrics,
-        Progress(f"{run.kind} {out.name}", run.iterations - run.step, "steps") as progress,
+        Progress(f"{run.kind} {out.name}", run.iterations - run.step, "steps", terminal=terminal) as progress,
     ):
         if run.baseline and run.step == 0:
             _score_untrained(run, metrics, validate)
@@ -223,6 +193,8 @@ def write_placeholder(setup: RunSetup, settings: Training, columns: Sequence[str
     """Write placeholder outputs for a data set without training data: weights without a tensor that note the reason,
     and metrics without a row."""
     log.warning("nothing is trained: %s", why)
+    if not is_first_process():
+        return TrainResult(True, 0, None, setup.out / WEIGHTS)
     out, values = setup.out, json.dumps(described_settings(settings, setup.seed))
     notes = {"step": "0", "selected_by": "", "settings": values, UNTRAINED: why, **setup.provenance}
     write_weights(out / WEIGHTS, {}, {"format": UNTRAINED, "notes": notes})
@@ -280,33 +252,6 @@ def log_departures(settings: Training) -> None:
     """Log once how a training departs from the paper."""
     if departures := describe_departures(settings):
         log.info("%s", departures)
-
-
-def sum_ranks(fabric: Fabric, *numbers: float) -> list[float]:
-    """Sum each number over the ranks."""
-    if fabric.world_size == 1:
-        return list(numbers)
-    total = fabric.all_reduce(torch.tensor(numbers, dtype=torch.float64, device=fabric.device), reduce_op="sum")
-    assert isinstance(total, Tensor)
-    return [float(number) for number in total]
-
-
-def mean_over_ranks(fabric: Fabric, values: Tensor) -> Tensor:
-    """Mean of a tensor over the ranks, value by value."""
-    if fabric.world_size == 1:
-        return values
-    mean = fabric.all_reduce(values, reduce_op="mean")
-    assert isinstance(mean, Tensor)
-    return mean
-
-
-def gather_ranks(fabric: Fabric, rows: Tensor, sync_grads: bool = False) -> Tensor:
-    """Rows of all ranks, in the order of the ranks."""
-    if fabric.world_size == 1:
-        return rows
-    gathered = fabric.all_gather(rows, sync_grads=sync_grads)
-    assert isinstance(gathered, Tensor)
-    return gathered.flatten(0, 1)
 
 
 def unwrapped(module: Any) -> Any:
@@ -375,20 +320,6 @@ def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float
     run.since_validation.take()
     run.fabric.barrier()
     return values | {"selection": score}
-
-
-@contextmanager
-def _terminations() -> Iterator[threading.Event]:
-    """Provide an event that SIGTERM sets while the block runs (in the main thread only)."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _metrics(run: Run) -> AbstractContextManager[MetricLog | None]:

@@ -26,13 +26,13 @@ from signrep_core.model.discriminator import Discriminator, style_width
 from signrep_core.model.signrep import PRESETS, SignRep, load_weights
 from signrep_core.store.shards import ShardReader
 from signrep_core.train.initialise import start_decoder, start_encoder
+from signrep_core.train.launch import check_shares, launch
 from signrep_core.train.loop import (
     RunSetup,
     Score,
     TrainResult,
     data_digest,
     described_settings,
-    launch,
     log_departures,
     share_of,
     train,
@@ -66,6 +66,7 @@ def pretrain(shards: Path, settings: Pretrain, setup: RunSetup, validation: Path
         CheckpointError: the resume state or the initial weights cannot be used.
     """
     settings.find_start()
+    check_shares(settings.batch_size // 2, "videos", "pretrain.batch_size", setup.devices, scale=2)
     log.info("%s", describe_pretraining(settings))
     log_departures(settings)
     open_reader, open_validation = (partial(ShardReader, Path(folder)) for folder in (shards, validation or shards))
@@ -131,6 +132,8 @@ def _start(
 def _add_optimisers(run: PretrainRun, model: SignRep) -> None:
     """Add the discriminator and both optimisers, on the run's devices."""
     settings, device = run.settings, run.fabric.device
+    for name, head in model.decoder.heads.items():
+        head.requires_grad_(name in settings.priors)  # DDP expects a gradient of everything that learns
     style = style_width(stage_channels(model, settings.style_stage), settings.style_triangle)
     discriminator = Discriminator(model.n_features, style, model.n_features)
     groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)

@@ -35,6 +35,7 @@ from signrep_core.model.signrep import SignRep
 from signrep_core.store.feature_table import features_width
 from signrep_core.store.files import file_digest
 from signrep_core.store.shards import ShardReader
+from signrep_core.train.launch import check_shares, count_processes, launch
 from signrep_core.train.loop import (
     Run,
     RunSetup,
@@ -43,7 +44,6 @@ from signrep_core.train.loop import (
     as_numbers,
     data_digest,
     described_settings,
-    launch,
     log_departures,
     seed_step,
     share_of,
@@ -103,6 +103,11 @@ def train_recognition(shards: Path, settings: Recognition, setup: RunSetup, orig
     labelled = select_labelled(index, origin.dataset, ["train"])
     if why := _untrainable(index, origin.dataset, labelled):
         return write_placeholder(setup, settings, COLUMNS, why)
+    check_shares(settings.batch_size, "clips", "recognition.batch_size", setup.devices)
+    if origin.weights is None and count_processes(setup.devices) > 1:
+        raise TrainingError(
+            "the network on keypoints normalises by the whole batch, which devices cannot share: give one device"
+        )
     job = partial(
         _train_recognition, open_reader=open_reader, labelled=labelled, settings=settings, setup=setup, origin=origin
     )
@@ -117,11 +122,6 @@ def _train_recognition(
     setup: RunSetup,
     origin: Origin,
 ) -> TrainResult:
-    if settings.batch_size % fabric.world_size:
-        raise TrainingError(
-            f"a batch of {settings.batch_size} clips cannot be shared evenly by {fabric.world_size} devices; "
-            "change the batch size"
-        )
     run = _start(fabric, open_reader, labelled, settings, setup, origin)
     loading = share_of(fabric, settings.workers)
     load = partial(load_items, run.clips, collate, items=settings.batch_size, loading=loading)

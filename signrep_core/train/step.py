@@ -25,8 +25,9 @@ from signrep_core.model import losses
 from signrep_core.model.discriminator import accuracy, style_of
 from signrep_core.model.encoder import random_units
 from signrep_core.model.signrep import SignRepOutput
-from signrep_core.train.loop import Run, as_numbers, gather_ranks, mean_over_ranks, seed_step, unwrapped, update
+from signrep_core.train.loop import Run, as_numbers, seed_step, unwrapped, update
 from signrep_core.train.optimiser import learning_rate_at, set_learning_rate
+from signrep_core.train.ranks import gather_ranks, mean_over_ranks
 
 TERMS = (*PRIORS, "activity", "reconstruction", "variance", "covariance", "adversarial", "loss", "discriminator")
 

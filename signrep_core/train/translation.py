@@ -34,6 +34,7 @@ from signrep_core.model.language_translator import LanguageTranslator
 from signrep_core.model.translator import PRESETS, Translator, TranslatorConfig
 from signrep_core.model.vocabulary import clean_text, train_vocabulary
 from signrep_core.store.feature_table import FeatureTable
+from signrep_core.train.launch import check_shares, launch
 from signrep_core.train.loop import (
     Run,
     RunSetup,
@@ -41,9 +42,7 @@ from signrep_core.train.loop import (
     TrainResult,
     as_numbers,
     described_settings,
-    launch,
     log_departures,
-    mean_over_ranks,
     seed_step,
     share_of,
     train,
@@ -51,6 +50,7 @@ from signrep_core.train.loop import (
     write_placeholder,
 )
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, parameter_groups, set_learning_rate
+from signrep_core.train.ranks import mean_over_ranks
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,8 @@ def train_translation(
             "dataset, split and text in the sheet, or name other data sets (translation.datasets)"
         )
         return write_placeholder(setup, settings, COLUMNS, why)
+    section = "language_model" if isinstance(settings, LanguageModel) else "translation"
+    check_shares(settings.batch_size, "sentences", f"{section}.batch_size", setup.devices)
     job = partial(_train, training=training, validation=validation, settings=settings, setup=setup)
     return launch(job, setup.devices)
 

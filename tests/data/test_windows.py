@@ -158,9 +158,9 @@ def test_unknown_activity_is_marked() -> None:
     assert read_window(FakeReader(), 1, 0)["active"].tolist() == [True, False]
 
 
-def test_a_batch_that_cannot_be_shared_evenly_is_an_error() -> None:
-    with pytest.raises(TrainingError, match=r"batch of 6 windows.*2 devices"):
-        next(load_batches(pairs(), range(1), 3, Loading(ranks=2)))
+def test_a_batch_of_one_video_is_an_error() -> None:
+    with pytest.raises(TrainingError, match=r"a batch of 2 windows holds 1 videos, two at least are needed"):
+        next(load_batches(pairs(), range(1), 1))
 
 
 def test_one_video_is_not_enough(caplog: pytest.LogCaptureFixture) -> None:

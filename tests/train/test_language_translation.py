@@ -20,7 +20,8 @@ from signrep_core.store.files import file_digest
 from signrep_core.store.schemas import SEQUENCES, TRANSLATIONS
 from signrep_core.store.tables import read_table, write_table
 from signrep_core.train import loop
-from signrep_core.train.loop import Devices, RunSetup, TrainResult
+from signrep_core.train.launch import Devices
+from signrep_core.train.loop import RunSetup, TrainResult
 from signrep_core.train.translation import train_translation
 from tests.model.language_models import TEXTS, write_xglm
 from tests.store.test_feature_table import write_features

@@ -22,7 +22,8 @@ from signrep_core.store.pack import pack_shard, write_index
 from signrep_core.store.shards import ShardReader
 from signrep_core.train import pretrain as module
 from signrep_core.train.checkpoint import load_state
-from signrep_core.train.loop import Devices, RunSetup, TrainResult
+from signrep_core.train.launch import Devices
+from signrep_core.train.loop import RunSetup, TrainResult
 from signrep_core.train.pretrain import pretrain
 from tests.store.built import build_shard
 from tests.train.test_pretrain import assert_same_run

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from signrep_core.body.targets import PRIORS
-from signrep_core.config import Pretrain
+from signrep_core.config import Pretrain, Prior
 from signrep_core.errors import ConfigError, TrainingError
 from signrep_core.model.discriminator import Discriminator
 from signrep_core.model.signrep import PRESETS, SignRep
@@ -22,7 +22,8 @@ from signrep_core.model.weights import read_weights
 from signrep_core.train import loop, step
 from signrep_core.train import pretrain as module
 from signrep_core.train.checkpoint import load_state
-from signrep_core.train.loop import Devices, RunSetup, TrainResult
+from signrep_core.train.launch import Devices
+from signrep_core.train.loop import RunSetup, TrainResult
 from signrep_core.train.pretrain import pretrain
 from tests.fake_reader import FakeReader, use_reader
 
@@ -334,6 +335,11 @@ def test_data_sets_that_the_shards_lack_are_refused(tmp_path: Path, values: Any,
         train(tmp_path / "run", changed(**values), reader=TwoSets)
 
 
+def test_devices_that_cannot_share_the_videos_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"3 devices cannot share the 4 videos .*1, 2, 4 .*pretrain.batch_size: 12"):
+        train(tmp_path, reader=None, devices=Devices("cpu", 3))
+
+
 def test_a_pretraining_without_initial_weights_says_how_to_get_them(tmp_path: Path) -> None:
     for value, found in ((None, "got null"), ("nowhere.safetensors", "found none at nowhere.safetensors")):
         with pytest.raises(
@@ -533,8 +539,10 @@ def test_styles_are_matched_within_a_video_and_unmatched_across() -> None:
 
 @pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subset of the priors: the others are reported, and their heads get no gradient, which DDP must not await."""
     monkeypatch.undo()  # spawned processes know the real presets only
-    settings = changed(iterations=2, log_every=1, validate_every=2)  # which they share
+    priors: list[Prior] = ["body_angles", "right_angles"]
+    settings = changed(iterations=2, batch_size=4, log_every=1, validate_every=2, priors=priors)  # a video each
     for devices in (1, 2):
         train(tmp_path / str(devices), settings, devices=Devices("cpu", devices))
     one, two = (metrics(tmp_path / str(devices) / "metrics.csv") for devices in (1, 2))

@@ -25,7 +25,8 @@ from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.model.weights import UNTRAINED, read_notes
 from signrep_core.train import recognition
 from signrep_core.train.checkpoint import load_state
-from signrep_core.train.loop import Devices, RunSetup, TrainResult
+from signrep_core.train.launch import Devices
+from signrep_core.train.loop import RunSetup, TrainResult
 from signrep_core.train.recognition import Origin, train_recognition
 from tests.fake_reader import FakeReader, use_reader
 from tests.train.test_pretrain import assert_equal, assert_same_metrics, assert_same_weights
@@ -309,19 +310,11 @@ def test_an_unreadable_training_video_is_replaced_and_counted(tmp_path: Path) ->
     assert int(metrics(tmp_path / "metrics.csv")[-1]["broken"]) >= 8  # once an epoch, or again as a replacement
 
 
-def test_a_batch_that_cannot_be_shared_evenly_is_an_error(tmp_path: Path) -> None:
-    class Two:
-        world_size = 2
-
-    with pytest.raises(TrainingError, match=r"a batch of 7 clips cannot be shared evenly by 2 devices"):
-        recognition._train_recognition(
-            Two(),  # type: ignore[arg-type]
-            Labelled,
-            select_labelled(Labelled().index, "fake", ["train"]),
-            Recognition(batch_size=7),
-            RunSetup(tmp_path),
-            Origin("fake"),
-        )
+def test_devices_that_cannot_share_the_training_are_refused(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"3 devices cannot share the 4 clips .* 1, 2, 4 .*batch_size: 6"):
+        run(tmp_path, weights, devices=3)
+    with pytest.raises(TrainingError, match=r"the network on keypoints normalises by the whole batch, .*one device"):
+        run(tmp_path, None, devices=2)
 
 
 @pytest.mark.slow

@@ -22,7 +22,8 @@ from signrep_core.store.records import read_record
 from signrep_core.store.schemas import SEQUENCES, TRANSLATIONS
 from signrep_core.store.tables import read_table, write_table
 from signrep_core.train import loop
-from signrep_core.train.loop import Devices, RunSetup, TrainResult, write_placeholder
+from signrep_core.train.launch import Devices
+from signrep_core.train.loop import RunSetup, TrainResult, write_placeholder
 from signrep_core.train.translation import (
     COLUMNS,
     IGNORED,
