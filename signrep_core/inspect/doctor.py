@@ -1,6 +1,7 @@
 """Check whether this machine can run everything; a failed check says what to do."""
 
 import importlib.util
+import math
 import os
 import platform
 import shutil
@@ -13,11 +14,12 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from signrep_core.config import load_config
+from signrep_core.config import load_config, paper_config
 from signrep_core.errors import SignRepError
 from signrep_core.extras import EXTRA_OF
 from signrep_core.store.files import check_folder
 from signrep_core.store.records import SNAKEFILE
+from signrep_core.window import WINDOW
 
 PACKAGES: Final = ("torch", "timm", "mediapipe", "cv2", "av", "pyarrow", "pandas", "snakemake", "kornia")
 _DISTRIBUTIONS: Final = {"cv2": "opencv-contrib-python"}
@@ -25,6 +27,7 @@ _DISTRIBUTIONS: Final = {"cv2": "opencv-contrib-python"}
 CODECS: Final = {"H.264": "h264", "H.265": "hevc", "VP8": "vp8", "VP9": "vp9", "AV1": "libdav1d", "MPEG-4": "mpeg4"}
 GB_NEEDED: Final = 20
 MEMORY_GB: Final = 8
+SHARED: Final = Path("/dev/shm")  # through which the loader's processes pass batches
 
 
 class Check(NamedTuple):
@@ -47,6 +50,7 @@ def check_machine(results: Path) -> Iterator[tuple[str, Check]]:
         "gpu": _gpu,
         "cores": _cores,
         "memory": _memory,
+        "shared memory": lambda: check_shared_memory(SHARED),
         "folder": lambda: check_place(SNAKEFILE.parent),
         "disk": lambda: _disk(results),
     }
@@ -143,6 +147,25 @@ def _memory() -> Check:
     if total < MEMORY_GB:
         return Check("note", f"{total:.0f} GB", f"below {MEMORY_GB} GB, run one job at a time: --cores 1")
     return Check("ok", f"{total:.0f} GB")
+
+
+def check_shared_memory(folder: Path) -> Check:
+    """Compare the shared memory that is free with the need of the paper's trainings."""
+    from signrep_core.data.stream import shared_memory_need
+    from signrep_core.model.inflate import CLIP
+
+    if not folder.is_dir():
+        return Check("ok", "no limit of its own")  # not on this system
+    config, free = paper_config(), shutil.disk_usage(folder).free
+    need = max(
+        shared_memory_need(config.pretrain.batch_size * WINDOW, config.pretrain.workers),
+        shared_memory_need(config.recognition.batch_size * CLIP, config.recognition.workers),
+    )
+    found = f"{free / 1e9:.1f} GB free, the paper's trainings need {need / 1e9:.1f}"
+    if free < need:
+        raised = f"docker run --shm-size={math.ceil(1.5 * need / 1e9)}g"
+        return Check("note", found, f"in a container raise it ({raised}), or set fewer workers, each needs its share")
+    return Check("ok", found)
 
 
 def check_place(folder: Path) -> Check:

@@ -1,6 +1,7 @@
 """Checks of this machine, and of one that lacks something."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,6 +56,15 @@ def test_a_path_that_an_engine_cannot_take_is_named(folder, state, said):
     check = doctor.check_place(Path(folder))
     assert (check.state, check.found) == (state, folder)
     assert said in check.remedy
+
+
+def test_the_shared_memory_that_the_papers_trainings_need_is_stated(monkeypatch, tmp_path):
+    """Recognition: eight processes read four batches ahead, each of 8 clips of 64 frames of 256 · 384 bytes."""
+    for free, state in ((64e6, "note"), (2e9, "ok")):
+        monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        check = doctor.check_shared_memory(tmp_path)
+        assert (check.state, check.found) == (state, f"{free / 1e9:.1f} GB free, the paper's trainings need 1.6")
+        assert ("--shm-size=3g" in check.remedy) == (state == "note")
 
 
 @pytest.mark.parametrize("results", ["{x}", "<x>", "file", "file/below", "link"])
