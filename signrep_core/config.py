@@ -252,7 +252,8 @@ class EncoderTraining(Training):
         "area of the random crop in training, as a share of the frame's, all of which evaluation sees",
     )
     crop_ratio: Range = method((0.9, 1.1), "D, decision 0029", "width to height of the random crop in training")
-    save_every: PositiveInt = operation(1_000, "steps between resume states")
+    save_every: PositiveInt = operation(1_000, "steps between resume states, at most")
+    save_minutes: float = operation(10.0, "minutes between resume states, at most", gt=0)
     log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
 
 
@@ -454,7 +455,8 @@ class Translation(Translating):
     validate_every: PositiveInt = method(
         2_000, TARRES, "steps between validations by BLEU-4 (about every other epoch); the best weights are kept"
     )
-    save_every: PositiveInt = operation(1_000, "steps between resume states")
+    save_every: PositiveInt = operation(1_000, "steps between resume states, at most")
+    save_minutes: float = operation(10.0, "minutes between resume states, at most", gt=0)
     log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
     workers: int = operation(0, "loader processes", ge=0)
 
@@ -509,7 +511,8 @@ class LanguageModel(Translating):
     validate_every: PositiveInt | Literal["epoch"] = method(
         "epoch", WONG, "steps between validations by BLEU-4, or `epoch`: once an epoch; the best weights are kept"
     )
-    save_every: PositiveInt = operation(1_000, "steps between resume states")
+    save_every: PositiveInt = operation(1_000, "steps between resume states, at most")
+    save_minutes: float = operation(10.0, "minutes between resume states, at most", gt=0)
     log_every: PositiveInt = operation(10, "steps between rows of metrics.csv")
     workers: int = operation(0, "loader processes", ge=0)
 

@@ -96,6 +96,7 @@ class LifterSettings:
     loss_step: int = 2  # the losses use every second frame: half the kinematics for nearly the same result
     validate_every: int = 500
     save_every: int = 100
+    save_minutes: ClassVar[float] = 10.0
     log_every: int = 50
     seed: int = 0
 

@@ -31,7 +31,7 @@ from signrep_core.progress import Progress
 from signrep_core.store.files import atomic_path
 from signrep_core.store.job import is_first_process
 from signrep_core.store.layout import METRICS, WEIGHTS
-from signrep_core.train.checkpoint import load_state, save_state
+from signrep_core.train.checkpoint import StateWriter, load_state
 from signrep_core.train.launch import Devices, terminations
 from signrep_core.train.metrics import Meter, MetricLog
 from signrep_core.train.ranks import mean_over_ranks, sum_ranks
@@ -82,7 +82,7 @@ class Run:
     kind: str  # of training, the name of its command
     fabric: Fabric
     setup: RunSetup
-    settings: Any  # has clip, clip_by, validate_every, save_every and log_every
+    settings: Any  # has clip, clip_by, validate_every, save_every, save_minutes and log_every
     values: dict[str, Any]  # settings and seed that determine the result, as numbers, text and lists
     data: dict[str, Any]  # digests and names that identify the data
     iterations: int
@@ -164,6 +164,7 @@ def train(
     with (
         terminations() as stop,
         _metrics(run) as metrics,
+        _states(run, metrics) as states,
         Progress(f"{run.kind} {out.name}", run.iterations - run.step, "steps", terminal=terminal) as progress,
     ):
         if run.baseline and run.step == 0:
@@ -177,13 +178,14 @@ def train(
             _count(run, batch, terms, waited, int(n_broken))
             _report(run, metrics, report, validate)
             progress.advance(1, note=f"loss {terms['loss']:.3f}")
-            if stopping or run.step % run.settings.save_every == 0:
-                _save(run)
+            if states is not None and (stopping or _is_due(run, states)):
+                states.write(_state(run))
             if stopping:
                 log.warning("stopped by SIGTERM after step %d; run the same command again to continue", run.step)
                 return TrainResult(False, run.step, run.best, run.folder / WEIGHTS)
             waiting = time.perf_counter()
-    _publish(run, out)
+        if states is not None:
+            _publish(run, out, states)
     log.info("%s %s: finished after %d steps; %d videos could not be read and were replaced; best: %s %s",
              run.kind, out.name, run.step, run.broken, run.selection, run.best)  # fmt: skip
     return TrainResult(True, run.step, run.best, out / WEIGHTS)
@@ -318,7 +320,6 @@ def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float
             run.network.save(run.folder / WEIGHTS, notes)
     log.info("step %d: %s %.4g (best %.4g)", run.step, run.selection, score, run.best)
     run.since_validation.take()
-    run.fabric.barrier()
     return values | {"selection": score}
 
 
@@ -343,25 +344,31 @@ def data_digest(index: Mapping[str, Any]) -> str:
     return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
 
-def _save(run: Run, finished: bool = False) -> None:
-    """Write the resume state, from which the next step is the same as without an interruption.
+def _states(run: Run, metrics: MetricLog | None) -> AbstractContextManager[StateWriter | None]:
+    """Writer of resume states, on the first rank; all ranks have the same state."""
+    if metrics is None:
+        return nullcontext()
+    return StateWriter(run.folder / "state.pt", metrics.sync)
+
+
+def _is_due(run: Run, states: StateWriter) -> bool:
+    return run.step % run.settings.save_every == 0 or states.seconds >= 60 * run.settings.save_minutes
+
+
+def _state(run: Run, finished: bool = False) -> dict[str, Any]:
+    """Resume state, from which the next step is the same as without an interruption.
 
     A run is finished when its weights are published, not with its last step: a kill in between loses no step.
     """
-    if run.fabric.is_global_zero:
-        save_state(
-            run.folder / "state.pt",
-            {
-                "identity": run.identity,
-                "provenance": dict(run.setup.provenance),
-                "finished": finished,
-                "step": run.step,
-                "best": run.best,
-                "broken": run.broken,
-                **{name: part.state_dict() for name, part in run.parts().items()},
-            },
-        )
-    run.fabric.barrier()
+    return {
+        "identity": run.identity,
+        "provenance": dict(run.setup.provenance),
+        "finished": finished,
+        "step": run.step,
+        "best": run.best,
+        "broken": run.broken,
+        **{name: part.state_dict() for name, part in run.parts().items()},
+    }
 
 
 def _resume(run: Run) -> None:
@@ -394,10 +401,11 @@ def _resume(run: Run) -> None:
     log.info("%s: continuing after step %d", path, run.step)
 
 
-def _publish(run: Run, out: Path) -> None:
+def _publish(run: Run, out: Path, states: StateWriter) -> None:
     """Copy the finished run's weights and metrics to their final names, then mark the run as finished."""
-    if run.fabric.is_global_zero:
-        for name in (METRICS, WEIGHTS):
-            with atomic_path(out / name) as partial:
-                shutil.copyfile(run.folder / name, partial)
-    _save(run, finished=True)
+    states.write(_state(run))
+    states.wait()
+    for name in (METRICS, WEIGHTS):
+        with atomic_path(out / name) as partial:
+            shutil.copyfile(run.folder / name, partial)
+    states.write(_state(run, finished=True))

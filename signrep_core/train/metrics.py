@@ -6,9 +6,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from signrep_core.store.files import atomic_path, storage_errors
+
+BOARD_S: Final = 10  # seconds until TensorBoard's events are on the disk
 
 
 class MetricLog:
@@ -27,7 +29,7 @@ class MetricLog:
             _drop_rows_after(csv_path, step, columns)
             self._file = csv_path.open("a", newline="", encoding="utf-8")
             self._writer = csv.DictWriter(self._file, columns, extrasaction="raise")
-            self._board = SummaryWriter(str(tensorboard), purge_step=step + 1)
+            self._board = SummaryWriter(str(tensorboard), purge_step=step + 1, flush_secs=BOARD_S)
 
     def __enter__(self) -> "MetricLog":
         return self
@@ -42,7 +44,7 @@ class MetricLog:
                 self._board.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Write the values of a step.
+        """Write the values of a step; they survive the process, and after `sync` the machine too.
 
         Raises:
             StorageError: the disk is full.
@@ -50,10 +52,17 @@ class MetricLog:
         with storage_errors(self._path):
             self._writer.writerow({"step": step} | {name: f"{value:.6g}" for name, value in values.items()})
             self._file.flush()
-            os.fsync(self._file.fileno())  # a resume state relies on the rows before it
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
-            self._board.flush()
+
+    def sync(self) -> None:
+        """Make the rows permanent: a resume state relies on those before it. May be called in another thread.
+
+        Raises:
+            StorageError: the disk is full.
+        """
+        with storage_errors(self._path):
+            os.fsync(self._file.fileno())
 
 
 class Meter:

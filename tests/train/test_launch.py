@@ -1,6 +1,7 @@
 """Where processes find each other, and what becomes of them when one is told to end."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -171,14 +172,19 @@ def expected(steps: int = 40) -> float:
     return value
 
 
+def assert_state(out: Path, step: int) -> None:
+    """The resume state is that after a step."""
+    state = load_state(out / "last/state.pt")
+    assert (state["step"], state["model"]["weight"].item()) == (step, pytest.approx(expected(step)))
+
+
 @pytest.mark.slow
 def test_sigterm_to_the_whole_group_with_loader_workers_saves_the_state(tmp_path: Path) -> None:
     process = start(tmp_path, "--workers", "2", "--seconds", "0.05")
     await_step(tmp_path, process)
     os.killpg(process.pid, signal.SIGTERM)
     step = int(finish(process).removeprefix("stopped after "))
-    state = load_state(tmp_path / "last/state.pt")
-    assert (state["step"], state["model"]["weight"].item()) == (step, pytest.approx(expected(step)))
+    assert_state(tmp_path, step)
 
 
 @pytest.mark.slow
@@ -188,9 +194,22 @@ def test_sigterm_to_the_parent_alone_reaches_both_ranks_and_leaves_no_orphans(tm
     below = psutil.Process(process.pid).children(recursive=True)
     assert len(below) >= 4  # two ranks and their workers
     process.terminate()
-    assert finish(process).startswith("stopped after ")
+    step = int(finish(process).removeprefix("stopped after "))
     assert psutil.wait_procs(below, timeout=20)[1] == []
-    assert finish(start(tmp_path)) == "finished"  # by one process
+    assert_state(tmp_path, step)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_continues_from_a_whole_state(tmp_path: Path) -> None:
+    """The state is being written most of the time: there is one in each step."""
+    process, state = start(tmp_path, "--save-every", "1", "--seconds", "0.01"), tmp_path / "last/state.pt"
+    while process.poll() is None and not state.exists():
+        time.sleep(0.001)
+    time.sleep(0.1 * random.random())
+    process.kill()
+    process.wait()
+    assert_state(tmp_path, load_state(state)["step"])
+    assert finish(start(tmp_path)) == "finished"
     assert weight(tmp_path) == pytest.approx(expected())
 
 

@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 
 from signrep_core.config import ClipBy, Pretrain, Recognition
-from signrep_core.train.loop import Run, RunSetup, update
+from signrep_core.train.loop import Run, RunSetup, _is_due, update
 
 
 def make_run(settings: Any, **values: Any) -> Run:
@@ -29,6 +29,17 @@ def test_the_gradient_is_clipped_by_its_norm_or_by_value(clip_by: ClipBy, expect
     norm = update(run, run.model(torch.tensor([[3.0, 4.0]])).sum())
     assert norm.item() == pytest.approx(5)
     assert layer.weight[0].tolist() == pytest.approx(expected)
+
+
+def test_a_state_is_due_after_a_number_of_steps_and_after_a_time() -> None:
+    class States:
+        seconds = 0.0
+
+    run = make_run(Pretrain(save_every=4, save_minutes=2))
+    due = []
+    for run.step, States.seconds in ((3, 119), (4, 0), (5, 120)):
+        due.append(_is_due(run, States()))  # type: ignore[arg-type]
+    assert due == [False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ class Network(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
+        self.register_buffer("ballast", torch.zeros(250_000))  # a megabyte, so that writing takes a while
 
     def forward(self, numbers: Tensor) -> Tensor:
         return numbers + self.weight
@@ -100,9 +101,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--save-every", type=int, default=1000)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
-    settings = Pretrain(iterations=options.steps, workers=options.workers, save_every=1000, log_every=1)
+    settings = Pretrain(iterations=options.steps, workers=options.workers, save_every=options.save_every, log_every=1)
     settings = settings.model_copy(update={"validate_every": options.steps})
     result = launch(
         partial(job, out=options.out, settings=settings, seconds=options.seconds), Devices("cpu", options.devices)
