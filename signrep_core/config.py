@@ -314,6 +314,9 @@ class Pretrain(EncoderTraining):
         ge=0,
     )
     validate_every: PositiveInt = method(25_000, "A3", "steps between validations; the best weights are kept")
+    validation_stride: PositiveInt = method(
+        8, "D, decision 0031", "frames from one window to the next in validations; evaluation takes every second frame"
+    )
     initial_weights: FilePath | None = method(
         None,
         "supplement",

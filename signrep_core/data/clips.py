@@ -133,12 +133,13 @@ def iterate_clips(
     n_frames: int,
     inputs: Inputs,
     *,
+    videos: Sequence[int] | None = None,
     batch_size: int = 8,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Yield every video once, in order, in batches; unreadable videos are left out and listed in `broken`."""
+    """Yield every video once (of `videos`, if given), in order, in batches; unreadable ones are listed in `broken`."""
     clips = _Once(open_reader, labelled, n_frames, inputs)
-    yield from read_ahead(clips, workers, batch_size=batch_size, collate_fn=_collate_readable)
+    yield from read_ahead(clips, workers, sampler=videos, batch_size=batch_size, collate_fn=_collate_readable)
 
 
 class _Once(Dataset[dict[str, Any]]):

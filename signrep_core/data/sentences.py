@@ -9,7 +9,7 @@ Legend: B sentences of a batch, N windows, F values of a window, L word pieces.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -41,6 +41,11 @@ class Sentences:
 
     def __len__(self) -> int:
         return len(self.video_ids)
+
+    def share(self, rank: int, ranks: int) -> "Sentences":
+        """The sentences of one of several ranks."""
+        own = slice(rank, None, ranks)
+        return replace(self, video_ids=self.video_ids[own], texts=self.texts[own], n_windows=self.n_windows[own])
 
 
 def select_sentences(

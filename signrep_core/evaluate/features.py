@@ -63,6 +63,7 @@ class Inference:
     accelerator: str = "auto"  # as Lightning Fabric takes it
     batch_size: int = 32  # windows, or clips, in a forward pass
     workers: int = 0  # loader processes
+    stride: int = STRIDE  # frames from one window to the next
 
     @property
     def device(self) -> torch.device:
@@ -172,12 +173,12 @@ def video_features(
 
     A sequence that cannot be read is logged and left out of its video.
     """
-    dataset = _Chunks(open_reader, rows)
+    dataset = _Chunks(open_reader, rows, inference.stride)
     ids = dataset.video_ids
     chunks_read = read_ahead(dataset, inference.workers, batch_size=None, collate_fn=_as_is)
     pending: list[tuple[str, NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]] = []
     for chunks in _gather(chunks_read, inference.batch_size):
-        for chunk, features, activity in encode(model, chunks):
+        for chunk, features, activity in encode(model, chunks, inference.stride):
             video_id = ids[chunk.row]
             if pending and pending[0][0] != video_id:
                 yield _join(pending)
@@ -198,14 +199,14 @@ def cut_windows(frames: Tensor, n: int, stride: int = STRIDE, window: int = WIND
 class _Chunks(Dataset[Chunk]):
     """Sequences of `rows` in chunks of at most CHUNK windows."""
 
-    def __init__(self, open_reader: Callable[[], WindowReader], rows: NDArray[np.int64]) -> None:
-        self._open_reader = open_reader
+    def __init__(self, open_reader: Callable[[], WindowReader], rows: NDArray[np.int64], stride: int) -> None:
+        self._open_reader, self._stride = open_reader, stride
         self._reader: WindowReader | None = None
         index = open_reader().index
         ids, n_frames = index["video_id"], np.asarray(index["n_frames"])
         self.video_ids = {int(row): str(ids[row]) for row in rows}
         self._n_frames = n_frames
-        windows = np.maximum(n_frames[rows] - WINDOW, 0) // STRIDE + 1
+        windows = np.maximum(n_frames[rows] - WINDOW, 0) // stride + 1
         pieces = -(-windows // CHUNK)
         self._rows = np.repeat(rows, pieces)
         before = np.repeat(np.cumsum(pieces) - pieces, pieces)
@@ -221,7 +222,7 @@ class _Chunks(Dataset[Chunk]):
             self._reader = self._open_reader()
         row = int(self._rows[k])
         n_frames = int(self._n_frames[row])
-        starts = window_starts(n_frames)[self._piece[k] * CHUNK :][:CHUNK]
+        starts = window_starts(n_frames, self._stride)[self._piece[k] * CHUNK :][:CHUNK]
         begin, end = int(starts[0]), min(int(starts[-1]) + WINDOW, n_frames)
         try:
             first_frame = int(self._reader.read_targets(row, 0, 1)["frame"][0])
@@ -248,14 +249,16 @@ def _gather(chunks: Iterator[Chunk], batch_size: int) -> Iterator[list[Chunk]]:
 
 
 @torch.inference_mode()
-def encode(model: SignRep, chunks: list[Chunk]) -> Iterator[tuple[Chunk, NDArray[np.float32], NDArray[np.float32]]]:
+def encode(
+    model: SignRep, chunks: list[Chunk], stride: int = STRIDE
+) -> Iterator[tuple[Chunk, NDArray[np.float32], NDArray[np.float32]]]:
     """Compute features (n, D) and activity probabilities (n, 2) of each chunk's windows (on a GPU all at once)."""
     device = next(model.parameters()).device
     size = model.config.encoder.image_size
     windows = []
     for chunk in chunks:
         frames = torch.from_numpy(np.ascontiguousarray(chunk.frames)).to(device)
-        windows.append(cut_windows(prepare(frames[None], size)[0], len(chunk.starts)))
+        windows.append(cut_windows(prepare(frames[None], size)[0], len(chunk.starts), stride))
     videos = torch.cat(windows)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         outputs = [model(part) for part in videos.split(CPU_BATCH if device.type == "cpu" else len(videos))]

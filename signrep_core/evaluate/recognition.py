@@ -9,7 +9,7 @@ Legend: N videos, G glosses, K best glosses of each video (5, or G if fewer).
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,15 +84,17 @@ def predict(
     labelled: LabelledVideos,
     inference: Inference = INFERENCE,
     progress: Progress | None = None,
+    videos: Sequence[int] | None = None,
 ) -> Predictions:
-    """Predict every video with a model in evaluation mode; unreadable videos are logged."""
+    """Predict every video (of `videos`, if given) with a model in evaluation mode; unreadable videos are logged."""
     device = next(model.parameters()).device
     kept = min(TOP, len(model.glosses))
     columns: dict[str, list[Tensor]] = {name: [] for name in COLUMNS}
     unreadable: list[str] = []
     clips = iterate_clips(
-        open_reader, labelled, CLIP, inputs_of(model), batch_size=inference.batch_size, workers=inference.workers
-    )
+        open_reader, labelled, CLIP, inputs_of(model), videos=videos, batch_size=inference.batch_size,
+        workers=inference.workers,
+    )  # fmt: skip
     for batch in clips:
         for line in batch.broken:
             unreadable.append(line)
@@ -144,6 +146,16 @@ def _predictions(
         right=found["right"],
         unreadable=unreadable,
     )
+
+
+def join_predictions(parts: Sequence[Predictions]) -> Predictions:
+    """Join the predictions of one recogniser for different videos."""
+    joined: dict[str, Any] = {"glosses": parts[0].glosses}
+    for name in ("video_ids", "truth", "unreadable"):
+        joined[name] = [value for part in parts for value in getattr(part, name)]
+    for name in ("labels", "top", "probability", "rank", "right"):
+        joined[name] = np.concatenate([getattr(part, name) for part in parts])
+    return Predictions(**joined)
 
 
 def no_predictions(labelled: LabelledVideos) -> Predictions:

@@ -18,7 +18,7 @@ from torch import nn
 from signrep_core.config import Pretrain, describe_pretraining
 from signrep_core.data.windows import WindowPairs, WindowReader, load_batches
 from signrep_core.errors import CheckpointError, TrainingError
-from signrep_core.evaluate.features import video_features
+from signrep_core.evaluate.features import Inference, video_features
 from signrep_core.evaluate.retrieval import evaluate_retrieval, pool
 from signrep_core.evaluate.windows import VideoFeatures
 from signrep_core.model import losses
@@ -38,6 +38,7 @@ from signrep_core.train.loop import (
     train,
 )
 from signrep_core.train.optimiser import make_adamw, parameter_groups
+from signrep_core.train.ranks import gather_objects
 from signrep_core.train.step import TERMS, PretrainRun, train_step
 
 log = logging.getLogger(__name__)
@@ -207,22 +208,19 @@ def _retrieve(run: PretrainRun) -> dict[str, float]:
 
 def _pooled_videos(run: PretrainRun, rows: NDArray[np.int64]) -> list[VideoFeatures]:
     """One pooled vector per video, as its only window; the ranks share the work, and every rank gets all videos."""
-    fabric = run.fabric
+    fabric, settings = run.fabric, run.settings
     _, video = np.unique(np.asarray(run.validation["video_id"], dtype=str)[rows], return_inverse=True)
     own = rows[video % fabric.world_size == fabric.global_rank]
+    inference = Inference(workers=settings.workers, stride=settings.validation_stride)
     run.network.eval()
     try:
         found = [
             VideoFeatures(v.video_id, v.start_frame[:1], pool(v.features, v.activity, "weighted")[None], ONE_ACTIVE)
-            for v in video_features(run.network, run.open_validation, own)
+            for v in video_features(run.network, run.open_validation, own, inference)
         ]
     finally:
         run.network.train()
-    if fabric.world_size == 1:
-        return found
-    shares: list[Any] = [None] * fabric.world_size
-    torch.distributed.all_gather_object(shares, found)
-    return [video for share in shares for video in share]
+    return [video for share in gather_objects(fabric, found) for video in share]
 
 
 def _by_retrieval(dataset: str | None) -> str:

@@ -26,7 +26,14 @@ from signrep_core.data.windows import Batch, collate
 from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.evaluate.distribution import class_distribution, mean_features
 from signrep_core.evaluate.features import Inference, video_features
-from signrep_core.evaluate.recognition import Predictions, accuracies, clip_inputs, no_labelled, predict
+from signrep_core.evaluate.recognition import (
+    Predictions,
+    accuracies,
+    clip_inputs,
+    join_predictions,
+    no_labelled,
+    predict,
+)
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.model.inflate import CLIP
 from signrep_core.model.losses import recognition_loss
@@ -52,6 +59,7 @@ from signrep_core.train.loop import (
     write_placeholder,
 )
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, parameter_groups, set_learning_rate
+from signrep_core.train.ranks import gather_objects
 
 log = logging.getLogger(__name__)
 
@@ -259,14 +267,18 @@ def _report(run: RecognitionRun) -> dict[str, float]:
 
 
 def _validate(run: RecognitionRun) -> Score:
-    """Score by top-1 on the validation split (computed on every rank); without one by the negative training loss."""
+    """Score by top-1 on the validation split, which the ranks share; without one by the negative training loss."""
     if not len(run.validation):
         return -run.since_validation.mean("loss"), {}
+    fabric, settings = run.fabric, run.settings
+    own = range(fabric.global_rank, len(run.validation), fabric.world_size)
+    inference = Inference(batch_size=settings.batch_size, workers=settings.workers)
     run.network.eval()
     try:
-        found = predict(run.network, run.open_reader, run.validation, Inference(batch_size=run.settings.batch_size))
+        found = predict(run.network, run.open_reader, run.validation, inference, videos=own)
     finally:
         run.network.train()
+    found = join_predictions(gather_objects(fabric, found))
     metrics = accuracies(found)
     if metrics is None:
         raise TrainingError("no validation video can be read, although the index lists some: see the log above")

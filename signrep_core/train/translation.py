@@ -50,7 +50,7 @@ from signrep_core.train.loop import (
     write_placeholder,
 )
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, parameter_groups, set_learning_rate
-from signrep_core.train.ranks import mean_over_ranks
+from signrep_core.train.ranks import gather_objects, mean_over_ranks
 
 log = logging.getLogger(__name__)
 
@@ -238,14 +238,16 @@ def _report(run: TranslationRun) -> dict[str, float]:
 
 
 def _validate(run: TranslationRun) -> Score:
-    """Score by BLEU-4 of the validation split; without one by the negative training loss since the last time."""
+    """Score by BLEU-4 of the validation split, which the ranks share; without one by the negative training loss."""
     if not len(run.validation):
         return -run.since_validation.mean("loss"), {}
+    own = run.validation.share(run.fabric.global_rank, run.fabric.world_size)
     run.network.eval()
     try:
-        found = list(translate(run.network, run.validation, **run.settings.search()))
+        translated = list(translate(run.network, own, **run.settings.search()))
     finally:
         run.network.train()
+    found = [each for share in gather_objects(run.fabric, translated) for each in share]
     values = run.scorer([each.hypothesis for each in found], [each.reference for each in found])
     log.info("step %d: %r should be %r", run.step, found[-1].hypothesis, found[-1].reference)
     return values["BLEU-4"], values

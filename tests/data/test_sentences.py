@@ -128,6 +128,14 @@ def test_ranks_share_a_batch_without_overlap(table):
     assert [len(part) for part in parts] == [2, 2]
 
 
+def test_ranks_share_the_sentences_of_a_validation(table):
+    whole = batches_of(table).sentences
+    parts = [whole.share(rank, 2) for rank in (0, 1)]
+    pairs = [pair for part in parts for pair in zip(part.video_ids, part.texts, part.n_windows.tolist(), strict=True)]
+    assert sorted(pairs) == sorted(zip(whole.video_ids, whole.texts, whole.n_windows.tolist(), strict=True))
+    assert abs(len(parts[0]) - len(parts[1])) <= 1
+
+
 def test_a_sentence_that_cannot_be_read_is_left_out_of_its_batch(tmp_path):
     path = write_features(tmp_path / "f.parquet", {"a": windows(0, 500), "b": windows(1, 2)})
     data = bytearray(path.read_bytes())

@@ -97,6 +97,16 @@ def test_features_do_not_depend_on_batches_or_workers(model: SignRep) -> None:
         np.testing.assert_allclose(a.features, b.features, atol=1e-5)
 
 
+def test_a_larger_stride_gives_the_features_of_fewer_windows(model: SignRep) -> None:
+    every_second, every_eighth = (
+        list(video_features(model, Long, np.arange(4), Inference(stride=stride))) for stride in (2, 8)
+    )
+    for few, all_ in zip(every_eighth, every_second, strict=True):
+        assert few.start_frame.tolist() == [*range(0, 75, 8), *range(100, 175, 8)]
+        same = np.isin(all_.start_frame, few.start_frame)
+        np.testing.assert_allclose(few.features, all_.features[same], atol=1e-5)
+
+
 def test_a_short_sequence_has_one_window(model: SignRep) -> None:
     found = list(video_features(model, Short, np.arange(4)))
     assert [len(video.features) for video in found] == [2, 2]

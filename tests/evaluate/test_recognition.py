@@ -20,6 +20,7 @@ from signrep_core.evaluate.recognition import (
     chance_accuracies,
     confusions,
     evaluate_recognition,
+    join_predictions,
     judge,
     write_evaluation,
     write_predictions,
@@ -61,6 +62,13 @@ def test_accuracies_are_over_videos_and_over_glosses() -> None:
         {"top1_instance": 50, "top1_class": 100 / 3, "top5_instance": 75, "top5_class": 50,
          "DCG": 25 * (1 + 1 + 1 / np.log2(3) + 1 / np.log2(7)), "MRR": 25 * (1 + 1 + 1 / 2 + 1 / 6)}
     )  # fmt: skip
+
+
+def test_the_predictions_of_several_ranks_are_joined() -> None:
+    parts = [predictions(LOGITS[rank::2], LABELS[rank::2]) for rank in (0, 1)]
+    joined = join_predictions(parts)
+    assert accuracies(joined) == pytest.approx(accuracies(predictions(LOGITS, LABELS)))
+    assert joined.truth == ["A", "A", "other", "A", "B"]
 
 
 def test_ties_count_against_the_right_gloss() -> None:

@@ -326,3 +326,5 @@ def test_two_processes_have_the_losses_of_one(weights: Path, tmp_path: Path) -> 
     for a, b in zip(one, two, strict=True):
         for name in ("loss", "divergence", "grad_norm"):
             assert float(b[name]) == pytest.approx(float(a[name]), abs=1e-4, rel=1e-4), (a["step"], name)
+    for name in ("val_top1", "val_top5", "val_probability"):  # of videos that the ranks share
+        assert float(two[-1][name]) == pytest.approx(float(one[-1][name]), rel=1e-3), name

@@ -104,7 +104,9 @@ def main() -> None:
     parser.add_argument("--save-every", type=int, default=1000)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
-    settings = Pretrain(iterations=options.steps, workers=options.workers, save_every=options.save_every, log_every=1)
+    settings = Pretrain(
+        iterations=options.steps, workers=options.workers, save_every=options.save_every, log_every=1, clip=1e6
+    )
     settings = settings.model_copy(update={"validate_every": options.steps})
     result = launch(
         partial(job, out=options.out, settings=settings, seconds=options.seconds), Devices("cpu", options.devices)
