@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from signrep_core.body.forward import palm_frame, pose_body, pose_hand
 from signrep_core.config import ClipBy, digest
 from signrep_core.data.stream import read_ahead
-from signrep_core.errors import CheckpointError
+from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.lift.detector_errors import ErrorModel, load_errors
 from signrep_core.lift.lifter import Lifted, Lifter, LifterConfig, load_lifter, project
 from signrep_core.lift.normalise import window_frame
@@ -40,7 +40,7 @@ from signrep_core.skeleton import (
     SIDES,
     WRISTS,
 )
-from signrep_core.train.launch import Devices, launch
+from signrep_core.train.launch import Devices, count_processes, launch
 from signrep_core.train.loop import Run, RunSetup, Score, TrainResult, as_numbers, train, update
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, set_learning_rate
 
@@ -159,9 +159,11 @@ def train_lifter(
         accelerator: of Lightning Fabric.
 
     Raises:
-        TrainingError: a loss is not finite, or `out` holds a run with other settings.
+        TrainingError: a loss is not finite, `out` holds a run with other settings, or several processes were started.
         CheckpointError: `initial` is not a lifter's weights, or of another configuration.
     """
+    if count_processes(Devices(accelerator)) > 1:
+        raise TrainingError("the lifter trains in one process: start it without torchrun or srun")
     job = partial(_train, out=Path(out), settings=settings, make_bank=make_bank, initial=initial, workers=workers)
     return launch(job, Devices(accelerator, precision="32-true"))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from signrep_core.body.kinematics import solve_angles
-from signrep_core.errors import CheckpointError
+from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.lift import LIFTER_WEIGHTS
 from signrep_core.lift.detector_errors import load_errors
 from signrep_core.lift.lifter import Lifter, LifterConfig, load_lifter, project
@@ -18,6 +18,7 @@ from signrep_core.lift.train import LifterSettings, compute_losses, draw_batch, 
 from signrep_core.lift.training_poses import Bank, Variety, draw_poses
 from signrep_core.model.weights import read_weights
 from signrep_core.synthetic.clips import make_bank
+from tests.train.test_launch import TORCHRUN
 
 SMALL = LifterSettings(
     config=LifterConfig(16, 16), steps=4, windows=4, frames=12, clips=1, validate_every=4, save_every=2, log_every=2
@@ -88,6 +89,13 @@ def test_equal_runs_give_equal_weights_and_start_from_given_ones(tmp_path: Path)
     other = LifterSettings(config=LifterConfig(32, 16), steps=1, clips=1)
     with pytest.raises(CheckpointError, match="give weights of the same sizes"):
         train_lifter(tmp_path / "c", other, make_bank, initial=first.weights, workers=0, accelerator="cpu")
+
+
+def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match="the lifter trains in one process: start it without torchrun or srun"):
+        train_lifter(tmp_path, SMALL, make_bank, accelerator="cpu")
 
 
 def test_the_shipped_weights_are_what_the_command_makes() -> None:

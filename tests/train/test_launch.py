@@ -148,7 +148,7 @@ def start(out: Path, *options: str, **environment: str) -> subprocess.Popen[str]
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    out, log = process.communicate(timeout=100)
+    out, log = process.communicate(timeout=300)
     assert process.returncode == 0, log
     return out.strip()
 
