@@ -5,8 +5,8 @@ content jumps) and `backend(rgb, time_s) -> Detection | None`. MediaPipe is impo
 
 - `EngineBackend`: the networks under our own control (`pose.engine`), the default.
 - `HolisticSolution`, the reference: the graph and models that the mediapipe 0.10.21 wheel carries, complexity 1.
-  Its face mesh, 468 points that no joint of ours is taken from, is cut out of the graph (the other outputs stay
-  bit-identical, frames per core-second rise), and its hands' presence scores and handedness are read too.
+  Its face mesh, 468 points that no joint of ours is taken from, and its segmentation mask are cut out (the other
+  outputs stay bit-identical, frames per core-second rise); its hands' presence scores and handedness are read too.
 - `HolisticTask`, the reference for a `.task` file: the newer API, which has no such scores.
 """
 
@@ -14,8 +14,10 @@ import contextlib
 import logging
 import os
 import re
+import shutil
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +30,9 @@ from signrep_core.config import PoseDevice, PoseEngine
 from signrep_core.errors import SignRepError
 from signrep_core.extras import import_optional
 from signrep_core.pose.engine import Engine, Landmarks
-from signrep_core.pose.models import WHEEL, check_task_file
+from signrep_core.pose.models import NETWORKS, WHEEL, check_task_file
 from signrep_core.pose.networks import Networks, open_networks
+from signrep_core.pose.prune import without_mask
 from signrep_core.skeleton import MEDIAPIPE_POSE, N_HAND_JOINTS, SIDES
 
 log = logging.getLogger(__name__)
@@ -134,6 +137,8 @@ class HolisticSolution:
     """MediaPipe's Holistic solution from the wheel, one thread per model."""
 
     def __init__(self) -> None:
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         solution_base = import_mediapipe("mediapipe.python.solution_base")
         version = import_mediapipe("mediapipe").__version__
         self.name, self._warm = f"mediapipe {version} holistic", False
@@ -144,7 +149,7 @@ class HolisticSolution:
         try:
             with quiet_stderr():
                 self._graph = solution_base.SolutionBase(
-                    graph_config=_graph_without_face(),
+                    graph_config=reference_graph(Path(folder)),
                     side_inputs={
                         "model_complexity": 1,
                         "smooth_landmarks": True,
@@ -260,8 +265,12 @@ def _own_side(side: str, classes: Any) -> float:
     return best.score if best.label == _MIRRORED[side] else 1 - best.score
 
 
-def _graph_without_face() -> Any:
-    """Holistic's graph, expanded, without the nodes that make the face mesh."""
+def reference_graph(folder: Path) -> Any:
+    """Holistic's graph, expanded, without what makes the face mesh and the segmentation mask.
+
+    Args:
+        folder: keeps the network without its mask as long as the graph is used.
+    """
     mediapipe = import_mediapipe("mediapipe")
     bindings = import_mediapipe("mediapipe.python._framework_bindings")
     calculator_pb2 = import_mediapipe("mediapipe.framework.calculator_pb2")
@@ -272,7 +281,14 @@ def _graph_without_face() -> Any:
     graph.initialize(binary_graph_path=str(root / _GRAPH))
     config = calculator_pb2.CalculatorGraphConfig()
     config.ParseFromString(graph.binary_config)
+    network = folder / Path(NETWORKS["pose"].file).name
+    network.write_bytes(without_mask((root / "mediapipe/modules" / NETWORKS["pose"].file).read_bytes()))
     _keep(config.node, lambda node: not node.name.startswith(_FACE_NODES))
+    constants = import_mediapipe("mediapipe.calculators.core.constant_side_packet_calculator_pb2")
+    for node in config.node:
+        for packet in node.options.Extensions[constants.ConstantSidePacketCalculatorOptions.ext].packet:
+            if packet.string_value.endswith(network.name):
+                packet.string_value = str(network)
     _keep(config.output_stream, lambda name: "face" not in name)
     _keep(config.input_side_packet, lambda name: "face" not in name)
     return config

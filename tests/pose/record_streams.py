@@ -6,11 +6,12 @@ The stream: twelve frames of a signer, two black ones, and six frames from later
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from signrep_core.pose.backend import _graph_without_face, import_mediapipe
+from signrep_core.pose.backend import import_mediapipe, reference_graph
 from signrep_core.skeleton import SIDES
 from signrep_core.video.reader import read_frames
 
@@ -35,12 +36,13 @@ def frames() -> Iterator[np.ndarray]:
     yield from [*signer[:12], black, black, *signer[16:]]
 
 
-def main() -> None:
+def main(folder: Path) -> None:
+    """Run the graph, whose network lies in a folder."""
     streams = {stream for stream, _ in LISTS.values()} | set(RECTS.values())
     streams |= {f"{_HANDS}{side}_hand_{name}" for side in SIDES for name in HAND_RECTS.values()}
     solution = import_mediapipe("mediapipe.python.solution_base")
     graph = solution.SolutionBase(
-        graph_config=_graph_without_face(),
+        graph_config=reference_graph(folder),
         side_inputs={
             "model_complexity": 1,
             "smooth_landmarks": True,
@@ -83,4 +85,5 @@ def _row(result: Any, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    main()
+    with TemporaryDirectory() as folder:
+        main(Path(folder))
