@@ -10,7 +10,7 @@ OUTPUTS
 
 
 rule extract_pose:
-    """Landmarks of every frame on the common timeline: the costliest stage."""
+    """Landmarks of every frame on the common timeline: the costliest stage. With `pose.device: cuda` give it a GPU."""
     input:
         videos="<results>/video_status/deduplicate/{shard}.parquet",
         model=[] if CONFIG.pose.model == "mediapipe" else CONFIG.pose.model,

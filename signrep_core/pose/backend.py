@@ -26,13 +26,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.config import PoseDevice, PoseEngine
+from signrep_core.config import PoseEngine
 from signrep_core.errors import SignRepError
 from signrep_core.extras import import_optional
 from signrep_core.pose.engine import Engine, Landmarks
 from signrep_core.pose.models import NETWORKS, WHEEL, check_task_file
-from signrep_core.pose.networks import Networks, open_networks
+from signrep_core.pose.networks import Networks
 from signrep_core.pose.prune import without_mask
+from signrep_core.pose.serving import find_networks
 from signrep_core.skeleton import MEDIAPIPE_POSE, N_HAND_JOINTS, SIDES
 
 log = logging.getLogger(__name__)
@@ -88,19 +89,19 @@ class Backend(Protocol):
         """The person in an RGB picture (H, W, 3), or None."""
 
 
-def open_backend(engine: PoseEngine = "own", model: str = WHEEL, device: PoseDevice = "cpu") -> Backend:
+def open_backend(engine: PoseEngine = "own", model: str = WHEEL, place: str = "cpu") -> Backend:
     """Open a backend.
 
     Args:
-        engine: `own`, or `mediapipe` for its own graph, which runs on the CPU whatever the device.
+        engine: `own`, or `mediapipe` for its own graph, which runs on the CPU of the worker.
         model: `mediapipe` for the networks of the installed wheel, or the path of a holistic `.task` file.
-        device: `cpu` or `cuda`.
+        place: of the networks, as `serving.place_networks` gives it.
 
     Raises:
         SignRepError: a package, the model file or the device cannot be used.
     """
     if engine == "own":
-        return EngineBackend(open_networks(model, device))
+        return EngineBackend(find_networks(model, place))
     return HolisticSolution() if model == WHEEL else HolisticTask(model)
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.errors import SignRepError
 from signrep_core.extras import import_optional
 from signrep_core.pose.models import NETWORKS, WHEEL, Network, find_models
 
@@ -67,7 +68,7 @@ class Networks:
 
     def __init__(self, name: str, runs: dict[str, Run]) -> None:
         self.name = name
-        self._runs = runs
+        self.runs = runs
 
     def pose(self, crops: Crops) -> PoseOutput:
         """Body landmarks of (N, 256, 256, 3) crops, refined by the network's heat maps."""
@@ -103,7 +104,7 @@ class Networks:
         shapes = [shape for _, shape in NETWORKS[name].outputs]
         if not len(crops):
             return [np.zeros((0, *shape), np.float32) for shape in shapes]
-        outputs = self._runs[name](crops)
+        outputs = self.runs[name](crops)
         return [output.reshape(-1, *shape) for output, shape in zip(outputs, shapes, strict=True)]
 
 
@@ -115,13 +116,16 @@ def open_networks(model: str = WHEEL, device: str = "cpu") -> Networks:
         device: `cpu` for OpenVINO with one thread, else a device of PyTorch such as `cuda`, with float16.
 
     Raises:
-        SignRepError: a package or a file is missing, or a file is not the known one.
+        SignRepError: a package, a file or the device is missing, or a file is not the known one.
     """
     with TemporaryDirectory() as folder:
         files = find_models(model, Path(folder))
         if device == "cpu":
             return Networks(f"openvino {import_openvino().__version__}", openvino_runs(files))
-        return Networks(f"torch {import_optional('torch').__version__} float16", torch_runs(files, device))
+        torch = import_optional("torch")
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise SignRepError("pose.device: PyTorch finds no CUDA GPU; see signrep doctor, or write `cpu`")
+        return Networks(f"torch {torch.__version__} float16", torch_runs(files, device))
 
 
 def logistic(values: Array) -> Array:

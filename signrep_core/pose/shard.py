@@ -12,11 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from signrep_core.config import Config, Pose, PoseDevice, PoseEngine
+from signrep_core.config import Config, Pose, PoseEngine
 from signrep_core.pose.backend import Backend, open_backend
 from signrep_core.pose.extract import extract_video
 from signrep_core.pose.models import NETWORKS, WHEEL, check_task_file, wheel_folder
 from signrep_core.pose.people import FaceDetector, open_face_detector
+from signrep_core.pose.serving import place_networks
 from signrep_core.store.files import file_digest
 from signrep_core.store.resume import ResumeCache
 from signrep_core.store.schemas import POSE
@@ -29,7 +30,7 @@ from signrep_core.workers import Reporter, Send, Work, limit_memory
 
 log = logging.getLogger(__name__)
 
-WORKER = ("signrep_core.pose.shard:prepare_pose",)  # and engine, model and device
+WORKER = ("signrep_core.pose.shard:prepare_pose",)  # and engine, model, and place of the networks
 FAILED: Final = "pose_failed"  # reason of a video that breaks its worker
 
 
@@ -88,12 +89,12 @@ def extract_shard(
     settings = {"target_fps": config.timeline.rate, "min_shoulder_px": config.pose.min_shoulder_px}
     found = ok_videos(videos)
     frames = [video.frames_at(config.timeline.rate) for video in found]
-    stage = Stage("extract_pose", (*WORKER, config.pose.engine, config.pose.model, config.pose.device), FAILED)
     outcomes: list[PoseResult] = []
     tasks = [make_task(video, settings, cache, ["parquet"], [POSE.version, backend]) for video in found]
     with (
         TableWriter(out_path, POSE, {**backend, **(provenance or {})}) as writer,
-        closing(run_video_tasks(stage, tasks, frames, threads, Path(out_path).stem)) as results,
+        place_networks(config.pose) as place,
+        closing(run_video_tasks(stage_at(place, config.pose), tasks, frames, threads, Path(out_path).stem)) as results,
     ):
         for task, result in zip(tasks, results, strict=True):
             outcomes.append(PoseResult(task["video_id"], **result))
@@ -104,6 +105,11 @@ def extract_shard(
             for group in read_groups(rows, POSE):
                 writer.write(group)
     return outcomes
+
+
+def stage_at(place: str, pose: Pose) -> Stage:
+    """The stage, whose workers find the networks at a place."""
+    return Stage("extract_pose", (*WORKER, pose.engine, pose.model, place), FAILED)
 
 
 def finish_videos(videos: Columns, results: Iterable[PoseResult]) -> Columns:
@@ -134,19 +140,19 @@ def describe_backend(pose: Pose) -> dict[str, str]:
 # ---------------------------------------------------------------- the worker
 
 
-def prepare_pose(send: Send, engine: PoseEngine, model: str, device: PoseDevice) -> Work:
+def prepare_pose(send: Send, engine: PoseEngine, model: str, place: str) -> Work:
     """Return the function of a worker process that extracts one video's pose.
 
     The backend is opened again after an unexpected error.
     """
     limit_memory()
-    backend, find_faces = open_backend(engine, model, device), open_face_detector()
+    backend, find_faces = open_backend(engine, model, place), open_face_detector()
 
     def work(task: Task) -> Result:
         nonlocal backend, find_faces
         result, usable = do_video_task(task, lambda task: write_video(task, backend, find_faces, send), FAILED)
         if not usable:
-            backend, find_faces = open_backend(engine, model, device), open_face_detector()
+            backend, find_faces = open_backend(engine, model, place), open_face_detector()
         return result
 
     return work
