@@ -15,6 +15,7 @@ from typing import Final
 from signrep_core.config import Config, Pose, PoseEngine
 from signrep_core.pose.backend import Backend, open_backend
 from signrep_core.pose.extract import extract_video
+from signrep_core.pose.held import HeldFrames
 from signrep_core.pose.models import NETWORKS, WHEEL, check_task_file, wheel_folder
 from signrep_core.pose.people import FaceDetector, open_face_detector
 from signrep_core.pose.serving import place_networks
@@ -173,7 +174,11 @@ def write_video(task: Task, backend: Backend, find_faces: FaceDetector, send: Se
     (rows,) = task_files(task)
     with TableWriter(rows, POSE) as writer:
         for columns in extract_video(
-            open_frames, backend, find_faces, min_shoulder_px=task["min_shoulder_px"], on_frame=Reporter(send)
+            HeldFrames(open_frames),
+            backend,
+            find_faces,
+            min_shoulder_px=task["min_shoulder_px"],
+            on_frame=Reporter(send),
         ):
             frames += len(columns["frame"])
             present += int(columns["present"].sum())
