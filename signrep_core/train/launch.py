@@ -73,6 +73,8 @@ def launch(job: Callable[[Fabric], Result], devices: Devices) -> Result:
         TrainingError: there are no such devices, or a process died.
     """
     size, place = count_processes(devices), find_place(os.environ)
+    if place is None and (tasks := _number(os.environ, "SLURM_NTASKS", 1)) > size:
+        log.warning("this Slurm job has %d tasks, and one of them trains: start the command through srun", tasks)
     if place is None and size > 1:
         return _start_processes(job, devices, size)
     return _run(job, devices, place or Place())

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,14 @@ def test_the_number_of_processes_is_that_of_the_environment_or_of_the_option(mon
     for devices in (Devices("cpu", 1), Devices("cpu", 4, 1)):
         with pytest.raises(TrainingError, match="srun started 4 processes on each of 2 machines; leave --"):
             count_processes(devices)
+
+
+def test_a_job_of_several_tasks_without_srun_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    started(monkeypatch, {"SLURM_NTASKS": "8", "SLURM_PROCID": "0"})
+    assert launch.launch(partial(lambda fabric: fabric.world_size), Devices("cpu")) == 1
+    assert "this Slurm job has 8 tasks, and one of them trains: start the command through srun" in caplog.text
 
 
 @pytest.mark.parametrize(

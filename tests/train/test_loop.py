@@ -1,5 +1,6 @@
 """Updates of the weights, and the steps after which they are scored."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 
 from signrep_core.config import ClipBy, Pretrain, Recognition
-from signrep_core.train.loop import Run, RunSetup, _is_due, update
+from signrep_core.train.loop import Run, RunSetup, _is_due, update, write_placeholder
 
 
 def make_run(settings: Any, **values: Any) -> Run:
@@ -29,6 +30,13 @@ def test_the_gradient_is_clipped_by_its_norm_or_by_value(clip_by: ClipBy, expect
     norm = update(run, run.model(torch.tensor([[3.0, 4.0]])).sum())
     assert norm.item() == pytest.approx(5)
     assert layer.weight[0].tolist() == pytest.approx(expected)
+
+
+def test_only_the_first_process_writes_placeholders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank, written in (("1", False), ("0", True)):
+        monkeypatch.setenv("RANK", rank)
+        result = write_placeholder(RunSetup(tmp_path), Recognition(), ["step"], "no data")
+        assert (result.finished, result.weights.exists()) == (True, written)
 
 
 def test_a_state_is_due_after_a_number_of_steps_and_after_a_time() -> None:
