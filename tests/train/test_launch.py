@@ -216,7 +216,7 @@ def test_a_run_killed_at_any_moment_continues_from_a_whole_state(tmp_path: Path)
         time.sleep(0.001)
     time.sleep(0.1 * random.random())
     process.kill()
-    process.wait()
+    process.communicate()
     assert_state(tmp_path, load_state(state)["step"])
     assert finish(start(tmp_path)) == "finished"
     assert weight(tmp_path) == pytest.approx(expected())

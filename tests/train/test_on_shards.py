@@ -101,7 +101,7 @@ def test_a_run_killed_at_the_command_line_ends_with_the_weights_of_a_whole_one(s
 
     def start(out: str) -> subprocess.Popen[bytes]:
         command = ["pretrain", "--shards", shards, "--out", tmp_path / out, "--configfile", tmp_path / "config.yaml"]
-        return subprocess.Popen([sys.executable, "-m", "signrep_core", *map(str, command)], stderr=subprocess.PIPE)
+        return subprocess.Popen([sys.executable, "-m", "signrep_core", *map(str, command)], stderr=subprocess.DEVNULL)
 
     assert start("whole").wait() == 0
     killed, state = start("killed"), tmp_path / "killed/last/state.pt"
