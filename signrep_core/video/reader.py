@@ -27,6 +27,7 @@ class Frame:
 
     `damaged`: the file's frame of this time cannot be decoded; `rgb` is the last good frame in its place.
     `part`: counts the changes of the picture's shape or rotation; the frames of a part have one size.
+    `shot`: counts the cuts before it where `video.shots.count_shots` has looked for them.
     `deinterlaced`: the stream marks the frame as interlaced, and `rgb` is without combs.
     """
 
@@ -36,6 +37,7 @@ class Frame:
     damaged: bool = False
     part: int = 0
     deinterlaced: bool = False
+    shot: int = 0
 
 
 @dataclass(frozen=True)
