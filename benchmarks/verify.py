@@ -81,7 +81,8 @@ def _videos() -> Iterator[dict[str, Any]]:
         yield {
             "video_id": [f"video{k:05d}"] * FRAMES, "frame": np.arange(FRAMES), "time_s": np.arange(FRAMES) / 25,
             "present": np.ones(FRAMES, bool), "damaged": np.zeros(FRAMES, bool), "doubtful": np.zeros(FRAMES, bool),
-            "part": np.zeros(FRAMES, np.int32),
+            "part": np.zeros(FRAMES, np.int32), "shot": np.zeros(FRAMES, np.int32),
+            "right_hand": ["seen"] * FRAMES, "left_hand": ["seen"] * FRAMES,
             "landmarks": joints, "image_xy": xy, "confidence": confidence,
             "box": np.concatenate([xy.min(1), xy.max(1)], 1),
             "body_angles": body, "right_angles": right, "left_angles": left, "keypoints": joints,

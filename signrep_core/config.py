@@ -26,6 +26,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Baseline = Literal["keypoints", "angles"]  # raw poses instead of a run's features
 PoseEngine = Literal["own", "mediapipe"]
 PoseDevice = Literal["cpu", "cuda"]
+PoseTracking = Literal["offline", "causal"]
 Solver = Literal["lifter", "closed_form"]  # of joint angles
 Pooling = Literal["weighted", "average"]  # of a video's windows
 Deviation = Literal["mean", "norm", "sum"]  # of the deviations along x, y and z
@@ -150,6 +151,12 @@ class Pose(Section):
         "own",
         description="what runs Holistic's networks: `own` = this package, in less time with the same landmarks; "
         "`mediapipe` = its graph, the reference",
+    )
+    tracking: PoseTracking = Field(
+        "offline",
+        description="`offline` = with the whole recording in view: hands are looked for in several places of a "
+        "frame and chosen over the whole video, landmarks smoothed without delay; `causal` = from frame to frame, "
+        "as MediaPipe does it; the engine `mediapipe` is always causal",
     )
     device: PoseDevice = Field(
         "cpu",

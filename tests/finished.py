@@ -165,7 +165,9 @@ class Builder:
         return {
             **{name: truth[name] for name in ("video_id", "frame", "time_s")},
             "present": np.ones(N_FRAMES, bool), "doubtful": np.zeros(N_FRAMES, bool),
-            "damaged": np.zeros(N_FRAMES, bool), "part": np.zeros(N_FRAMES, np.int32), "landmarks": truth["joints"],
+            "damaged": np.zeros(N_FRAMES, bool), "part": np.zeros(N_FRAMES, np.int32),
+            "shot": np.zeros(N_FRAMES, np.int32), "landmarks": truth["joints"],
+            "right_hand": ["seen"] * N_FRAMES, "left_hand": ["seen"] * N_FRAMES,
             "image_xy": xy, "confidence": np.ones((N_FRAMES, 61)),
             "box": np.concatenate([xy.min(1), xy.max(1)], 1),
         }  # fmt: skip

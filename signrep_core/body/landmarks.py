@@ -73,15 +73,16 @@ class Landmarks:
     box: Floats  # (T, 4) x0, y0, x1, y1 of the joints with MIN_CONFIDENCE, pixels
 
 
-def assemble_landmarks(seen: Detections, size: tuple[int, int]) -> Landmarks:
+def assemble_landmarks(seen: Detections, size: tuple[int, int], *, judged: bool = False) -> Landmarks:
     """Assemble the 61 joints from a detector's body and hands; joint 19 = 2 and 40 = 5 where the hand was detected.
 
     Args:
         size: height and width of the frames; a hand joint outside them was guessed by the detector.
+        judged: the presence of a hand is its confidence; otherwise it is lowered by `hand_confidence`.
     """
     frames = len(seen.body_xy)
     scale = metres_per_pixel(seen.body_xy, seen.body_world, seen.visibility)
-    hand_scores = hand_confidence(seen, scale)
+    hand_scores = seen.hand_presence if judged else hand_confidence(seen, scale)
     xyz = np.full((frames, N_JOINTS, 3), np.nan, np.float32)
     image_xy = np.full((frames, N_JOINTS, 2), np.nan, np.float32)
     confidence = np.zeros((frames, N_JOINTS), np.float32)

@@ -176,7 +176,7 @@ def _frames_there(out: Path) -> dict[str, dict[str, Any]] | None:
             f"{out}: expected a pose table to take the frames' times from, found none; run the workflow until "
             "extract_pose first, or import to a file outside of the results"
         )
-    return dict(read_videos(out, POSE, ["frame", "time_s", "damaged", "part"]))
+    return dict(read_videos(out, POSE, ["frame", "time_s", "damaged", "part", "shot"]))
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,7 @@ def _new_frames(pose: _Pose, target_fps: float) -> dict[str, Any]:
         "time_s": np.arange(n) / target_fps,
         "damaged": np.zeros(n, bool),
         "part": np.zeros(n, np.int32),
+        "shot": np.zeros(n, np.int32),
     }
 
 
@@ -235,8 +236,15 @@ def _on_frames(path: Path, pose: _Pose, frames: Mapping[str, Any]) -> dict[str, 
         "damaged": hidden,
         "doubtful": np.zeros(len(times), bool),
         "part": frames["part"],
+        "shot": frames["shot"],
+        **{f"{side}_hand": _hand_states(shown["confidence"][:, HANDS[side].start]) for side in SIDES},
         **shown,
     }
+
+
+def _hand_states(confidence: NDArray[np.floating]) -> list[str]:
+    """State of a hand in each frame by its wrist's confidence (T,); only its detection is known."""
+    return ["seen" if score > 0 else "" for score in confidence]
 
 
 def _to_pose(

@@ -39,7 +39,7 @@ def write_angles(
         The bone lengths of these videos.
     """
     bones, quality = BoneHistogram(), Quality()
-    names = [*KEYS, "part", "image_xy", "landmarks", "confidence"]
+    names = [*KEYS, "part", "shot", "image_xy", "landmarks", "confidence"]
     with TableWriter(out, ANGLES, provenance) as writer:
         for video_id, rows in read_videos(pose, POSE, names):
             for part in _split_parts(rows):
@@ -92,8 +92,9 @@ def write_activity(
 
 
 def _split_parts(rows: Columns) -> Iterator[Columns]:
-    """Split a video's rows where its picture changes: nothing is interpolated or smoothed over that."""
-    borders = [0, *(np.flatnonzero(np.diff(rows["part"])) + 1), len(rows["part"])]
+    """Split a video's rows at shot cuts and changes of shape: nothing is interpolated or smoothed over that."""
+    takes = rows["part"] + rows["shot"]
+    borders = [0, *(np.flatnonzero(np.diff(takes)) + 1), len(takes)]
     yield from ({name: values[a:b] for name, values in rows.items()} for a, b in itertools.pairwise(borders))
 
 

@@ -76,6 +76,12 @@ def to_picture(points: NDArray[np.floating], regions: Regions, side: int) -> NDA
     return placed
 
 
+def to_crop(points: NDArray[np.floating], regions: Regions, side: int) -> NDArray[np.float64]:
+    """Find points (N, K, 2) of pictures in their crops: the inverse of `to_picture`."""
+    placed = rotate(points - regions[:, None, :2], -regions[:, 3])
+    return (placed / regions[:, None, 2:3] + 0.5) * side
+
+
 def rotate(points: NDArray[np.floating], angles: NDArray[np.floating]) -> NDArray[np.float64]:
     """Rotate points (N, K, 2 or 3) in x and y by an angle each (N,), radians, clockwise in a picture."""
     cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]

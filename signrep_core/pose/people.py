@@ -28,6 +28,9 @@ WINDOW: Final = 8.0  # side of the window that a known face is looked for in, in
 MAX_GAP_S: Final = 2.0  # a track bridges so much time without its face
 MAX_STEP: Final = 1.0  # a face moves at most so far between two scanned frames ...
 MAX_GROWTH: Final = 1.6  # ... and grows or shrinks at most so much
+JUMP: Final = (
+    4.0  # a face that is so far away in the next sighting has not moved there: between the two lies a shot cut
+)
 SAME_CLOTHES: Final = 0.55  # correlation of colour histograms from which two tracks show one person
 OTHER_CLOTHES: Final = 0.2  # below it even a face at the same place is someone else: a cut between two pictures
 DOUBTFUL_SHARE: Final = 0.6  # a runner-up with this share of the signer's score makes the choice doubtful
@@ -35,6 +38,8 @@ MIN_SIGHTINGS: Final = 2  # a face seen once is no person
 TORSO: Final = (-2.2, -0.5, 2.2, 4.0)  # where hands and torso are, from the face's centre
 CLOTHES: Final = (-0.8, 1.0, 0.8, 2.6)
 MOVED: Final = 15  # grey levels
+NOSE_NEAR: Final = 0.9  # a nose this near (face widths) to the face's centre is on it
+CROSSING: Final = 2.0  # two people this near (face widths) may be confused
 SMALL_PX: Final = 160  # long side of the picture that motion is measured in
 
 Box = NDArray[np.float64]  # (3,) x centre, y centre, width
@@ -73,17 +78,24 @@ class Person:
     def face_at(self, time_s: float, part: int = 0, period_s: float = 1 / SCAN_FPS) -> Box | None:
         """The face's box in a part of the video; None where it is not known.
 
-        It is interpolated between sightings at most MAX_GAP_S apart.
+        It is interpolated between sightings at most MAX_GAP_S apart, but not where it jumps, at a shot cut.
         """
         right = int(np.searchsorted(self.times, time_s))
         before = right - 1 if right > 0 and self.parts[right - 1] == part else None
         after = right if right < len(self.times) and self.parts[right] == part else None
-        if before is not None and after is not None and self.times[after] - self.times[before] <= MAX_GAP_S:
+        if before is not None and after is not None and self._moves(before, after):
             share = (time_s - self.times[before]) / (self.times[after] - self.times[before])
             box: Box = self.boxes[before] * (1 - share) + self.boxes[after] * share
             return box
         near = [i for i in (before, after) if i is not None and abs(self.times[i] - time_s) <= period_s]
         return self.boxes[min(near, key=lambda i: abs(self.times[i] - time_s))] if near else None
+
+    def _moves(self, before: int, after: int) -> bool:
+        """Whether a face may have moved from one sighting to another."""
+        if self.times[after] - self.times[before] > MAX_GAP_S:
+            return False
+        a, b = self.boxes[before], self.boxes[after]
+        return face_gap(a, b) <= JUMP and max(a[2], b[2]) <= MAX_GROWTH * min(a[2], b[2])
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,11 @@ class People:
     signer: Person | None
     others: tuple[Person, ...]
     doubtful: bool
+
+    def faces_at(self, time_s: float, part: int = 0) -> tuple[Box | None, list[Box]]:
+        """The signer's face, where it is known, and the known faces of the others."""
+        face = self.signer.face_at(time_s, part) if self.signer else None
+        return face, [box for person in self.others if (box := person.face_at(time_s, part)) is not None]
 
 
 def open_face_detector() -> FaceDetector:
@@ -219,9 +236,7 @@ def _link_faces(
         last = track.boxes[-1]
         steps = max((time_s - track.times[-1]) * SCAN_FPS, 1.0)
         for k, box in enumerate(faces):
-            widest = max(box[2], last[2])
-            distance = math.dist(box[:2], last[:2]) / widest
-            grown = widest / min(box[2], last[2])
+            distance, grown = face_gap(box, last), max(box[2], last[2]) / min(box[2], last[2])
             fits = distance <= MAX_STEP * (1 + 0.5 * (steps - 1)) and grown <= MAX_GROWTH
             if fits and _likeness(track.clothes, clothes[k]) >= OTHER_CLOTHES:
                 pairs.append((distance, t, k))
@@ -232,6 +247,16 @@ def _link_faces(
             taken.add(t)
             links[k] = tracks[t]
     return links
+
+
+def face_gap(a: Box, b: Box) -> float:
+    """Distance of two faces in widths of the wider one."""
+    return math.dist(a[:2], b[:2]) / max(float(a[2]), float(b[2]))
+
+
+def nose_gap(nose: NDArray[np.floating], face: Box) -> float:
+    """Distance of a nose from a face's centre in face widths."""
+    return math.dist(nose[:2], face[:2]) / float(face[2])
 
 
 def _link_tracks(tracks: Sequence[Person]) -> list[Person]:
@@ -288,7 +313,7 @@ def _distinct(boxes: Sequence[Box]) -> NDArray[np.float64]:
 
 def _overlap(a: Box, b: Box) -> bool:
     """Whether two boxes show one face."""
-    return math.dist(a[:2], b[:2]) <= 0.5 * max(a[2], b[2])
+    return face_gap(a, b) <= 0.5
 
 
 def _small_grey(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:

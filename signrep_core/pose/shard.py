@@ -12,13 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from signrep_core.config import Config, Pose, PoseEngine
+from signrep_core.config import Config, Pose, PoseEngine, PoseTracking
 from signrep_core.pose.backend import Backend, open_backend
 from signrep_core.pose.extract import extract_video
 from signrep_core.pose.held import HeldFrames
 from signrep_core.pose.models import NETWORKS, WHEEL, check_task_file, wheel_folder
+from signrep_core.pose.networks import Networks
 from signrep_core.pose.people import FaceDetector, open_face_detector
-from signrep_core.pose.serving import place_networks
+from signrep_core.pose.serving import find_networks, place_networks
 from signrep_core.store.files import file_digest
 from signrep_core.store.resume import ResumeCache
 from signrep_core.store.schemas import POSE
@@ -31,7 +32,7 @@ from signrep_core.workers import Reporter, Send, Work, limit_memory
 
 log = logging.getLogger(__name__)
 
-WORKER = ("signrep_core.pose.shard:prepare_pose",)  # and engine, model, and place of the networks
+WORKER = ("signrep_core.pose.shard:prepare_pose",)  # and engine, tracking, model, and place of the networks
 FAILED: Final = "pose_failed"  # reason of a video that breaks its worker
 
 
@@ -46,6 +47,7 @@ class PoseResult:
     present: int = 0
     damaged: int = 0  # frames that cannot be decoded
     parts: int = 1  # one more than the picture changes its shape or rotation
+    cuts: int = 0  # shot cuts
     deinterlaced: bool = False  # some frames, or all
 
     @property
@@ -55,7 +57,8 @@ class PoseResult:
             return ""
         damaged = f"{self.damaged} of {self.frames} frames are damaged" if self.damaged else ""
         changes = f"the picture changes its shape or rotation ({self.parts} parts)" if self.parts > 1 else ""
-        return "; ".join(filter(None, (damaged, changes, "deinterlaced" if self.deinterlaced else "")))
+        cuts = f"{self.cuts} shot cut{'s' if self.cuts > 1 else ''}" if self.cuts else ""
+        return "; ".join(filter(None, (damaged, changes, cuts, "deinterlaced" if self.deinterlaced else "")))
 
     @property
     def final_status(self) -> FinalStatus | None:
@@ -110,7 +113,7 @@ def extract_shard(
 
 def stage_at(place: str, pose: Pose) -> Stage:
     """The stage, whose workers find the networks at a place."""
-    return Stage("extract_pose", (*WORKER, pose.engine, pose.model, place), FAILED)
+    return Stage("extract_pose", (*WORKER, pose.engine, pose.tracking, pose.model, place), FAILED)
 
 
 def finish_videos(videos: Columns, results: Iterable[PoseResult]) -> Columns:
@@ -129,7 +132,7 @@ def describe_backend(pose: Pose) -> dict[str, str]:
     modules = wheel_folder() / "modules"
     name = f"mediapipe {version('mediapipe')}"
     if pose.engine == "own":
-        name = f"signrep engine on {pose.device}, {name}"
+        name = f"signrep engine, {pose.tracking}, on {pose.device}, {name}"
     if pose.model != WHEEL:
         check_task_file(pose.model)
         return {"backend": f"{name} {Path(pose.model).name}", "model_sha256": file_digest(pose.model)}
@@ -141,25 +144,31 @@ def describe_backend(pose: Pose) -> dict[str, str]:
 # ---------------------------------------------------------------- the worker
 
 
-def prepare_pose(send: Send, engine: PoseEngine, model: str, place: str) -> Work:
+def prepare_pose(send: Send, engine: PoseEngine, tracking: PoseTracking, model: str, place: str) -> Work:
     """Return the function of a worker process that extracts one video's pose.
 
-    The backend is opened again after an unexpected error.
+    The networks or the backend are opened again after an unexpected error.
     """
     limit_memory()
-    backend, find_faces = open_backend(engine, model, place), open_face_detector()
+    source, find_faces = open_source(engine, tracking, model, place), open_face_detector()
 
     def work(task: Task) -> Result:
-        nonlocal backend, find_faces
-        result, usable = do_video_task(task, lambda task: write_video(task, backend, find_faces, send), FAILED)
+        nonlocal source, find_faces
+        result, usable = do_video_task(task, lambda task: write_video(task, source, find_faces, send), FAILED)
         if not usable:
-            backend, find_faces = open_backend(engine, model, place), open_face_detector()
+            source, find_faces = open_source(engine, tracking, model, place), open_face_detector()
         return result
 
     return work
 
 
-def write_video(task: Task, backend: Backend, find_faces: FaceDetector, send: Send) -> Result:
+def open_source(engine: PoseEngine, tracking: PoseTracking, model: str, place: str) -> Networks | Backend:
+    """Open what `extract_video` follows a signer with; arguments and errors as `open_backend`."""
+    offline = engine == "own" and tracking == "offline"
+    return find_networks(model, place) if offline else open_backend(engine, model, place)
+
+
+def write_video(task: Task, source: Networks | Backend, find_faces: FaceDetector, send: Send) -> Result:
     """Extract the pose of one video into a table of its own."""
     deinterlaced = False
 
@@ -170,12 +179,12 @@ def write_video(task: Task, backend: Backend, find_faces: FaceDetector, send: Se
             deinterlaced |= frame.deinterlaced
             yield frame
 
-    frames = present = damaged = last_part = 0
+    frames = present = damaged = last_part = last_shot = 0
     (rows,) = task_files(task)
     with TableWriter(rows, POSE) as writer:
         for columns in extract_video(
             HeldFrames(open_frames),
-            backend,
+            source,
             find_faces,
             min_shoulder_px=task["min_shoulder_px"],
             on_frame=Reporter(send),
@@ -183,7 +192,7 @@ def write_video(task: Task, backend: Backend, find_faces: FaceDetector, send: Se
             frames += len(columns["frame"])
             present += int(columns["present"].sum())
             damaged += int(columns["damaged"].sum())
-            last_part = int(columns["part"][-1])
+            last_part, last_shot = int(columns["part"][-1]), int(columns["shot"][-1])
             writer.write({"video_id": [task["video_id"]] * len(columns["frame"]), **columns})
-    counts = {"frames": frames, "present": present, "damaged": damaged, "parts": last_part + 1}
+    counts = {"frames": frames, "present": present, "damaged": damaged, "parts": last_part + 1, "cuts": last_shot}
     return {"reason": "", "detail": "", **counts, "deinterlaced": deinterlaced}

@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.pose.backend import Backend, Detection
-from signrep_core.pose.people import Box, People
+from signrep_core.pose.people import CROSSING, NOSE_NEAR, Box, People, face_gap, nose_gap
 from signrep_core.skeleton import NOSE, SHOULDERS
 
 REACH: Final = (4.5, 3.5, 4.5, 7.0)  # left, up, right, down of the face: where arms reach, in face widths
 WHOLE_FROM: Final = 0.6  # a region with this share of the picture is the whole picture
 MAX_REGION_GROWTH: Final = 1.5  # a region that must grow more than this begins anew
-NOSE_NEAR: Final = 0.9  # a nose this near (face widths) to the face's centre is on it
-CROSSING: Final = 2.0  # two people this near (face widths) may be confused
 MIN_SHOULDERS: Final = 0.5  # confidence of both shoulders of a present signer
 RETRY_FRAMES: Final = 5  # after a failed lock, look again this many frames later
 
@@ -52,9 +50,8 @@ class Tracker:
     def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> Observation:
         """The signer in a frame (H, W, 3)."""
         self._choose_region(rgb, time_s)
-        face = self._people.signer.face_at(time_s, self._part) if self._people.signer else None
-        others = [box for p in self._people.others if (box := p.face_at(time_s, self._part)) is not None]
-        doubtful = self._people.doubtful or (face is not None and any(_gap(face, box) < CROSSING for box in others))
+        face, others = self._people.faces_at(time_s, self._part)
+        doubtful = self._people.doubtful or (face is not None and any(face_gap(face, box) < CROSSING for box in others))
         if self._wait:
             self._wait -= 1
             return Observation(None, doubtful, on_face=False)
@@ -64,7 +61,7 @@ class Tracker:
             detection = self._look(rgb, time_s, others, face)
         if detection is None:
             return Observation(None, doubtful, on_face=False)
-        on_face = face is not None and _nose_gap(detection, face) <= NOSE_NEAR
+        on_face = face is not None and nose_gap(detection.body_xy[NOSE], face) <= NOSE_NEAR
         present = detection.visibility[list(SHOULDERS)].min() >= MIN_SHOULDERS
         return Observation(detection if present else None, doubtful, on_face)
 
@@ -92,9 +89,9 @@ class Tracker:
     def _is_signer(self, detection: Detection, face: Box | None, others: list[Box]) -> bool:
         """Whether a pose is the signer's, by where its nose is."""
         if face is not None:
-            gap = _nose_gap(detection, face)
-            return gap <= NOSE_NEAR and all(gap <= _nose_gap(detection, box) for box in others)
-        if any(_nose_gap(detection, box) <= NOSE_NEAR for box in others):
+            gap = nose_gap(detection.body_xy[NOSE], face)
+            return gap <= NOSE_NEAR and all(gap <= nose_gap(detection.body_xy[NOSE], box) for box in others)
+        if any(nose_gap(detection.body_xy[NOSE], box) <= NOSE_NEAR for box in others):
             return False
         return self._locked or not self._people.others
 
@@ -165,12 +162,3 @@ def _without_heads(rgb: NDArray[np.uint8], others: list[Box], signer: Box | None
 
 def _slice(start: float, end: float) -> slice:
     return slice(max(round(start), 0), max(round(end), 0))
-
-
-def _nose_gap(detection: Detection, face: Box) -> float:
-    """Distance of the nose from a face's centre, in face widths."""
-    return math.dist(detection.body_xy[NOSE], face[:2]) / face[2]
-
-
-def _gap(a: Box, b: Box) -> float:
-    return math.dist(a[:2], b[:2]) / max(a[2], b[2])

@@ -89,17 +89,20 @@ VIDEOS = Schema(
 )  # fmt: skip
 
 POSE = Schema(
-    "pose", 3, "extract_pose",
+    "pose", 4, "extract_pose",
     (
         *_FRAME_KEYS,
         Column("present", BOOL),                        # the signer was found in this frame
         Column("damaged", BOOL),                        # this frame of the video cannot be decoded; never present
         Column("part", INT),                            # counts the changes of the picture's shape or rotation
+        Column("shot", INT),                            # counts the shot cuts
         Column("doubtful", BOOL),                       # other people are near: who the signer is, is uncertain
         Column("landmarks", FLOAT, (N_JOINTS, 3)),      # NaN where not detected
         Column("image_xy", FLOAT, (N_JOINTS, 2)),       # NaN where not detected
         Column("confidence", FLOAT, (N_JOINTS,)),       # 0 where not detected
         Column("box", FLOAT, (4,)),                     # x0, y0, x1, y1 of the visible joints, pixels; NaN if absent
+        Column("right_hand", TEXT),                     # seen, recovered, interpolated, outside or empty
+        Column("left_hand", TEXT),
     ),
 )  # fmt: skip
 

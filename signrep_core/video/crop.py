@@ -147,7 +147,7 @@ def _plan_cuts(videos: Columns, pose: str | Path, config: Config) -> list[_Plan]
     trained = pretrained_on(videos, config.pretrain.splits, config.pretrain.datasets)
     needed = {video_id: WINDOW if yes else 1 for video_id, yes in zip(videos["video_id"], trained, strict=True)}
     plans: dict[str, _Plan] = {}
-    columns = ["frame", "time_s", "present", "damaged", "part", "image_xy", "confidence"]
+    columns = ["frame", "time_s", "present", "damaged", "part", "shot", "image_xy", "confidence"]
     for video_id, rows in read_videos(pose, POSE, columns):
         if video_id in wanted:
             plans[video_id] = _plan_video(wanted[video_id], rows, config, needed[video_id])
@@ -171,8 +171,9 @@ def _plan_video(video: VideoTask, rows: Columns, config: Config, needed: int) ->
     if not present.any():
         none = f"none of {len(present)} frames shows a signer"
         return _Plan(video, rejected=FinalStatus("rejected", "no_signer", none))
-    max_gap, breaks = config.angles.max_gap, rows["damaged"] | (np.diff(rows["part"], prepend=rows["part"][:1]) != 0)
-    runs = signer_runs(present, 1, max_gap, breaks)
+    takes = rows["part"] + rows["shot"]
+    breaks = rows["damaged"] | (np.diff(takes, prepend=takes[:1]) != 0)
+    runs = signer_runs(present, 1, config.angles.max_gap, breaks)
     longest = max(runs, key=lambda run: run[1])
     if len(present) < needed:
         few = f"{len(present)} frames, pretraining needs {needed}"

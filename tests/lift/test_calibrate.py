@@ -76,7 +76,8 @@ def tables(tmp_path: Path) -> tuple[Path, Path]:
                 **{key: truth[key] for key in ("video_id", "frame", "time_s", "image_xy")},
                 "landmarks": truth["camera_joints"], "confidence": np.ones((frames, N_JOINTS)),
                 "present": np.ones(frames, bool), "doubtful": np.zeros(frames, bool),
-                "part": np.zeros(frames, np.int32),
+                "part": np.zeros(frames, np.int32), "shot": np.zeros(frames, np.int32),
+                "right_hand": ["seen"] * frames, "left_hand": ["seen"] * frames,
                 "damaged": np.zeros(frames, bool), "box": np.zeros((frames, 4)),
             })  # fmt: skip
     return tmp_path / "truth.parquet", tmp_path / "pose.parquet"

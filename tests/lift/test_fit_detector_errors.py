@@ -29,7 +29,8 @@ def test_tables_of_truth_and_pose_become_pairs(tmp_path: Path) -> None:
             writer.write({
                 **{name: true[name] for name in ("video_id", "frame", "time_s", "image_xy")},
                 "present": np.arange(n) > 0, "doubtful": np.zeros(n, bool), "damaged": np.zeros(n, bool),
-                "part": np.zeros(n, np.int32),
+                "part": np.zeros(n, np.int32), "shot": np.zeros(n, np.int32),
+                "right_hand": ["seen"] * n, "left_hand": ["seen"] * n,
                 "landmarks": true["camera_joints"],
                 "confidence": np.ones((n, 61)), "box": np.zeros((n, 4)),
             })  # fmt: skip

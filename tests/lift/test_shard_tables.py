@@ -38,7 +38,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             seen = np.ones(FRAMES, bool)
             writer.write({
                 **{name: truth[name] for name in ("video_id", "frame", "time_s")}, "present": seen,
-                "doubtful": ~seen, "damaged": ~seen, "part": np.zeros(FRAMES, np.int32),
+                "doubtful": ~seen, "damaged": ~seen,
+                "part": np.zeros(FRAMES, np.int32), "shot": np.zeros(FRAMES, np.int32),
+                "right_hand": ["seen"] * FRAMES, "left_hand": ["seen"] * FRAMES,
                 "landmarks": truth["joints"], "image_xy": xy,
                 "confidence": np.ones((FRAMES, 61)), "box": np.concatenate([xy.min(1), xy.max(1)], 1),
             })  # fmt: skip

@@ -54,7 +54,7 @@ def read_row(row: VideoRow, target_fps: float | None) -> Iterator[Frame]:
         yield Frame(i, i / 25, np.full((48, 64, 3), len(path), np.uint8), damaged, deinterlaced=deinterlaced)
 
 
-def open_backend(engine: str, model: str, device: str) -> StillSigner:
+def open_source(engine: str, tracking: str, model: str, device: str) -> StillSigner:
     if model == "broken":
         raise SignRepError("pose.model: broken")
     if model == "dies":
@@ -63,8 +63,8 @@ def open_backend(engine: str, model: str, device: str) -> StillSigner:
     return StillSigner()
 
 
-def prepare(send: Send, engine: str, model: str, device: str) -> Work:
-    shard.open_backend = open_backend  # type: ignore[assignment]
+def prepare(send: Send, engine: str, tracking: str, model: str, device: str) -> Work:
+    shard.open_source = open_source  # type: ignore[assignment]
     shard.open_face_detector = lambda: lambda *_: np.zeros((0, 3))  # type: ignore[assignment]
     shard.read_row = read_row  # type: ignore[assignment]
-    return shard.prepare_pose(send, engine, model, device)
+    return shard.prepare_pose(send, engine, tracking, model, device)

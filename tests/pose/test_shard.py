@@ -152,7 +152,7 @@ def test_the_backend_is_described_by_version_and_models(tmp_path: Path) -> None:
     described = describe_backend(Pose(engine="mediapipe"))
     assert described["backend"].startswith("mediapipe 0.10.")
     assert len(described["model_sha256"].split(",")) == 5
-    assert describe_backend(Pose())["backend"].startswith("signrep engine on cpu, mediapipe 0.10.")
+    assert describe_backend(Pose())["backend"].startswith("signrep engine, offline, on cpu, mediapipe 0.10.")
     model = tmp_path / "holistic.task"
     model.write_bytes(b"model")
     assert describe_backend(Pose(model=str(model)))["backend"].endswith(" holistic.task")
