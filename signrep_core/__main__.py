@@ -11,6 +11,7 @@ from pathlib import Path
 from signrep_core.commands import (
     ablate,
     angles,
+    bench,
     browse,
     config,
     convert,
@@ -43,6 +44,7 @@ COMMANDS = (
     plan,
     pretrain,
     ablate,
+    bench,
     convert,
     pose,
     features,

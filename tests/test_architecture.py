@@ -31,7 +31,7 @@ def test_videos_are_opened_as_rows_outside_the_room_video() -> None:
 
 def floors() -> dict[str, int]:
     """Room -> floor, by the page."""
-    rows = re.findall(r"^\| (\d) \| (.+?) \|", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|", PAGE, re.MULTILINE)
     return {room.removesuffix("/"): int(floor) for floor, rooms in rows for room in re.findall(r"`([^`]+)`", rooms)}
 
 

@@ -1,0 +1,1 @@
+"""Measurements of an installed core: `signrep bench`."""

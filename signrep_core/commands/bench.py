@@ -1,0 +1,58 @@
+"""`bench`: measure an installed core on this machine, one subcommand per subject."""
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from signrep_core.bench.figures import Figure
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command's arguments, a subcommand for each subject."""
+    bench = commands.add_parser(
+        "bench",
+        help="measure speed and correctness on this machine; write JSON, compare with thresholds",
+        epilog="example: signrep bench gpu --out bench",
+    )
+    subjects = bench.add_subparsers(required=True, metavar="SUBJECT")
+    _add_gpu(subjects)
+
+
+def _add_gpu(subjects: argparse._SubParsersAction) -> None:
+    parser = subjects.add_parser(
+        "gpu",
+        help="training and features on a GPU",
+        epilog="example: signrep bench gpu --out bench --shards shards",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for gpu.json, written after each part")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default: cuda")
+    parser.add_argument("--tiny", action="store_true", help="a tiny model and few repetitions, to test the command")
+    parser.set_defaults(run=_gpu)
+
+
+def _gpu(options: argparse.Namespace) -> int:
+    import torch
+
+    from signrep_core.bench.gpu import gpu_parts
+    from signrep_core.bench.workload import Workload, tiny
+    from signrep_core.errors import ConfigError
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("signrep bench gpu: PyTorch finds no CUDA GPU; see signrep doctor, or give --device cpu")
+    work = tiny(options.out, options.device) if options.tiny else Workload(options.out, options.device)
+    return print_parts(options.out / "gpu.json", gpu_parts(work), {"command": options.command})
+
+
+def print_parts(path: Path, parts: "Mapping[str, Callable[[], Iterable[Figure]]]", settings: Mapping[str, Any]) -> int:
+    """Measure the parts of a subject and print them as a table; 1 if one failed or missed a threshold, else 0."""
+    from signrep_core.bench.figures import HEADER, format_part, measure_parts
+
+    print(HEADER, flush=True)
+    passed = True
+    for part in measure_parts(path, parts, settings):
+        print("\n".join(format_part(part)), flush=True)
+        passed = passed and part.passed
+    print(f"{path}: {'all parts passed' if passed else 'a part failed: see the rows marked FAILED'}")
+    return int(not passed)
