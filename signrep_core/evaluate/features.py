@@ -4,14 +4,17 @@ Legend: n windows, T = 16 frames, S pixels of the model's input, D features.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -20,11 +23,12 @@ from signrep_core.data.augment import prepare
 from signrep_core.data.stream import read_ahead
 from signrep_core.data.windows import WindowReader
 from signrep_core.errors import ShardError, VideoError
-from signrep_core.evaluate.windows import STRIDE, VideoFeatures, select_rows, window_starts
+from signrep_core.evaluate.feature_parts import WHOLE, Part, part_path, shards_of_part
+from signrep_core.evaluate.windows import STRIDE, VideoFeatures, count_windows, select_rows, window_starts
 from signrep_core.model.signrep import SignRep
 from signrep_core.progress import Progress
 from signrep_core.store.files import file_digest
-from signrep_core.store.resume import open_resume_cache, work_key
+from signrep_core.store.resume import ResumeCache, open_resume_cache, work_key
 from signrep_core.store.schemas import Schema, features_schema
 from signrep_core.store.shards import ShardReader
 from signrep_core.store.tables import TableWriter, join_tables
@@ -33,7 +37,7 @@ from signrep_core.window import WINDOW
 log = logging.getLogger(__name__)
 
 CHUNK: Final = 24  # windows decoded together, since their frames overlap
-CPU_BATCH: Final = 4  # windows in a forward pass on a CPU, where larger batches are no faster
+CPU_BATCH: Final = 4  # windows in a forward pass on a CPU at most, where larger batches are no faster
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,18 @@ class Chunk:
     row: int
     starts: NDArray[np.int64]  # (n,) window starts within the sequence
     first_frame: int  # of the sequence, on the common timeline
-    frames: NDArray[np.uint8] | None  # (m, 3H/2, W) planes or (m, H, W, 3) from starts[0] on; None = unreadable
+    frames: Tensor | None  # (m, 3H/2, W) planes or (m, H, W, 3) uint8 from starts[0] on; None = unreadable
+    last: bool = False  # of its video
     error: str = ""
+
+    @property
+    def n_windows(self) -> int:
+        """Number of windows that can be read."""
+        return 0 if self.error else len(self.starts)
+
+    def pin_memory(self) -> "Chunk":
+        """The chunk with its frames in pinned memory, from where they are copied to a GPU in the background."""
+        return self if self.frames is None else replace(self, frames=self.frames.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,7 @@ class Selection:
     dataset: str | None = None  # None = all
     splits: Sequence[str] | None = None  # None = all
     empty_ok: bool = False  # no such video is no error (all of a sheet's may have been rejected)
+    part: Part = WHOLE  # whole shards of them, a share of the work for one of several machines
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,7 @@ class Inference:
     batch_size: int = 32  # windows, or clips, in a forward pass
     workers: int = 0  # loader processes
     stride: int = STRIDE  # frames from one window to the next
+    half: bool = False  # store features in 16 bits each: half the size, errors below 0.05 % of a value
 
     @property
     def device(self) -> torch.device:
@@ -87,12 +103,13 @@ def extract_features(
 ) -> int:
     """Write the features of videos as a Parquet table (`store.schemas.features_schema`).
 
-    Each shard gets a table of its own in the job's resume cache until all are done: a killed run continues with the
-    first unfinished shard.
+    One loader reads all shards, so that it never runs dry between two. Each shard gets a table of its own in the job's
+    resume cache until all are done: a killed run continues with the first unfinished shard.
 
     Args:
         weights: a safetensors file of `SignRep`.
         shards: folder of the packed shards.
+        out: path of the table; a part of the selection is written to `feature_parts.part_path`.
         provenance: noted in the table's metadata, with the weights' digest.
 
     Returns:
@@ -103,37 +120,58 @@ def extract_features(
         TrainingError: there is no such sequence, and the selection does not allow that.
     """
     model = SignRep.load(weights, inference.device)
-    schema, out = features_schema(model.n_features), Path(out)
+    schema, out = features_schema(model.n_features, inference.half), part_path(out, selection.part)
     opener = partial(ShardReader, Path(shards))
     index = opener().index
     rows = select_rows(index, selection.splits, selection.dataset, selection.empty_ok)
+    work = shards_of_part(dict(_by_shard(index, rows)), index["n_frames"], selection.part)
     about = {**(provenance or {}), "weights": Path(weights).name, "weights_sha256": file_digest(weights)}
-    tables, n_videos = [], 0
-    progress = Progress(f"extract_features {selection.dataset or ''}".strip(), _count_videos(index, rows), "videos")
+    if selection.part != WHOLE:
+        about["part"] = str(selection.part)
+    origin = Path(shards) / "info.json", about, inference.half, inference.stride
+    keys = {shard: work_key(*origin, _describe_rows(index, own)) for shard, own in work.items()}
+    n_videos = sum(_count_videos(index, own) for own in work.values())
+    progress = Progress(f"extract_features {selection.dataset or ''}".strip(), n_videos, "videos")
     with open_resume_cache(out) as cache, progress:
-        for shard, own in _by_shard(index, rows):
-            key = work_key(Path(shards) / "info.json", about, _describe_rows(index, own))
-            table = cache.folder / f"{key}.parquet"
-            if (done := cache.find(key)) is None:
-                done = {"videos": _write_videos(table, schema, video_features(model, opener, own, inference), progress)}
-                cache.record(key, done, [table.name])
-            else:
-                progress.advance(_count_videos(index, own), note=f"shard {shard} was finished before")
-            tables.append(table)
-            n_videos += done["videos"]
-        join_tables(tables, out, schema, about)
-    return n_videos
+        tables = _ShardTables(cache, schema, keys, progress)
+        left = tables.unfinished()
+        wanted = np.concatenate([np.zeros(0, np.int64), *(work[shard] for shard in left)])
+        videos = _each_video(model, opener, wanted, inference)
+        for shard in left:
+            tables.write(shard, islice(videos, _count_videos(index, work[shard])))
+        join_tables(map(tables.path, work), out, schema, about)
+        return tables.count()
 
 
-def _write_videos(path: Path, schema: Schema, videos: Iterator[VideoFeatures], progress: Progress) -> int:
-    """Write videos as they come, and count them."""
-    n = 0
-    with TableWriter(path, schema) as writer:
-        for video in videos:
-            writer.write(features_columns(video))
-            progress.advance()
-            n += 1
-    return n
+@dataclass(frozen=True)
+class _ShardTables:
+    """Tables of the shards in the resume cache of an extraction."""
+
+    cache: ResumeCache
+    schema: Schema
+    keys: Mapping[str, str]  # by shard
+    progress: Progress  # counts videos
+
+    def path(self, shard: str) -> Path:
+        return self.cache.folder / f"{self.keys[shard]}.parquet"
+
+    def unfinished(self) -> list[str]:
+        return [shard for shard, key in self.keys.items() if self.cache.find(key) is None]
+
+    def count(self) -> int:
+        """Videos of all shards, which are finished."""
+        return sum(found["videos"] for key in self.keys.values() if (found := self.cache.find(key)))
+
+    def write(self, shard: str, videos: Iterable[VideoFeatures | None]) -> None:
+        """Write the readable videos of a shard as they come, and record it as finished."""
+        n = 0
+        with TableWriter(self.path(shard), self.schema) as writer:
+            for video in videos:
+                self.progress.advance()
+                if video is not None:
+                    writer.write(features_columns(video))
+                    n += 1
+        self.cache.record(self.keys[shard], {"videos": n}, [self.path(shard).name])
 
 
 def _by_shard(index: Mapping[str, Any], rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
@@ -173,19 +211,36 @@ def video_features(
 
     A sequence that cannot be read is logged and left out of its video.
     """
-    dataset = _Chunks(open_reader, rows, inference.stride)
-    ids = dataset.video_ids
-    chunks_read = read_ahead(dataset, inference.workers, batch_size=None, collate_fn=_as_is)
-    pending: list[tuple[str, NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]] = []
-    for chunks in _gather(chunks_read, inference.batch_size):
-        for chunk, features, activity in encode(model, chunks, inference.stride):
-            video_id = ids[chunk.row]
-            if pending and pending[0][0] != video_id:
-                yield _join(pending)
-                pending = []
-            pending.append((video_id, (chunk.first_frame + chunk.starts).astype(np.int32), features, activity))
-    if pending:
-        yield _join(pending)
+    for video in _each_video(model, open_reader, rows, inference):
+        if video is not None:
+            yield video
+
+
+def _each_video(
+    model: SignRep, open_reader: Callable[[], WindowReader], rows: NDArray[np.int64], inference: Inference
+) -> Iterator[VideoFeatures | None]:
+    """Yield every video in `rows`, as soon as its last window is done; None for one that cannot be read."""
+    ids, n_broken = open_reader().index["video_id"], 0
+    pinned = next(model.parameters()).device.type == "cuda"
+    chunks = read_chunks(open_reader, rows, inference, pinned)
+    pending: list[tuple[Chunk, NDArray[np.float32], NDArray[np.float32]]] = []
+    for chunk, features, activity in encode(model, chunks, inference.batch_size, inference.stride):
+        if chunk.error:
+            n_broken += 1
+            log.warning("no features of row %d (%d unreadable so far): %s", chunk.row, n_broken, chunk.error)
+        else:
+            pending.append((chunk, features, activity))
+        if chunk.last:
+            yield _join(str(ids[chunk.row]), pending) if pending else None
+            pending = []
+
+
+def read_chunks(
+    open_reader: Callable[[], WindowReader], rows: NDArray[np.int64], inference: Inference, pin_memory: bool
+) -> Iterator[Chunk]:
+    """Read all windows of `rows` (grouped by video) in order, ahead in `inference.workers` processes."""
+    chunks = _Chunks(open_reader, rows, inference.stride)
+    yield from read_ahead(chunks, inference.workers, pin_memory, batch_size=None, collate_fn=_as_is)
 
 
 def cut_windows(frames: Tensor, n: int, stride: int = STRIDE, window: int = WINDOW) -> Tensor:
@@ -202,15 +257,18 @@ class _Chunks(Dataset[Chunk]):
     def __init__(self, open_reader: Callable[[], WindowReader], rows: NDArray[np.int64], stride: int) -> None:
         self._open_reader, self._stride = open_reader, stride
         self._reader: WindowReader | None = None
+        self._first = -1, 0  # the row read last, and the number of its first frame on the common timeline
         index = open_reader().index
         ids, n_frames = index["video_id"], np.asarray(index["n_frames"])
-        self.video_ids = {int(row): str(ids[row]) for row in rows}
         self._n_frames = n_frames
-        windows = np.maximum(n_frames[rows] - WINDOW, 0) // stride + 1
+        windows = count_windows(n_frames[rows], stride)
         pieces = -(-windows // CHUNK)
         self._rows = np.repeat(rows, pieces)
         before = np.repeat(np.cumsum(pieces) - pieces, pieces)
         self._piece = np.arange(len(self._rows)) - before
+        names = np.array([ids[row] for row in rows.tolist()], dtype=object)
+        self._last = np.zeros(len(self._rows), bool)  # of its video
+        self._last[np.cumsum(pieces) - 1] = np.append(names[1:] != names[:-1], True)[: len(rows)]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -225,53 +283,85 @@ class _Chunks(Dataset[Chunk]):
         starts = window_starts(n_frames, self._stride)[self._piece[k] * CHUNK :][:CHUNK]
         begin, end = int(starts[0]), min(int(starts[-1]) + WINDOW, n_frames)
         try:
-            first_frame = int(self._reader.read_targets(row, 0, 1)["frame"][0])
-            return Chunk(row, starts, first_frame, self._reader.read_planes(row, begin, end - begin))
+            if self._first[0] != row:
+                self._first = row, int(self._reader.read_targets(row, 0, 1)["frame"][0])
+            frames = np.ascontiguousarray(self._reader.read_planes(row, begin, end - begin))
+            return Chunk(row, starts, self._first[1], torch.from_numpy(frames), bool(self._last[k]))
         except (ShardError, VideoError, OSError) as error:
-            return Chunk(row, starts, 0, None, str(error))
-
-
-def _gather(chunks: Iterator[Chunk], batch_size: int) -> Iterator[list[Chunk]]:
-    """Group readable chunks until each group has at least `batch_size` windows (except the last)."""
-    group: list[Chunk] = []
-    n_broken = 0
-    for chunk in chunks:
-        if chunk.frames is None:
-            n_broken += 1
-            log.warning("no features of row %d (%d unreadable so far): %s", chunk.row, n_broken, chunk.error)
-            continue
-        group.append(chunk)
-        if sum(len(c.starts) for c in group) >= batch_size:
-            yield group
-            group = []
-    if group:
-        yield group
+            return Chunk(row, starts, 0, None, bool(self._last[k]), str(error))
 
 
 @torch.inference_mode()
 def encode(
-    model: SignRep, chunks: list[Chunk], stride: int = STRIDE
+    model: SignRep, chunks: Iterable[Chunk], batch_size: int = CPU_BATCH, stride: int = STRIDE
 ) -> Iterator[tuple[Chunk, NDArray[np.float32], NDArray[np.float32]]]:
-    """Compute features (n, D) and activity probabilities (n, 2) of each chunk's windows (on a GPU all at once)."""
+    """Compute features (n, D) and activity probabilities (n, 2) of each chunk's windows, in order.
+
+    Every forward pass has `batch_size` windows (on a CPU CPU_BATCH at most), whatever the chunks hold. Its results are
+    fetched after the next one has been started, so that a GPU does not wait for them.
+    """
     device = next(model.parameters()).device
-    size = model.config.encoder.image_size
-    windows = []
+    size = batch_size if device.type == "cuda" else min(batch_size, CPU_BATCH)
+    waiting: deque[Chunk] = deque()
+    windows = _cut_chunks(chunks, waiting, device, model.config.encoder.image_size, stride)
+    rows = torch.zeros(0, model.n_features + 2)
+    for found in _one_late(_forward(model, batch)[:n] for batch, n in _batches(windows, size)):
+        rows = torch.cat((rows, found.cpu()))
+        while waiting and len(rows) >= (n := waiting[0].n_windows):
+            own, rows = rows.split((n, len(rows) - n))
+            yield waiting.popleft(), own[:, :-2].numpy(), own[:, -2:].numpy()
+    for chunk in waiting:  # the last ones, if they cannot be read
+        yield chunk, rows[:, :-2].numpy(), rows[:, -2:].numpy()
+
+
+def _cut_chunks(
+    chunks: Iterable[Chunk], waiting: deque[Chunk], device: torch.device, size: int, stride: int
+) -> Iterator[Tensor]:
+    """Yield the windows (n, 3, T, S, S) of each chunk, and append the chunk to those that wait for results."""
     for chunk in chunks:
-        frames = torch.from_numpy(np.ascontiguousarray(chunk.frames)).to(device)
-        windows.append(cut_windows(prepare(frames[None], size)[0], len(chunk.starts), stride))
-    videos = torch.cat(windows)
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        outputs = [model(part) for part in videos.split(CPU_BATCH if device.type == "cpu" else len(videos))]
-    sizes = [len(chunk.starts) for chunk in chunks]
-    features = torch.cat([output.features.float().cpu() for output in outputs]).split(sizes)
-    activity = torch.cat([output.activity.float().sigmoid().cpu() for output in outputs]).split(sizes)
-    for chunk, f, a in zip(chunks, features, activity, strict=True):
-        yield chunk, f.numpy(), a.numpy()
+        waiting.append(replace(chunk, frames=None))
+        if chunk.frames is not None:
+            frames = prepare(chunk.frames.to(device, non_blocking=True)[None], size)[0]
+            yield cut_windows(frames, len(chunk.starts), stride)
 
 
-def _join(pieces: list[tuple[str, NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]]) -> VideoFeatures:
-    _, starts, features, activity = zip(*pieces, strict=True)
-    return VideoFeatures(pieces[0][0], np.concatenate(starts), np.concatenate(features), np.concatenate(activity))
+def _batches(windows: Iterable[Tensor], size: int) -> Iterator[tuple[Tensor, int]]:
+    """Join windows to batches of `size`, each with the number of its windows; the last is padded with zeros."""
+    held: list[Tensor] = []
+    for piece in windows:
+        held.append(piece)
+        if sum(map(len, held)) >= size:
+            *full, rest = torch.cat(held).split(size)
+            held = [rest] if len(rest) < size else []
+            for batch in full if held else [*full, rest]:
+                yield batch, size
+    if held:
+        last = torch.cat(held)
+        yield F.pad(last, (0, 0) * (last.ndim - 1) + (0, size - len(last))), len(last)
+
+
+def _forward(model: SignRep, windows: Tensor) -> Tensor:
+    """Features and activity probabilities of windows: (n, 3, T, S, S) → (n, D + 2)."""
+    with torch.autocast(windows.device.type, torch.bfloat16, enabled=windows.device.type == "cuda"):
+        output = model(windows)
+    return torch.cat((output.features.float(), output.activity.float().sigmoid()), 1)
+
+
+def _one_late(values: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yield each value after the next one has been computed."""
+    before = None
+    for value in values:
+        if before is not None:
+            yield before
+        before = value
+    if before is not None:
+        yield before
+
+
+def _join(video_id: str, pieces: list[tuple[Chunk, NDArray[np.float32], NDArray[np.float32]]]) -> VideoFeatures:
+    starts = [(chunk.first_frame + chunk.starts).astype(np.int32) for chunk, _, _ in pieces]
+    features, activity = (np.concatenate([piece[k] for piece in pieces]) for k in (1, 2))
+    return VideoFeatures(video_id, np.concatenate(starts), features, activity)
 
 
 def _as_is(chunk: Any) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from signrep_core.errors import ConfigError, VideoError
@@ -90,7 +91,7 @@ def video_file_features(
         ConfigError: the box lies outside the frame.
     """
     crops = crop_frames(read_row(VideoRow(video, fps=fps)), box)
-    pieces = [piece for chunk in cut_chunks(crops) for piece in encode(model, [chunk])]
+    pieces = list(encode(model, cut_chunks(crops)))
     starts = [chunk.starts for chunk, _, _ in pieces]
     features, activity = (np.concatenate([piece[k] for piece in pieces]) for k in (1, 2))
     return VideoFeatures(video, np.concatenate(starts).astype(np.int32), features, activity)
@@ -103,8 +104,8 @@ def cut_chunks(crops: Iterable[NDArray[np.uint8]]) -> Iterator[Chunk]:
     for crop in crops:
         held.append(crop)
         if len(held) == SPAN:
-            yield Chunk(0, first + window_starts(SPAN), 0, np.stack(held))
+            yield Chunk(0, first + window_starts(SPAN), 0, torch.from_numpy(np.stack(held)))
             held = held[CHUNK * STRIDE :]
             first += CHUNK * STRIDE
     if held and (first == 0 or len(held) >= WINDOW):
-        yield Chunk(0, first + window_starts(len(held)), 0, np.stack(held))
+        yield Chunk(0, first + window_starts(len(held)), 0, torch.from_numpy(np.stack(held)))

@@ -34,6 +34,11 @@ def window_starts(n_frames: int, stride: int = STRIDE, window: int = WINDOW) -> 
     return np.arange(0, max(n_frames - window, 0) + 1, stride)
 
 
+def count_windows(n_frames: NDArray[np.integer[Any]], stride: int = STRIDE) -> NDArray[np.int64]:
+    """Number of windows of sequences of these lengths."""
+    return np.maximum(n_frames - WINDOW, 0).astype(np.int64) // stride + 1
+
+
 def select_rows(
     index: Mapping[str, Any], splits: Sequence[str] | None, dataset: str | None = None, empty_ok: bool = False
 ) -> NDArray[np.int64]:

@@ -177,14 +177,18 @@ SEQUENCES = Schema(
 )  # fmt: skip
 
 
-def features_schema(width: int) -> Schema:
-    """The features of a run's windows: vectors of `width` values (768 of the paper's model)."""
+def features_schema(width: int, half: bool = False) -> Schema:
+    """The features of a run's windows: vectors of `width` values (768 of the paper's model).
+
+    Args:
+        half: store 16 bits of each value; readers get 32 again, if they ask for this schema without it.
+    """
     return Schema(
         "features", 1, "extract_features",
         (
             Column("video_id", TEXT),
             Column("start_frame", INT),                 # first frame of the window, on the common timeline
-            Column("features", FLOAT, (width,)),
+            Column("features", pa.float16() if half else FLOAT, (width,)),
             Column("right_active", FLOAT),              # probability that the hand is active
             Column("left_active", FLOAT),
         ),

@@ -276,7 +276,8 @@ def _from_arrow_array(array: pa.Array | pa.ChunkedArray, column: Column) -> Any:
     if isinstance(array, pa.ChunkedArray):  # an empty table's column
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     if column.shape:
-        return array.flatten().to_numpy(zero_copy_only=False).reshape(-1, *column.shape)
+        values = array.flatten().to_numpy(zero_copy_only=False)
+        return values.astype(column.dtype.to_pandas_dtype(), copy=False).reshape(-1, *column.shape)
     if column.dtype == pa.string():
         return array.to_pylist()
     if column.nullable:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -15,6 +16,7 @@ import torch
 from signrep_core.data.augment import prepare
 from signrep_core.errors import TrainingError
 from signrep_core.evaluate import features as module
+from signrep_core.evaluate.feature_parts import Part, join_parts
 from signrep_core.evaluate.features import Inference, Selection, cut_windows, extract_features, video_features
 from signrep_core.evaluate.retrieval import read_features
 from signrep_core.evaluate.windows import select_rows, window_starts
@@ -138,7 +140,7 @@ class KilledError(Exception):
 
 class KilledInTheSecondShard(Sharded):
     def read_window(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
-        if self.index["shard"][row] == "00001":
+        if row == 11:  # the last; the first shard is complete
             raise KilledError
         return super().read_window(row, start, n_frames)
 
@@ -206,3 +208,37 @@ def test_a_data_set_whose_videos_were_all_rejected_can_have_an_empty_table(
 def test_rows_of_one_video_are_adjacent() -> None:
     index = {"video_id": ["b", "a", "b"], "split": ["train"] * 3, "dataset": ["d"] * 3}
     assert select_rows(index, None).tolist() == [1, 0, 2]
+
+
+def test_every_forward_pass_has_the_same_number_of_windows(model: SignRep, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    forward = module._forward
+    monkeypatch.setattr(
+        module, "_forward", lambda model, windows: sizes.append(len(windows)) or forward(model, windows)
+    )
+    found = list(video_features(model, FakeReader, np.arange(12), Inference(batch_size=3)))
+    assert sum(len(video.features) for video in found) == 60
+    assert sizes == [3] * 20
+    list(video_features(model, Short, np.arange(4), Inference(batch_size=3)))  # four windows
+    assert sizes[20:] == [3, 3]
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_parts_of_several_machines_join_to_the_whole_table(model: SignRep, tmp_path: Path, half: bool) -> None:
+    weights = tmp_path / "model.safetensors"
+    model.save(weights)
+    inference = Inference("cpu", half=half)
+    whole, out = tmp_path / "whole.parquet", tmp_path / "features.parquet"
+    with use_reader(FakeReader, module):  # three shards of two videos
+        extract_features(weights, "shards", whole, inference=inference)
+        for number, videos in ((2, 0), (1, 2), (4, 2), (3, 2)):
+            part = Selection(part=Part(number, 4))
+            assert extract_features(weights, "shards", out, part, inference) == videos
+    assert join_parts(out, 4) == pq.read_metadata(whole).num_rows == 60
+    schemas = [pq.read_schema(path) for path in (out, whole)]
+    assert schemas[0].metadata == schemas[1].metadata
+    assert schemas[0].field("features").type.value_type == (pa.float16() if half else pa.float32())
+    for one, other in zip(read_features(out), read_features(whole), strict=True):
+        assert (one.video_id, one.start_frame.tolist()) == (other.video_id, other.start_frame.tolist())
+        assert one.features.dtype == np.float32
+        np.testing.assert_allclose(one.features, other.features, atol=1e-3 if half else 1e-5)
