@@ -2,7 +2,7 @@
 
 The score of a hypothesis is its log-probability over (its length, including the end) ** length_penalty. A sentence is
 finished when K of its hypotheses have ended; then it no longer changes, so that its result does not depend on the
-other sentences of the batch. Prefixes are scored again at each step: pieces are few compared with the encoded windows.
+other sentences of the batch. A model that keeps the state of earlier pieces learns which prefix each one continues.
 
 Legend: B sentences, K beam, L pieces so far, V vocabulary.
 """
@@ -32,7 +32,7 @@ class Search:
 
 
 def beam_search(
-    score: Callable[[Tensor], Tensor],
+    score: Callable[[Tensor, Tensor], Tensor],
     n: int,
     search: Search,
     *,
@@ -43,12 +43,14 @@ def beam_search(
     """Find the best hypothesis of each of n sentences.
 
     Args:
-        score: prefixes (B·K, L), those of a sentence side by side, each begun with `start` → log-probabilities
-            (B·K, V) of the next piece.
+        score: prefixes (B·K, L), those of a sentence side by side, each begun with `start`, and (B·K,) the row of
+            the call before that each one continues (its own in the first call) → log-probabilities (B·K, V) of the
+            next piece.
     """
     beams = _Beams(n, search, start, end, device)
     for length in range(1, search.max_length + 1):
-        beams.advance(score(beams.prefixes.flatten(0, 1)).unflatten(0, (n, search.beam)), length)
+        found = score(beams.prefixes.flatten(0, 1), beams.origins.flatten())
+        beams.advance(found.unflatten(0, (n, search.beam)), length)
         if beams.finished():
             break
     return beams.hypotheses()
@@ -60,6 +62,8 @@ class _Beams:
     def __init__(self, n: int, search: Search, start: int, end: int, device: torch.device | str) -> None:
         self._search, self._end, self._device = search, end, device
         self.prefixes = torch.full((n, search.beam, 1), start, device=device)  # (B, K, L)
+        self._rows = torch.arange(n * search.beam, device=device).view(n, search.beam)
+        self.origins = self._rows  # (B, K) of B·K prefixes, the one that each continues
         self._totals = torch.full((n, search.beam), -torch.inf, device=device)  # (B, K) log-probabilities
         self._totals[:, 0] = 0  # all prefixes are the same at first
         self._best = torch.full((n,), -torch.inf, device=device)
@@ -77,8 +81,10 @@ class _Beams:
         ends = piece == self._end
         self._finish(values, origin, ends, length)
         self._totals, kept = values.masked_fill(ends, -torch.inf).topk(beam)
-        chosen = origin.gather(1, kept)[..., None].expand(-1, -1, length)
-        self.prefixes = torch.cat((self.prefixes.gather(1, chosen), piece.gather(1, kept)[..., None]), 2)
+        origin = origin.gather(1, kept)
+        before = self.prefixes.gather(1, origin[..., None].expand(-1, -1, length))
+        self.prefixes = torch.cat((before, piece.gather(1, kept)[..., None]), 2)
+        self.origins = self._rows[:, :1] + origin
 
     def _finish(self, values: Tensor, origin: Tensor, ends: Tensor, length: int) -> None:
         """Keep the best of the hypotheses that end here; all arguments (B, 2K), the likeliest first."""

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from signrep_core.errors import CheckpointError
 from signrep_core.model.beam import Hypothesis, Search, beam_search
+from signrep_core.model.cached_decoder import CachedDecoder
 from signrep_core.model.standardised import Standardised
 from signrep_core.model.vocabulary import END, PAD, START, Vocabulary
 from signrep_core.model.weights import read_weights, write_weights
@@ -100,7 +101,7 @@ class Translator(Standardised):
     def decode(self, memory: Memory, pieces: Tensor) -> Tensor:
         """Pieces so far (B, L), starting with START → logits (B, L, V) of each next piece."""
         n = pieces.shape[1]
-        x = self.dropout(self.embedding_norm(self._place(self.embedding(pieces))))
+        x = self.dropout(self._embed(pieces))
         future = torch.ones(n, n, dtype=torch.bool, device=pieces.device).triu(1)
         x = self.decoder(x, memory.states, tgt_mask=future, tgt_is_causal=True, memory_key_padding_mask=memory.padding)
         return F.linear(x, self.embedding.weight)
@@ -109,8 +110,14 @@ class Translator(Standardised):
         """(B, N, F), (B,), (B, L) → logits (B, L, V)."""
         return self.decode(self.encode(features, lengths), pieces)
 
-    def _place(self, x: Tensor) -> Tensor:
-        return x * math.sqrt(self.config.width) + sinusoids(x.shape[1], self.config.width, x.device)
+    def _embed(self, pieces: Tensor, first: int = 0) -> Tensor:
+        """Vectors (B, L, D) of pieces (B, L), which stand at `first` and after it."""
+        embedded: Tensor = self.embedding_norm(self._place(self.embedding(pieces), first))
+        return embedded
+
+    def _place(self, x: Tensor, first: int = 0) -> Tensor:
+        places = sinusoids(first + x.shape[1], self.config.width, x.device)[first:]
+        return x * math.sqrt(self.config.width) + places
 
     @cached_property
     def _pieces(self) -> Vocabulary:
@@ -129,11 +136,11 @@ class Translator(Standardised):
         self, features: Tensor, lengths: Tensor, *, beam: int = 5, length_penalty: float = 1.0, max_pieces: int = 200
     ) -> list[Hypothesis]:
         """Translate each sentence by beam search; `beam` 1 is greedy."""
-        memory = self.encode(features, lengths)
-        states, padding = (part.repeat_interleave(beam, 0) for part in memory)
+        decoder = CachedDecoder(self.decoder, *self.encode(features, lengths), beam)
 
-        def score(pieces: Tensor) -> Tensor:
-            logits = self.decode(Memory(states, padding), pieces)[:, -1].float()
+        def score(pieces: Tensor, origins: Tensor) -> Tensor:
+            last = self._embed(pieces[:, -1:], first=pieces.shape[1] - 1)
+            logits = F.linear(decoder.advance(last[:, 0], origins), self.embedding.weight).float()
             logits[:, [PAD, START]] = -torch.inf  # never part of a text
             return logits.log_softmax(1)
 

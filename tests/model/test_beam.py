@@ -19,7 +19,7 @@ def random_model(seed: int):
         logits[START] = -torch.inf
         return logits.log_softmax(0)
 
-    return lambda prefixes: torch.stack([row(prefix) for prefix in prefixes.tolist()])
+    return lambda prefixes, _=None: torch.stack([row(prefix) for prefix in prefixes.tolist()])
 
 
 def every_sequence(model, max_length: int, length_penalty: float) -> tuple[list[int], float]:
@@ -67,7 +67,7 @@ def test_no_wider_beam_scores_worse_than_greedy_search_without_penalty():
 def test_a_translation_does_not_depend_on_the_rest_of_the_batch():
     models = [random_model(seed) for seed in range(5)]
 
-    def all_of_them(prefixes: torch.Tensor) -> torch.Tensor:
+    def all_of_them(prefixes: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         return torch.cat([model(part) for model, part in zip(models, prefixes.chunk(5), strict=True)])
 
     together = search(all_of_them, n=5, beam=3, max_length=6)
@@ -78,7 +78,7 @@ def test_a_longer_hypothesis_wins_where_length_is_rewarded():
     # The end now has probability 0.4; two more pieces, each certain, 0.6.
     table = {(): [0.4, 0.6, 0.0], (2,): [0.0, 0.0, 1.0], (2, 3): [1.0, 0.0, 0.0]}
 
-    def model(prefixes: torch.Tensor) -> torch.Tensor:
+    def model(prefixes: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         rows = [[0.0, *table.get(tuple(p[1:]), [1.0, 0.0, 0.0])] for p in prefixes.tolist()]
         return torch.tensor(rows).log()
 
@@ -87,7 +87,22 @@ def test_a_longer_hypothesis_wins_where_length_is_rewarded():
 
 
 def test_hypotheses_end_at_the_maximum_length():
-    def model(prefixes: torch.Tensor) -> torch.Tensor:
+    def model(prefixes: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         return torch.tensor([[-torch.inf, -20.0, 0.0, -1.0]]).log_softmax(1).expand(len(prefixes), -1)
 
     assert search(model, beam=2, max_length=5)[0].pieces == [2, 2, 2, 2]
+
+
+def test_origins_name_the_prefix_of_the_call_before_that_each_one_continues():
+    model, before = random_model(0), []
+
+    def checked(prefixes: torch.Tensor, origins: torch.Tensor) -> torch.Tensor:
+        if before:
+            assert torch.equal(before[-1][origins], prefixes[:, :-1])
+        else:
+            assert origins.tolist() == list(range(6))
+        before.append(prefixes)
+        return model(prefixes)
+
+    search(checked, n=2, beam=3, max_length=6)
+    assert len(before) > 2

@@ -1,10 +1,15 @@
 """The translator's masks, positions, search and file."""
 
+import dataclasses
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from signrep_core.errors import CheckpointError
-from signrep_core.model.translator import Translator, TranslatorConfig, sinusoids
+from signrep_core.model.beam import Search, beam_search
+from signrep_core.model.cached_decoder import CachedDecoder
+from signrep_core.model.translator import Memory, Translator, TranslatorConfig, sinusoids
 from signrep_core.model.vocabulary import END, PAD, START
 
 SMALL = TranslatorConfig(
@@ -86,6 +91,52 @@ def test_a_translation_contains_no_padding_start_or_end(model):
     for found in model.translate(sentences(), torch.tensor([7, 3]), beam=3, max_pieces=12):
         assert len(found.pieces) < 12
         assert not {PAD, START, END} & set(found.pieces)
+
+
+@pytest.fixture
+def talkative() -> Translator:
+    """A translator whose pieces depend on windows and earlier pieces, and whose sentences differ in length."""
+    torch.manual_seed(3)
+    model = Translator(dataclasses.replace(SMALL, decoder_layers=2)).eval()
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter.mul_(2)
+    return model
+
+
+@torch.inference_mode()
+def test_a_decoder_that_keeps_earlier_pieces_gives_what_decoding_all_of_them_gives(talkative):
+    """Three hypotheses of each of two sentences, which continue each other's prefixes at random."""
+    generator = torch.Generator().manual_seed(0)
+    memory = talkative.encode(sentences(), torch.tensor([7, 4]))
+    whole = Memory(*(part.repeat_interleave(3, 0) for part in memory))
+    decoder = CachedDecoder(talkative.decoder, *memory, beam=3)
+    pieces, origins = torch.full((6, 1), START), torch.arange(6)
+    for length in range(6):
+        output = decoder.advance(talkative._embed(pieces[:, -1:], first=length)[:, 0], origins)
+        expected = talkative.decode(whole, pieces)[:, -1]
+        torch.testing.assert_close(F.linear(output, talkative.embedding.weight), expected, rtol=1e-4, atol=1e-5)
+        origins = torch.cat([3 * k + torch.randint(3, (3,), generator=generator) for k in range(2)])
+        pieces = torch.cat((pieces[origins], torch.randint(3, 11, (6, 1), generator=generator)), 1)
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+@torch.inference_mode()
+def test_translations_are_those_of_a_search_that_decodes_whole_prefixes(talkative, beam):
+    x = 3 * torch.randn(8, 7, 6, generator=torch.Generator().manual_seed(2))
+    lengths = torch.arange(8).clamp(min=1, max=7)
+    whole = Memory(*(part.repeat_interleave(beam, 0) for part in talkative.encode(x, lengths)))
+
+    def score(pieces, _):
+        logits = talkative.decode(whole, pieces)[:, -1]
+        logits[:, [PAD, START]] = -torch.inf
+        return logits.log_softmax(1)
+
+    expected = beam_search(score, 8, Search(beam, 12, 1.0), start=START, end=END)
+    found = talkative.translate(x, lengths, beam=beam, max_pieces=12)
+    assert [one.pieces for one in found] == [other.pieces for other in expected]
+    assert len({tuple(one.pieces) for one in found}) > 3
+    assert [one.score for one in found] == pytest.approx([other.score for other in expected], abs=1e-5)
 
 
 def test_a_loaded_translator_gives_the_same_translations(model, tmp_path):
