@@ -12,6 +12,7 @@ from snakemake.logging import logger
 
 from signrep_core.config import load_config
 from signrep_core.errors import SignRepError
+from signrep_core.evaluate.feature_parts import Part, part_path
 from signrep_core.inspect.compare import Comparison, describe_outdated
 from signrep_core.inspect.doctor import check_place
 from signrep_core.inspect.report.summary import format_run
@@ -125,6 +126,15 @@ def initial_weights(wildcards):
     except SignRepError as error:
         raise WorkflowError(str(error))
     return {"start": str(start)} if start else {}
+
+
+FEATURES = f"{CONFIG.results}/features/{CONFIG.pretrain.run}/{{dataset}}.parquet"
+
+
+def feature_parts(wildcards):
+    """Parts that a data set's features are joined from; none where one job extracts them all."""
+    n, out = CONFIG.features.parts, FEATURES.format(dataset=wildcards.dataset)
+    return [str(part_path(out, Part(k + 1, n))) for k in range(n)] if n > 1 else []
 
 
 def recogniser_start(wildcards):

@@ -10,12 +10,40 @@ OUTPUTS
 """
 
 
-rule extract_features:
-    """Features of every window of a data set's sequences."""
+rule extract_features_part:
+    """Features of some of a data set's shards: a part of the table, for one of several machines."""
     input:
         weights="<results>/pretrain/<run>/best.safetensors",
         index="<results>/shards/index.parquet",
         info="<results>/shards/info.json",
+    output:
+        part=temp(str(part_path(FEATURES, Part("{number}", "{total}")))),
+    log:
+        "<logs>/extract_features_part/<run>/{dataset}.{number}-of-{total}.log",
+    benchmark:
+        "<benchmarks>/extract_features_part/<run>/{dataset}.{number}-of-{total}.tsv"
+    wildcard_constraints:
+        number=r"\d+",
+        total=r"\d+",
+    conda:
+        "../envs/signrep.yaml"
+    threads: 16
+    resources:
+        mem_mb=8000,
+        runtime=480,
+    params:
+        **WANTED.rule_params("extract_features"),
+    script:
+        "../workflow_scripts/extract_features_part.py"
+
+
+rule extract_features:
+    """Features of every window of a data set's sequences; with features.parts joined from their parts."""
+    input:
+        weights="<results>/pretrain/<run>/best.safetensors",
+        index="<results>/shards/index.parquet",
+        info="<results>/shards/info.json",
+        parts=feature_parts,
     output:
         features="<results>/features/<run>/{dataset}.parquet",
     log:
@@ -24,10 +52,12 @@ rule extract_features:
         "<benchmarks>/extract_features/<run>/{dataset}.tsv"
     conda:
         "../envs/signrep.yaml"
-    threads: 16
+    threads: 16 if CONFIG.features.parts == 1 else 1
     resources:
         mem_mb=8000,
         runtime=480,
+    params:
+        **WANTED.rule_params("extract_features"),
     script:
         "../workflow_scripts/extract_features.py"
 

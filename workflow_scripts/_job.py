@@ -22,7 +22,9 @@ from signrep_core.progress import Progress
 from signrep_core.store import job
 from signrep_core.store.job import Job
 
-UNRECORDED = ("sheet",)  # inputs that grow without touching the job: its own rows of the sheet are among its params
+# Inputs that are no part of a record: the sheet, which grows without touching the job (its own rows are among its
+# params), and temporary parts of the output.
+UNRECORDED = ("sheet", "parts")
 
 
 @contextmanager
@@ -48,6 +50,18 @@ def use_threads(threads: int, loaders: int = 0) -> None:
     import torch
 
     torch.set_num_threads(max(1, threads - loaders))
+
+
+def share_threads(threads: int) -> int:
+    """Share the rule's threads between torch and the processes of a loader; the number of these.
+
+    A GPU waits for decoding, a CPU for itself.
+    """
+    import torch
+
+    loaders = threads // 2 if torch.cuda.is_available() else 0
+    use_threads(threads, loaders)
+    return loaders
 
 
 def _open_log(snakemake: Any) -> None:

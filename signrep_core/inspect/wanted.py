@@ -248,6 +248,7 @@ _PARAMS: Final[Mapping[str, Callable[[Wanted], Mapping[str, Any]]]] = {
         "settings": w.config.pretrain.model_dump(include={"preset", "crop_area", "crop_ratio"}),
         "seed": w.config.seed,
     },
+    "extract_features": lambda w: w.config.features.model_dump(exclude={"parts"}),
     "evaluate_retrieval": lambda w: {**w.config.retrieval.model_dump(exclude={"datasets"}), "seed": w.config.seed},
     "train_recognition": _recognition,
     "evaluate_recognition": lambda w: {"schema": schemas.PREDICTIONS.version},

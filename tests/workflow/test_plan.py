@@ -37,6 +37,12 @@ def test_every_stage_has_one_job_per_shard(tmp_path):
     assert set(plan) == PER_SHARD | AFTER_SHARDS | SHOWN | {"median_bones", "audit_overlap"}
 
 
+def test_parts_of_features_are_jobs_of_their_own(tmp_path):
+    config = f"sheet={sheet_of(tmp_path, 25)}", f"results={tmp_path / 'r'}", "videos_per_shard=10"
+    plan = planned_rules("--config", *config, "features={parts: 3}")
+    assert (plan["extract_features_part"], plan["extract_features"]) == (3, 1)
+
+
 def test_without_a_sheet_the_demo_is_planned(tmp_path):
     plan = planned_rules("--config", f"results={tmp_path / 'r'}")
     assert {"write_synthetic_sheet", "synthesize", "extract_pose", "pretrain"} <= set(plan)
