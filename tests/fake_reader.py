@@ -64,6 +64,9 @@ class FakeReader:
     def read_planes(self, row: int, start: int, n_frames: int = 16) -> np.ndarray:
         return planes_of(self.read_window(row, start, n_frames))
 
+    def read_planes_at(self, row: int, frames: np.ndarray) -> np.ndarray:
+        return self.read_planes(row, int(frames[0]), int(frames[-1] - frames[0] + 1))[frames - frames[0]]
+
     def read_targets(self, row: int, start: int, n_frames: int = 16) -> dict[str, np.ndarray]:
         self._check(row)
         path = self._path(row, start, n_frames).astype(np.float32)

@@ -22,7 +22,7 @@ from signrep_core.errors import ShardError, VideoError
 log = logging.getLogger(__name__)
 
 Inputs = Literal["video", "keypoints"]
-NEAR: Final = 8  # frames: wanted frames with smaller gaps are decoded in one pass, others from a keyframe each
+NEAR: Final = 8  # frames: packets of wanted frames with smaller gaps are read in one go
 NAMED: Final = 5  # glosses or videos named in a message
 
 
@@ -100,9 +100,9 @@ def _runs(videos: Videos, video: int, frames: NDArray[np.int64]) -> Iterator[tup
 
 
 def _read(reader: WindowReader, row: int, frames: NDArray[np.int64], inputs: Inputs) -> dict[str, NDArray[Any]]:
-    start, n = int(frames[0]), int(frames[-1] - frames[0] + 1)
     if inputs != "keypoints":
-        return {"frames": np.asarray(reader.read_planes(row, start, n))[frames - start]}
+        return {"frames": np.asarray(reader.read_planes_at(row, frames))}
+    start, n = int(frames[0]), int(frames[-1] - frames[0] + 1)
     targets = reader.read_targets(row, start, n)
     return {name: np.asarray(targets[name], np.float32)[frames - start] for name in TARGETS}
 

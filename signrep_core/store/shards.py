@@ -86,9 +86,24 @@ class ShardReader:
 
     def read_planes(self, row: int, start: int, n_frames: int = WINDOW) -> NDArray[np.uint8]:
         """Read the same frames as (T, 384, 256): 256 rows of Y, 64 of U, 64 of V (yuv420p, BT.709, TV range)."""
+        return self._planes(self._decode(row, start, n_frames), max(n_frames, 0))
+
+    def read_planes_at(self, row: int, frames: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Read some frames of a sequence, ascending numbers (T,), as `read_planes` does.
+
+        Decoded are only the frames from a keyframe to the last wanted one before the next.
+
+        Raises:
+            IndexError, ShardError: as read_window.
+        """
+        start, n_frames = int(frames[0]), int(frames[-1] - frames[0] + 1)
+        return self._planes(self._decode(row, start, n_frames, (frames - start).tolist()), len(frames))
+
+    def _planes(self, frames: Iterator[Any], n: int) -> NDArray[np.uint8]:
+        """Copy the planes of n decoded frames: (n, 384, 256)."""
         height, width = self.info.height, self.info.width
-        planes = np.empty((max(n_frames, 0), height + height // 2, width), np.uint8)
-        for k, frame in enumerate(self._decode(row, start, n_frames)):
+        planes = np.empty((n, height + height // 2, width), np.uint8)
+        for k, frame in enumerate(frames):
             out, end = planes[k].reshape(-1), 0
             for plane in frame.planes:
                 begin, end = end, end + plane.width * plane.height
@@ -156,25 +171,33 @@ class ShardReader:
             raise IndexError(f"{self._name(row)}: frames {start}..{start + n_frames} of a sequence of {length}")
         return int(self.index["first_row"][row]) + start
 
-    def _decode(self, row: int, start: int, n_frames: int) -> Iterator[Any]:
-        """Yield the window's frames, each as soon as it is decoded, while it is in the cache."""
+    def _decode(self, row: int, start: int, n_frames: int, chosen: Sequence[int] | None = None) -> Iterator[Any]:
+        """Yield the window's frames, each as soon as it is decoded, while it is in the cache.
+
+        Args:
+            chosen: ascending numbers of those that are wanted, from `start` on; None = all.
+        """
         lead = start % self.info.gop  # frames between the keyframe and the window
         packets = self._packets(row, start - lead, lead + n_frames)
+        wanted = [lead + k for k in (range(n_frames) if chosen is None else chosen)]
+        last = {k // self.info.gop: k for k in wanted}  # of each keyframe's frames
+        needed = [k for k in range(len(packets)) if k <= last.get(k // self.info.gop, -1)]
+        kept = set(wanted)
         decoder, self._decoder = self._decoder or self.info.decoder(), None  # not used again after an error
         found = 0
         try:
-            for packet in (*packets, None):
+            for packet in (*(packets[k] for k in needed), None):
                 for frame in decoder.decode(packet):
                     if frame.is_corrupt or (frame.width, frame.height) != (self.info.width, self.info.height):
                         raise self._broken(row, "its packets are damaged")
-                    found += 1
-                    if lead < found <= lead + n_frames:
+                    if found < len(needed) and needed[found] in kept:
                         yield frame
+                    found += 1
             decoder.flush_buffers()
         except av.FFmpegError as error:
             raise self._broken(row, f"its packets cannot be decoded ({error.strerror})") from error
-        if found != len(packets):
-            raise self._broken(row, f"{len(packets)} packets gave {found} frames")
+        if found != len(needed):
+            raise self._broken(row, f"{len(needed)} packets gave {found} frames")
         self._decoder = decoder
 
     def _packets(self, row: int, start: int, n_frames: int) -> list[Any]:

@@ -65,7 +65,7 @@ def test_a_clip_covers_all_sequences_of_its_video() -> None:
     assert clip["label"].tolist() == [1]
 
 
-def test_distant_frames_are_decoded_separately_and_near_ones_together() -> None:
+def test_distant_frames_are_read_separately_and_near_ones_together() -> None:
     reader = Numbered()
     read_clip(reader, labelled(reader), 0, 6, "video")  # every thirtieth
     assert [n for _, _, n in reader.reads] == [1] * 6

@@ -61,6 +61,34 @@ def test_planes_hold_the_same_frame_unconverted(reader: ShardReader, packed: Bui
     assert np.array_equal(planes, expected)
 
 
+def test_chosen_frames_are_those_of_the_whole_and_only_what_they_need_is_decoded(
+    reader: ShardReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, gop, decoded = reader.read_planes(0, 0, 40), reader.info.gop, []
+
+    class Counting:
+        def __init__(self) -> None:
+            self._decoder = type(reader.info).decoder(reader.info)
+
+        def decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+            decoded.append(packet)
+            return self._decoder.decode(packet)
+
+        def flush_buffers(self) -> None:
+            self._decoder.flush_buffers()
+
+    assert gop == 6
+    for frames, n in (
+        ([0], 1), ([39], 4), ([4, 5, 6], 7), ([1, 20], 5), ([7, 9, 29, 30], 4 + 6 + 1), (list(range(3, 40)), 40),
+    ):  # fmt: skip
+        monkeypatch.setattr(reader, "_decoder", Counting())
+        decoded.clear()
+        assert np.array_equal(reader.read_planes_at(0, np.array(frames)), whole[frames])
+        assert len(decoded) == n + 1, frames  # and the end
+    with pytest.raises(IndexError):
+        reader.read_planes_at(0, np.array([38, 40]))
+
+
 def test_targets_belong_to_the_windows_frames(reader: ShardReader) -> None:
     targets = reader.read_targets(2, 4, 10)  # the sequence begins with frame 30 of its video
     shapes = {
