@@ -22,13 +22,13 @@ from signrep_core.store.tables import join_tables
 
 
 class Part(NamedTuple):
-    """The `number`th of `count` parts, from 1."""
+    """The `number`th of `total` parts, from 1."""
 
     number: int = 1
-    count: int = 1
+    total: int = 1
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
+        return f"{self.number}/{self.total}"
 
     @classmethod
     def parse(cls, text: str) -> "Part":
@@ -49,7 +49,7 @@ WHOLE: Final = Part()
 def part_path(out: str | Path, part: Part) -> Path:
     """Path of a part of the table `out`; that of the whole is `out` itself."""
     out = Path(out)
-    return out if part == WHOLE else parts_folder(out) / f"{part.number}-of-{part.count}{out.suffix}"
+    return out if part == WHOLE else parts_folder(out) / f"{part.number}-of-{part.total}{out.suffix}"
 
 
 def parts_folder(out: Path) -> Path:
@@ -68,7 +68,7 @@ def shards_of_part(
     """
     windows = np.array([count_windows(np.asarray(n_frames)[rows]).sum() for rows in work.values()], np.int64)
     middle = np.cumsum(windows) - windows / 2
-    of_shard = np.minimum(middle * part.count // max(int(windows.sum()), 1), part.count - 1)
+    of_shard = np.minimum(middle * part.total // max(int(windows.sum()), 1), part.total - 1)
     return {
         shard: rows for (shard, rows), number in zip(work.items(), of_shard, strict=True) if number == part.number - 1
     }

@@ -39,11 +39,14 @@ class CachedDecoder:
         """
         x, kept = embedded[:, None], []
         for k, layer in enumerate(_layers(self._decoder)):
-            query, *new = _project(layer.self_attn, layer.norm1(x), 0, 3)
+            query, keys, values = _project(layer.self_attn, layer.norm1(x), 0, 3)
             if self._pieces:
-                new = [torch.cat((old[origins], own), 2) for old, own in zip(self._pieces[k], new, strict=True)]
-            kept.append((new[0], new[1]))
-            x = x + _join_heads(layer.self_attn, F.scaled_dot_product_attention(query, *new))
+                earlier = self._pieces[k]
+                keys, values = (
+                    torch.cat((old[origins], new), 2) for old, new in zip(earlier, (keys, values), strict=True)
+                )
+            kept.append((keys, values))
+            x = x + _join_heads(layer.self_attn, F.scaled_dot_product_attention(query, keys, values))
             x = x + self._attend_to_windows(layer.multihead_attn, layer.norm2(x), *self._windows[k])
             x = x + layer.linear2(F.relu(layer.linear1(layer.norm3(x))))
         self._pieces = kept
