@@ -24,7 +24,7 @@ def _add_gpu(subjects: argparse._SubParsersAction) -> None:
     parser = subjects.add_parser(
         "gpu",
         help="training and features on a GPU",
-        epilog="example: signrep bench gpu --out bench --shards shards",
+        epilog="example: signrep bench gpu --out bench",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for gpu.json, written after each part")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default: cuda")
