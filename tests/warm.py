@@ -17,7 +17,7 @@ from typing import Any
 
 ENGINE = ["nbformat", "numpy", "pyarrow.parquet", "pydantic", "rich.progress", "smart_open", "snakemake.cli"]
 JOBS = [
-    *ENGINE, "av", "cv2", "kornia", "lightning_fabric", "matplotlib.figure", "pandas", "rouge_score.rouge_scorer",
+    *ENGINE, "av", "cv2", "lightning_fabric", "matplotlib.figure", "pandas", "rouge_score.rouge_scorer",
     "sacrebleu", "scipy.optimize", "timm.models.hiera", "torch",
 ]  # fmt: skip
 

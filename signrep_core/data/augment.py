@@ -3,25 +3,34 @@
 Supplement A2: Planckian jitter, random resized crop 256→224, Gaussian blur, grayscale, ImageNet mean and std. No
 source gives the strengths; ours are D (decisions 0008, 0029).
 
-Legend: B windows, T frames, H W pixels as stored (256), S pixels of the model's input (224).
+Crop, resize and blur are linear along each axis, so a window is multiplied with one matrix per axis: the same few
+operations for a batch of any size, of static shapes, without a look at the draws by the host (decision 0031).
+
+Legend: B windows, T frames, C colours, H W pixels as stored (256), S pixels of the model's input (224).
 """
 
-from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
 import torch
-import torch.nn.functional as F
-from kornia.augmentation import RandomPlanckianJitter
-from kornia.color import rgb_to_grayscale
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 EVALUATION_VIEW: Final = "the whole crop of 256 pixels, resized"  # what `prepare` shows of a frame, for protocols
 
-WHOLE: Final = (0.0, 0.0, 1.0, 1.0)  # y, x, height, width as shares of the frame
+GRAY: Final = (0.299, 0.587, 0.114)  # of red, green and blue in a grayscale picture (BT.601)
+# Red, green and blue of a black body from 3,000 to 15,000 K in steps of 500 K (Zini et al. 2023, Planckian jitter).
+BLACK_BODY: Final = (
+    (0.6743, 0.4029, 0.0013), (0.6281, 0.4241, 0.1665), (0.5919, 0.4372, 0.2513), (0.5623, 0.4457, 0.3154),
+    (0.5376, 0.4515, 0.3672), (0.5163, 0.4555, 0.4103), (0.4979, 0.4584, 0.4468), (0.4816, 0.4604, 0.4782),
+    (0.4672, 0.4619, 0.5053), (0.4542, 0.4630, 0.5289), (0.4426, 0.4638, 0.5497), (0.4320, 0.4644, 0.5681),
+    (0.4223, 0.4648, 0.5844), (0.4135, 0.4651, 0.5990), (0.4054, 0.4653, 0.6121), (0.3980, 0.4654, 0.6239),
+    (0.3911, 0.4655, 0.6346), (0.3847, 0.4656, 0.6444), (0.3787, 0.4656, 0.6532), (0.3732, 0.4656, 0.6613),
+    (0.3680, 0.4655, 0.6688), (0.3632, 0.4655, 0.6756), (0.3586, 0.4655, 0.6820), (0.3544, 0.4654, 0.6878),
+    (0.3503, 0.4653, 0.6933),
+)  # fmt: skip
 JITTER_P: Final = 0.8
 BLUR_P: Final = 0.5
 BLUR_SIGMA: Final = (0.1, 2.0)  # pixels of a 224-pixel frame
@@ -38,7 +47,12 @@ class Draws:
     gray: Tensor  # (B,) bool
 
     def __getitem__(self, windows: slice) -> "Draws":
-        return Draws(self.crop[windows], self.illuminant[windows], self.sigma[windows], self.gray[windows])
+        return Draws(*(getattr(self, part.name)[windows] for part in dataclasses.fields(self)))
+
+    def pack(self) -> Tensor:
+        """All values as one tensor (B, 8) for `transform`: the crop, gains of red and blue, sigma, gray."""
+        gains = _planckian()[self.illuminant]
+        return torch.cat((self.crop, gains, torch.stack((self.sigma, self.gray), 1)), 1)
 
 
 def draw_augmentations(
@@ -56,7 +70,7 @@ def draw_augmentations(
     areas, ratios = uniform(*area), torch.exp(uniform(*torch.tensor(ratio).log().tolist()))
     height, width = (areas / ratios).sqrt().clamp(max=1), (areas * ratios).sqrt().clamp(max=1)
     y, x = (1 - height) * uniform(0, 1), (1 - width) * uniform(0, 1)
-    illuminant = torch.randint(len(_planckian()), (n,), generator=generator)
+    illuminant = torch.randint(len(BLACK_BODY), (n,), generator=generator)
     return Draws(
         torch.stack((y, x, height, width), 1),
         illuminant.where(uniform(0, 1) < JITTER_P, -1),
@@ -71,18 +85,25 @@ def augment(frames: Tensor, draws: Draws, size: int) -> Tensor:
     Planes are of the shards (`ShardReader.read_planes`) on every device, in training and evaluation alike; RGB is of
     video files.
     """
-    x = torch.stack([_crop(window, crop, size) for window, crop in zip(frames, draws.crop.tolist(), strict=True)])
-    x = _jitter(x, draws.illuminant)  # (B, T, 3, S, S) in 0..1
-    for i in torch.nonzero(draws.sigma)[:, 0].tolist():  # on the CPU, so the device is not synchronised
-        x[i] = _blur(x[i], float(draws.sigma[i]) * size / 224)
-    for i in torch.nonzero(draws.gray)[:, 0].tolist():
-        x[i] = rgb_to_grayscale(x[i])
-    return _normalise(x)
+    return transform(frames, draws.pack().to(frames.device, non_blocking=True), size)
+
+
+def transform(frames: Tensor, draws: Tensor, size: int) -> Tensor:
+    """Augment windows as `augment` does, by packed draws (B, 8) on their device."""
+    with torch.autocast(frames.device.type, enabled=False):
+        crop, gains, sigma, gray = draws.split((4, 2, 1, 1), 1)
+        x = _jitter(_crop(frames, crop, size), gains)
+        blur = _blur_matrix(sigma * (size / 224), size)
+        x = (blur @ x.flatten(2)).view_as(x)  # along x, then y
+        x = (x.flatten(1, 3) @ blur.mT).view_as(x)
+        return _normalise(_to_gray(x, gray))
 
 
 def prepare(frames: Tensor, size: int) -> Tensor:
     """Resize and normalise windows for evaluation, as the released code does; shapes as in `augment`."""
-    return _normalise(torch.stack([_crop(window, WHOLE, size) for window in frames]))
+    with torch.autocast(frames.device.type, enabled=False):
+        begin = torch.zeros(len(frames), 2, device=frames.device)
+        return _normalise(_crop(frames, torch.cat((begin, begin + 1), 1), size))  # y, x, height, width: the whole
 
 
 def to_pixels(video: Tensor) -> Tensor:
@@ -91,57 +112,89 @@ def to_pixels(video: Tensor) -> Tensor:
     return (255 * (video.permute(0, 2, 3, 4, 1) * std + mean)).round().clamp(0, 255).byte()
 
 
-def _crop(window: Tensor, crop: Sequence[float], size: int) -> Tensor:
-    """(T, H, W, 3) or (T, 3H/2, W) uint8 → (T, 3, size, size) in 0..1, in floats throughout."""
-    if window.ndim == 4:
-        return _cut(window.permute(0, 3, 1, 2), crop, size) / 255
-    height, width = window.shape[1] * 2 // 3, window.shape[2]
-    luma = _cut(window[:, None, :height], crop, size)
-    chroma = _cut(window[:, height:].reshape(-1, 2, height // 2, width // 2), crop, size)
-    return _to_rgb(luma, chroma)
+def _crop(frames: Tensor, crop: Tensor, size: int) -> Tensor:
+    """(B, T, H, W, 3) or (B, T, 3H/2, W) uint8 → (B, S, 3, T, S) in 0..1, first along x, last along y."""
+    if frames.ndim == 5:
+        return _cut(frames.permute(0, 4, 1, 2, 3), crop, size) / 255
+    height, width = frames.shape[2] * 2 // 3, frames.shape[3]
+    luma = _cut(frames[:, None, :, :height], crop, size)
+    chroma = frames[:, :, height:].reshape(*frames.shape[:2], 2, height // 2, width // 2)
+    return _to_rgb(luma, _cut(chroma.transpose(1, 2), crop, size))
 
 
-def _cut(pixels: Tensor, crop: Sequence[float], size: int) -> Tensor:
-    """(T, C, H, W) uint8 → (T, C, size, size) floats, still 0..255."""
-    full_height, full_width = pixels.shape[2:]
-    height, width = max(1, round(crop[2] * full_height)), max(1, round(crop[3] * full_width))
-    y, x = min(round(crop[0] * full_height), full_height - height), min(round(crop[1] * full_width), full_width - width)
-    cut = pixels[:, :, y : y + height, x : x + width].float()
-    if (height, width) != (size, size):
-        cut = F.interpolate(cut, size=(size, size), mode="bilinear", antialias=True)
-    return cut
+def _cut(pixels: Tensor, crop: Tensor, size: int) -> Tensor:
+    """(B, C, T, H, W) uint8 → (B, S, C, T, S) floats, still 0..255, first along x, last along y."""
+    b, c, t, side, _ = pixels.shape
+    along_y, along_x = _resize_matrices(crop, side, size)
+    x = along_x @ pixels.float().reshape(b, -1, side).mT  # (B, S, C·T·H)
+    return (x.view(b, -1, side) @ along_y.mT).view(b, size, c, t, size)
+
+
+def _resize_matrices(crop: Tensor, full: int, size: int) -> tuple[Tensor, Tensor]:
+    """Matrices (B, S, full) that cut a crop (B, 4) out of the y and x axis of a square frame, and resize it.
+
+    Bilinear with antialiasing, as `torch.nn.functional.interpolate` does it: triangles of the width of a source pixel,
+    or of a target pixel where it is larger, cut off at the crop's edges. The crop begins and ends between pixels.
+    """
+    begin, length = (full * crop).round().view(-1, 2, 2, 1, 1).unbind(1)  # (B, axes, 1, 1) each
+    length = length.clamp(min=1)
+    begin = begin.minimum(full - length)
+    source = torch.arange(0.5, full, device=crop.device) - begin  # (B, axes, 1, full) within the crop
+    scale = length / size
+    target = torch.arange(0.5, size, device=crop.device)[:, None] * scale  # (B, axes, S, 1)
+    weight = (1 - (source - target).abs() / scale.clamp(min=1)).clamp(min=0)
+    weight = weight * ((source > 0) & (source < length))
+    along_y, along_x = (weight / weight.sum(-1, keepdim=True)).unbind(1)
+    return along_y, along_x
+
+
+def _blur_matrix(sigma: Tensor, size: int) -> Tensor:
+    """Matrix (B, S, S) of the Gaussian blur of an axis, sigma (B, 1) in pixels, 0 = none; edges are reflected."""
+    sigma = sigma[:, None, :, None]  # (B, 1, 1, 1)
+    source = torch.arange(size, device=sigma.device)
+    target, end = source[:, None], size - 1
+    near = torch.where(source > 0, -source, -size)  # reflections; an edge has none: it is put out of reach
+    far = torch.where(source < end, 2 * end - source, 2 * size)
+    distance = (target - torch.stack((source, near, far))[:, None]).abs()  # (3, S, S)
+    tap = torch.exp(distance.square() / (-2 * sigma.square()).clamp(max=-1e-12))
+    weight = (tap * (distance <= (2 * sigma).round().clamp(min=1))).sum(1)
+    return weight / weight.sum(-1, keepdim=True)
 
 
 def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
-    """BT.709 in TV range: (T, 1, S, S) and (T, 2, S, S) blue and red difference in 0..255 → (T, 3, S, S) in 0..1."""
-    grey = luma[:, 0].sub_(16).div_(219)
-    blue, red = chroma.sub_(128).div_(224).unbind(1)
-    rgb = luma.new_empty(len(luma), 3, *luma.shape[2:])  # filled in place: five times as fast as sums and torch.cat
-    torch.add(grey, red, alpha=1.5748, out=rgb[:, 0])
-    torch.add(grey, blue, alpha=-0.1873, out=rgb[:, 1]).add_(red, alpha=-0.4681)
-    torch.add(grey, blue, alpha=1.8556, out=rgb[:, 2])
+    """BT.709 in TV range: (B, S, 1, T, S) and (B, S, 2, T, S) blue and red difference in 0..255 → (B, S, 3, T, S)
+    in 0..1.
+    """
+    grey = luma.sub_(16).div_(219)
+    blue, red = chroma.sub_(128).div_(224).unbind(2)
+    rgb = torch.cat((grey, grey, grey), 2)  # changed in place: five times as fast as sums
+    rgb[:, :, 0].add_(red, alpha=1.5748)
+    rgb[:, :, 1].add_(blue, alpha=-0.1873).add_(red, alpha=-0.4681)
+    rgb[:, :, 2].add_(blue, alpha=1.8556)
     return rgb.clamp_(0, 1)
 
 
-def _jitter(x: Tensor, illuminant: Tensor) -> Tensor:
-    """Scale red and blue as under a black-body light, in place; (B, T, 3, S, S)."""
-    gains = torch.ones(len(illuminant), 3)
-    lit = illuminant >= 0
-    gains[lit, ::2] = _planckian()[illuminant[lit]]
-    return x.mul_(gains.to(x.device)[:, None, :, None, None]).clamp_(0, 1)
+def _jitter(x: Tensor, gains: Tensor) -> Tensor:
+    """Scale red and blue by their gains (B, 2), as under a black-body light, in place; (B, S, 3, T, S)."""
+    x[:, :, ::2].mul_(gains[:, None, :, None, None])
+    return x.clamp_(0, 1)
 
 
-def _blur(window: Tensor, sigma: float) -> Tensor:
-    kernel = 2 * max(1, round(2 * sigma)) + 1
-    return gaussian_blur2d(window, (kernel, kernel), (sigma, sigma))
+def _to_gray(x: Tensor, gray: Tensor) -> Tensor:
+    """Windows with `gray` (B, 1) of 1 in grayscale, in place; (B, S, 3, T, S)."""
+    red, green, blue = x.unbind(2)
+    light = GRAY[0] * red + GRAY[1] * green + GRAY[2] * blue
+    return x.lerp_(light[:, :, None], gray[:, :, None, None, None])
 
 
 def _normalise(x: Tensor) -> Tensor:
-    """(B, T, 3, S, S) in 0..1 → (B, 3, T, S, S); in place."""
-    mean, std = (torch.tensor(values, device=x.device)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return x.sub_(mean).div_(std).transpose(1, 2).contiguous()
+    """(B, S, 3, T, S) in 0..1, first along x, last along y → (B, 3, T, S, S) normalised; changes x."""
+    for k, (mean, std) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)):
+        x[:, :, k].sub_(mean).div_(std)
+    return x.permute(0, 2, 3, 4, 1).contiguous()
 
 
 def _planckian() -> Tensor:
-    """(25, 2) gains of red and blue, by colour temperature."""
-    return RandomPlanckianJitter(mode="blackbody").pl
+    """(26, 2) gains of red and blue relative to green, by colour temperature; the last row, -1, changes nothing."""
+    light = torch.tensor((*BLACK_BODY, (1.0, 1.0, 1.0)))
+    return light[:, ::2] / light[:, 1:2]

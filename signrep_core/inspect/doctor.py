@@ -21,7 +21,7 @@ from signrep_core.store.files import check_folder
 from signrep_core.store.records import SNAKEFILE
 from signrep_core.window import WINDOW
 
-PACKAGES: Final = ("torch", "timm", "mediapipe", "cv2", "av", "pyarrow", "pandas", "snakemake", "kornia")
+PACKAGES: Final = ("torch", "timm", "mediapipe", "cv2", "av", "pyarrow", "pandas", "snakemake")
 _DISTRIBUTIONS: Final = {"cv2": "opencv-contrib-python"}
 # Codecs of videos and their decoders.
 CODECS: Final = {"H.264": "h264", "H.265": "hevc", "VP8": "vp8", "VP9": "vp9", "AV1": "libdav1d", "MPEG-4": "mpeg4"}

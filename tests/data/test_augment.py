@@ -2,11 +2,17 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any, ClassVar
 
 import av
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from kornia.augmentation import RandomPlanckianJitter
+from kornia.color import rgb_to_grayscale
+from kornia.filters import gaussian_blur2d
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from signrep_core.config import Pretrain
 from signrep_core.data import augment as module
@@ -142,6 +148,52 @@ def test_blur_smooths_without_changing_the_mean() -> None:
     sharp, blurred = pixels(augment(frames, nothing(1), 64)), pixels(augment(frames, draws, 64))
     assert blurred.std() < 0.8 * sharp.std()
     assert abs(blurred.mean() - sharp.mean()) < 1
+
+
+def by_kornia(frames: torch.Tensor, draws: Draws, size: int) -> torch.Tensor:
+    """The augmentation of RGB windows one after the other, by the functions of torch and kornia."""
+    table = RandomPlanckianJitter(mode="blackbody").pl
+    windows = []
+    for k, window in enumerate(frames.permute(0, 1, 4, 2, 3).float() / 255):
+        side = window.shape[-1]
+        y, x, height, width = (round(share * side) for share in draws.crop[k].tolist())
+        cut = window[..., y : y + height, x : x + width]
+        out = F.interpolate(cut, (size, size), mode="bilinear", antialias=True)
+        if draws.illuminant[k] >= 0:
+            red, blue = table[draws.illuminant[k]]
+            out = (out * torch.stack((red, torch.tensor(1.0), blue))[:, None, None]).clamp(0, 1)
+        if draws.sigma[k]:
+            sigma = float(draws.sigma[k]) * size / 224
+            kernel = 2 * max(1, round(2 * sigma)) + 1
+            out = gaussian_blur2d(out, (kernel, kernel), (sigma, sigma))
+        windows.append(rgb_to_grayscale(out).expand(-1, 3, -1, -1) if draws.gray[k] else out)
+    video = torch.stack(windows).transpose(1, 2)
+    return (video - MEAN[:, None, None, None]) / STD[:, None, None, None]
+
+
+@pytest.mark.parametrize(("size", "area"), [(56, (0.2, 0.5)), (96, (0.2, 0.5)), (96, (0.875, 1.0))])
+def test_matrices_give_the_pixels_of_kornia(size: int, area: tuple[float, float]) -> None:
+    """Crops that are made smaller and larger, blurred and not, in colour and not."""
+    frames, draws = noise(12, 2, 128), draw_augmentations(12, torch.Generator().manual_seed(7), area, (0.8, 1.25))
+    assert 0 < draws.gray.sum() < 12
+    assert 0 < (draws.sigma > 0).sum() < 12
+    torch.testing.assert_close(augment(frames, draws, size), by_kornia(frames, draws, size), rtol=0, atol=1e-5)
+
+
+def test_a_batch_takes_at_most_200_operations_and_none_waits_for_the_device() -> None:
+    class Names(TorchDispatchMode):
+        seen: ClassVar[list[str]] = []
+
+        def __torch_dispatch__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.seen.append(str(function))
+            return function(*args, **(kwargs or {}))
+
+    draws = draw_augmentations(20, torch.Generator().manual_seed(8), *CROPS).pack()
+    frames = torch.zeros(20, 2, 96, 64, dtype=torch.uint8)
+    with Names():
+        module.transform(frames, draws, 32)
+    assert 0 < len(Names.seen) <= 200
+    assert not [name for name in Names.seen if "scalar_dense" in name or "nonzero" in name or "lift" in name]
 
 
 @pytest.mark.parametrize("area", [(0.5, 1.0), (0.875, 1.0), (0.2, 0.3)])
