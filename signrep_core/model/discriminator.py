@@ -36,7 +36,10 @@ def style_width(channels: int, triangle: Triangle = "with_diagonal") -> int:
 
 
 class Discriminator(nn.Module):
-    """Classifier of pairs of a feature vector and a style; one logit, positive = matched."""
+    """Classifier of pairs of a feature vector and a style; one logit, positive = matched.
+
+    It computes in single precision under autocast too: the power iteration of the spectral norm needs it.
+    """
 
     mean_matched: Tensor
     mean_unmatched: Tensor
@@ -58,7 +61,8 @@ class Discriminator(nn.Module):
 
     def forward(self, z: Tensor, style: Tensor) -> Tensor:
         """(B, D), (B, S) → (B,) logits."""
-        return self.judge(torch.cat((z, self.style(STYLE_GAIN * style)), -1))[:, 0]
+        with torch.autocast(z.device.type, enabled=False):
+            return self.judge(torch.cat((z.float(), self.style(STYLE_GAIN * style.float())), -1))[:, 0]
 
     @torch.no_grad()
     def update_means(self, matched: Tensor, unmatched: Tensor, momentum: float = 0.1) -> None:

@@ -1,9 +1,10 @@
 """The encoder: timm's video Hiera with its weights and names, computed faster and only on the visible mask units.
 
 Sizes as in the supplement and the released checkpoint. Three things differ from timm's `forward` without changing the
-result (tests compare both to 1e-5): visible units are gathered from the pixels, so that hidden patches cost nothing and
-all shapes are static; tokens stay window-major, so that windowed attention is a 4-D batch that uses the fast kernels;
-and the features of a stage are returned without timm's `forward_intermediates`, which fails for video.
+result (tests compare both to 1e-5): units are gathered from the pixels, so that hidden patches cost nothing, all shapes
+are static, and no 3-D convolution is needed, which is slow or wrong in bf16 with some versions of cuDNN; tokens stay
+window-major, so that windowed attention is a 4-D batch that uses the fast kernels; and the features of a stage are
+returned without timm's `forward_intermediates`, which fails for video.
 
 Legend: B batch, T frames, H W pixels, U mask units kept (78 of 392), n tokens of a unit (64, 16, 4), C channels.
 """
@@ -90,7 +91,7 @@ class Encoder(Hiera):
         """
         if tuple(video.shape[1:]) != self.input_shape:
             raise ValueError(f"the encoder takes videos (B, {self.input_shape}), got {tuple(video.shape)}")
-        x = self._embed_all(video) if visible is None else self._embed_visible(video, visible)  # (B, U, 64, C)
+        x = self._embed(video, visible)  # (B, U, 64, C)
         n = x.shape[2]
         x = x.flatten(1, 2)  # (B, U·n, C), window-major from here on
         of_stage = x
@@ -101,44 +102,39 @@ class Encoder(Hiera):
                 of_stage = x
         return Encoded(x, of_stage)
 
-    def _embed_all(self, video: Tensor) -> Tensor:
-        x = self.projection(video)  # (B, C, t, h, w)
-        (_, uh, uw), (_, mh, mw) = self.units, MASK_UNIT
-        x = x.unflatten(4, (uw, mw)).unflatten(3, (uh, mh))  # (B, C, ut, uh, mh, uw, mw)
-        x = x.permute(0, 2, 3, 5, 1, 4, 6).flatten(1, 3)  # (B, units, C, mh, mw)
-        return _unroll(x) + self._positions()
-
-    def _embed_visible(self, video: Tensor, visible: Tensor) -> Tensor:
-        """Embed only the visible units; pixels of hidden units under a kernel are 0, as in timm."""
+    def _embed(self, video: Tensor, visible: Tensor | None) -> Tensor:
+        """Embed the visible units: (B, U, 64, C)."""
         projection = self.projection
         patches = self._gather_pixels(video, visible)  # (B·U, 3, kt, 35, 35)
         x = F.conv2d(
             patches.flatten(1, 2), projection.weight.flatten(1, 2), projection.bias, stride=projection.stride[1:]
         )  # kernel and patch have the same depth in time: a 2-D convolution over (channel, frame) pairs
-        x = _unroll(x.unflatten(0, visible.shape))  # (B, U, 64, C)
-        return x + self._positions()[visible]
+        x = _unroll(x.unflatten(0, (len(video), -1)))
+        positions = self._positions()
+        return x + (positions if visible is None else positions[visible])
 
-    def _gather_pixels(self, video: Tensor, visible: Tensor) -> Tensor:
-        """Pixels under the kernels of each visible unit, (B·U, 3, kt, ph, pw)."""
+    def _gather_pixels(self, video: Tensor, visible: Tensor | None) -> Tensor:
+        """Pixels under the kernels of each visible unit, (B·U, 3, kt, ph, pw); those of hidden units are 0, as in timm.
+
+        A kernel reaches a few pixels into the unit before its own.
+        """
         kernel, stride, pad = (getattr(self.projection, name) for name in ("kernel_size", "stride", "padding"))
         steps = [stride[d] * MASK_UNIT[d] for d in range(3)]  # pixels from unit to unit: (2, 32, 32)
-        sizes = [steps[d] - stride[d] + kernel[d] for d in range(3)]  # pixels under a unit's kernels: (3, 35, 35)
-        keep = torch.zeros(len(video), self.n_units, device=video.device, dtype=video.dtype)
-        keep = keep.scatter(1, visible, 1.0).unflatten(1, self.units)[:, None]  # (B, 1, ut, uh, uw)
-        # A patch reaches `pad` pixels back into the unit before it: the mask of (before, own) unit along each axis.
-        before = F.pad(keep, (1, 0, 1, 0, 1, 0))
-        mask, pixels = before, F.pad(video, (pad[2], pad[2], pad[1], pad[1], pad[0], pad[0]))
+        if visible is not None:
+            keep = torch.zeros(len(video), self.n_units, device=video.device, dtype=video.dtype)
+            keep = keep.scatter(1, visible, 1.0).unflatten(1, self.units)[:, :, None, :, None, :, None]
+            video = (video.unflatten(4, (-1, steps[2])).unflatten(3, (-1, steps[1])).unflatten(2, (-1, steps[0]))
+                     * keep[:, None]).view_as(video)  # fmt: skip
+        pixels = F.pad(video, (pad[2], pad[2], pad[1], pad[1], pad[0], pad[0]))
         for d in range(3):
-            mask = mask.unfold(2 + d, 2, 1)
-            pixels = pixels.unfold(2 + d, sizes[d], steps[d])
+            pixels = pixels.unfold(
+                2 + d, steps[d] - stride[d] + kernel[d], steps[d]
+            )  # under a unit's kernels: 3, 35, 35
+        pixels = pixels.permute(0, 2, 3, 4, 1, 5, 6, 7)  # (B, ut, uh, uw, 3, kt, ph, pw)
+        if visible is None:
+            return pixels.flatten(0, 3)
         row = torch.arange(len(video), device=video.device)[:, None]
-        t, h, w = _unravel(visible, self.units)
-        pixels = pixels.permute(0, 2, 3, 4, 1, 5, 6, 7)[row, t, h, w]  # (B, U, 3, kt, ph, pw)
-        mask = mask.permute(0, 2, 3, 4, 1, 5, 6, 7)[row, t, h, w]  # (B, U, 1, 2, 2, 2)
-        for d in range(3):
-            reach = torch.tensor([pad[d], sizes[d] - pad[d]], device=video.device)
-            mask = mask.repeat_interleave(reach, dim=3 + d, output_size=sizes[d])
-        return (pixels * mask).flatten(0, 1)
+        return pixels[row, *_unravel(visible, self.units)].flatten(0, 1)
 
     def _positions(self) -> Tensor:
         """Separable position embedding by unit, (units, 64, C)."""

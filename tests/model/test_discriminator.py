@@ -54,6 +54,18 @@ def test_the_papers_discriminator_has_two_layers_for_the_style_and_four_for_the_
     assert sizes == [[(4656, 768), (768, 768)], [(1536, 768), (768, 768), (768, 768), (768, 1)]]
 
 
+def test_under_autocast_the_discriminator_computes_in_single_precision() -> None:
+    judge, mixed = Discriminator(32, 36, 32), Discriminator(32, 36, 32)
+    mixed.load_state_dict(judge.state_dict())
+    z, style = torch.randn(2, 32), torch.rand(2, 36)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = mixed(z, style)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, judge(z, style))
+    for name, buffer in judge.named_buffers():  # the vectors of the power iteration
+        assert torch.equal(buffer, dict(mixed.named_buffers())[name])
+
+
 def test_the_discriminator_sees_a_hundred_times_the_style() -> None:
     judge = Discriminator(4, 3, 4).eval()
     z, style = torch.randn(2, 4), torch.randn(2, 3)

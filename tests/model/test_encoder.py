@@ -118,6 +118,18 @@ def test_gradients_equal_those_of_timm(small: Encoder) -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_mixed_precision_uses_no_convolution_in_three_dimensions(small: Encoder, masked: bool) -> None:
+    video = torch.randn(1, 3, 16, SMALL.image_size, SMALL.image_size)
+    visible = torch.arange(small.n_units)[None] if masked else None
+    with torch.no_grad(), torch.profiler.profile() as profile, torch.autocast("cpu", torch.bfloat16):
+        found = small(video, visible).tokens.float()
+    assert not [event.key for event in profile.key_averages() if "conv3d" in event.key]
+    with torch.no_grad():
+        expected = small(video, visible).tokens
+    assert (found - expected).norm() < 0.02 * expected.norm()
+
+
 def test_pixels_of_hidden_units_change_nothing(small: Encoder) -> None:
     video = torch.randn(1, 3, 16, SMALL.image_size, SMALL.image_size)
     visible = torch.tensor([[4, 40]])  # of 8×3×3 units of 2×32×32 pixels: (0, 1, 1) and (4, 1, 1)
