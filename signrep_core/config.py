@@ -334,7 +334,10 @@ class Pretrain(EncoderTraining):
         0.05,
         description="share of unreadable videos above which the run stops (never below ten videos; decision 0017)",
     )
-    compile: bool = operation(False, "torch.compile the model on a GPU: slower to start, faster steps")
+    compile: bool = operation(
+        False,
+        "compile the steps on a GPU, and capture them as one CUDA graph on a single one: slower to start, faster steps",
+    )
     workers: int = operation(1, "loader processes", ge=0)
 
     def find_start(self) -> Path | None:

@@ -25,17 +25,17 @@ from signrep_core.bench.figures import Figure
 from signrep_core.bench.workload import Workload
 from signrep_core.config import Pretrain
 from signrep_core.data.windows import Batch
-from signrep_core.model.discriminator import Discriminator, style_width
 from signrep_core.model.encoder import Encoded, Encoder, random_units
 from signrep_core.model.signrep import PRESETS, SignRep
 from signrep_core.skeleton import N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
+from signrep_core.train.execution import WARM_UP as CAPTURE_AFTER
+from signrep_core.train.execution import Execution
 from signrep_core.train.loop import RunSetup
-from signrep_core.train.optimiser import make_adamw, parameter_groups
-from signrep_core.train.pretrain import COLUMNS, stage_channels
+from signrep_core.train.pretrain import COLUMNS, add_optimisers
 from signrep_core.train.step import PretrainRun, train_step
 
 ITERATIONS: Final = 500_000  # A3
-WARM_UP: Final = 2  # steps before those that are timed
+WARM_UP: Final = CAPTURE_AFTER + 2  # steps before those that are timed
 # Dense bf16 TFLOP/s, from the makers' data sheets.
 PEAKS: Final = MappingProxyType({"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "A10G": 70})
 
@@ -43,14 +43,19 @@ PEAKS: Final = MappingProxyType({"H200": 989, "H100": 989, "A100": 312, "L40S": 
 def measure_step(work: Workload) -> Iterator[Figure]:
     """Median time, rate, share of peak and memory of a step of `work.windows` windows, ours and plain timm's."""
     gpu = work.device == "cuda"
-    ways = [("plain timm, float32", _PlainEncoder, "32-true", False), ("ours, float32", Encoder, "32-true", False)]
-    ways += [("plain timm, bf16", _PlainEncoder, "bf16-mixed", False), ("ours, bf16", Encoder, "bf16-mixed", False)]
+    ways: list[tuple[str, type[Encoder], str, Execution]] = [
+        ("plain timm, float32", _PlainEncoder, "32-true", "eager"),
+        ("ours, float32", Encoder, "32-true", "eager"),
+        ("plain timm, bf16", _PlainEncoder, "bf16-mixed", "eager"),
+        ("ours, bf16", Encoder, "bf16-mixed", "eager"),
+    ]
     if gpu:
-        ways.append(("ours, bf16, compiled", Encoder, "bf16-mixed", True))
+        ways.append(("ours, bf16, compiled", Encoder, "bf16-mixed", "compiled"))
+        ways.append(("ours, bf16, captured", Encoder, "bf16-mixed", "captured"))
     flops = step_flops(work)
     yield Figure("model FLOPs of a window, forward and backward", flops / work.windows / 1e9, "GFLOP")
-    for name, encoder, precision, compiled in ways:
-        seconds, memory = _time_step(work, encoder, precision, compiled)
+    for name, encoder, precision, execution in ways:
+        seconds, memory = _time_step(work, encoder, precision, execution)
         yield Figure(f"step of {work.windows}, {name}", 1e3 * seconds, "ms", note=f"median of {work.repeats}")
         yield Figure(f"  rate, {name}", work.windows / seconds, "clips/s")
         if gpu:
@@ -90,11 +95,11 @@ def step_flops(work: Workload) -> int:
     return counter.get_total_flops() * work.windows // 2
 
 
-def _time_step(work: Workload, encoder: type[Encoder], precision: Any, compiled: bool) -> tuple[float, float]:
+def _time_step(work: Workload, encoder: type[Encoder], precision: Any, execution: Execution) -> tuple[float, float]:
     """Median seconds of one `train_step`, and the GPU's peak memory in GB."""
     gpu = work.device == "cuda"
     fabric = Fabric(accelerator=work.device, devices=1, precision=precision)
-    run = _make_run(fabric, work, encoder, compiled)
+    run = _make_run(fabric, work, encoder, execution)
     batch = _synthetic_batch(work.windows)
     if gpu:
         torch.cuda.reset_peak_memory_stats()
@@ -111,7 +116,7 @@ def _count_memory(work: Workload) -> float:
     """Peak GB of the second of two steps in bf16: weights, optimisers, activations and the batch."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
-        run = _make_run(fabric, work, Encoder, compiled=False)
+        run = _make_run(fabric, work, Encoder, "eager")
         batch = _synthetic_batch(work.windows)
         for _ in range(2):
             train_step(run, batch)
@@ -123,24 +128,17 @@ def _count_memory(work: Workload) -> float:
     return max(float(event["args"]["Total Allocated"]) for event in events if event.get("name") == "[memory]") / 1e9
 
 
-def _make_run(fabric: Fabric, work: Workload, encoder: type[Encoder], compiled: bool) -> PretrainRun:
+def _make_run(fabric: Fabric, work: Workload, encoder: type[Encoder], execution: Execution) -> PretrainRun:
     torch.manual_seed(0)
-    settings = Pretrain(batch_size=work.windows)
     model = SignRep(PRESETS[work.preset])
     model.encoder.__class__ = encoder  # the same weights, another forward pass
-    judge = Discriminator(model.n_features, style_width(stage_channels(model, 1)), model.n_features)
-    groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
     unused: Any = None
     run = PretrainRun(
-        kind="benchmark", fabric=fabric, settings=settings, setup=RunSetup(Path()), values={}, data={},
-        iterations=ITERATIONS, columns=COLUMNS, selection="", network=model, dataset=unused, open_validation=unused,
-        validation=unused, validation_rows=unused,
+        kind="benchmark", fabric=fabric, settings=Pretrain(batch_size=work.windows), setup=RunSetup(Path()), values={},
+        data={}, iterations=ITERATIONS, columns=COLUMNS, selection="", network=model, dataset=unused,
+        open_validation=unused, validation=unused, validation_rows=unused, execution=execution,
     )  # fmt: skip
-    optimiser = make_adamw(groups, settings.betas, settings.weight_decay, fabric.device)
-    other = make_adamw(judge.parameters(), settings.discriminator_betas, 1e-3, fabric.device)
-    network: Any = torch.compile(model) if compiled else model
-    run.model, run.optimiser = fabric.setup(network, optimiser)
-    run.discriminator, run.discriminator_optimiser = fabric.setup(judge, other)
+    add_optimisers(run, model)
     return run
 
 

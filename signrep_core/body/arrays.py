@@ -8,12 +8,13 @@ import numpy as np
 
 Array = Any  # numpy.ndarray or torch.Tensor
 
+_OF_NUMPY: Final = (np.ndarray, np.generic, float, int)
 BLOCK: Final = 1024  # frames worked on at a time: few enough for the processor's cache
 
 
 def namespace(array: Array) -> Any:
     """The module of an array: numpy, or torch for a tensor (torch is not imported here)."""
-    if isinstance(array, np.ndarray | np.generic | float | int):
+    if isinstance(array, _OF_NUMPY):
         return np
     return sys.modules["torch"]
 

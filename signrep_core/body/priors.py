@@ -4,7 +4,8 @@ Legend: `...` any leading dimensions, T frames of one video, W windows, J = 61 j
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -52,12 +53,31 @@ _DISTANCE_SETS: Final[dict[str, tuple[tuple[int, ...], tuple[int, ...]]]] = {
 }
 
 
-def distances(keypoints: Array, confidence: Array) -> tuple[dict[str, Array], dict[str, Array]]:
+@dataclass(frozen=True)
+class Tables:
+    """Joints that distances and angles are computed from, as arrays of one kind on one device."""
+
+    joints: Mapping[str, tuple[Array, Array]]  # sources and destinations of the distances, by name
+    needed: Array  # (J, A) 1 where the angle is solved from the joint
+
+
+def tables_for(array: Array) -> Tables:
+    """Tables of an array's kind and device; they are copied to a GPU, so a training makes them once."""
+    xp = namespace(array)
+    convert = np.asarray if xp is np else functools.partial(xp.tensor, device=array.device)
+    joints = {name: (convert(sources), convert(ends)) for name, (sources, ends) in _DISTANCE_SETS.items()}
+    return Tables(joints, convert(_joints_needed().T))
+
+
+def distances(
+    keypoints: Array, confidence: Array, tables: Tables | None = None
+) -> tuple[dict[str, Array], dict[str, Array]]:
     """Per-axis signed differences source - destination (A1): interaction ("body") and fingertips ("right", "left").
 
     Args:
         keypoints: (..., 61, 3) metres; numpy or torch.
         confidence: (..., 61).
+        tables: of these arrays' kind and device; None = made for this call.
 
     Returns:
         Values: "body" (..., 12, 22, 3), "right" and "left" (..., 5, 11, 3), metres.
@@ -65,8 +85,7 @@ def distances(keypoints: Array, confidence: Array) -> tuple[dict[str, Array], di
     """
     seen = confidence >= MIN_CONFIDENCE
     values, valid = {}, {}
-    for name, (sources, destinations) in _DISTANCE_SETS.items():
-        rows, columns = list(sources), list(destinations)
+    for name, (rows, columns) in (tables or tables_for(keypoints)).joints.items():
         values[name] = keypoints[..., rows, None, :] - keypoints[..., None, columns, :]
         valid[name] = seen[..., rows, None] & seen[..., None, columns]
     return values, valid
@@ -112,21 +131,19 @@ def activity(
     return labels[0], labels[1]
 
 
-def angle_validity(confidence: Array) -> tuple[Array, Array, Array]:
+def angle_validity(confidence: Array, tables: Tables | None = None) -> tuple[Array, Array, Array]:
     """Validity of angles: every joint that the angle is solved from has a confidence of at least 0.5 (A8).
 
     Args:
         confidence: (..., 61); numpy or torch.
+        tables: of this array's kind and device; None = made for this call.
 
     Returns:
         Body (..., 22), right hand (..., 41) and left hand (..., 41), bool.
     """
-    xp = namespace(confidence)
     missing = confidence < MIN_CONFIDENCE
-    missing = missing.astype(np.float32) if xp is np else missing.float()
-    needed = _joints_needed()  # (A, J)
-    needed = needed.T if xp is np else missing.new_tensor(needed.T)
-    valid = (missing @ needed) == 0
+    missing = missing.astype(np.float32) if namespace(confidence) is np else missing.float()
+    valid = (missing @ (tables or tables_for(confidence)).needed) == 0
     body, right = len(BODY_ANGLES), len(BODY_ANGLES) + len(HAND_ANGLES)
     return valid[..., :body], valid[..., body:right], valid[..., right:]
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from signrep_core.body.arrays import Array, namespace
-from signrep_core.body.priors import angle_validity, distances
+from signrep_core.body.priors import Tables, angle_validity, distances, tables_for
 from signrep_core.skeleton import (
     FINGERTIP_DESTINATIONS,
     FINGERTIPS,
@@ -67,7 +67,13 @@ class Target:
 
 
 def prior_targets(
-    body_angles: Array, right_angles: Array, left_angles: Array, keypoints: Array, confidence: Array
+    body_angles: Array,
+    right_angles: Array,
+    left_angles: Array,
+    keypoints: Array,
+    confidence: Array,
+    *,
+    tables: Tables | None = None,
 ) -> dict[str, Target]:
     """Targets and masks of all priors, in physical units (radians as sin and cos, metres); ψ is not applied.
 
@@ -75,20 +81,21 @@ def prior_targets(
         body_angles: (..., 22), right_angles and left_angles: (..., 41) radians; NaN where unknown.
         keypoints: (..., 61, 3) metres, neck at the origin; NaN where unknown.
         confidence: (..., 61) of each joint; below 0.5 it is missing (A8).
+        tables: of these arrays' kind and device; None = made for this call.
 
     Returns:
         For each name of `PRIORS` its target; entries that need a missing joint are not valid, and their value is 0.
     """
-    seen = confidence >= MIN_CONFIDENCE
+    seen, tables = confidence >= MIN_CONFIDENCE, tables or tables_for(confidence)
     angles = {"body_angles": body_angles, "right_angles": right_angles, "left_angles": left_angles}
-    known = angle_validity(confidence)
+    known = angle_validity(confidence, tables)
     targets = {name: _angle_target(values, valid) for (name, values), valid in zip(angles.items(), known, strict=True)}
     targets["body_keypoints"] = _target(keypoints, seen)
     for side in SIDES:
         hand, wrist = HANDS[side], slice(HANDS[side].start, HANDS[side].start + 1)
         relative = keypoints[..., hand, :] - keypoints[..., wrist, :]
         targets[f"{side}_keypoints"] = _target(relative, seen[..., hand] & seen[..., wrist])
-    values, valid = distances(keypoints, confidence)
+    values, valid = distances(keypoints, confidence, tables)
     return targets | {f"{part}_distances": _target(values[part], valid[part]) for part in values}
 
 

@@ -4,7 +4,7 @@ Supplement A2: Planckian jitter, random resized crop 256→224, Gaussian blur, g
 source gives the strengths; ours are D (decisions 0008, 0029).
 
 Crop, resize and blur are linear along each axis, so a window is multiplied with one matrix per axis: the same few
-operations for a batch of any size, of static shapes, without a look at the draws by the host (decision 0031).
+operations for a batch of any size, of static shapes, without a look at the draws by the host (decision 0033).
 
 Legend: B windows, T frames, C colours, H W pixels as stored (256), S pixels of the model's input (224).
 """

@@ -41,7 +41,7 @@ from signrep_core.skeleton import (
     WRISTS,
 )
 from signrep_core.train.launch import Devices, count_processes, launch
-from signrep_core.train.loop import Run, RunSetup, Score, TrainResult, as_numbers, train, update
+from signrep_core.train.loop import Run, RunSetup, Score, StepTerms, TrainResult, train, update
 from signrep_core.train.optimiser import learning_rate_at, make_adamw, set_learning_rate
 
 log = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ def _train(
         network=network,
         validation=[draw_batch(others, errors, settings, step, _VALIDATION) for step in range(VALIDATION_BATCHES)],
     )  # fmt: skip
-    optimiser = make_adamw(network.parameters(), settings.betas, settings.weight_decay, fabric.device)
+    optimiser = make_adamw(network.parameters(), settings.betas, settings.weight_decay)
     run.model, run.optimiser = fabric.setup(network, optimiser)
     load = partial(_load, bank, errors, settings, workers)
     return train(run, load, train_step, lambda run: {}, _validate)
@@ -239,12 +239,8 @@ def _load(bank: Bank, errors: ErrorModel, settings: LifterSettings, workers: int
     return read_ahead(_Steps(bank, errors, settings, steps), workers, batch_size=None)
 
 
-def train_step(run: LifterRun, batch: Batch) -> dict[str, float]:
-    """Forward, backward and update with one batch; returns all terms of the loss.
-
-    Raises:
-        TrainingError: a term is not finite.
-    """
+def train_step(run: LifterRun, batch: Batch) -> StepTerms:
+    """Start forward, backward and update with one batch; return all terms, perhaps not yet computed."""
     settings = run.settings
     lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, settings.steps)
     set_learning_rate(run.optimiser, lr)
@@ -253,7 +249,7 @@ def train_step(run: LifterRun, batch: Batch) -> dict[str, float]:
     terms = compute_losses(run.network, run.network(batch.xy, batch.confidence), batch, settings)
     loss = total_loss(terms, settings.weights)
     terms |= {"loss": loss, "grad_norm": update(run, loss)}
-    return as_numbers(run, terms, [f"drawn for step {run.step}"]) | {"learning_rate": lr}
+    return StepTerms(run, terms, [f"drawn for step {run.step}"], {"learning_rate": lr})
 
 
 @torch.no_grad()

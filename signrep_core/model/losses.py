@@ -5,7 +5,7 @@ Supplement A4, A5, A8 and Table 9; decision 0026 for what they leave open.
 Legend: B batch, D features, G glosses, `...` leading dimensions, C values of one entry.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -14,22 +14,20 @@ from torch import Tensor
 from signrep_core.body.targets import ACTIVITY_WEIGHT, PRIORS, Target
 from signrep_core.config import AdversarialForm, PriorLoss
 
-Reduce = Callable[[Tensor], Tensor]
-
 VARIANCE_EPSILON = 1e-4  # D: as VICReg, keeps the root's gradient finite
 
 _ELEMENTWISE = {"l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss, "mse": F.mse_loss}
 
 
-def masked_mean(values: Tensor, valid: Tensor, mean_over_ranks: Reduce | None = None) -> Tensor:
+def masked_mean(values: Tensor, valid: Tensor, count: Tensor | None = None) -> Tensor:
     """Mean of the valid values, 0 if there are none; values and valid have the same shape.
 
-    `mean_over_ranks` averages the count over the ranks, so that the mean of the results over the ranks is the mean over
-    the whole batch, however missing joints are distributed.
+    Args:
+        count: divides the sum in the place of the number of valid values. If it is the mean of this number over the
+            ranks, the mean of the results over the ranks is the mean over the whole batch, however missing joints are
+            distributed.
     """
-    count = valid.sum().to(values.dtype)
-    if mean_over_ranks is not None:
-        count = mean_over_ranks(count)
+    count = valid.sum() if count is None else count
     return torch.where(valid, values, 0).sum() / count.clamp(min=torch.finfo(values.dtype).tiny)
 
 
@@ -37,7 +35,7 @@ def prior_losses(
     priors: Mapping[str, Tensor],
     targets: Mapping[str, Target],
     kind: PriorLoss = "l1",
-    mean_over_ranks: Reduce | None = None,
+    counts: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Masked mean error of each prior with its target scaled by ψ, unweighted (Table 9).
 
@@ -45,19 +43,20 @@ def prior_losses(
         priors: predictions of the decoder by name, (..., *shape).
         targets: by name, in physical units.
         kind: error of one value (D: L1).
+        counts: by name, of `masked_mean`.
     """
     losses = {}
     for name, prior in PRIORS.items():
         target = targets[name]
         error = _ELEMENTWISE[kind](priors[name].float(), prior.scale * target.value, reduction="none").mean(-1)
-        losses[name] = masked_mean(error, target.valid, mean_over_ranks)
+        losses[name] = masked_mean(error, target.valid, counts[name] if counts else None)
     return losses
 
 
-def activity_loss(logits: Tensor, active: Tensor, valid: Tensor, mean_over_ranks: Reduce | None = None) -> Tensor:
+def activity_loss(logits: Tensor, active: Tensor, valid: Tensor, count: Tensor | None = None) -> Tensor:
     """Masked binary cross entropy: (B, 2) logits, (B, 2) bool right and left hand active, (B, 2) bool known."""
     error = F.binary_cross_entropy_with_logits(logits.float(), active.float(), reduction="none")
-    return masked_mean(error, valid, mean_over_ranks)
+    return masked_mean(error, valid, count)
 
 
 def reconstruction_loss(losses: Mapping[str, Tensor]) -> Tensor:

@@ -99,6 +99,7 @@ class Run:
     baseline: bool = False  # whether to score the weights before the first step, as step 0 of the metrics
     meter: Meter = field(default_factory=Meter)  # since the last report
     since_validation: Meter = field(default_factory=Meter)
+    started: list[tuple["StepTerms", int, float]] = field(default_factory=list)  # not read; clips, seconds waited
 
     @property
     def folder(self) -> Path:
@@ -116,6 +117,11 @@ class Run:
         every = self.settings.validate_every
         return self.step == self.iterations or self.step % (self.steps_per_epoch if every == "epoch" else every) == 0
 
+    @property
+    def reports(self) -> bool:
+        """Whether metrics are written after this step: every `log_every` steps, and where the weights are scored."""
+        return self.validates or self.step % int(self.settings.log_every) == 0
+
     def parts(self) -> dict[str, Any]:
         """Objects with a state of their own, by their names in the resume state."""
         return {
@@ -124,6 +130,48 @@ class Run:
             "meter": self.meter,
             "since_validation": self.since_validation,
         }
+
+
+class StepTerms:
+    """Terms of a step, averaged over the ranks, so that all ranks report the same values and stop together.
+
+    On a GPU they are copied to page-locked memory when the device has computed them; `read` waits for them, so the
+    next step can be started first.
+
+    Args:
+        terms: () each, on the device.
+        examples: names of the batch's examples, for messages.
+        known: values that are known on the host.
+    """
+
+    def __init__(
+        self, run: Run, terms: Mapping[str, Tensor], examples: Sequence[str], known: Mapping[str, float]
+    ) -> None:
+        self._step, self._names, self._examples, self._known = run.step, list(terms), examples, known
+        numbers = mean_over_ranks(run.fabric, torch.stack([term.detach().float() for term in terms.values()]))
+        self._copied = None
+        if numbers.is_cuda:
+            self._numbers = torch.empty(numbers.shape, pin_memory=True).copy_(numbers, non_blocking=True)
+            self._copied = torch.cuda.current_stream(numbers.device).record_event()
+        else:
+            self._numbers = numbers
+
+    def read(self) -> dict[str, float]:
+        """All terms as numbers.
+
+        Raises:
+            TrainingError: a term is not finite; the message names the step and the batch's examples.
+        """
+        if self._copied is not None:
+            self._copied.synchronize()
+        values = dict(zip(self._names, self._numbers.tolist(), strict=True))
+        if wrong := [name for name, value in values.items() if not math.isfinite(value)]:
+            raise TrainingError(
+                f"step {self._step}: {', '.join(wrong)} became {values[wrong[0]]}; the batch: "
+                f"{'; '.join(self._examples)}; check these and their targets, or lower the learning rate; "
+                "last/ contains the state before"
+            )
+        return {**values, **self._known}
 
 
 AnyRun = TypeVar("AnyRun", bound=Run)
@@ -139,7 +187,7 @@ def share_of(fabric: Fabric, workers: int) -> Loading:
 def train(
     run: AnyRun,
     load: Callable[[range], Iterable[AnyExamples]],
-    train_step: Callable[[AnyRun, AnyExamples], dict[str, float]],
+    train_step: Callable[[AnyRun, AnyExamples], StepTerms],
     report: Callable[[AnyRun], dict[str, float]],
     validate: Callable[[AnyRun], Score],
 ) -> TrainResult:
@@ -147,7 +195,8 @@ def train(
 
     Args:
         load: yields the batches of the given steps, in order.
-        train_step: runs forward, backward and update with one batch; returns all terms as numbers, including `loss`.
+        train_step: starts forward, backward and update with one batch; returns all terms, including `loss`. They are
+            read when the next step has been started, or when they are reported or a state is saved.
         report: returns values that a row of metrics contains besides the means of the terms.
         validate: scores the weights; called on every rank, so that they can share the work; returns the same on all.
 
@@ -172,13 +221,15 @@ def train(
         waiting = time.perf_counter()
         for batch in load(range(run.step, run.iterations)):
             waited = time.perf_counter() - waiting
-            terms = train_step(run, batch)
+            run.started.append((train_step(run, batch), len(batch) * run.fabric.world_size, waited))
             run.step += 1
             stopping, n_broken = sum_ranks(run.fabric, stop.is_set(), len(batch.broken))
-            _count(run, batch, terms, waited, int(n_broken))
+            _count_broken(run, batch, int(n_broken))
+            saving = bool(stopping) or (states is not None and _is_due(run, states))
+            terms = _read_terms(run, 0 if saving or run.reports else 1)
             _report(run, metrics, report, validate)
-            progress.advance(1, note=f"loss {terms['loss']:.3f}")
-            if states is not None and (stopping or _is_due(run, states)):
+            progress.advance(1, note=f"loss {terms['loss']:.3f}" if terms else "")
+            if states is not None and saving:
                 states.write(_state(run))
             if stopping:
                 log.warning("stopped by SIGTERM after step %d; run the same command again to continue", run.step)
@@ -220,8 +271,7 @@ def seed_step(run: Run) -> torch.Generator:
 
 
 def update(run: Run, loss: Tensor) -> Tensor:
-    """Run backward and one step of the optimiser; return the gradient's norm before clipping."""
-    run.optimiser.zero_grad(set_to_none=True)
+    """Run backward and one step of the optimiser; return the gradient's norm before clipping. No gradient is left."""
     run.fabric.backward(loss)
     clip, by_value = run.settings.clip, run.settings.clip_by == "value"
     clip_gradients = partial(run.fabric.clip_gradients, run.model, run.optimiser)
@@ -229,25 +279,8 @@ def update(run: Run, loss: Tensor) -> Tensor:
     if by_value:
         clip_gradients(clip_val=clip)
     run.optimiser.step()
+    run.optimiser.zero_grad(set_to_none=True)
     return torch.as_tensor(norm)
-
-
-def as_numbers(run: Run, terms: Mapping[str, Tensor], examples: Sequence[str]) -> dict[str, float]:
-    """Average the terms of a step over the ranks, so that all ranks report the same values and stop together.
-
-    Raises:
-        TrainingError: a term is not finite; the message names the step and the batch's examples.
-    """
-    numbers = torch.stack([term.detach().float() for term in terms.values()])
-    numbers = mean_over_ranks(run.fabric, numbers)
-    values = dict(zip(terms, numbers.tolist(), strict=True))
-    if wrong := [name for name, value in values.items() if not math.isfinite(value)]:
-        raise TrainingError(
-            f"step {run.step}: {', '.join(wrong)} became {values[wrong[0]]}; the batch: "
-            f"{'; '.join(examples)}; check these and their targets, or lower the learning rate; "
-            "last/ contains the state before"
-        )
-    return values
 
 
 def log_departures(settings: Training) -> None:
@@ -264,8 +297,19 @@ def unwrapped(module: Any) -> Any:
 # ---------------------------------------------------------------- report and select
 
 
-def _count(run: Run, batch: Examples, terms: Mapping[str, float], waited: float, n_broken: int) -> None:
-    """Count a step and the videos that were unreadable on any rank.
+def _read_terms(run: Run, late: int) -> dict[str, float] | None:
+    """Read the terms of all started steps but the last `late`, and count them; return the last ones that were read."""
+    terms = None
+    while len(run.started) > late:
+        step, clips, waited = run.started.pop(0)
+        terms = step.read()
+        run.meter.add(terms, clips, waited)
+        run.since_validation.add(terms, clips, waited)
+    return terms
+
+
+def _count_broken(run: Run, batch: Examples, n_broken: int) -> None:
+    """Count the videos that were unreadable on any rank.
 
     Raises:
         TrainingError: there are more of these than `max_broken` allows.
@@ -280,8 +324,6 @@ def _count(run: Run, batch: Examples, terms: Mapping[str, float], waited: float,
             f"step {run.step}: {run.broken} videos could not be read in {clips * run.step} examples, more than the "
             f"{run.max_broken:.0%} that max_broken allows: the log names them; pack them again"
         )
-    run.meter.add(terms, clips, waited)
-    run.since_validation.add(terms, clips, waited)
 
 
 def _report(
@@ -291,14 +333,13 @@ def _report(
     validate: Callable[[AnyRun], Score],
 ) -> None:
     """Write metrics every `log_every` steps, validate every `validate_every` steps; do both after the last step."""
-    step = run.step
-    if not run.validates and step % run.settings.log_every:
+    if not run.reports:
         return
     values = run.meter.take() | report(run) | {"broken": run.broken}
     if run.validates:
         values |= _select(run, validate)
     if metrics is not None:
-        metrics.write(step, values)
+        metrics.write(run.step, values)
 
 
 def _score_untrained(run: AnyRun, metrics: MetricLog | None, validate: Callable[[AnyRun], Score]) -> None:

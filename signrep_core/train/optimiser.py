@@ -2,10 +2,11 @@
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 ENCODER_BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
@@ -61,12 +62,22 @@ def learning_rate_at(
     return peak * (end + (1 - end) * share)
 
 
+def group_rates(optimiser: torch.optim.Optimizer, learning_rate: float) -> list[float]:
+    """Learning rate of each group: scaled by its `lr_scale`."""
+    return [learning_rate * group.get("lr_scale", 1.0) for group in optimiser.param_groups]
+
+
+def set_rates(optimiser: torch.optim.Optimizer, rates: Iterable[float | Tensor]) -> None:
+    """Set the learning rate of each group; tensors on the parameters' device can change without a new CUDA graph."""
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
 def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
     """Set the learning rate of each group, scaled by its `lr_scale`."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate * group.get("lr_scale", 1.0)
+    set_rates(optimiser, group_rates(optimiser, learning_rate))
 
 
-def make_adamw(parameters: Any, betas: tuple[float, float], weight_decay: float, device: torch.device) -> AdamW:
-    """Create AdamW, with a fused kernel on a GPU."""
-    return AdamW(parameters, lr=0.0, betas=betas, weight_decay=weight_decay, fused=device.type == "cuda")
+def make_adamw(parameters: Any, betas: tuple[float, float], weight_decay: float) -> AdamW:
+    """Create AdamW with a fused kernel: one call for all parameters of a group, and no state on the host."""
+    return AdamW(parameters, lr=0.0, betas=betas, weight_decay=weight_decay, fused=True)

@@ -7,13 +7,12 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import nn
 
 from signrep_core.config import Pretrain, describe_pretraining
 from signrep_core.data.windows import WindowPairs, WindowReader, load_batches
@@ -25,6 +24,7 @@ from signrep_core.model import losses
 from signrep_core.model.discriminator import Discriminator, style_width
 from signrep_core.model.signrep import PRESETS, SignRep, load_weights
 from signrep_core.store.shards import ShardReader
+from signrep_core.train.execution import choose_execution
 from signrep_core.train.initialise import start_decoder, start_encoder
 from signrep_core.train.launch import check_shares, launch
 from signrep_core.train.loop import (
@@ -117,12 +117,13 @@ def _start(
         columns=COLUMNS,
         selection=_by_retrieval(settings.validation) if len(rows) else BY_LOSS,
         network=model,
+        execution=choose_execution(settings.compile, fabric.device, fabric.world_size),
         dataset=dataset,
         open_validation=open_validation,
         validation=validation,
         validation_rows=rows,
     )
-    _add_optimisers(run, model)
+    add_optimisers(run, model)
     log.info(
         "%d videos, %d sequences; the best weights are selected by %s",
         len(dataset.videos), len(dataset.videos.rows), run.selection,
@@ -130,22 +131,19 @@ def _start(
     return run
 
 
-def _add_optimisers(run: PretrainRun, model: SignRep) -> None:
-    """Add the discriminator and both optimisers, on the run's devices."""
-    settings, device = run.settings, run.fabric.device
+def add_optimisers(run: PretrainRun, model: SignRep) -> None:
+    """Add the model, the discriminator and both optimisers, on the run's devices, for `train_step`."""
+    settings = run.settings
     for name, head in model.decoder.heads.items():
         head.requires_grad_(name in settings.priors)  # DDP expects a gradient of everything that learns
     style = style_width(stage_channels(model, settings.style_stage), settings.style_triangle)
     discriminator = Discriminator(model.n_features, style, model.n_features)
     groups = parameter_groups(model, len(model.encoder.blocks), settings.layer_decay, settings.weight_decay)
-    optimiser = make_adamw(groups, settings.betas, settings.weight_decay, device)
+    optimiser = make_adamw(groups, settings.betas, settings.weight_decay)
     its_optimiser = make_adamw(
-        discriminator.parameters(), settings.discriminator_betas, settings.discriminator_weight_decay, device
+        discriminator.parameters(), settings.discriminator_betas, settings.discriminator_weight_decay
     )
-    network: nn.Module = model
-    if settings.compile and device.type == "cuda":
-        network = cast(nn.Module, torch.compile(model))
-    run.model, run.optimiser = run.fabric.setup(network, optimiser)
+    run.model, run.optimiser = run.fabric.setup(model, optimiser)
     run.discriminator, run.discriminator_optimiser = run.fabric.setup(discriminator, its_optimiser)
 
 

@@ -47,8 +47,8 @@ from signrep_core.train.loop import (
     Run,
     RunSetup,
     Score,
+    StepTerms,
     TrainResult,
-    as_numbers,
     data_digest,
     described_settings,
     log_departures,
@@ -191,10 +191,10 @@ def _identify_data(index: Any, origin: Origin) -> dict[str, Any]:
 
 def _add_optimiser(run: RecognitionRun, model: AnyRecogniser) -> None:
     """Add the optimiser, on the run's devices."""
-    settings, device = run.settings, run.fabric.device
+    settings = run.settings
     blocks = len(model.encoder.blocks) if isinstance(model, Recogniser) else 0
     groups = parameter_groups(model, blocks, settings.layer_decay, settings.weight_decay)
-    optimiser = make_adamw(groups, settings.betas, settings.weight_decay, device)
+    optimiser = make_adamw(groups, settings.betas, settings.weight_decay)
     run.model, run.optimiser = run.fabric.setup(model, optimiser)
 
 
@@ -245,8 +245,8 @@ def _distribution(
 # ---------------------------------------------------------------- step, report, select
 
 
-def _train_step(run: RecognitionRun, batch: Batch) -> dict[str, float]:
-    """Run forward, backward and update; return all terms as numbers."""
+def _train_step(run: RecognitionRun, batch: Batch) -> StepTerms:
+    """Start forward, backward and update; return all terms, perhaps not yet computed."""
     settings, fabric = run.settings, run.fabric
     lr = learning_rate_at(run.step, settings.learning_rate, settings.warmup, run.iterations, settings.learning_rate_end)
     set_learning_rate(run.optimiser, lr)
@@ -259,7 +259,7 @@ def _train_step(run: RecognitionRun, batch: Batch) -> dict[str, float]:
     loss, divergence = recognition_loss(logits, labels, run.distribution, settings.label_smoothing, settings.kappa)
     terms = {"loss": loss, "divergence": divergence, "accuracy": (logits.argmax(1) == labels).float().mean()}
     terms["grad_norm"] = update(run, loss)
-    return as_numbers(run, terms, batch.windows) | {"learning_rate": lr}
+    return StepTerms(run, terms, batch.windows, {"learning_rate": lr})
 
 
 def _report(run: RecognitionRun) -> dict[str, float]:

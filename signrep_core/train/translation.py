@@ -39,8 +39,8 @@ from signrep_core.train.loop import (
     Run,
     RunSetup,
     Score,
+    StepTerms,
     TrainResult,
-    as_numbers,
     described_settings,
     log_departures,
     seed_step,
@@ -148,7 +148,7 @@ def _start(
         rate=rate,
     )
     groups = parameter_groups(model, 0, 1.0, settings.weight_decay)
-    optimiser = make_adamw(groups, settings.betas, settings.weight_decay, fabric.device)
+    optimiser = make_adamw(groups, settings.betas, settings.weight_decay)
     run.model, run.optimiser = fabric.setup(model, optimiser)
     log.info("%d sentences, %d word pieces, windows of %d values, %d learned weights; the best are selected by %s",
              len(training), model.config.vocabulary, training.table.width,
@@ -196,12 +196,8 @@ def _schedule(settings: AnyTranslation, per_epoch: int) -> tuple[Callable[[int],
     return partial(rate, warmup=warmup, iterations=steps, period=period), steps
 
 
-def train_step(run: TranslationRun, batch: SentenceBatch) -> dict[str, float]:
-    """Run forward, backward and update with one batch; return all terms as numbers.
-
-    Raises:
-        TrainingError: a term is not finite.
-    """
+def train_step(run: TranslationRun, batch: SentenceBatch) -> StepTerms:
+    """Start forward, backward and update with one batch; return all terms, perhaps not yet computed."""
     settings = run.settings
     lr = run.rate(run.step)
     set_learning_rate(run.optimiser, lr)
@@ -217,7 +213,7 @@ def train_step(run: TranslationRun, batch: SentenceBatch) -> dict[str, float]:
         "accuracy": (logits.argmax(2) == targets).sum() / counts,
         "grad_norm": update(run, loss),
     }
-    return as_numbers(run, terms, batch.video_ids) | {"learning_rate": lr}
+    return StepTerms(run, terms, batch.video_ids, {"learning_rate": lr})
 
 
 def next_pieces(pieces: Tensor, n_pieces: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def test_the_mean_over_ranks_is_the_mean_over_the_batch() -> None:
     """Two ranks with 3 and 1 valid values, each dividing by the average count."""
     ranks = [(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([True, True, True])),
              (torch.tensor([10.0, 0.0, 0.0]), torch.tensor([True, False, False]))]  # fmt: skip
-    shares = [losses.masked_mean(v, m, lambda _count: torch.tensor(2.0)) for v, m in ranks]
+    shares = [losses.masked_mean(v, m, torch.tensor(2.0)) for v, m in ranks]
     assert torch.stack(shares).mean().item() == pytest.approx(16 / 4)
 
 

@@ -8,7 +8,9 @@ import torch
 from lightning_fabric import Fabric
 
 from signrep_core.config import ClipBy, Pretrain, Recognition
-from signrep_core.train.loop import Run, RunSetup, _is_due, update, write_placeholder
+from signrep_core.errors import TrainingError
+from signrep_core.train import loop
+from signrep_core.train.loop import Run, RunSetup, StepTerms, _is_due, update, write_placeholder
 
 
 def make_run(settings: Any, **values: Any) -> Run:
@@ -59,3 +61,23 @@ def test_weights_are_scored_after_a_number_of_steps_or_once_an_epoch(every: int 
     for run.step in range(1, 11):
         steps += [run.step] if run.validates else []
     assert steps == scored
+
+
+def test_terms_are_read_when_the_next_step_has_been_started() -> None:
+    run = make_run(Pretrain())
+    for k in range(3):
+        terms = StepTerms(run, {"loss": torch.tensor(float(k))}, ["a window"], {"learning_rate": 0.5})
+        run.started.append((terms, 4, 0.0))
+    assert loop._read_terms(run, 1) == {"loss": 1.0, "learning_rate": 0.5}
+    assert (run.meter.mean("loss"), len(run.started)) == (0.5, 1)
+    assert loop._read_terms(run, 0) == {"loss": 2.0, "learning_rate": 0.5}
+    assert loop._read_terms(run, 0) is None
+
+
+def test_a_loss_that_is_not_finite_names_its_own_step() -> None:
+    run = make_run(Pretrain())
+    run.step = 7
+    terms = StepTerms(run, {"loss": torch.tensor(float("nan"))}, ["video 3"], {})
+    run.step = 8
+    with pytest.raises(TrainingError, match="step 7: loss became nan; the batch: video 3"):
+        terms.read()

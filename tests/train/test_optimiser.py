@@ -80,6 +80,6 @@ def test_what_is_frozen_is_in_no_group() -> None:
 def test_groups_get_their_share_of_the_learning_rate() -> None:
     parameters = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr_scale": 0.5},
                   {"params": [torch.nn.Parameter(torch.zeros(1))]}]  # fmt: skip
-    optimiser = make_adamw(parameters, (0.9, 0.95), 0.1, torch.device("cpu"))
+    optimiser = make_adamw(parameters, (0.9, 0.95), 0.1)
     set_learning_rate(optimiser, 2e-3)
     assert [group["lr"] for group in optimiser.param_groups] == [1e-3, 2e-3]

@@ -496,14 +496,14 @@ def test_the_adversarial_loss_moves_the_features_and_not_the_discriminator(form:
 
 def test_the_objective_is_the_weighted_sum_of_its_terms() -> None:
     class Run:
-        settings = Pretrain(regularize_after=2)
-        step = 2
+        settings = Pretrain()
 
     values = {"reconstruction": 10.0, "variance": 0.5, "covariance": 25.0, "adversarial": 3.0, "activity": 99.0}
     terms = {name: torch.tensor(value) for name, value in values.items()}
-    assert step._total_loss(Run, terms).item() == pytest.approx(10 + 1.0 * 0.5 + 0.004 * 25 + 2.0 * 3)  # type: ignore[arg-type]
-    Run.step = 1
-    assert step._total_loss(Run, terms).item() == 10  # type: ignore[arg-type]
+    run: Any = Run
+    whole = step._total_loss(run, terms, torch.tensor(1.0))
+    assert whole.item() == pytest.approx(10 + 1.0 * 0.5 + 0.004 * 25 + 2.0 * 3)
+    assert step._total_loss(run, terms, torch.tensor(0.0)).item() == 10
 
 
 def test_encoder_and_discriminator_learn_in_every_step_each_by_its_own_adamw(tmp_path: Path) -> None:
@@ -516,22 +516,24 @@ def test_encoder_and_discriminator_learn_in_every_step_each_by_its_own_adamw(tmp
         ((0.9, 0.95), 0.5),
         ((0.9, 0.95), 0),
     }
-    assert max(group["lr"] for group in groups) == pytest.approx(1e-3 / 2)
+    assert max(float(group["lr"]) for group in groups) == pytest.approx(1e-3 / 2)
     (group,) = state["discriminator_optimiser"]["param_groups"]
-    assert (tuple(group["betas"]), group["weight_decay"], group["lr"]) == ((0.5, 0.9), 1e-3, pytest.approx(1e-4 / 2))
+    assert (tuple(group["betas"]), group["weight_decay"]) == ((0.5, 0.9), 1e-3)
+    assert float(group["lr"]) == pytest.approx(1e-4 / 2)
     for part in ("optimiser", "discriminator_optimiser"):
         assert {int(values["step"]) for values in state[part]["state"].values()} == {1}
 
 
 def test_styles_are_matched_within_a_video_and_unmatched_across() -> None:
-    class Fabric:
-        world_size = 1
+    class Run:
+        class fabric:  # noqa: N801
+            world_size = 1
 
     styles = torch.randn(6, 5)
     videos = torch.tensor([0, 0, 1, 1, 0, 0])  # one video twice in the batch
     for seed in range(20):
         choice = torch.rand(6, 6, generator=torch.Generator().manual_seed(seed))
-        matched, unmatched = step._paired_styles(Fabric, styles, videos, choice)  # type: ignore[arg-type]
+        matched, unmatched = step._paired_styles(Run, styles, videos, choice)  # type: ignore[arg-type]
         assert torch.equal(matched, styles[[1, 0, 3, 2, 5, 4]])
         origin = [int((styles == row).all(1).nonzero()[0, 0]) for row in unmatched]
         assert all(videos[o] != videos[i] for i, o in enumerate(origin))
