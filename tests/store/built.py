@@ -50,7 +50,6 @@ def build_shard(
     folder: Path,
     present: dict[str, list[bool]],
     shard: str = "00000",
-    threads: int = 2,
     images: bool = False,
     split: str = "train",
 ) -> Built:
@@ -75,7 +74,7 @@ def build_shard(
                 writer.write(targets_of(name, len(shown))[schema.name])
     built = Built(
         folder,
-        crop_videos(table, folder / "pose" / f"{shard}.parquet", folder / "crops" / f"{shard}.mp4", threads=threads),
+        crop_videos(table, folder / "pose" / f"{shard}.parquet", folder / "crops" / f"{shard}.mp4"),
     )
     table["status"] = ["rejected" if name in built.crop.rejected else "ok" for name in videos]
     write_table(folder / "videos" / f"{shard}.parquet", VIDEOS, table)
