@@ -2,11 +2,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
-# A test process per core, with one thread each; the tests of a file share a process.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
+# A test process per core, with one thread each, and one more, since tests wait for children, browsers and time limits.
+# The tests of a file share a process.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(shell expr $(CORES) + 1) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := .venv/installed
-.PHONY: help demo quick test check lint test-install test-paper faults bench clean
+.PHONY: help demo quick test check style test-install test-paper faults bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,27 +22,27 @@ help:  ## List the targets
 demo: .venv/installed  ## Run the whole workflow on rendered signers
 	$(BIN)/python -m snakemake --cores $(CORES)
 
-quick: lint  ## Linters, types and the quick unit tests: about 3 minutes on two cores
-	$(call beside_types,$(PYTEST) -q -m "not slow and not install and not paper" --ignore tests/workflow --ignore tests/faults)
+quick: style  ## Linters, types and the quick unit tests: about 3 minutes on two cores
+	$(call beside_checks,$(PYTEST) -q -m "not slow and not install and not paper" --ignore tests/workflow --ignore tests/faults)
 
-test: lint  ## Linters, types and all tests: about 14 minutes on two cores
-	$(call beside_types,$(PYTEST))
+test: style  ## Linters, types and all tests: about 14 minutes on two cores
+	$(call beside_checks,$(PYTEST))
 
-# Run tests while the types are checked, and show the result of the types at the end.
-define beside_types
-@types=$$(mktemp); trap 'rm -f "$$types"' EXIT; $(BIN)/mypy >"$$types" 2>&1 & \
-echo '$(1)'; $(1); tests=$$?; wait $$! || tests=1; cat "$$types"; exit $$tests
-endef
+check: style  ## Linters and types alone
+	$(CHECKS)
 
-check: lint  ## Linters and types alone
-	$(BIN)/mypy
-
-lint: .venv/installed
+style: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
-	$(BIN)/snakemake --lint
-	$(BIN)/lint-imports
+
+CHECKS := $(BIN)/snakemake --lint && $(BIN)/lint-imports && $(BIN)/mypy
+
+# Run tests beside the checks that take a minute; at the end, show the last line of those, or all where they fail.
+define beside_checks
+@found=$$(mktemp); trap 'rm -f "$$found"' EXIT; { $(CHECKS); } >"$$found" 2>&1 & \
+echo '$(1)'; $(1); tests=$$?; if wait $$!; then tail -n 1 "$$found"; else cat "$$found"; tests=1; fi; exit $$tests
+endef
 
 test-install: .venv/installed  ## Install the core's wheel alone into a fresh environment and train there (downloads)
 	$(BIN)/python -m pytest -m install tests/test_install.py

@@ -126,7 +126,7 @@ def test_existing_videos_can_be_probed_and_missing_ones_are_listed(
     sheet = tmp_path / "videos.tsv"
     assert main(["sheet", *map(str, publish(tmp_path / "published")), "--out", str(sheet)]) == 0
     assert said in capsys.readouterr().out
-    videos = probe_shard(read_sheet(sheet))
+    videos = probe_shard(read_sheet(sheet), threads=1)
     assert videos["status"] == ["ok"] * len(frames_of), videos["detail"]
     assert [round(seconds * 25) for seconds in videos["duration_s"]] == frames_of
     missing = sheet.with_suffix(".missing.tsv")
