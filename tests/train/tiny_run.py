@@ -19,7 +19,7 @@ from signrep_core.config import Pretrain
 from signrep_core.data.stream import Loading, batch_items, read_ahead
 from signrep_core.model.weights import write_weights
 from signrep_core.train.launch import Devices, launch
-from signrep_core.train.loop import Run, RunSetup, TrainResult, as_numbers, share_of, train, update
+from signrep_core.train.loop import Run, RunSetup, StepTerms, TrainResult, share_of, train, update
 
 ITEMS = 4  # of a batch
 
@@ -70,10 +70,10 @@ def load(seconds: float, loading: Loading, steps: range) -> Iterator[Examples]:
         yield Examples(numbers)
 
 
-def step(run: Run, batch: Examples) -> dict[str, float]:
+def step(run: Run, batch: Examples) -> StepTerms:
     """Move the weight towards minus the mean of the batch."""
     loss = run.model(batch.numbers.to(run.fabric.device)).square().mean()
-    return as_numbers(run, {"loss": loss, "grad_norm": update(run, loss)}, ["numbers"])
+    return StepTerms(run, {"loss": loss, "grad_norm": update(run, loss)}, ["numbers"], {})
 
 
 def validate(run: Run) -> tuple[float, dict[str, float]]:
