@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from signrep_core.model.weights import read_notes
 from signrep_core.store.files import file_digest
 from signrep_core.store.schemas import SEQUENCES, TRANSLATIONS
 from signrep_core.store.tables import read_table, write_table
-from signrep_core.train import loop
+from signrep_core.train.checkpoint import StateWriter
 from signrep_core.train.launch import Devices
 from signrep_core.train.loop import RunSetup, TrainResult
 from signrep_core.train.translation import train_translation
@@ -104,14 +105,14 @@ def test_a_stopped_run_ends_with_the_weights_of_a_whole_one(
     short = settings.model_copy(update={"epochs": 8, "warmup_epochs": 1, "validate_every": 8, "dropout": 0.1})
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train(corpus, whole, short)
-    save = loop._save
+    write = StateWriter.write
 
-    def save_and_die(run: Any) -> None:
-        save(run)
+    def write_and_die(states: StateWriter, state: Mapping[str, Any]) -> None:
+        write(states, state)
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_save", save_and_die)
+        patch.setattr(StateWriter, "write", write_and_die)
         with pytest.raises(KilledError):
             train(corpus, stopped, short)
     assert not (stopped / "best.safetensors").exists()

@@ -22,6 +22,7 @@ from signrep_core.store.records import read_record
 from signrep_core.store.schemas import SEQUENCES, TRANSLATIONS
 from signrep_core.store.tables import read_table, write_table
 from signrep_core.train import loop
+from signrep_core.train.checkpoint import StateWriter
 from signrep_core.train.launch import Devices
 from signrep_core.train.loop import RunSetup, TrainResult, write_placeholder
 from signrep_core.train.translation import (
@@ -137,18 +138,18 @@ def test_a_stopped_run_ends_with_the_weights_of_a_whole_one(corpus, tmp_path, mo
     settings = changed(iterations=16, validate_every=8, save_every=4)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train(*corpus, whole, settings)
-    save = loop._save
+    write = StateWriter.write
 
-    def save_and_die(run):
-        save(run)
-        if run.step == 12:
+    def write_and_die(states, state):
+        write(states, state)
+        if state["step"] == 12:
             raise KilledError
 
-    monkeypatch.setattr(loop, "_save", save_and_die)
-    with pytest.raises(KilledError):
-        train(*corpus, stopped, settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(StateWriter, "write", write_and_die)
+        with pytest.raises(KilledError):
+            train(*corpus, stopped, settings)
     assert not (stopped / "best.safetensors").exists()
-    monkeypatch.setattr(loop, "_save", save)
     train(*corpus, stopped, settings)
     assert_same_weights(stopped / "best.safetensors", whole / "best.safetensors")
     ours, theirs = (torch.load(folder / "last/state.pt", weights_only=True)["model"] for folder in (stopped, whole))
