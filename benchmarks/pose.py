@@ -1,4 +1,4 @@
-"""Speed of the pose stage on one core and its memory, on the real clips."""
+"""Speed and memory of the pose stage on one core, on a real clip; `signrep bench pose` measures the engine alone."""
 
 import os
 import resource
@@ -30,12 +30,12 @@ def rows() -> list[tuple[str, str]]:
 
 def measure() -> list[tuple[str, str]]:
     """The rows, measured in this process."""
-    from signrep_core.pose.backend import HolisticSolution, quiet_stderr
+    from signrep_core.pose.backend import open_backend
     from signrep_core.pose.extract import extract_video
     from signrep_core.pose.people import find_people, open_face_detector
     from signrep_core.video.reader import read_frames
 
-    ours, find_faces = HolisticSolution(), open_face_detector()
+    ours, find_faces = open_backend(), open_face_detector()
     found: list[tuple[str, str]] = []
     video = lambda fps: read_frames(CLIP, fps or 25.0)  # noqa: E731
     began, cpu = time.monotonic(), time.process_time()
@@ -47,12 +47,6 @@ def measure() -> list[tuple[str, str]]:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found.append(("memory of a worker at its peak", f"{memory:.0f} MiB"))
     frames = list(islice(read_frames(CLIP), FRAMES))
-    from mediapipe.python.solutions.holistic import Holistic
-
-    with quiet_stderr(), Holistic(model_complexity=1, refine_face_landmarks=False) as public:
-        found.append(("MediaPipe Holistic as published", _speed(lambda: [public.process(f.rgb) for f in frames])))
-    ours.reset()
-    found.append(("Holistic without its face mesh", _speed(lambda: [ours(f.rgb, f.time_s) for f in frames])))
     scanned = frames[::8]
     per_face = _core_seconds(lambda: find_people(scanned, find_faces, lambda: None)) / len(scanned)
     found.append(("sparse scan for people (3 a second)", f"{1000 * per_face:.1f} core-ms per scanned frame"))
@@ -65,13 +59,6 @@ def _core_seconds(work: Callable[[], object]) -> float:
     cpu = time.process_time()
     work()
     return time.process_time() - cpu
-
-
-def _speed(work: Callable[[], list[object]]) -> str:
-    """Frames per second of processor time and of wall time."""
-    began, cpu = time.monotonic(), time.process_time()
-    n = len(work())
-    return f"{n / (time.process_time() - cpu):.1f} frames/core-s ({n / (time.monotonic() - began):.1f} frames/s)"
 
 
 if __name__ == "__main__":

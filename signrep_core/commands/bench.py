@@ -18,12 +18,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     subjects = bench.add_subparsers(required=True, metavar="SUBJECT")
     _add_gpu(subjects)
+    _add_pose(subjects)
 
 
 def _add_gpu(subjects: argparse._SubParsersAction) -> None:
     parser = subjects.add_parser(
         "gpu",
-        help="training and features on a GPU",
+        help="training, features and pose on a GPU",
         epilog="example: signrep bench gpu --out bench",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for gpu.json, written after each part")
@@ -43,6 +44,27 @@ def _gpu(options: argparse.Namespace) -> int:
         raise ConfigError("signrep bench gpu: PyTorch finds no CUDA GPU; see signrep doctor, or give --device cpu")
     work = tiny(options.out, options.device) if options.tiny else Workload(options.out, options.device)
     return print_parts(options.out / "gpu.json", gpu_parts(work), {"command": options.command})
+
+
+def _add_pose(subjects: argparse._SubParsersAction) -> None:
+    parser = subjects.add_parser(
+        "pose",
+        help="the pose engine against MediaPipe: landmarks, hands, speed",
+        epilog="example: signrep bench pose clips/*.mkv --out bench",
+    )
+    parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="videos of one signer each")
+    parser.add_argument("--out", type=Path, required=True, help="folder for pose.json and the rendered videos")
+    parser.add_argument("--frames", type=int, default=100, help="of each video, at most (default: 100)")
+    parser.add_argument("--signers", type=int, default=2, help="rendered signers, one sentence each (default: 2)")
+    parser.set_defaults(run=_pose)
+
+
+def _pose(options: argparse.Namespace) -> int:
+    from signrep_core.bench.pose import PoseWork
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    work = PoseWork(options.out, options.videos, options.frames, options.signers)
+    return print_parts(options.out / "pose.json", work.parts(), {"command": options.command})
 
 
 def print_parts(path: Path, parts: "Mapping[str, Callable[[], Iterable[Figure]]]", settings: Mapping[str, Any]) -> int:
