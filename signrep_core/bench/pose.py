@@ -34,7 +34,8 @@ from signrep_core.pose.networks import HAND_SIDE, POSE_SIDE, RECROP_SIDE, Networ
 from signrep_core.pose.people import open_face_detector
 from signrep_core.skeleton import BODY_JOINTS, HAND_JOINTS, HANDS, SHOULDERS, SIDES
 from signrep_core.synthetic.corpus import plan_corpus, render_video, true_columns
-from signrep_core.video.reader import Frame, read_frames
+from signrep_core.video.reader import Frame
+from signrep_core.video.row import VideoRow, read_row
 
 Array = NDArray[np.floating]
 
@@ -158,7 +159,7 @@ def _measure_videos(work: PoseWork, ways: _Ways) -> Iterator[Figure]:
     hands: dict[str, list[NDArray[np.bool_]]] = {"engine": [], "MediaPipe": []}
     core_s, frames = np.zeros(3), 0
     for path in work.videos:
-        pictures = [frame.rgb for frame in islice(read_frames(path), work.frames)]
+        pictures = [frame.rgb for frame in _open_frames(path, work.frames)]
         seen = ways.watch(pictures)
         own, reference = (way.stacked() for way in seen[:2])
         if np.isnan(reference.body_xy).all():
@@ -227,8 +228,8 @@ def _measure_extraction(work: PoseWork, networks: Networks, ways: _Ways) -> Iter
             yield Figure(f"{name}: {side} hands found", 100 * float(share), "% of frames")
 
 
-def _open_frames(path: Path, count: int, fps: float | None) -> Iterator[Frame]:
-    return islice(read_frames(path, FPS if fps is None else fps), count)
+def _open_frames(path: Path, count: int, fps: float | None = None) -> Iterator[Frame]:
+    return islice(read_row(VideoRow(str(path)), FPS if fps is None else fps), count)
 
 
 def _measure_rendered(work: PoseWork, ways: _Ways) -> Iterator[Figure]:
@@ -238,7 +239,7 @@ def _measure_rendered(work: PoseWork, ways: _Ways) -> Iterator[Figure]:
     for performance in plan:
         path = work.out / f"{performance.video_id}.mp4"
         render_video(performance, path)
-        pictures = [frame.rgb for frame in islice(read_frames(path), work.frames)]
+        pictures = [frame.rgb for frame in _open_frames(path, work.frames)]
         truth = true_columns(performance)["image_xy"][: len(pictures)]
         unit = _shoulder_width(truth)
         body, hands = truth[:, : len(BODY_JOINTS)], truth[:, len(BODY_JOINTS) :].reshape(len(truth), len(SIDES), -1, 2)
