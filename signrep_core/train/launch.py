@@ -264,7 +264,7 @@ def _run(job: Callable[[Fabric], Result], devices: Devices, place: Place) -> Res
             "strategy": DDPStrategy(
                 parallel_devices=[own] * (place.size // place.nodes),
                 cluster_environment=_Environment(place),
-                broadcast_buffers=False,  # they are functions of weights and outputs that all ranks share
+                forward_sync_buffers=False,  # they are functions of weights and outputs that all ranks share
                 gradient_as_bucket_view=True,
                 static_graph=True,
             ),
