@@ -90,20 +90,19 @@ def test_the_command_runs(folder: Path, command):
 
 def test_the_browser_s_command_serves_the_run(folder: Path):
     (command,) = [command for command in readme_commands() if " browse " in command]
-    server = subprocess.Popen(
+    with subprocess.Popen(
         [*to_run(command), "--port", "8397"], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        address = server.stdout.readline().split()[0]
-        for _ in range(50):
-            try:
-                assert "asl_milk_B" in urllib.request.urlopen(address, timeout=10).read().decode()
-                break
-            except OSError:
-                time.sleep(0.2)
-        else:
-            pytest.fail(f"nothing answers at {address}")
-    finally:
-        server.terminate()
-        server.wait(20)
+    ) as server:  # fmt: skip
+        try:
+            address = server.stdout.readline().split()[0]
+            for _ in range(50):
+                try:
+                    assert "asl_milk_B" in urllib.request.urlopen(address, timeout=10).read().decode()
+                    break
+                except OSError:
+                    time.sleep(0.2)
+            else:
+                pytest.fail(f"nothing answers at {address}")
+        finally:
+            server.terminate()
