@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.errors import TableError
-from signrep_core.skeleton import BODY_ANGLES, HAND_ANGLES, HANDS, JOINTS, MIN_CONFIDENCE, SIDES
+from signrep_core.skeleton import (
+    ACTIVITY_REFERENCE,
+    BODY_ANGLES,
+    HAND_ANGLES,
+    HANDS,
+    JOINTS,
+    MIN_CONFIDENCE,
+    SIDES,
+    WRISTS,
+)
 from signrep_core.store.files import read_json
 from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, POSE
 from signrep_core.store.tables import Columns, read_groups, read_table
@@ -23,11 +32,14 @@ CONFIDENCE_EDGES: Final = np.linspace(0, 1, 21)
 ANGLE_EDGES: Final = np.radians(np.arange(-180, 181, 3))
 LENGTH_EDGES: Final = np.array([1, 32, 64, 128, 256, 512, 1024, 2048, 4096, 2**31 - 1])  # frames
 
+HAND_PLACES: Final = ("raised", "resting")  # the body's wrist is above the middle of the torso, or not
+
 _SHAPES: Final = {
     "frames": (),  # on the timeline of the videos that pose extraction read
     "present": (),  # with a signer
     "filled": (),  # with an angle interpolated over a gap
     "seen": (len(JOINTS),),  # frames with a signer in which the joint was detected
+    "hands": (len(SIDES), len(HAND_PLACES), 2),  # frames with a signer and the hand in the picture; of those, detected
     "confidence": (len(JOINTS), len(CONFIDENCE_EDGES) - 1),  # of the joints in frames with a signer
     "angles": (len(ANGLE_NAMES), len(ANGLE_EDGES) - 1),  # in frames where the body part was detected
     "windows": (),  # full windows, by their first frame
@@ -43,6 +55,7 @@ class Statistics:
     present: Counts
     filled: Counts
     seen: Counts
+    hands: Counts
     confidence: Counts
     angles: Counts
     windows: Counts
@@ -61,6 +74,17 @@ class Statistics:
         self.present += int(present.sum())
         self.seen += (confidence >= MIN_CONFIDENCE).sum(0)
         self.confidence += _count(confidence, CONFIDENCE_EDGES)
+
+    def add_hands(self, pose: Columns) -> None:
+        """Count the hands of rows of the POSE table: `present`, `image_xy` and the states."""
+        xy = pose["image_xy"]
+        middle = xy[:, ACTIVITY_REFERENCE, 1].mean(1)
+        for k, side in enumerate(SIDES):
+            state = np.asarray(pose[f"{side}_hand"])
+            here, detected = pose["present"] & (state != "outside"), np.isin(state, ("seen", "recovered"))
+            raised = xy[:, WRISTS[k], 1] < middle
+            for place, there in enumerate((raised, ~raised)):
+                self.hands[k, place] += [(here & there).sum(), (here & there & detected).sum()]
 
     def add_angles(self, angles: Columns, pose: Columns) -> None:
         """Count rows of the ANGLES table, each body part in the frames where POSE has detected it."""
@@ -117,7 +141,8 @@ def describe_shard(*, pose: str | Path, angles: str | Path, activity: str | Path
         TableError: a table is missing, of another version, or angles and pose are not of the same frames.
     """
     statistics = Statistics()
-    of_pose = read_groups(pose, POSE, ["video_id", "frame", "present", "confidence"])
+    names = ["video_id", "frame", "present", "confidence", "image_xy", *(f"{side}_hand" for side in SIDES)]
+    of_pose = read_groups(pose, POSE, names)
     of_angles = read_groups(
         angles, ANGLES, ["video_id", "frame", "interpolated", "body_angles", "right_angles", "left_angles"]
     )
@@ -125,6 +150,7 @@ def describe_shard(*, pose: str | Path, angles: str | Path, activity: str | Path
         if seen["video_id"] != solved["video_id"] or not np.array_equal(seen["frame"], solved["frame"]):
             raise TableError(f"{angles}: its frames are not those of {pose}; rerun: snakemake --forcerun solve_angles")
         statistics.add_pose(seen)
+        statistics.add_hands(seen)
         statistics.add_angles(solved, seen)
     for labels in read_groups(activity, ACTIVITY, ["right_active", "left_active"]):
         statistics.add_activity(labels)

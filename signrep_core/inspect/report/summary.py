@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from signrep_core.errors import REASONS, SignRepError
-from signrep_core.inspect.report.statistics import merge_statistics
+from signrep_core.inspect.report.statistics import HAND_PLACES, merge_statistics
 from signrep_core.inspect.report.units import time_unit
-from signrep_core.skeleton import HANDS
+from signrep_core.skeleton import HANDS, SIDES
 from signrep_core.store.schemas import SEQUENCES, VIDEOS
 from signrep_core.store.tables import read_table
 from signrep_core.store.video_status import count_statuses, overlong_spans
@@ -106,7 +106,7 @@ def format_summary(figures: dict[str, Any]) -> str:
         _line("pose frames", figures["pose_frames"]),
         _line("  per second", figures["pose_frames_per_second"]),
         _line("  per core-second", figures["pose_frames_per_core_second"]),
-        *(_line(f"  {side} hand found, %", figures[f"{side}_hand_found"]) for side in HANDS),
+        *_hand_lines(figures),
     ]
     for line in filter(None, map(figures.get, TRAINING)):
         lines += textwrap.wrap(line, 100, break_long_words=False, break_on_hyphens=False)
@@ -199,12 +199,27 @@ def _pose_speed(n_frames: int, benchmarks: Iterable[Path]) -> dict[str, Any]:
 
 
 def _hands_found(statistics: Sequence[str]) -> dict[str, float]:
-    """Percentage of the frames with a signer in which each hand was detected."""
+    """Percentage of the frames with a signer in which each hand was detected, also of those with it within the picture,
+    raised and resting.
+    """
     whole = merge_statistics(statistics)
-    return {
+    found = {
         f"{side}_hand_found": 100 * int(whole.seen[hand.start]) / max(int(whole.present), 1)
         for side, hand in HANDS.items()
     }
+    for side, places in zip(SIDES, whole.hands, strict=True):
+        for place, (frames, detected) in zip(HAND_PLACES, places, strict=True):
+            found[f"{side}_hand_found_{place}"] = 100 * int(detected) / max(int(frames), 1)
+    return found
+
+
+def _hand_lines(figures: Mapping[str, Any]) -> list[str]:
+    """Lines of the hands that were found."""
+    lines = []
+    for side in HANDS:
+        lines.append(_line(f"  {side} hand found, %", figures[f"{side}_hand_found"]))
+        lines += [_line(f"    {place}", figures[f"{side}_hand_found_{place}"]) for place in HAND_PLACES]
+    return lines
 
 
 def _line(name: str, value: float | None) -> str:

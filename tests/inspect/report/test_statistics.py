@@ -36,6 +36,16 @@ def test_joints_are_counted_only_where_there_is_a_signer():
     assert statistics.confidence.sum(1).tolist() == [2] * 61
 
 
+def test_hands_within_the_picture_are_counted_by_their_height():
+    """The middle of the torso is at 100; the right wrist is above it in frames 0 to 2, the left one never."""
+    xy = np.full((5, 61, 2), 100.0)
+    xy[:, 2, 1], xy[:, 5, 1] = (50, 50, 50, 150, 50), 150
+    states = {"right_hand": ["seen", "", "outside", "recovered", "seen"], "left_hand": ["interpolated"] * 5}
+    statistics = Statistics()
+    statistics.add_hands({"present": np.array([True] * 4 + [False]), "image_xy": xy, **states})
+    assert statistics.hands.tolist() == [[[2, 1], [1, 1]], [[0, 0], [4, 0]]]
+
+
 def test_a_hand_s_angles_are_counted_where_the_hand_was_seen():
     confidence = np.ones((4, 61))
     confidence[2:, RIGHT_WRIST] = 0.1

@@ -36,6 +36,7 @@ def figures(tmp_path):
     confidence[:3, 19] = 1  # the right hand in three frames, one of them without a signer
     statistics = Statistics()
     statistics.add_pose({"present": np.array([False, True, True, True]), "confidence": confidence})
+    statistics.hands[:] = [[[8, 6], [4, 1]], [[0, 0], [2, 2]]]
     write_json(tmp_path / "statistics.json", statistics.to_dict())
     (tmp_path / "bench.tsv").write_text("s\tcpu_time\n20.0\t40.0\n")
     files = ([str(tmp_path / name)] for name in ("videos.parquet", "sequences.parquet", "statistics.json"))
@@ -66,6 +67,12 @@ def test_pose_speed_counts_all_frames_that_were_looked_through(figures):
 def test_hands_are_counted_where_there_is_a_signer(figures):
     assert figures["right_hand_found"] == pytest.approx(200 / 3)
     assert figures["left_hand_found"] == 0
+
+
+def test_raised_and_resting_hands_are_counted_apart(figures):
+    found = [figures[f"{side}_hand_found_{place}"] for side in ("right", "left") for place in ("raised", "resting")]
+    assert found == [75, 25, 0, 100]
+    assert "    raised                     75.00\n    resting                    25.00" in format_summary(figures)
 
 
 def test_the_table_explains_each_reason(figures):
