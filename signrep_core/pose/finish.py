@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from signrep_core.body.landmarks import Detections
 from signrep_core.pose.body_track import N_BODY
 from signrep_core.pose.follow import Sighting
+from signrep_core.pose.graph import WRISTS
 from signrep_core.pose.hand_search import SCALE_REACH, shoulder_widths
 from signrep_core.pose.hands import DETECTED, INTERPOLATED, MISSING, STATES
 from signrep_core.pose.smooth import HAND, POSE, WORLD, OneEuro, smooth, smooth_share
 from signrep_core.pose.tracker import MIN_SHOULDERS
-from signrep_core.skeleton import MEDIAPIPE_POSE, SHOULDERS
+from signrep_core.skeleton import HAND_WRIST, MEDIAPIPE_POSE, SHOULDERS
 
 Floats = NDArray[np.floating]
 
 BODY_CIRCLE: Final = 5.4  # shoulder widths: diameter of the circle around a body, MediaPipe's unit of speeds (15 clips)
 CALIBRATION: Final = (1.0, -0.3)  # of a chosen hand's log odds: factor and shift, on rendered signers held out
+HAND_SHARE: Final = 0.6  # of a hand's own wrist in the body's, which is farther from the truth on rendered signers
 MAX_GAP: Final = 5  # frames without a hand between two with it, over which its angles are interpolated
 
 
@@ -39,6 +41,7 @@ def finish(sightings: Sequence[Sighting]) -> Finished:
     points, visibility, world = _bodies(sightings)
     times = np.array([sighting.frame.time_s for sighting in sightings])
     hands = np.concatenate([sighting.hands.points for sighting in sightings])
+    points[:, WRISTS, :2] = blend_wrists(points[:, WRISTS, :2], hands[:, :, HAND_WRIST, :2])
     odds = np.concatenate([sighting.hands.odds for sighting in sightings])
     unit = BODY_CIRCLE * shoulder_widths(points, SCALE_REACH)
     joints = list(MEDIAPIPE_POSE)
@@ -54,6 +57,11 @@ def finish(sightings: Sequence[Sighting]) -> Finished:
     )
     states = label_gaps(np.concatenate([sighting.hands.states for sighting in sightings]))
     return Finished(visibility[:, SHOULDERS].min(1) >= MIN_SHOULDERS, detections, states)
+
+
+def blend_wrists(body: Floats, hands: Floats) -> Floats:
+    """(T, 2, 2) wrists of the body, moved towards those of the hands where these were found (else NaN)."""
+    return np.where(np.isfinite(hands), (1 - HAND_SHARE) * body + HAND_SHARE * hands, body)
 
 
 def hand_confidence(odds: Floats) -> Floats:

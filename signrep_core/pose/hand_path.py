@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 
 NONE: Final = -1  # no candidate is chosen
-RELUCTANCE: Final = 0.5  # subtracted from every candidate's log odds: higher finds fewer hands and fewer wrong ones
+RELUCTANCE: Final = 0.3  # subtracted from every candidate's log odds: higher finds fewer hands and fewer wrong ones
 MOST_ODDS: Final = 6.0  # cap of a candidate's log odds
-STEP: Final = 0.12  # mean shift of the joints relative to the wrist that costs 1 ...
-MOST_STEP: Final = 4.0  # ... and the most that a shift costs
+STEP: Final = 0.08  # mean shift of the joints relative to the wrist that costs 1 ...
+MOST_STEP: Final = 3.0  # ... and the most that a shift costs
 APPEARING: Final = 1.2  # cost of a hand that appears or vanishes
 COINCIDE: Final = 0.12  # two hands whose joints are nearer than this on average may be one hand found twice
 COINCIDING: Final = (2.0, 4.0)  # cost at that distance, and what is added up to distance 0

@@ -41,7 +41,7 @@ Bools = NDArray[np.bool_]
 
 SHOULDERS: Final = (12, 11)  # of MediaPipe's pose, right and left
 # Rounds: crops of a hand and frame.
-FIRST, SECOND, AGAIN, COVERED = slice(0, 1), slice(1, 6), slice(6, 7), slice(7, 9)
+FIRST, SECOND, AGAIN, COVERED = slice(0, 1), slice(1, 6), slice(6, 7), slice(7, 10)
 CARRIED: Final = (3, 4)  # those that the anchors before and after give
 
 SCALE_REACH: Final = 15  # frames on either side whose shoulder widths have a part in a frame's
@@ -63,9 +63,9 @@ PALM: Final = (0.07, 0.4)  # sw
 APART: Final = 0.13  # sw, mean distance of the joints below which both hands are one
 
 # Log odds that a candidate is the hand: bias, presence, handedness, squared distance of the wrists (sw). Fitted on
-# rendered signers with motion blur; only the last is about half of what fits there (163), since the wrists of hands
-# beyond doubt lie up to 1.4 times as far apart on real clips.
-WEIGHTS: Final = (1.9, 0.6, 0.33, -86.0)
+# rendered signers with motion blur; only the last is a quarter of what fits there (163), since the wrists of hands
+# beyond doubt lie up to 1.4 times as far apart on real clips, and farther where hands touch.
+WEIGHTS: Final = (1.63, 0.59, 0.34, -40.0)
 WRIST_CAP: Final = 0.2  # sw; the body's wrist is wrong where arms cross
 LEAST_PRESENCE: Final = 0.1
 AGAIN_FROM: Final = -6.0  # log odds from which the best joints give another crop
@@ -196,7 +196,8 @@ class HandSearch:
         other, known = other_hands(now)
         gap = np.linalg.norm(other.mean(2) - now.body[:, WRISTS], axis=-1)
         behind = weak & known & (gap < BEHIND * now.scale[:, None])
-        now.regions[:, :, COVERED] = np.where(behind[..., None, None], carried, np.nan)
+        regions = np.concatenate([now.regions[:, :, FIRST], carried], 2)
+        now.regions[:, :, COVERED] = np.where(behind[..., None, None], regions, np.nan)
         self._look(frames, COVERED, other)
 
     def _look_into(self, frames: slice, rounds: slice, regions: Regions) -> None:

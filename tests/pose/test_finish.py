@@ -7,7 +7,7 @@ from signrep_core.pose.body_track import Body
 from signrep_core.pose.finish import MAX_GAP, finish, hand_confidence, label_gaps
 from signrep_core.pose.follow import Sighting
 from signrep_core.pose.hands import INTERPOLATED, MISSING, OUTSIDE, RECOVERED, SEEN, Hands
-from signrep_core.skeleton import MEDIAPIPE_POSE, SHOULDERS
+from signrep_core.skeleton import MEDIAPIPE_POSE, SHOULDERS, WRISTS
 from signrep_core.video.reader import Frame
 
 NO_RGB = np.empty((0, 0, 3), np.uint8)
@@ -73,6 +73,14 @@ def test_a_still_signer_is_written_down_as_seen() -> None:
     assert (seen.hand_presence[:, 1] == 0).all()
     assert seen.body_xy.shape == (10, len(MEDIAPIPE_POSE), 2)
     assert finished.hand_states.tolist() == [[SEEN, OUTSIDE]] * 10
+
+
+def test_a_found_hand_moves_the_bodys_wrist_towards_its_own() -> None:
+    """Six tenths of the way from the body's (300, 0) to the hand's (250, 250)."""
+    seen = finish([sighting(t, 300.0, hand=250.0) for t in range(4)]).detections
+    right, left = (seen.body_xy[:, wrist] for wrist in WRISTS)
+    np.testing.assert_allclose(right, [(270, 150)] * 4)
+    np.testing.assert_allclose(left, [(300, 0)] * 4)
 
 
 def test_hidden_shoulders_are_no_signer() -> None:

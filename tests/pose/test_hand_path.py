@@ -80,11 +80,11 @@ def test_a_backlog_without_end_is_decided_where_it_is_longest(monkeypatch: pytes
 
 
 def test_one_frame_does_not_outvote_those_around_it() -> None:
-    """The better candidate of frame 2 lies half a shoulder width off: there and back costs 8; for a quarter, 4.2."""
+    """The better candidate of frame 2 lies half a shoulder width off: there and back costs 6; for 0.15, 3.75."""
     odds = [[[2.0, -np.inf], [-np.inf, -np.inf]] for _ in range(5)]
-    odds[2][RIGHT] = [-1.5, 50.0]  # 50 counts as 6
+    odds[2][RIGHT] = [0.5, 50.0]  # 50 counts as 6
     assert choose(make(odds, {(2, RIGHT, 1): 0.5}))[:, RIGHT].tolist() == [0] * 5
-    assert choose(make(odds, {(2, RIGHT, 1): 0.25}))[:, RIGHT].tolist() == [0, 0, 1, 0, 0]
+    assert choose(make(odds, {(2, RIGHT, 1): 0.15}))[:, RIGHT].tolist() == [0, 0, 1, 0, 0]
 
 
 def test_an_unlikely_hand_between_likely_ones_is_kept() -> None:
