@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.shards import Sequential, build_shard
+from benchmarks.shards import PIECE, Sequential
+from signrep_core.bench.shards import build_shard
 from signrep_core.data.windows import WindowPairs, collate
 from signrep_core.store.schemas import SEQUENCES
 from signrep_core.store.shards import ShardReader
@@ -30,7 +31,7 @@ ITEMS: Final = 240  # two windows each
 def rows() -> list[tuple[str, str]]:
     """Milliseconds per window, and the share of raw speed."""
     with tempfile.TemporaryDirectory() as folder:
-        reader = build_shard(Path(folder), VIDEOS)
+        reader = build_shard(Path(folder), VIDEOS, PIECE)
         many = _link_shards(reader, Path(folder) / "many")
         one = WindowPairs(partial(ShardReader, reader.folder), None, 0)
         corpus = WindowPairs(partial(ShardReader, many), None, 0)

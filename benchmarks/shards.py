@@ -18,45 +18,23 @@ import numpy as np
 import pyarrow.parquet as pq
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from signrep_core.store.pack import PackedFiles, StageFiles, pack_shard, write_index
-from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, KEYPOINTS, VIDEOS, Schema
+from signrep_core.bench.shards import SETTINGS, build_shard
 from signrep_core.store.shards import ShardReader
-from signrep_core.store.tables import TableWriter, write_table
-from signrep_core.video.encode import Encoder, EncoderSettings, join_pieces
 from signrep_core.window import WINDOW
 
 HOURS = 5
 PIECE = 1500  # frames of each video: one minute
 WINDOWS = 150
-SETTINGS = EncoderSettings()
 
 
 def rows() -> list[tuple[str, str]]:
     """Window reading against raw decoding and open-and-seek."""
     with tempfile.TemporaryDirectory() as folder:
-        reader = build_shard(Path(folder), HOURS * 60)
+        reader = build_shard(Path(folder), HOURS * 60, PIECE)
         starts = _window_starts(len(reader), random.Random(0))
         found = _measure(reader, starts)
         found += _first_reads(reader)
         return found
-
-
-def build_shard(folder: Path, n_videos: int) -> ShardReader:
-    """Build a shard of `n_videos` minutes."""
-    minute = folder / "minute.mp4"
-    rng = np.random.default_rng(0)
-    with Encoder(minute, SETTINGS) as encoder:
-        for k in range(PIECE):
-            encoder.write(_picture(k, rng))
-    join_pieces([(minute, PIECE)] * n_videos, folder / "crops.mp4", SETTINGS)
-    names = [f"video{i:04d}" for i in range(n_videos)]
-    _write_targets(folder, names, rng)
-    paths = {name: folder / f"{name}.parquet" for name in ("videos", "crops", "angles", "keypoints", "activity")}
-    out = folder / "shards"
-    files = StageFiles(mp4=folder / "crops.mp4", **paths)
-    pack_shard("00000", files, PackedFiles(out / "00000.mp4", out / "00000.parquet", folder / "sequences.parquet"))
-    write_index([folder / "sequences.parquet"], [out / "00000.mp4"], out / "index.parquet", out / "info.json")
-    return ShardReader(out)
 
 
 def _measure(reader: ShardReader, starts: list[tuple[int, int]]) -> list[tuple[str, str]]:
@@ -162,41 +140,3 @@ def _to_rgb(reformatter: VideoReformatter, frame: Any) -> Any:
 
 def _window_starts(n_videos: int, rng: random.Random) -> list[tuple[int, int]]:
     return [(rng.randrange(n_videos), rng.randrange(PIECE - WINDOW + 1)) for _ in range(WINDOWS)]
-
-
-def _picture(k: int, rng: np.random.Generator) -> Any:
-    """A frame: a blob that moves over a soft background, with camera noise."""
-    y, x = np.mgrid[:256, :256].astype(np.float32)
-    cx, cy = 128 + 80 * np.sin(k / 9), 140 + 60 * np.cos(k / 7)
-    blob = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 900)[..., None] * np.array([120, 60, 30])
-    base = np.stack([90 + 40 * np.sin(x / 40), 100 + 30 * np.cos(y / 50), 110 + 20 * np.sin((x + y) / 30)], -1)
-    return np.clip(base + blob + rng.normal(0, 2, (256, 256, 1)), 0, 255).astype(np.uint8)
-
-
-def _write_targets(folder: Path, names: list[str], rng: np.random.Generator) -> None:
-    """Write the tables of the earlier stages, with random numbers."""
-    for schema in (ANGLES, KEYPOINTS, ACTIVITY):
-        with TableWriter(folder / f"{schema.name}.parquet", schema) as writer:
-            minute = _columns(schema, PIECE, rng) | {
-                "frame": np.arange(PIECE),
-                "time_s": np.arange(PIECE) / SETTINGS.fps,
-            }
-            for name in names:
-                writer.write(minute | {"video_id": [name] * PIECE})
-    videos = _columns(VIDEOS, len(names), rng) | {"video_id": names, "status": ["ok"] * len(names)}
-    write_table(folder / "videos.parquet", VIDEOS, videos)
-    crops = _columns(CROPS, len(names), rng) | {"video_id": names, "sequence": np.arange(len(names))}
-    write_table(
-        folder / "crops.parquet",
-        CROPS,
-        crops | {"start_frame": np.zeros(len(names)), "n_frames": np.full(len(names), PIECE)},
-    )
-
-
-def _columns(schema: Schema, n: int, rng: np.random.Generator) -> dict[str, Any]:
-    return {
-        column.name: [""] * n
-        if str(column.dtype) == "string"
-        else rng.normal(0, 1, (n, *column.shape)).astype(column.dtype.to_pandas_dtype())
-        for column in schema.columns
-    }

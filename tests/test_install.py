@@ -4,6 +4,7 @@
 """
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -112,6 +113,12 @@ def test_three_steps_are_trained_from_shards(environment: Path, finished: Path, 
         assert [row["step"] for row in csv.DictReader(file)][-1] == "3"
     load = "from signrep_core.model.signrep import SignRep; SignRep.load('my_run/best.safetensors')"
     run(environment / "python", "-c", load, cwd=tmp_path)
+
+
+def test_the_benchmark_of_a_gpu_runs_with_the_core_alone(environment: Path, tmp_path: Path) -> None:
+    output = run(environment / "signrep", "bench", "gpu", "--device", "cpu", "--tiny", "--out", "bench", cwd=tmp_path)
+    assert "all parts passed" in output
+    assert json.loads((tmp_path / "bench/gpu.json").read_text())["complete"] is True
 
 
 def test_a_command_of_an_extra_says_what_to_install(environment: Path, tmp_path: Path) -> None:

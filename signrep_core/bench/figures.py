@@ -97,7 +97,7 @@ def describe_machine() -> dict[str, Any]:
 
     gpus = [torch.cuda.get_device_properties(k) for k in range(torch.cuda.device_count())]
     return {
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads_of_torch": torch.get_num_threads(),

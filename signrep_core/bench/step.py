@@ -19,55 +19,34 @@ import torch
 from lightning_fabric import Fabric
 from timm.models.hiera import Hiera
 from torch import Tensor
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from signrep_core.bench.figures import Figure
-from signrep_core.bench.workload import Workload
+from signrep_core.bench.workload import MEASURE_S, Workload
 from signrep_core.config import Pretrain
 from signrep_core.data.windows import Batch
 from signrep_core.model.encoder import Encoded, Encoder, random_units
-from signrep_core.model.signrep import PRESETS, SignRep
+from signrep_core.model.signrep import SignRep
 from signrep_core.skeleton import N_BODY_ANGLES, N_HAND_ANGLES, N_JOINTS
-from signrep_core.train.execution import WARM_UP as CAPTURE_AFTER
+from signrep_core.train.execution import WARM_UP as CAPTURED_AFTER
 from signrep_core.train.execution import Execution
 from signrep_core.train.loop import RunSetup
 from signrep_core.train.pretrain import COLUMNS, add_optimisers
 from signrep_core.train.step import PretrainRun, train_step
 
 ITERATIONS: Final = 500_000  # A3
-WARM_UP: Final = CAPTURE_AFTER + 2  # steps before those that are timed
+WARM_UP: Final = {"cuda": CAPTURED_AFTER + 2, "cpu": 1}  # calls before those that are timed
+STEPS: Final = {"cuda": 5, "cpu": 1}  # of a call: a GPU works on while the next step is started
+UNCLIPPED: Final = 1e9  # norm of a gradient that is not reached, so that gradients can be compared
+FLOAT32: Final = "32-true"
+BF16: Final = "bf16-mixed"
 # Dense bf16 TFLOP/s, from the makers' data sheets.
 PEAKS: Final = MappingProxyType({"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "A10G": 70})
 
 
-def measure_step(work: Workload) -> Iterator[Figure]:
-    """Median time, rate, share of peak and memory of a step of `work.windows` windows, ours and plain timm's."""
-    gpu = work.device == "cuda"
-    ways: list[tuple[str, type[Encoder], str, Execution]] = [
-        ("plain timm, float32", _PlainEncoder, "32-true", "eager"),
-        ("ours, float32", Encoder, "32-true", "eager"),
-        ("plain timm, bf16", _PlainEncoder, "bf16-mixed", "eager"),
-        ("ours, bf16", Encoder, "bf16-mixed", "eager"),
-    ]
-    if gpu:
-        ways.append(("ours, bf16, compiled", Encoder, "bf16-mixed", "compiled"))
-        ways.append(("ours, bf16, captured", Encoder, "bf16-mixed", "captured"))
-    flops = step_flops(work)
-    yield Figure("model FLOPs of a window, forward and backward", flops / work.windows / 1e9, "GFLOP")
-    for name, encoder, precision, execution in ways:
-        seconds, memory = _time_step(work, encoder, precision, execution)
-        yield Figure(f"step of {work.windows}, {name}", 1e3 * seconds, "ms", note=f"median of {work.repeats}")
-        yield Figure(f"  rate, {name}", work.windows / seconds, "clips/s")
-        if gpu:
-            yield Figure(f"  memory, {name}", memory, "GB")
-            yield Figure(f"  500,000 steps, {name}", ITERATIONS * seconds / 3600, "h")
-            if peak := next((peak for gpu, peak in PEAKS.items() if gpu in torch.cuda.get_device_name()), None):
-                yield Figure(f"  share of the bf16 peak, {name}", 100 * flops / seconds / peak / 1e12, "%")
-    if not gpu:
-        yield Figure(f"tensors of a step of {work.windows}, bf16", _count_memory(work), "GB", note="counted on the CPU")
-
-
-class _PlainEncoder(Encoder):
+class PlainEncoder(Encoder):
     """The same weights through timm's own forward pass."""
 
     def forward(self, video: Tensor, visible: Tensor | None = None, stage: int = 1) -> Encoded:  # type: ignore[override]
@@ -84,9 +63,64 @@ class _PlainEncoder(Encoder):
         return Encoded(tokens, caught[0])
 
 
-def step_flops(work: Workload) -> int:
+def measure_step(work: Workload) -> Iterator[Figure]:
+    """Median time, rate, share of peak, kernels, idle share and memory of a step, ours and plain timm's."""
+    ways: list[tuple[str, type[Encoder], str, Execution]] = [
+        ("plain timm, float32", PlainEncoder, FLOAT32, "eager"),
+        ("ours, float32", Encoder, FLOAT32, "eager"),
+        ("plain timm, bf16", PlainEncoder, BF16, "eager"),
+        ("ours, bf16", Encoder, BF16, "eager"),
+    ]
+    if work.device == "cuda":
+        ways += [("ours, bf16, compiled", Encoder, BF16, "compiled"), ("ours, bf16, graph", Encoder, BF16, "captured")]
+    flops = _step_flops(work)
+    yield Figure("model FLOPs of a window, forward and backward", flops / work.windows / 1e9, "GFLOP")
+    for name, encoder, precision, execution in ways:
+        yield from _measure_way(work, name, make_run(work, work.device, precision, execution, encoder), flops)
+    if work.device == "cpu":
+        yield Figure(f"tensors of a step of {work.windows}, bf16", _count_memory(work), "GB", note="counted on the CPU")
+
+
+def _measure_way(work: Workload, name: str, run: PretrainRun, flops: int) -> Iterator[Figure]:
+    """Figures of one way to run the step."""
+    batch, gpu = synthetic_batch(work.windows), work.device == "cuda"
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+
+    def run_steps() -> None:
+        terms = None
+        for _ in range(STEPS[work.device]):
+            before, terms = terms, train_step(run, batch)
+            run.step += 1
+            if before is not None:
+                before.read()
+
+    seconds = median_seconds(run_steps, work) / STEPS[work.device]
+    yield Figure(f"step of {work.windows}, {name}", 1e3 * seconds, "ms", note=f"median of at most {work.repeats}")
+    yield Figure(f"  rate, {name}", work.windows / seconds, "clips/s")
+    if not gpu:
+        return
+    yield Figure(f"  memory, {name}", torch.cuda.max_memory_allocated() / 1e9, "GB")
+    yield Figure(f"  500,000 steps, {name}", ITERATIONS * seconds / 3600, "h")
+    if peak := next((peak for gpu, peak in PEAKS.items() if gpu in torch.cuda.get_device_name()), None):
+        yield Figure(f"  share of the bf16 peak, {name}", 100 * flops / seconds / peak / 1e12, "%")
+    kernels, busy = _profile_kernels(run_steps, STEPS[work.device])
+    yield Figure(f"  kernels of a step, {name}", kernels)
+    yield Figure(f"  idle share of the GPU, {name}", 100 * max(0.0, 1 - busy / seconds), "%")
+
+
+def _profile_kernels(run_steps: Callable[[], None], n: int) -> tuple[float, float]:
+    """Kernels and copies of each of n steps, and the seconds that they run."""
+    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+        run_steps()
+        torch.cuda.synchronize()
+    own = [event for event in profiled.events() if event.device_type == DeviceType.CUDA]
+    return len(own) / n, sum(event.device_time for event in own) / 1e6 / n
+
+
+def _step_flops(work: Workload) -> int:
     """FLOPs of the forward and backward pass of our model for the windows of a step."""
-    model = SignRep(PRESETS[work.preset])
+    model = SignRep(work.config)
     video = torch.randn(2, *model.encoder.input_shape)
     visible = random_units(2, model.encoder.n_units, Pretrain().mask_ratio)
     with FlopCounterMode(display=False) as counter:
@@ -95,61 +129,52 @@ def step_flops(work: Workload) -> int:
     return counter.get_total_flops() * work.windows // 2
 
 
-def _time_step(work: Workload, encoder: type[Encoder], precision: Any, execution: Execution) -> tuple[float, float]:
-    """Median seconds of one `train_step`, and the GPU's peak memory in GB."""
-    gpu = work.device == "cuda"
-    fabric = Fabric(accelerator=work.device, devices=1, precision=precision)
-    run = _make_run(fabric, work, encoder, execution)
-    batch = _synthetic_batch(work.windows)
-    if gpu:
-        torch.cuda.reset_peak_memory_stats()
-
-    def step() -> None:
-        train_step(run, batch)
-        run.step += 1
-
-    seconds = median_seconds(step, work.repeats)
-    return seconds, torch.cuda.max_memory_allocated() / 1e9 if gpu else 0.0
-
-
 def _count_memory(work: Workload) -> float:
     """Peak GB of the second of two steps in bf16: weights, optimisers, activations and the batch."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
-        run = _make_run(fabric, work, Encoder, "eager")
-        batch = _synthetic_batch(work.windows)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        run, batch = make_run(work, "cpu", BF16), synthetic_batch(work.windows)
         for _ in range(2):
-            train_step(run, batch)
+            train_step(run, batch).read()
             run.step += 1
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
-        profile.export_chrome_trace(str(trace))
+        profiled.export_chrome_trace(str(trace))
         events = json.loads(trace.read_bytes())["traceEvents"]
     return max(float(event["args"]["Total Allocated"]) for event in events if event.get("name") == "[memory]") / 1e9
 
 
-def _make_run(fabric: Fabric, work: Workload, encoder: type[Encoder], execution: Execution) -> PretrainRun:
+def make_run(
+    work: Workload, device: str, precision: Any, execution: Execution = "eager", encoder: type[Encoder] = Encoder
+) -> PretrainRun:
+    """A pretraining with the same initial weights in every call, for `train_step` on batches that are given to it."""
     torch.manual_seed(0)
-    model = SignRep(PRESETS[work.preset])
+    model = SignRep(work.config)
     model.encoder.__class__ = encoder  # the same weights, another forward pass
+    settings = Pretrain(batch_size=work.windows, warmup=0, clip=UNCLIPPED)
     unused: Any = None
     run = PretrainRun(
-        kind="benchmark", fabric=fabric, settings=Pretrain(batch_size=work.windows), setup=RunSetup(Path()), values={},
-        data={}, iterations=ITERATIONS, columns=COLUMNS, selection="", network=model, dataset=unused,
-        open_validation=unused, validation=unused, validation_rows=unused, execution=execution,
+        kind="benchmark", fabric=Fabric(accelerator=device, devices=1, precision=precision),
+        settings=settings, setup=RunSetup(work.out), values={}, data={},
+        iterations=ITERATIONS, columns=COLUMNS, selection="", network=model, dataset=unused, open_validation=unused,
+        validation=unused, validation_rows=unused, execution=execution,
     )  # fmt: skip
     add_optimisers(run, model)
     return run
 
 
-def _synthetic_batch(n: int) -> Batch:
-    """A batch of noise in the loader's shapes."""
+def synthetic_batch(n: int) -> Batch:
+    """The same batch of noise in every call, in the loader's shapes."""
+    generator = torch.Generator().manual_seed(1)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(n, 16, *shape, generator=generator)
+
     tensors = {
-        "frames": torch.randint(0, 256, (n, 16, 384, 256), dtype=torch.uint8),
-        "body_angles": torch.randn(n, 16, N_BODY_ANGLES),
-        "right_angles": torch.randn(n, 16, N_HAND_ANGLES),
-        "left_angles": torch.randn(n, 16, N_HAND_ANGLES),
-        "keypoints": torch.randn(n, 16, N_JOINTS, 3),
+        "frames": torch.randint(0, 256, (n, 16, 384, 256), dtype=torch.uint8, generator=generator),
+        "body_angles": normal(N_BODY_ANGLES),
+        "right_angles": normal(N_HAND_ANGLES),
+        "left_angles": normal(N_HAND_ANGLES),
+        "keypoints": normal(N_JOINTS, 3),
         "confidence": torch.ones(n, 16, N_JOINTS),
         "active": torch.ones(n, 2, dtype=torch.bool),
         "active_known": torch.ones(n, 2, dtype=torch.bool),
@@ -158,18 +183,23 @@ def _synthetic_batch(n: int) -> Batch:
     return Batch(tensors, videos, [f"window {k}" for k in range(n)], [])
 
 
-def median_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median time of a call, after WARM_UP calls; on a GPU until all its work is done."""
-    times = []
-    for _ in range(WARM_UP + repeats):
-        _synchronise()
+def median_seconds(call: Callable[[], object], work: Workload) -> float:
+    """Median time of `work.repeats` calls, or of as many as MEASURE_S allow, after WARM_UP calls.
+
+    On a GPU a call ends when all its work is done.
+    """
+    for _ in range(WARM_UP[work.device]):
+        call()
+    times: list[float] = []
+    while len(times) < work.repeats and sum(times) < MEASURE_S:
+        _synchronise(work.device)
         begun = time.perf_counter()
-        work()
-        _synchronise()
+        call()
+        _synchronise(work.device)
         times.append(time.perf_counter() - begun)
-    return statistics.median(times[WARM_UP:])
+    return statistics.median(times)
 
 
-def _synchronise() -> None:
-    if torch.cuda.is_available():
+def _synchronise(device: str) -> None:
+    if device == "cuda":
         torch.cuda.synchronize()

@@ -28,6 +28,8 @@ def _add_gpu(subjects: argparse._SubParsersAction) -> None:
         epilog="example: signrep bench gpu --out bench",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for gpu.json, written after each part")
+    parser.add_argument("--shards", type=Path, help="folder of packed shards (default: noisy videos, made in OUT)")
+    parser.add_argument("--minutes", type=float, default=10, help="after which no part is begun (default: 10)")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default: cuda")
     parser.add_argument("--tiny", action="store_true", help="a tiny model and few repetitions, to test the command")
     parser.set_defaults(run=_gpu)
@@ -36,14 +38,16 @@ def _add_gpu(subjects: argparse._SubParsersAction) -> None:
 def _gpu(options: argparse.Namespace) -> int:
     import torch
 
-    from signrep_core.bench.gpu import gpu_parts
+    from signrep_core.bench.gpu import default_shards, gpu_parts
     from signrep_core.bench.workload import Workload, tiny
     from signrep_core.errors import ConfigError
 
     if options.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("signrep bench gpu: PyTorch finds no CUDA GPU; see signrep doctor, or give --device cpu")
-    work = tiny(options.out, options.device) if options.tiny else Workload(options.out, options.device)
-    return print_parts(options.out / "gpu.json", gpu_parts(work), {"command": options.command})
+    shards = options.shards or default_shards(options.out)
+    work = (tiny if options.tiny else Workload)(options.out, shards, options.device)
+    parts = gpu_parts(work, options.minutes)
+    return print_parts(options.out / "gpu.json", parts, {"command": options.command, **work.sizes()})
 
 
 def _add_pose(subjects: argparse._SubParsersAction) -> None:

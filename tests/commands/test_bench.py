@@ -28,5 +28,5 @@ def test_the_benchmark_of_a_gpu_runs_on_a_cpu_with_a_tiny_model(tmp_path, capsys
     assert main(["bench", "gpu", "--device", "cpu", "--tiny", "--out", str(tmp_path)]) == 0
     written = json.loads((tmp_path / "gpu.json").read_text())
     assert written["complete"] is True
-    assert list(written["parts"]) == ["step", "pose"]
+    assert list(written["parts"]) == ["shards", "agreement", "step", "training", "inference", "pose"]
     assert "all parts passed" in capsys.readouterr().out
