@@ -100,9 +100,10 @@ def test_distances_and_activity_are_those_of_the_keypoints(folder: Path) -> None
     assert labels.filled(False).tolist() == np.ma.filled(right, False).tolist()
 
 
-def test_each_part_of_a_video_is_solved_alone(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["part", "shot"])
+def test_each_part_and_shot_of_a_video_is_solved_alone(column: str, folder: Path, tmp_path: Path) -> None:
     rows = read_table(folder / "pose.parquet", POSE)
-    rows["part"] = np.int32(rows["frame"] >= 10)
+    rows[column] = np.int32(rows["frame"] >= 10)
     with TableWriter(tmp_path / "pose.parquet", POSE) as writer:
         for first in (0, FRAMES):
             writer.write({name: values[first : first + FRAMES] for name, values in rows.items()})

@@ -118,6 +118,11 @@ def test_damaged_frames_are_marked_counted_and_without_a_signer(tmp_path: Path) 
     assert np.isnan(pose["landmarks"][18:]).all()
 
 
+@pytest.mark.parametrize(("cuts", "note"), [(0, ""), (1, "1 shot cut"), (3, "3 shot cuts")])
+def test_shot_cuts_are_noted(cuts: int, note: str) -> None:
+    assert PoseResult("v", "", "", frames=100, present=90, cuts=cuts).note == note
+
+
 def test_deinterlaced_frames_are_noted_wherever_they_begin(tmp_path: Path) -> None:
     outcomes = extract(tmp_path, videos_of("a", "combed"))
     assert [outcome.note for outcome in outcomes] == ["", "deinterlaced"]

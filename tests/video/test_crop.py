@@ -240,9 +240,10 @@ def test_a_real_clip_is_cropped_frame_by_frame(clips: Path, tmp_path: Path) -> N
         assert 10 * np.log10(255**2 / (error**2).mean()) > 34  # dB
 
 
-def test_a_sequence_ends_where_the_picture_changes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["part", "shot"])
+def test_a_sequence_ends_where_the_picture_changes(column: str, tmp_path: Path) -> None:
     rows = pose_of("call", [True] * 50)
-    rows["part"][20:] = 1
+    rows[column][20:] = 1
     with TableWriter(tmp_path / "pose.parquet", POSE) as writer:
         writer.write(rows)
     crops = plan_crops(videos_of({"call": tmp_path / "call.mp4"}), tmp_path / "pose.parquet")
