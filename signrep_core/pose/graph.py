@@ -39,12 +39,23 @@ _INSIDE: Final = 0.9  # ... and where the hand before lies within this share of 
 
 def anchors() -> Array:
     """(2254, 2) centres x, y of the person detector's anchors (SsdAnchorsCalculator), as shares of its input."""
-    layers = []
-    for cells, count in ((28, 2), (14, 2), (7, 6)):  # strides 8, 16 and three times 32, two anchors each
-        centres = (np.arange(cells) + 0.5) / cells
-        y, x = np.meshgrid(centres, centres, indexing="ij")
-        layers.append(np.repeat(np.stack([x, y], -1).reshape(-1, 2), count, 0))
-    return np.concatenate(layers)
+    layers = ((28, 2), (14, 2), (7, 6))  # strides 8, 16 and three times 32, two anchors each
+    return np.concatenate([np.repeat(grid(cells), count, 0) for cells, count in layers])
+
+
+def grid(cells: int) -> Array:
+    """(cells², 2) centres x, y of the cells of a square, row by row, as shares of it."""
+    centres = (np.arange(cells) + 0.5) / cells
+    y, x = np.meshgrid(centres, centres, indexing="ij")
+    return np.stack([x, y], -1).reshape(-1, 2)
+
+
+def iou(boxes: Array, box: Array) -> Array:
+    """(N,) intersection over union of boxes (N, 4) x0, y0, x1, y1 with one (4,)."""
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1) + (box[2:] - box[:2]).prod()
+    return shared / (areas - shared)
 
 
 _ANCHORS: Final = anchors()
@@ -64,11 +75,8 @@ def person_region(output: DetectorOutput, k: int, side: int, size: Size) -> Regi
         return None
     score, raw, anchor = score[likely], output.boxes[k, likely] / side, _ANCHORS[likely]
     centre, half = raw[:, :2] + anchor, raw[:, 2:4] / 2
-    low, high = centre - half, centre + half
-    best = score.argmax()
-    shared = np.clip(np.minimum(high, high[best]) - np.maximum(low, low[best]), 0, None).prod(-1)
-    area = (high - low).prod(-1)
-    weight = score * (shared / (area + area[best] - shared) > MIN_OVERLAP)
+    boxes = np.concatenate([centre - half, centre + half], 1)
+    weight = score * (iou(boxes, boxes[score.argmax()]) > MIN_OVERLAP)
     axis = ((raw[:, 4:8].reshape(-1, 2, 2) + anchor[:, None]) * weight[:, None, None]).sum(0) / weight.sum()
     x, y, longest, _ = whole_picture(size)
     hips, head = (axis - 0.5) * longest + [x, y]

@@ -120,6 +120,7 @@ def open_networks(model: str = WHEEL, device: str = "cpu") -> Networks:
     """
     with TemporaryDirectory() as folder:
         files = find_models(model, Path(folder))
+        del files["face"]  # `pose.faces` opens it, wherever the others run
         if device == "cpu":
             return Networks(f"openvino {import_openvino().__version__}", openvino_runs(files))
         torch = import_optional("torch")

@@ -11,17 +11,16 @@ Legend: a box is (x centre, y centre, width) of a face in pixels; all other leng
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.pose.backend import import_mediapipe, quiet_stderr
+from signrep_core.pose.faces import open_face_network
 from signrep_core.video.reader import Frame
 
 SCAN_FPS: Final = 3.0
-MIN_FACE_SCORE: Final = 0.5
 THOROUGH_EVERY: Final = 6  # scanned frames: every so often a picture is also searched in parts
 PART_PX: Final = 480  # side of a part: the detector finds faces of about 5 % of what it is shown
 WINDOW: Final = 8.0  # side of the window that a known face is looked for in, in face widths
@@ -116,12 +115,9 @@ def open_face_detector() -> FaceDetector:
     """MediaPipe's full-range face detector, from the wheel.
 
     Raises:
-        SignRepError: MediaPipe cannot be imported.
+        SignRepError: as `faces.open_face_network`.
     """
-    solution = import_mediapipe("mediapipe.python.solutions.face_detection")
-    with quiet_stderr():
-        detector = solution.FaceDetection(model_selection=1, min_detection_confidence=MIN_FACE_SCORE)
-        detector.process(np.zeros((64, 64, 3), np.uint8))
+    detector = open_face_network()
 
     def find(rgb: NDArray[np.uint8], known: NDArray[np.float64], thorough: bool) -> NDArray[np.float64]:
         height, width = rgb.shape[:2]
@@ -272,14 +268,16 @@ def _link_tracks(tracks: Sequence[Person]) -> list[Person]:
     return people
 
 
-def _find_in_part(detector: Any, rgb: NDArray[np.uint8], part: tuple[int, int, int, int]) -> list[Box]:
+def _find_in_part(
+    detector: Callable[[NDArray[np.uint8]], NDArray[np.float64]],
+    rgb: NDArray[np.uint8],
+    part: tuple[int, int, int, int],
+) -> list[Box]:
     """Faces of a part (x, y, width, height) of the picture; those cut by an inner edge are left to another part."""
     x0, y0, width, height = part
     boxes = []
-    for face in detector.process(np.ascontiguousarray(rgb[y0 : y0 + height, x0 : x0 + width])).detections or []:
-        box = face.location_data.relative_bounding_box
-        w, h = box.width * width, box.height * height
-        x, y = x0 + box.xmin * width + w / 2, y0 + box.ymin * height + h / 2
+    offset = np.array([x0, y0, 0])
+    for x, y, w in detector(rgb[y0 : y0 + height, x0 : x0 + width]) + offset:
         cut = (x0 > 0 and x - w / 2 < x0 + 2) or (x0 + width < rgb.shape[1] and x + w / 2 > x0 + width - 2)
         if w > 1 and not cut:
             boxes.append(np.array([x, y, w]))
