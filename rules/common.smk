@@ -47,6 +47,7 @@ TRANSLATORS, RECOGNISERS = WANTED.translators, WANTED.recognisers
 
 wildcard_constraints:
     shard=r"\d{5}",
+    dataset=r"[^/]+",
 
 
 class RecordedDAG(DAG):

@@ -6,6 +6,7 @@ for all rows; utilisation is their rate as a share of the GPU's dense bf16 peak.
 and a step's memory is counted where the CPU allocates it: the same tensors, but not what a GPU's libraries take.
 """
 
+import gc
 import json
 import statistics
 import tempfile
@@ -114,8 +115,10 @@ def _profile_kernels(run_steps: Callable[[], None], n: int) -> tuple[float, floa
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
         run_steps()
         torch.cuda.synchronize()
-    own = [event for event in profiled.events() if event.device_type == DeviceType.CUDA]
-    return len(own) / n, sum(event.device_time for event in own) / 1e6 / n
+    own = [
+        event for event in profiled.events() if event.device_type == DeviceType.CUDA and not event.is_user_annotation
+    ]
+    return len(own) / n, sum(event.time_range.elapsed_us() for event in own) / 1e6 / n
 
 
 def _step_flops(work: Workload) -> int:
@@ -147,6 +150,7 @@ def make_run(
     work: Workload, device: str, precision: Any, execution: Execution = "eager", encoder: type[Encoder] = Encoder
 ) -> PretrainRun:
     """A pretraining with the same initial weights in every call, for `train_step` on batches that are given to it."""
+    forget_runs(work)
     torch.manual_seed(0)
     model = SignRep(work.config)
     model.encoder.__class__ = encoder  # the same weights, another forward pass
@@ -160,6 +164,14 @@ def make_run(
     )  # fmt: skip
     add_optimisers(run, model)
     return run
+
+
+def forget_runs(work: Workload) -> None:
+    """Drop what earlier runs have left: compiled steps, of which PyTorch keeps eight, and memory of the GPU."""
+    if work.device == "cuda":
+        torch.compiler.reset()
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def synthetic_batch(n: int) -> Batch:

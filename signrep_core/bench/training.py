@@ -6,6 +6,7 @@ stopped by SIGTERM on the way, and continued in this process.
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from signrep_core.bench.figures import Figure
+from signrep_core.bench.step import forget_runs
 from signrep_core.bench.workload import Workload
 from signrep_core.config import SCRATCH, Pretrain
 from signrep_core.errors import SignRepError
@@ -44,6 +46,9 @@ def measure_training(work: Workload) -> Iterator[Figure]:
     )  # fmt: skip
     devices = Devices(accelerator=work.device)
     whole, broken = work.out / "run_whole", work.out / "run_stopped"
+    for folder in (whole, broken):
+        shutil.rmtree(folder, ignore_errors=True)  # of an earlier benchmark
+    forget_runs(work)
     pretrain(work.shards, settings, RunSetup(whole, devices=devices))
     rows = _read_metrics(whole / METRICS)
     later = rows[len(rows) // 2 :]  # without the start of the workers and the compilation
@@ -57,6 +62,7 @@ def measure_training(work: Workload) -> Iterator[Figure]:
     yield Figure("SIGTERM to the end of the process", seconds, "s")
     done = int(_read_metrics(broken / "last" / METRICS)[-1]["step"])
     yield Figure("steps before the stop", done, at_least=1, at_most=work.training_steps - 1)
+    forget_runs(work)
     ended = pretrain(work.shards, settings, RunSetup(broken, devices=devices))
     yield Figure("steps after the continuation", ended.step, at_least=work.training_steps)
     start = start_model(settings, 0, work.shards).state_dict()
