@@ -80,7 +80,7 @@ def test_a_backlog_without_end_is_decided_where_it_is_longest(monkeypatch: pytes
 
 
 def test_one_frame_does_not_outvote_those_around_it() -> None:
-    """The better candidate of frame 2 lies half a shoulder width off: there and back costs 6; for 0.15, 3.75."""
+    """The better candidate of frame 2 lies half a shoulder width off: there and back costs 7; for 0.15, 3."""
     odds = [[[2.0, -np.inf], [-np.inf, -np.inf]] for _ in range(5)]
     odds[2][RIGHT] = [0.5, 50.0]  # 50 counts as 6
     assert choose(make(odds, {(2, RIGHT, 1): 0.5}))[:, RIGHT].tolist() == [0] * 5
