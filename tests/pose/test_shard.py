@@ -37,7 +37,7 @@ def videos_of(*paths: str, **status: str) -> Columns:
     }
 
 
-def extract(tmp_path: Path, videos: Columns, threads: int = 2, model: str = "mediapipe") -> list[PoseResult]:
+def extract(tmp_path: Path, videos: Columns, threads: int = 1, model: str = "mediapipe") -> list[PoseResult]:
     config = Config(pose=Pose(model=model, min_shoulder_px=24))
     out = tmp_path / "00000.parquet"
     with open_resume_cache(out) as cache:
@@ -46,7 +46,7 @@ def extract(tmp_path: Path, videos: Columns, threads: int = 2, model: str = "med
 
 def test_rows_come_in_the_sheets_order_whichever_video_is_done_first(tmp_path: Path) -> None:
     names = ["slow-a", "b", "c", "slow-d", "e"]
-    outcomes = extract(tmp_path, videos_of(*names))
+    outcomes = extract(tmp_path, videos_of(*names), threads=2)
     assert [o.video_id for o in outcomes] == [f"id-{name}" for name in names]
     assert [(o.reason, o.frames, o.present) for o in outcomes] == [("", 20, 20)] * 5
     table = dict(read_videos(tmp_path / "00000.parquet", POSE))
@@ -129,7 +129,7 @@ def test_deinterlaced_frames_are_noted_wherever_they_begin(tmp_path: Path) -> No
 
 
 def test_rejected_and_excluded_videos_are_not_worked_on(tmp_path: Path) -> None:
-    outcomes = extract(tmp_path, videos_of("kill", "a", "b", kill="rejected", b="excluded"), threads=1)
+    outcomes = extract(tmp_path, videos_of("kill", "a", "b", kill="rejected", b="excluded"))
     assert [o.video_id for o in outcomes] == ["id-a"]
 
 
