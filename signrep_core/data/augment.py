@@ -4,16 +4,19 @@ Supplement A2: Planckian jitter, random resized crop 256→224, Gaussian blur, g
 source gives the strengths; ours are D (decisions 0008, 0029).
 
 Crop, resize and blur are linear along each axis, so a window is multiplied with one matrix per axis: the same few
-operations for a batch of any size, of static shapes, without a look at the draws by the host (decision 0033).
+operations for a batch of any size, of static shapes, without a look at the draws by the host (decision 0033). A CPU
+resizes window by window, with the same result.
 
 Legend: B windows, T frames, C colours, H W pixels as stored (256), S pixels of the model's input (224).
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
@@ -35,6 +38,7 @@ JITTER_P: Final = 0.8
 BLUR_P: Final = 0.5
 BLUR_SIGMA: Final = (0.1, 2.0)  # pixels of a 224-pixel frame
 GRAY_P: Final = 0.2
+_BY_SUMS: Final = ("cpu",)  # devices on which sparse sums over one window after the other are faster than matrices
 
 
 @dataclass(frozen=True)
@@ -125,23 +129,44 @@ def _crop(frames: Tensor, crop: Tensor, size: int) -> Tensor:
 def _cut(pixels: Tensor, crop: Tensor, size: int) -> Tensor:
     """(B, C, T, H, W) uint8 → (B, S, C, T, S) floats, still 0..255, first along x, last along y."""
     b, c, t, side, _ = pixels.shape
-    along_y, along_x = _resize_matrices(crop, side, size)
+    begin, length = _span(crop, side)
+    if pixels.device.type in _BY_SUMS and not torch.compiler.is_compiling():
+        spans = zip(pixels, begin.int().tolist(), length.int().tolist(), strict=True)
+        return torch.stack([_cut_one(window, *span, size) for window, *span in spans])
+    along_y, along_x = _resize_matrices(begin, length, side, size)
     x = along_x @ pixels.float().reshape(b, -1, side).mT  # (B, S, C·T·H)
     return (x.view(b, -1, side) @ along_y.mT).view(b, size, c, t, size)
 
 
-def _resize_matrices(crop: Tensor, full: int, size: int) -> tuple[Tensor, Tensor]:
-    """Matrices (B, S, full) that cut a crop (B, 4) out of the y and x axis of a square frame, and resize it.
+def _span(crop: Tensor, full: int) -> tuple[Tensor, Tensor]:
+    """Begin and length of crops (B, 4) in whole pixels of a square frame, each (B, 2) along y and x."""
+    begin, length = (full * crop).round().view(-1, 2, 2).unbind(1)
+    length = length.clamp(min=1)
+    return begin.minimum(full - length), length
+
+
+def _cut_one(window: Tensor, begin: Sequence[int], length: Sequence[int], size: int) -> Tensor:
+    """`_cut` of one window (C, T, H, W) → (S, C, T, S), where its crop is known to the host."""
+    (y, x), (height, width) = begin, length
+    cut = window[:, :, y : y + height, x : x + width].float()
+    if (height, width) != (size, size):
+        cut = F.interpolate(cut, size=(size, size), mode="bilinear", antialias=True)
+    return cut.permute(3, 0, 1, 2)
+
+
+def _resize_matrices(begin: Tensor, length: Tensor, full: int, size: int) -> tuple[Tensor, Tensor]:
+    """Matrices (B, S, full) that cut a crop out of the y and x axis of a square frame, and resize it.
 
     Bilinear with antialiasing, as `torch.nn.functional.interpolate` does it: triangles of the width of a source pixel,
-    or of a target pixel where it is larger, cut off at the crop's edges. The crop begins and ends between pixels.
+    or of a target pixel where it is larger, cut off at the crop's edges.
+
+    Args:
+        begin, length: of the crop, in whole pixels, (B, 2) along y and x.
     """
-    begin, length = (full * crop).round().view(-1, 2, 2, 1, 1).unbind(1)  # (B, axes, 1, 1) each
-    length = length.clamp(min=1)
-    begin = begin.minimum(full - length)
-    source = torch.arange(0.5, full, device=crop.device) - begin  # (B, axes, 1, full) within the crop
+    begin, length = begin[..., None, None], length[..., None, None]
+    source = torch.arange(0.5, full, device=begin.device) - begin  # (B, axes, 1, full) within the crop
     scale = length / size
-    target = torch.arange(0.5, size, device=crop.device)[:, None] * scale  # (B, axes, S, 1)
+    target = torch.arange(0.5, size, device=begin.device)[:, None] * scale  # (B, axes, S, 1)
     weight = (1 - (source - target).abs() / scale.clamp(min=1)).clamp(min=0)
     weight = weight * ((source > 0) & (source < length))
     along_y, along_x = (weight / weight.sum(-1, keepdim=True)).unbind(1)

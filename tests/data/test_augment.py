@@ -171,16 +171,22 @@ def by_kornia(frames: torch.Tensor, draws: Draws, size: int) -> torch.Tensor:
     return (video - MEAN[:, None, None, None]) / STD[:, None, None, None]
 
 
+@pytest.mark.parametrize("by_sums", [("cpu",), ()])
 @pytest.mark.parametrize(("size", "area"), [(56, (0.2, 0.5)), (96, (0.2, 0.5)), (96, (0.875, 1.0))])
-def test_matrices_give_the_pixels_of_kornia(size: int, area: tuple[float, float]) -> None:
+def test_matrices_and_sums_give_the_pixels_of_kornia(
+    monkeypatch: pytest.MonkeyPatch, by_sums: tuple[str, ...], size: int, area: tuple[float, float]
+) -> None:
     """Crops that are made smaller and larger, blurred and not, in colour and not."""
+    monkeypatch.setattr(module, "_BY_SUMS", by_sums)
     frames, draws = noise(12, 2, 128), draw_augmentations(12, torch.Generator().manual_seed(7), area, (0.8, 1.25))
     assert 0 < draws.gray.sum() < 12
     assert 0 < (draws.sigma > 0).sum() < 12
     torch.testing.assert_close(augment(frames, draws, size), by_kornia(frames, draws, size), rtol=0, atol=1e-5)
 
 
-def test_a_batch_takes_at_most_200_operations_and_none_waits_for_the_device() -> None:
+def test_a_batch_takes_at_most_200_operations_and_none_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BY_SUMS", ())  # as on a GPU
+
     class Names(TorchDispatchMode):
         seen: ClassVar[list[str]] = []
 
