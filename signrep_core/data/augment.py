@@ -132,7 +132,7 @@ def _cut(pixels: Tensor, crop: Tensor, size: int) -> Tensor:
     begin, length = _span(crop, side)
     if pixels.device.type in _BY_SUMS and not torch.compiler.is_compiling():
         spans = zip(pixels, begin.int().tolist(), length.int().tolist(), strict=True)
-        return torch.stack([_cut_one(window, *span, size) for window, *span in spans])
+        return torch.stack([_cut_one(window, first, extent, size) for window, first, extent in spans])
     along_y, along_x = _resize_matrices(begin, length, side, size)
     x = along_x @ pixels.float().reshape(b, -1, side).mT  # (B, S, C·T·H)
     return (x.view(b, -1, side) @ along_y.mT).view(b, size, c, t, size)

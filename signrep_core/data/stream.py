@@ -23,6 +23,7 @@ from signrep_core.video.encode import EncoderSettings
 from signrep_core.window import WINDOW
 
 MAX_ATTEMPTS: Final = 8  # videos tried for one item before the training stops
+CPU: Final = torch.device("cpu")
 PREFETCH: Final = 4  # batches that each process reads ahead
 ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -127,7 +128,12 @@ class Loading:
     rank: int = 0
     ranks: int = 1
     workers: int = 0  # processes that read ahead; 0 = the training process itself reads
-    pin_memory: bool = False  # page-locked memory, from which copies to a GPU are asynchronous
+    device: torch.device = CPU  # of the training
+
+    @property
+    def pin_memory(self) -> bool:
+        """Whether batches are put in page-locked memory, from which copies to a GPU are asynchronous."""
+        return self.device.type == "cuda"
 
 
 ALONE: Final = Loading()
@@ -163,11 +169,33 @@ def load_items(
     items: int,
     loading: Loading = ALONE,
 ) -> Iterator[Any]:
-    """The batches of the given steps in order, with `items` of the stream in each (this rank's share of them)."""
+    """The batches of the given steps in order, with `items` of the stream in each (this rank's share of them), on the
+    device of the training.
+    """
     if loading.workers:
         stream.detach()
-    batches = _Steps(steps, items, loading.rank, loading.ranks)
-    yield from read_ahead(stream, loading.workers, loading.pin_memory, batch_sampler=batches, collate_fn=collate)
+    own = _Steps(steps, items, loading.rank, loading.ranks)
+    batches = read_ahead(stream, loading.workers, loading.pin_memory, batch_sampler=own, collate_fn=collate)
+    yield from copy_beside(batches, loading.device)
+
+
+def copy_beside(batches: Iterator[Any], device: torch.device) -> Iterator[Any]:
+    """Yield batches on the device. To a GPU they are copied on a stream of their own, while it runs the step before.
+
+    Args:
+        batches: have `to(device)` and `record_stream(stream)`.
+    """
+    if device.type != "cuda":
+        yield from batches
+        return
+    beside = torch.cuda.Stream(device)
+    for batch in batches:
+        with torch.cuda.stream(beside):
+            copied = batch.to(device)
+        here = torch.cuda.current_stream(device)
+        here.wait_stream(beside)
+        copied.record_stream(here)  # so that its memory is not used again before the step has ended
+        yield copied
 
 
 def shared_memory_need(frames: int, workers: int) -> int:

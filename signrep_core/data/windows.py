@@ -164,6 +164,11 @@ class Batch:
         tensors = {name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors.items()}
         return Batch(tensors, self.videos.to(device, non_blocking=True), self.windows, self.broken)
 
+    def record_stream(self, stream: torch.cuda.Stream) -> None:
+        """Keep the batch's memory until the work on the stream so far has ended."""
+        for tensor in (*self.tensors.values(), self.videos):
+            tensor.record_stream(stream)
+
     def pin_memory(self) -> "Batch":
         """The batch in page-locked memory, from which copies to the GPU are asynchronous."""
         tensors = {name: tensor.pin_memory() for name, tensor in self.tensors.items()}

@@ -181,7 +181,7 @@ Score = tuple[float, dict[str, float]]  # of the weights: what selects them (hig
 
 def share_of(fabric: Fabric, workers: int) -> Loading:
     """Settings for loading this rank's share of each batch."""
-    return Loading(fabric.global_rank, fabric.world_size, workers, fabric.device.type == "cuda")
+    return Loading(fabric.global_rank, fabric.world_size, workers, fabric.device)
 
 
 def train(

@@ -2,6 +2,8 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signrep_core.data.stream import Loading, batch_items, shuffle_epoch
+from signrep_core.data.stream import Loading, batch_items, copy_beside, shuffle_epoch
 from signrep_core.data.windows import (
     WindowPairs,
     collate,
@@ -167,3 +169,38 @@ def test_one_video_is_not_enough(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with pytest.raises(TrainingError, match="at least two videos"):
         next(load_batches(WindowPairs(FakeReader, ["val"], 0), range(1), 2))
+
+
+def test_a_gpu_gets_each_batch_on_a_stream_of_its_own_that_the_training_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyTorch's streams replaced by names, since no GPU is needed to see the order."""
+    said: list[str] = []
+
+    class Stream:
+        def wait_stream(self, other: "Stream") -> None:
+            said.append("the training waits")
+
+    class Copied:
+        def to(self, device: torch.device) -> "Copied":
+            said.append(f"copied to {device}")
+            return self
+
+        def record_stream(self, stream: Stream) -> None:
+            said.append("kept for the training")
+
+    @contextmanager
+    def on(stream: Stream) -> Iterator[None]:
+        said.append("beside")
+        yield
+        said.append("back")
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    for _ in copy_beside(iter([Copied(), Copied()]), torch.device("cuda")):
+        said.append("step")
+    one = ["beside", "copied to cuda", "back", "the training waits", "kept for the training", "step"]
+    assert said == 2 * one
+    assert Loading(device=torch.device("cuda")).pin_memory
+    assert not Loading().pin_memory
