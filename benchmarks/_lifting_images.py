@@ -7,8 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.lifting import SOLVERS, Video, clips, lifted, lifted_video, rendered
-from signrep_core.lift.lift_video import WITHIN_M
+from signrep_core.bench.rendered_signers import Video, real_clips, rendered
+from signrep_core.body.forward import forward_kinematics
+from signrep_core.lift.lift_video import WITHIN_M, lift
+from signrep_core.lift.lifter import load_lifter
+from signrep_core.lift.real_motion import read_kinect, read_leap
+from signrep_core.lift.retarget import Motion, fit_motion
+from signrep_core.lift.solver import open_solver
 from signrep_core.skeleton import (
     ARMS,
     BODY,
@@ -20,6 +25,8 @@ from signrep_core.skeleton import (
     HEAD,
     JOINTS,
     MIN_CONFIDENCE,
+    N_HAND_JOINTS,
+    N_JOINTS,
     NOSE,
     SHOULDERS,
     SIDES,
@@ -27,9 +34,14 @@ from signrep_core.skeleton import (
 from signrep_core.store.files import atomic_path
 from signrep_core.video.reader import read_frames
 
+FOLDER = Path("results/benchmarks/lifting")  # of rendered videos and poses, kept
+CLIPS = Path(__file__).parents[2] / "shared" / "clips"
+MOTION = CLIPS.parent / "motion"
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#8a929c"  # distinct for colour-blind readers
 SHOWN = ("asl_book_C", "asl_help_A", "asl_school_C")
+SOLVERS = {"closed form": open_solver("closed_form", None, 5), "lifter": open_solver("lifter", None, 5)}
+RECORDINGS = 8  # of each set of real motion
 WORST = 6
 BINS = 10
 _FACE = [NOSE, *(JOINTS.index(f"{side}_eye") for side in SIDES), *EARS]
@@ -40,10 +52,13 @@ _EDGES = [*(edge for edge in BODY_EDGES if max(edge) < NOSE), *(
 
 def draw() -> None:
     """Draw and write all images."""
-    videos = list(rendered("unseen"))
+    videos = list(rendered("unseen", FOLDER))
     _write(reliability(videos), IMAGES / "lifter_reliability.png")
     _write(failures(videos), IMAGES / "lifter_failures.png")
-    _write(side_views([video for video in clips() if video.name in SHOWN]), IMAGES / "lifter_side_views.png")
+    shown = [video for video in real_clips(CLIPS, FOLDER) if video.name in SHOWN]
+    _write(side_views(shown), IMAGES / "lifter_side_views.png")
+    motions = read_leap(MOTION / "hands_leap.npz"), read_kinect(MOTION / "arms_kinect.npz")
+    _write(retargeted([_some(motion, RECORDINGS) for motion in motions]), IMAGES / "retargeted_motion.png")
 
 
 # ---------------------------------------------------------------- confidence
@@ -80,9 +95,10 @@ _PARTS = {
 
 def _judge(video: Video, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Confidences of a video's detected joints, and whether they were within bounds."""
-    error = 1e-3 * joint_errors(lifted(video.pose).joints(), video)
+    error = 1e-3 * joint_errors(SOLVERS["lifter"](video.pose).joints(), video)
     seen = (video.pose["confidence"] > 0)[:, joints]
-    predicted = lifted_video(video.pose).confidence[:, joints]
+    lifted = lift(load_lifter(), video.pose["image_xy"], video.pose["confidence"])
+    predicted = lifted.confidence[:, joints]
     return predicted[seen], (error[:, joints] < WITHIN_M[joints])[seen]
 
 
@@ -93,6 +109,44 @@ def joint_errors(joints: np.ndarray, video: Video) -> np.ndarray:
     for side in SIDES:
         difference[:, HANDS[side]] -= difference[:, HANDS[side].start, None].copy()
     return 1000 * np.linalg.norm(difference, axis=-1)
+
+
+# ---------------------------------------------------------------- real motion
+def retargeted(motions: list[Motion]) -> Figure:
+    """The middle frame of each recording from the front and the side: given points, and the skeleton fitted to them."""
+    figure = Figure(figsize=(13, 3.2 * len(motions)), layout="constrained")
+    grid = figure.subplots(2 * len(motions), RECORDINGS)
+    for rows, motion in zip(np.split(grid, len(motions)), motions, strict=True):
+        fitted = fit_motion(motion)
+        people = np.unique(motion.people, return_inverse=True)[1]
+        ends = np.cumsum(motion.lengths)
+        for axes, person, t in zip(rows.T, people, ends - motion.lengths // 2, strict=True):
+            bones = fitted.body_offsets[person], fitted.hand_offsets[person]
+            joints = forward_kinematics(fitted.body[t], *fitted.hands[:, t], *bones)
+            given = np.full((N_JOINTS, 3), np.nan)
+            seen = [(JOINTS.index(name), k) for k, name in enumerate(motion.names) if name in JOINTS]
+            for joint, k in seen:
+                given[joint] = motion.points[t, k]
+            known = [joint for joint, _ in seen]
+            given += (joints[known] - given[known]).mean(0)
+            hidden = (
+                np.setdiff1d(np.arange(N_JOINTS), known) if len(known) > N_HAND_JOINTS - 1 else slice(BODY.stop, None)
+            )
+            joints[hidden] = np.nan
+            for view, panel in zip(([0, 1], [2, 1]), axes, strict=True):
+                _bones(panel, given[:, view], GREY, 3.5)
+                _bones(panel, joints[:, view], BLUE, 1.2)
+                panel.set(aspect="equal", xticks=[], yticks=[])
+                panel.invert_yaxis()
+    return figure
+
+
+def _some(motion: Motion, count: int) -> Motion:
+    """Some of the recordings, of different people."""
+    taken = np.linspace(0, len(motion.lengths) - 1, count).astype(int) // 7 * 7 + np.arange(count) % 7
+    taken = np.sort(np.minimum(taken, len(motion.lengths) - 1))
+    parts = np.split(motion.points, np.cumsum(motion.lengths)[:-1])
+    return Motion(np.concatenate([parts[k] for k in taken]), motion.names, motion.lengths[taken], motion.people[taken])
 
 
 # ---------------------------------------------------------------- poses
@@ -115,7 +169,7 @@ def failures(videos: list[Video]) -> Figure:
     measured = ARMS["right"] + ARMS["left"] + FINGERTIPS["right"] + FINGERTIPS["left"]
     worst = []
     for video in videos:
-        joints = lifted(video.pose).joints()
+        joints = SOLVERS["lifter"](video.pose).joints()
         error = joint_errors(joints, video)[:, measured].mean(1)
         frame = int(error.argmax())
         worst.append((float(error[frame]), video, frame, joints[frame]))

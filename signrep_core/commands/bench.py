@@ -19,6 +19,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     subjects = bench.add_subparsers(required=True, metavar="SUBJECT")
     _add_gpu(subjects)
     _add_pose(subjects)
+    _add_lifting(subjects)
 
 
 def _add_gpu(subjects: argparse._SubParsersAction) -> None:
@@ -69,6 +70,29 @@ def _pose(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     work = PoseWork(options.out, options.videos, options.frames, options.signers)
     return print_parts(options.out / "pose.json", work.parts(), {"command": options.command})
+
+
+def _add_lifting(subjects: argparse._SubParsersAction) -> None:
+    parser = subjects.add_parser(
+        "lifting",
+        help="the lifter on real hands and arms that it never saw, and on rendered signers",
+        epilog="example: signrep bench lifting --out bench --videos",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for lifting.json, written after each part")
+    parser.add_argument("--weights", type=Path, help="of the lifter (default: those that ship)")
+    parser.add_argument("--motion", type=Path, help="real motion, as `lift bank` writes it (default: the shipped file)")
+    parser.add_argument("--videos", action="store_true", help="render and detect signers too (a quarter of an hour)")
+    parser.add_argument("--clips", type=Path, help="with --videos: folder of real clips, asl_*.mkv")
+    parser.set_defaults(run=_lifting)
+
+
+def _lifting(options: argparse.Namespace) -> int:
+    from signrep_core.bench.lifting import motion_parts, video_parts
+
+    parts = dict(motion_parts(options.weights, options.motion))
+    if options.videos:
+        parts |= video_parts(options.weights, options.out / "lifting", options.clips)
+    return print_parts(options.out / "lifting.json", parts, {"command": options.command})
 
 
 def print_parts(path: Path, parts: "Mapping[str, Callable[[], Iterable[Figure]]]", settings: Mapping[str, Any]) -> int:

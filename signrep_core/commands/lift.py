@@ -1,4 +1,4 @@
-"""`lift`: motion capture to joint angles."""
+"""`lift`: motion capture to joint angles, and the real motion that the lifter trains on."""
 
 import argparse
 from pathlib import Path
@@ -23,6 +23,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     fit.add_argument("motion", type=Path, help="the recordings, .npz")
     fit.add_argument("--out", type=Path, required=True, help="angles, bones and residuals, .npz")
     fit.set_defaults(run=run_fit)
+    bank = kinds.add_parser(
+        "bank",
+        help="make the file of real motion that the lifter trains on, from its two sources",
+        epilog="example: signrep lift bank --arms arms_kinect.npz --hands hands_leap.npz --out real_motion.npz",
+    )
+    bank.add_argument("--arms", type=Path, required=True, help="arms_kinect.npz")
+    bank.add_argument("--hands", type=Path, required=True, help="hands_leap.npz")
+    bank.add_argument("--out", type=Path, required=True, help="the file, for `train lifter --motion`")
+    bank.set_defaults(run=run_bank)
 
 
 def run_fit(options: argparse.Namespace) -> None:
@@ -33,4 +42,12 @@ def run_fit(options: argparse.Namespace) -> None:
     fitted = fit_motion(motion)
     write_fit(options.out, fitted, motion)
     print(summarise_fit(fitted, motion))
+    print(options.out)
+
+
+def run_bank(options: argparse.Namespace) -> None:
+    """Fit both sources and write their angles."""
+    from signrep_core.lift.real_motion import fit_real_motion, save_real_motion
+
+    save_real_motion(options.out, fit_real_motion(options.arms, options.hands))
     print(options.out)

@@ -176,6 +176,7 @@ def _add_lifter(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--steps", type=int, help="optimiser steps (default: 12000)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--initial", type=Path, help="weights to start from (default: none)")
+    parser.add_argument("--motion", type=Path, help="real motion, as `lift bank` writes it (default: the shipped file)")
     parser.add_argument("--causal", action="store_true", help="compute each frame's pose without later frames")
     parser.set_defaults(run=run_lifter)
 
@@ -210,7 +211,7 @@ def run_lifter(options: argparse.Namespace) -> None:
 
     steps = {} if options.steps is None else {"steps": options.steps}
     settings = LifterSettings(config=LifterConfig(causal=options.causal), seed=options.seed, **steps)
-    train_lifter(options.out, settings, make_bank, initial=options.initial)
+    train_lifter(options.out, settings, make_bank, initial=options.initial, motion=options.motion)
 
 
 def run_calibration(options: argparse.Namespace) -> None:

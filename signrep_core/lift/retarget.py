@@ -80,6 +80,8 @@ class Motion:
             raise SignRepError(
                 f"motion: no point is named {unknown[0]!r}; expected joints or {', '.join(EXTRA_POINTS)}"
             )
+        if not len(self.lengths) or np.min(self.lengths) < 1:
+            raise SignRepError(f"motion: expected recordings of at least one frame, found lengths {list(self.lengths)}")
         expected = (int(np.sum(self.lengths)), len(self.names), 3)
         if self.points.shape != expected or len(self.lengths) != len(self.people):
             raise SignRepError(

@@ -3,6 +3,7 @@
 The errors are those of the fitted error model, scaled by a factor that differs between windows, so that the lifter does
 not rely on their exact size: the detector's errors on real people are smaller than on rendered ones. Joints outside the
 image and joints that are not detected are simulated without measurements, because rendered signers are always in view.
+In some windows a whole part is missing: both hands, or all but shoulders, elbows, wrists and hips.
 
 Legend: B windows, T frames, J = 61 joints; pixels of an image in which the signer's shoulders are 100 apart.
 """
@@ -15,13 +16,16 @@ from numpy.typing import NDArray
 
 from signrep_core.body.landmarks import GUESSED
 from signrep_core.lift.detector_errors import ErrorModel, corrupt
-from signrep_core.skeleton import BODY, HANDS, N_JOINTS, SHOULDERS, SIDES
+from signrep_core.skeleton import BODY, HANDS, HEAD, N_JOINTS, SHOULDERS, SIDES
 
 Floats = NDArray[np.floating]
 
 SHOULDER_PX: Final = 100.0
 DISTANCE_M: Final = (0.8, 4.0)  # from the camera to the neck
 OFF_AXIS: Final = ((-0.06, 0.06), (-0.16, 0.04))  # tangents: the neck is mostly above the image's centre
+NO_HANDS: Final = 0.1  # probability that a window has no hands
+ONLY_ARMS: Final = 0.1  # probability that it has shoulders, elbows, wrists and hips only
+NO_ERRORS: Final = 0.15  # probability that its detections are exact
 MOST_OUTSIDE: Final = 0.4  # share of a hand's joints outside the image above which it is not found
 
 
@@ -64,14 +68,20 @@ def simulate_detections(
     """Simulate the detector on windows of joints (B, T, 61, 3), camera axes."""
     windows, frames = joints.shape[:2]
     xy, _, confidence = corrupt(views.image_xy, joints, views.scale, rng, errors)
-    strength = np.where(rng.random(windows) < 0.5, 1, rng.uniform(0.2, 1.4, windows))[:, None, None, None]
+    strength = np.where(rng.random(windows) < 0.5, 1, rng.uniform(0.2, 1.4, windows))
+    exact = rng.random(windows) < NO_ERRORS
+    strength = np.where(exact, 0, strength)[:, None, None, None]
     xy = views.image_xy + (xy - views.image_xy) * strength
-    xy += np.where(views.inside, 0.3, 6.0)[..., None] * rng.standard_normal(xy.shape, np.float32)
+    noise = np.where(views.inside, np.where(exact, 0, 0.3)[:, None, None], 6.0)
+    xy += noise[..., None] * rng.standard_normal(xy.shape, np.float32)
     confidence = _hide(confidence, views.inside, rng)
     for side in SIDES:
         gone = rng.random((windows, 1)) < 0.06  # one-handed signing, or a hand out of view for the whole window
         gone = gone | ((~views.inside[..., HANDS[side]]).mean(-1) > MOST_OUTSIDE) | _runs(rng, windows, frames)
         confidence[..., HANDS[side]][gone] = 0
+    part = rng.random(windows)
+    confidence[part < NO_HANDS + ONLY_ARMS, :, BODY.stop :] = 0
+    confidence[part < ONLY_ARMS, :, HEAD] = 0
     missing = (confidence <= 0) | ~np.isfinite(xy).all(-1)
     xy[missing], confidence[missing] = np.nan, 0
     return SimulatedDetections(xy, confidence)

