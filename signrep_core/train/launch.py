@@ -133,16 +133,50 @@ def check_shares(items: int, unit: str, key: str, devices: Devices, scale: int =
         log.info("%d devices share a batch of %d %s", size, items, unit)
 
 
+class Terminated(BaseException):
+    """SIGTERM arrived within `Termination.raising`."""
+
+
+class Termination(threading.Event):
+    """SIGTERM: set once it has arrived."""
+
+    _raises = False
+
+    def arrive(self, *_signal: object) -> None:
+        self.set()
+        if self._raises:
+            raise Terminated
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Leave the block at once when SIGTERM arrives.
+
+        Raises:
+            Terminated: it has arrived; any error that came after it, as where other ranks left first, becomes this.
+        """
+        self._raises = True
+        try:
+            if self.is_set():
+                raise Terminated
+            yield
+        except Exception as error:
+            if self.is_set():
+                raise Terminated from error
+            raise
+        finally:
+            self._raises = False
+
+
 @contextmanager
-def terminations() -> Iterator[threading.Event]:
-    """Provide an event that SIGTERM sets while the block runs (in the main thread only)."""
-    event = threading.Event()
+def terminations() -> Iterator[Termination]:
+    """Provide what SIGTERM sets while the block runs (in the main thread only)."""
+    termination = Termination()
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield termination
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
+    before = signal.signal(signal.SIGTERM, termination.arrive)
     try:
-        yield event
+        yield termination
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -32,7 +32,7 @@ from signrep_core.store.files import atomic_path
 from signrep_core.store.job import is_first_process
 from signrep_core.store.layout import METRICS, WEIGHTS
 from signrep_core.train.checkpoint import StateWriter, load_state
-from signrep_core.train.launch import Devices, terminations
+from signrep_core.train.launch import Devices, Terminated, Termination, terminations
 from signrep_core.train.metrics import Meter, MetricLog
 from signrep_core.train.ranks import mean_over_ranks, sum_ranks
 
@@ -94,6 +94,7 @@ class Run:
     step: int = 0  # steps done
     best: float | None = None
     broken: int = 0  # videos that could not be read, on all ranks
+    unreported: dict[str, float] | None = None  # metrics of the last step, until they are written
     steps_per_epoch: int = 1  # for a validation once an epoch
     max_broken: float = 0.05  # D: unreadable videos per example, above which the run stops
     baseline: bool = False  # whether to score the weights before the first step, as step 0 of the metrics
@@ -208,38 +209,78 @@ def train(
     # Otherwise gathered gradients are summed in the order of the threads; on a GPU this would be too slow.
     torch.use_deterministic_algorithms(run.fabric.device.type == "cpu")
     _resume(run)
+    with terminations() as stop:
+        try:
+            finished = _train(run, load, train_step, _Scoring(report, validate, stop))
+        except Terminated:
+            finished = False
+    out = run.folder.parent
+    if finished:
+        log.info("%s %s: finished after %d steps; %d videos could not be read and were replaced; best: %s %s",
+                 run.kind, out.name, run.step, run.broken, run.selection, run.best)  # fmt: skip
+    else:
+        log.warning("stopped by SIGTERM after step %d; run the same command again to continue", run.step)
+    return TrainResult(finished, run.step, run.best, (out if finished else run.folder) / WEIGHTS)
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Scoring of the weights, and what stops it."""
+
+    report: Callable[[Any], dict[str, float]]
+    validate: Callable[[Any], Score]
+    stop: Termination
+
+    def score(self, run: Run) -> Score:
+        """Score the weights, unless SIGTERM arrives."""
+        with self.stop.raising():
+            return self.validate(run)
+
+
+def _train(
+    run: AnyRun,
+    load: Callable[[range], Iterable[AnyExamples]],
+    train_step: Callable[[AnyRun, AnyExamples], StepTerms],
+    scoring: _Scoring,
+) -> bool:
+    """Run the steps that are left; return whether the run is finished.
+
+    Raises:
+        Terminated: SIGTERM arrived while the weights were scored; the state before is saved.
+    """
     out = run.folder.parent
     terminal = None if run.fabric.is_global_zero else False  # the first rank shows the progress of all
     with (
-        terminations() as stop,
         _metrics(run) as metrics,
         _states(run, metrics) as states,
         Progress(f"{run.kind} {out.name}", run.iterations - run.step, "steps", terminal=terminal) as progress,
     ):
         if run.baseline and run.step == 0:
-            _score_untrained(run, metrics, validate)
+            _score_untrained(run, metrics, scoring)
+        _report(run, metrics, scoring)  # of the step whose scoring was interrupted
         waiting = time.perf_counter()
         for batch in load(range(run.step, run.iterations)):
             waited = time.perf_counter() - waiting
             run.started.append((train_step(run, batch), len(batch) * run.fabric.world_size, waited))
             run.step += 1
-            stopping, n_broken = sum_ranks(run.fabric, stop.is_set(), len(batch.broken))
+            stopping, n_broken = sum_ranks(run.fabric, scoring.stop.is_set(), len(batch.broken))
             _count_broken(run, batch, int(n_broken))
             saving = bool(stopping) or (states is not None and _is_due(run, states))
             terms = _read_terms(run, 0 if saving or run.reports else 1)
-            _report(run, metrics, report, validate)
+            if run.reports:
+                run.unreported = run.meter.take() | scoring.report(run) | {"broken": run.broken}
+            if states is not None and run.validates:  # a kill while the weights are scored costs nothing else
+                states.write(_state(run))
+            _report(run, metrics, scoring)
             progress.advance(1, note=f"loss {terms['loss']:.3f}" if terms else "")
             if states is not None and saving:
                 states.write(_state(run))
             if stopping:
-                log.warning("stopped by SIGTERM after step %d; run the same command again to continue", run.step)
-                return TrainResult(False, run.step, run.best, run.folder / WEIGHTS)
+                return False
             waiting = time.perf_counter()
         if states is not None:
             _publish(run, out, states)
-    log.info("%s %s: finished after %d steps; %d videos could not be read and were replaced; best: %s %s",
-             run.kind, out.name, run.step, run.broken, run.selection, run.best)  # fmt: skip
-    return TrainResult(True, run.step, run.best, out / WEIGHTS)
+    return True
 
 
 def write_placeholder(setup: RunSetup, settings: Training, columns: Sequence[str], why: str) -> TrainResult:
@@ -326,33 +367,27 @@ def _count_broken(run: Run, batch: Examples, n_broken: int) -> None:
         )
 
 
-def _report(
-    run: AnyRun,
-    metrics: MetricLog | None,
-    report: Callable[[AnyRun], dict[str, float]],
-    validate: Callable[[AnyRun], Score],
-) -> None:
-    """Write metrics every `log_every` steps, validate every `validate_every` steps; do both after the last step."""
-    if not run.reports:
+def _report(run: Run, metrics: MetricLog | None, scoring: _Scoring) -> None:
+    """Write the metrics of the last step where there are any, after scoring its weights where they are to be."""
+    if run.unreported is None:
         return
-    values = run.meter.take() | report(run) | {"broken": run.broken}
-    if run.validates:
-        values |= _select(run, validate)
+    values = run.unreported | (_select(run, scoring) if run.validates else {})
     if metrics is not None:
         metrics.write(run.step, values)
+    run.unreported = None
 
 
-def _score_untrained(run: AnyRun, metrics: MetricLog | None, validate: Callable[[AnyRun], Score]) -> None:
+def _score_untrained(run: Run, metrics: MetricLog | None, scoring: _Scoring) -> None:
     """Score the weights before training, for comparison; they are never selected."""
-    score, values = validate(run)
+    score, values = scoring.score(run)
     log.info("untrained: %s %.4g", run.selection, score)
     if metrics is not None:
         metrics.write(0, values | {"selection": score})
 
 
-def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float]:
+def _select(run: Run, scoring: _Scoring) -> dict[str, float]:
     """Score the weights and keep them if they are the best so far; return values for the metrics."""
-    score, values = validate(run)
+    score, values = scoring.score(run)
     if run.best is None or score > run.best:
         run.best = score
         if run.fabric.is_global_zero:
@@ -367,7 +402,8 @@ def _select(run: AnyRun, validate: Callable[[AnyRun], Score]) -> dict[str, float
 def _metrics(run: Run) -> AbstractContextManager[MetricLog | None]:
     if not run.fabric.is_global_zero:
         return nullcontext()
-    return MetricLog(run.folder / METRICS, run.folder.parent / "tensorboard", list(run.columns), run.step)
+    kept = run.step if run.unreported is None else run.step - 1
+    return MetricLog(run.folder / METRICS, run.folder.parent / "tensorboard", list(run.columns), kept)
 
 
 # ---------------------------------------------------------------- resume state
@@ -405,6 +441,7 @@ def _state(run: Run, finished: bool = False) -> dict[str, Any]:
         "identity": run.identity,
         "provenance": dict(run.setup.provenance),
         "finished": finished,
+        "unreported": run.unreported,
         "step": run.step,
         "best": run.best,
         "broken": run.broken,
@@ -439,6 +476,7 @@ def _resume(run: Run) -> None:
     for name, part in run.parts().items():
         part.load_state_dict(state[name])
     run.step, run.best, run.broken = state["step"], state["best"], state["broken"]
+    run.unreported = state.get("unreported")
     log.info("%s: continuing after step %d", path, run.step)
 
 

@@ -1,8 +1,13 @@
 """Updates of the weights, and the steps after which they are scored."""
 
+import os
+import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -10,7 +15,7 @@ from lightning_fabric import Fabric
 from signrep_core.config import ClipBy, Pretrain, Recognition
 from signrep_core.errors import TrainingError
 from signrep_core.train import loop
-from signrep_core.train.loop import Run, RunSetup, StepTerms, _is_due, update, write_placeholder
+from signrep_core.train.loop import Run, RunSetup, StepTerms, TrainResult, _is_due, train, update, write_placeholder
 
 
 def make_run(settings: Any, **values: Any) -> Run:
@@ -81,3 +86,58 @@ def test_a_loss_that_is_not_finite_names_its_own_step() -> None:
     run.step = 8
     with pytest.raises(TrainingError, match="step 7: loss became nan; the batch: video 3"):
         terms.read()
+
+
+class Steps(list[int]):
+    """A batch of one step's number; no video of it was unreadable."""
+
+    broken: tuple[str, ...] = ()
+
+
+class Scaled(torch.nn.Linear):
+    def save(self, path: Path, notes: dict[str, str]) -> None:
+        torch.save(self.state_dict(), path)
+
+
+def run_steps(out: Path, kill_at: int | None) -> tuple[TrainResult, list[int], Run]:
+    """Train four steps that are scored after every second one; SIGTERM arrives while the weights are scored."""
+    torch.manual_seed(0)
+    settings = Pretrain(validate_every=2, log_every=1, warmup=0)
+    run = make_run(settings)
+    run.setup, run.iterations, run.columns = RunSetup(out), 4, (
+        "step", "loss", "broken", "clips_per_s", "data_wait", "selection",
+    )  # fmt: skip
+    run.network = Scaled(1, 1)
+    run.model, run.optimiser = run.fabric.setup(run.network, torch.optim.SGD(run.network.parameters(), lr=0.1))
+    scored = []
+
+    def train_step(run: Run, batch: Steps) -> StepTerms:
+        loss = run.model(torch.tensor([[float(batch[0])]])).square().sum()
+        update(run, loss)
+        return StepTerms(run, {"loss": loss}, ["x"], {})
+
+    def validate(run: Run) -> tuple[float, dict[str, float]]:
+        scored.append(run.step)
+        if run.step == kill_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(20)
+        return float(run.step), {}
+
+    def load(steps: range) -> Iterator[Steps]:
+        return (Steps([step]) for step in steps)
+
+    def report(run: Run) -> dict[str, float]:
+        return {}
+
+    return train(run, load, train_step, report, validate), scored, run
+
+
+def test_a_stop_while_weights_are_scored_costs_only_the_scoring(tmp_path: Path) -> None:
+    expected, _, undisturbed = run_steps(tmp_path / "a", None)
+    stopped, first, _ = run_steps(tmp_path / "b", kill_at=2)
+    assert (stopped.finished, stopped.step, first) == (False, 2, [2])
+    found, second, continued = run_steps(tmp_path / "b", None)
+    assert (found.finished, found.best, second) == (True, expected.best, [2, 4])
+    assert continued.network.weight.item() == pytest.approx(undisturbed.network.weight.item(), abs=1e-7)
+    metrics = [pd.read_csv(tmp_path / name / "metrics.csv")[["step", "loss", "selection"]] for name in ("a", "b")]
+    pd.testing.assert_frame_equal(*metrics)
