@@ -218,7 +218,7 @@ def train(
     if finished:
         log.info("%s %s: finished after %d steps; %d videos could not be read and were replaced; best: %s %s",
                  run.kind, out.name, run.step, run.broken, run.selection, run.best)  # fmt: skip
-    else:
+    elif run.fabric.is_global_zero:
         log.warning("stopped by SIGTERM after step %d; run the same command again to continue", run.step)
     return TrainResult(finished, run.step, run.best, (out if finished else run.folder) / WEIGHTS)
 
