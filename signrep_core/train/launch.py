@@ -27,7 +27,7 @@ from signrep_core.errors import SignRepError, TrainingError
 
 log = logging.getLogger(__name__)
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["32-true", "bf16-mixed"]
 Result = TypeVar("Result")
 
 POLL_S: Final = 0.5  # between two looks at the processes
