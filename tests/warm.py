@@ -10,7 +10,9 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -22,14 +24,26 @@ JOBS = [
 ]  # fmt: skip
 
 _context = multiprocessing.get_context("forkserver")
+# Starting a process asks all others for their ends, and an end can be read once: of two threads that read it, the
+# second would take the process for a dead one.
+_lock = threading.Lock()
 
 
 def start(packages: list[str], function: Callable[..., object], *arguments: Any) -> BaseProcess:
     """Start a function in a process with packages loaded: those of the first call, which starts the server."""
-    _context.set_forkserver_preload(packages)
     process = _context.Process(target=function, args=arguments)
-    process.start()
+    with _lock:
+        _context.set_forkserver_preload(packages)
+        process.start()
     return process
+
+
+def wait_for(process: BaseProcess) -> int:
+    """Wait for the end of a process; its exit code."""
+    connection.wait([process.sentinel])
+    with _lock:
+        process.join()
+    return process.exitcode or 0
 
 
 def snakemake(
@@ -45,8 +59,7 @@ def snakemake(
     """
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as output:
         process = start(ENGINE, _snakemake, arguments, folder, environment, output.name, warm_jobs)
-        process.join()
-        return subprocess.CompletedProcess(arguments, process.exitcode or 0, output.read())
+        return subprocess.CompletedProcess(arguments, wait_for(process), output.read())
 
 
 def _snakemake(
@@ -77,6 +90,6 @@ def _execute_script(script: Any, path: str, edit: bool = False) -> None:
 
     process = start(JOBS, runpy.run_path, os.path.abspath(path), None, "__main__")
     with benchmarked(process.pid, script.bench_record):
-        process.join()
-    if process.exitcode:
-        raise subprocess.CalledProcessError(process.exitcode, path)
+        exit_code = wait_for(process)
+    if exit_code:
+        raise subprocess.CalledProcessError(exit_code, path)
