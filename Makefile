@@ -25,7 +25,7 @@ demo: .venv/installed  ## Run the whole workflow on rendered signers
 quick: style  ## Linters, types and the quick unit tests: about 3 minutes on two cores
 	$(call beside_checks,$(PYTEST) -q -m "not slow and not install and not paper" --ignore tests/workflow --ignore tests/faults)
 
-test: style  ## Linters, types and all tests: about 14 minutes on two cores
+test: style  ## Linters, types and all tests: about 13 minutes on two cores
 	$(call beside_checks,$(PYTEST))
 
 check: style  ## Linters and types alone
