@@ -69,7 +69,7 @@ def test_every_picture_is_shown_and_described():
 
 
 def run_python(code: str, folder: Path) -> str:
-    """What an example prints in a folder, run by a fresh interpreter."""
+    """Run an example in a folder by a fresh interpreter; its output."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
     done = subprocess.run(
         [sys.executable, "-c", code],

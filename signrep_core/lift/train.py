@@ -162,7 +162,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a training's motion and first weights come from."""
+    """Sources of a training's motion and first weights."""
 
     make_bank: Callable[[int, int], Bank]
     initial: Path | None

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class Seen(Protocol):
-    """What was seen in one frame."""
+    """Result of tracking in one frame."""
 
     @property
     def frame(self) -> Frame:
@@ -245,7 +245,7 @@ def keep_runs(
 
 
 def _finish_tracked(frames: Sequence[Tracked]) -> Finished:
-    """What a backend saw, smoothed by itself."""
+    """Give the landmarks of a backend that smooths them by itself."""
     seen = stack_detections([tracked.observation.detection for tracked in frames])
     present = np.array([tracked.observation.detection is not None for tracked in frames])
     return Finished(present, seen, np.where(seen.hand_presence > 0, SEEN, MISSING))

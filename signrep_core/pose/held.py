@@ -26,7 +26,7 @@ class HeldFrames:
 
 
 def thin(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
-    """Of each step of 1 / fps seconds the first frame, if it has one."""
+    """Pick the first frame of each step of 1 / fps seconds that has one."""
     step = -1
     for frame in frames:
         if (now := int(frame.time_s * fps + 1e-6)) > step:

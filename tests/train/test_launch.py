@@ -1,4 +1,4 @@
-"""Where processes find each other, and what becomes of them when one is told to end."""
+"""Places of processes that train together, and their end when one of them is told to end."""
 
 import os
 import random
