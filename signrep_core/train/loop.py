@@ -225,7 +225,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Scoring:
-    """Scoring of the weights, and what stops it."""
+    """Functions that report on a run and score its weights, and the signal that stops them."""
 
     report: Callable[[Any], dict[str, float]]
     validate: Callable[[Any], Score]
@@ -257,7 +257,7 @@ def _train(
     ):
         if run.baseline and run.step == 0:
             _score_untrained(run, metrics, scoring)
-        _report(run, metrics, scoring)  # of the step whose scoring was interrupted
+        _report(run, metrics, scoring)  # of the step after which the state was saved
         waiting = time.perf_counter()
         for batch in load(range(run.step, run.iterations)):
             waited = time.perf_counter() - waiting
@@ -269,14 +269,12 @@ def _train(
             terms = _read_terms(run, 0 if saving or run.reports else 1)
             if run.reports:
                 run.unreported = run.meter.take() | scoring.report(run) | {"broken": run.broken}
-            if states is not None and run.validates:  # a kill while the weights are scored costs nothing else
-                states.write(_state(run))
-            _report(run, metrics, scoring)
-            progress.advance(1, note=f"loss {terms['loss']:.3f}" if terms else "")
-            if states is not None and saving:
+            if states is not None and (saving or run.validates):  # before the weights are scored, which takes long
                 states.write(_state(run))
             if stopping:
                 return False
+            _report(run, metrics, scoring)
+            progress.advance(1, note=f"loss {terms['loss']:.3f}" if terms else "")
             waiting = time.perf_counter()
         if states is not None:
             _publish(run, out, states)
