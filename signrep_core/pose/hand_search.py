@@ -1,10 +1,10 @@
 """Look for a signer's hands in a recording: rounds of crops over all frames, each round one batch.
 
 Every frame's hands are looked for on their own, first where the body's pose has them; a hand found beyond doubt is an
-anchor. The others are looked for again: along the forearm, in a smaller region, where the nearest anchors before and
-after have the hand relative to the forearm, once more around the best joints so found, and, where the other hand is
-near, with that hand painted over, since the network sees the hand in front. `pose.hand_path` chooses among the
-candidates.
+anchor. The others are looked for again, until one is likely enough: along the forearm, in a smaller region, where the
+nearest anchors before and after have the hand relative to the forearm, once more around the best joints so found, and,
+where the other hand is near, with that hand painted over, since the network sees the hand in front. `pose.hand_path`
+chooses among the candidates.
 
 Frames come in order and pictures are kept only as long as a later round may need them. What is found in a frame
 depends on at most REACH frames before and after it, never on how the frames are divided among the calls.
@@ -41,8 +41,8 @@ Bools = NDArray[np.bool_]
 
 SHOULDERS: Final = (12, 11)  # of MediaPipe's pose, right and left
 # Rounds: crops of a hand and frame.
-FIRST, SECOND, AGAIN, COVERED = slice(0, 1), slice(1, 6), slice(6, 7), slice(7, 10)
-CARRIED: Final = (3, 4)  # those that the anchors before and after give
+FIRST, SECOND, AGAIN, COVERED = slice(0, 1), slice(1, 4), slice(4, 5), slice(5, 7)
+CARRIED: Final = 3  # the one that the anchors before and after give
 
 SCALE_REACH: Final = 15  # frames on either side whose shoulder widths have a part in a frame's
 GAP: Final = 15  # an anchor helps frames at most so far away
@@ -68,6 +68,7 @@ APART: Final = 0.13  # sw, mean distance of the joints below which both hands ar
 WEIGHTS: Final = (1.63, 0.59, 0.34, -40.0)
 WRIST_CAP: Final = 0.2  # sw; the body's wrist is wrong where arms cross
 LEAST_PRESENCE: Final = 0.1
+ENOUGH: Final = 2.5  # log odds of a hand that needs no further look
 AGAIN_FROM: Final = -6.0  # log odds from which the best joints give another crop
 LIKELY: Final = 1.0  # log odds of a hand that is painted over
 BEHIND: Final = 0.6  # sw; a hand whose wrist is farther from the middle of the other hand is not behind it
@@ -180,15 +181,18 @@ class HandSearch:
     def _look_again(self, frames: slice) -> None:
         """Look into more regions for the hands that the first look left in doubt."""
         known = self._seen.part(slice(0, self._known))
-        weak = ~known.outside & ~(self._anchors[: self._known] & (known.presence[:, :, 0] > SURE))
-        regions = np.where(weak[..., None, None], second_regions(known, self._anchors[: self._known]), np.nan)
-        self._look_into(frames, SECOND, regions[frames])
-        now = self._seen.part(frames)
-        odds = now.odds()
-        best = np.take_along_axis(now.points, odds.argmax(2)[:, :, None, None, None], 2)[:, :, 0]
-        todo = weak[frames] & (odds.max(2) > AGAIN_FROM)
+        now = self._seen.part(frames)  # a view
+        sure = self._anchors[frames] & (now.presence[:, :, 0] > SURE)
+        weak = ~now.outside & ~sure & ~settled(now)
+        regions = second_regions(known, self._anchors[: self._known])[frames]
+        regions[~weak] = np.nan
+        self._look_into(frames, SECOND, regions)
+        weak &= ~settled(now)
+        best, odds = best_looks(now)
+        todo = weak & (odds > AGAIN_FROM)
         self._look_into(frames, AGAIN, np.where(todo[..., None], hands_to_regions(best), np.nan)[:, :, None])
-        self._look_behind(frames, weak[frames], regions[frames][:, :, [r - SECOND.start for r in CARRIED]])
+        weak &= ~settled(now)
+        self._look_behind(frames, weak, regions[:, :, CARRIED - SECOND.start])
 
     def _look_behind(self, frames: slice, weak: Bools, carried: Regions) -> None:
         """Look for hands that the other hand may hide, with that hand painted over."""
@@ -196,7 +200,7 @@ class HandSearch:
         other, known = other_hands(now)
         gap = np.linalg.norm(other.mean(2) - now.body[:, WRISTS], axis=-1)
         behind = weak & known & (gap < BEHIND * now.scale[:, None])
-        regions = np.concatenate([now.regions[:, :, FIRST], carried], 2)
+        regions = np.stack([now.regions[:, :, FIRST.start], carried], 2)
         now.regions[:, :, COVERED] = np.where(behind[..., None, None], regions, np.nan)
         self._look(frames, COVERED, other)
 
@@ -239,15 +243,27 @@ def find_anchors(first: Looks) -> Bools:
     certain = (presence > VERY) & (own > VERY) & (gap < FAR)
     palm = palm_lengths(points) / first.scale[:, None]
     anchors = (close | certain) & (palm > PALM[0]) & (palm < PALM[1])
-    apart = np.linalg.norm(points[:, 0, :, :2] - points[:, 1, :, :2], axis=-1).mean(-1) / first.scale
-    doubled = anchors.all(1) & (apart < APART)
+    doubled = anchors.all(1) & (_gap_of_hands(points) < APART * first.scale)
     anchors &= ~(doubled[:, None] & (gap > gap[:, ::-1]))
     return anchors
 
 
+def best_looks(seen: Looks) -> tuple[Floats, Floats]:
+    """(T, 2, 21, 3) joints of the best candidates, and (T, 2) their log odds."""
+    odds = seen.odds()
+    best = odds.argmax(2)[:, :, None, None, None]
+    return np.take_along_axis(seen.points, best, 2)[:, :, 0], odds.max(2)
+
+
+def settled(seen: Looks) -> Bools:
+    """(T, 2) hands that need no further look: likely enough, and not where the other hand is."""
+    points, odds = best_looks(seen)
+    return (odds > ENOUGH) & ~(_gap_of_hands(points) < APART * seen.scale)[:, None]
+
+
 def second_regions(seen: Looks, anchors: Bools) -> Regions:
-    """(T, 2, 5, 4) where else to look: along the forearm, in a smaller region, and where the anchors before, after and
-    between them have the hand.
+    """(T, 2, 3, 4) where else to look: along the forearm, in a smaller region, and where the anchors before and after
+    have the hand, or the only one of them.
     """
     regions = hands_to_regions(seen.points[:, :, 0])
     sides = usual_sides(regions[..., 2] / seen.scale[:, None], anchors) * seen.scale[:, None]
@@ -258,7 +274,8 @@ def second_regions(seen: Looks, anchors: Bools) -> Regions:
     frames = np.arange(len(anchors))[:, None]
     earlier, later = (carried_regions(seen.body, regions, source) for source in (before, after))
     between = blend_regions(earlier, later, (frames - before) / np.maximum(after - before, 1))
-    return np.stack([forearm_regions(seen.body, sides), small, earlier, later, between], 2)
+    carried = np.where(before[..., None] < 0, later, np.where(after[..., None] < 0, earlier, between))
+    return np.stack([forearm_regions(seen.body, sides), small, carried], 2)
 
 
 def other_hands(seen: Looks) -> tuple[Floats, Bools]:
@@ -305,6 +322,11 @@ def nearest_anchors(anchors: Bools, gap: int) -> tuple[NDArray[np.intp], NDArray
 def hands_to_regions(points: Floats) -> Regions:
     """(T, 2, 4) regions around hands by their joints (T, 2, 21, >=2)."""
     return hand_to_region(points.reshape(-1, *points.shape[2:])).reshape(*points.shape[:2], 4)
+
+
+def _gap_of_hands(points: Floats) -> Floats:
+    """(T,) mean distance of the joints (T, 2, 21, >=2) of both hands, pixels."""
+    return np.linalg.norm(points[:, 0, :, :2] - points[:, 1, :, :2], axis=-1).mean(-1)
 
 
 def _unseen(body: Floats) -> Looks:

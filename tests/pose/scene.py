@@ -46,6 +46,7 @@ FAINT = {1: (0,), 2: (0, 1)}  # values of `faint`: right, both
 class PatchNetwork:
     """Sees the larger patch of a crop: surely if it is bright, else only where it fills much of a well-placed crop."""
 
+    most: float = 1.0  # presence
     crops: int = 0
     batches: list[int] = field(default_factory=list)
 
@@ -54,6 +55,7 @@ class PatchNetwork:
         self.batches.append(len(crops))
         found = [_see(crop.astype(int)) for crop in crops]
         points, presence, right = (np.array([f[k] for f in found], np.float32) for k in range(3))
+        presence = np.minimum(presence, np.float32(self.most))
         return HandOutput(points.reshape(-1, 21, 3), presence, right, np.zeros((len(crops), 21, 3), np.float32))
 
 

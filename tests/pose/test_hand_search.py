@@ -14,11 +14,13 @@ from signrep_core.pose.hand_search import (
     Looks,
     cover_hand,
     nearest_anchors,
+    settled,
     usual_sides,
 )
 from tests.pose.scene import PATCH, SIZE, PatchNetwork, body, picture
 
 RIGHT, LEFT = 0, 1
+RIGHT_WRIST, LEFT_WRIST = 16, 15  # of the pose
 
 
 def search(
@@ -53,13 +55,33 @@ def test_a_plain_hand_costs_one_crop() -> None:
     np.testing.assert_allclose(looks.points[:, RIGHT, 0, 0, :2], [[150, 300 + PATCH / 2]] * 5, atol=2)
 
 
-def test_a_faint_hand_is_looked_for_again_and_found_around_its_own_joints() -> None:
+def test_a_likely_hand_is_not_looked_for_again() -> None:
+    """Presence 0.75 is too little for an anchor that is sure, and with the right side and place enough."""
+    network = PatchNetwork(most=0.75)
+    looks = search(*still(5), network=network)
+    assert network.crops == 10
+    assert settled(looks).all()
+
+
+def test_likely_hands_at_the_same_place_are_not_settled() -> None:
+    looks = search(*still(2))
+    looks.points[1, LEFT, 0] = looks.points[1, RIGHT, 0] + 0.05 * looks.scale[1]
+    looks.body[1, LEFT_WRIST] = looks.body[1, RIGHT_WRIST]
+    assert settled(looks).tolist() == [[True, True], [False, False]]
+
+
+def test_a_faint_hand_is_looked_for_again() -> None:
     looks = search(*still(3, faint=1))
     assert (looks.presence[:, RIGHT, 0] == np.float32(0.3)).all()
     assert looked(looks, RIGHT)[:, SECOND].any(1).all()
-    assert looked(looks, RIGHT)[:, AGAIN].all()
     assert (looks.presence[:, RIGHT].max(1) > 0.9).all()
+    assert not looked(looks, RIGHT)[:, AGAIN].any(), "it is found by then"
     assert not looked(looks, LEFT)[:, SECOND].any(), "the left hand is plain"
+
+
+def test_a_hand_that_stays_faint_is_looked_for_around_its_own_joints() -> None:
+    looks = search(*still(3, faint=1), network=PatchNetwork(most=0.4))
+    assert looked(looks, RIGHT)[:, AGAIN].all()
 
 
 def test_a_hand_is_looked_for_where_the_frames_around_have_it() -> None:
@@ -71,9 +93,9 @@ def test_a_hand_is_looked_for_where_the_frames_around_have_it() -> None:
     aside[10][[18, 20]] -= (0, 50)
     looks = search(pictures, aside)
     assert looks.presence[10, RIGHT, 0] < 0.5
-    before = looks.regions[10, RIGHT, SECOND][CARRIED[0] - SECOND.start]
-    np.testing.assert_allclose(before[:2], (150, 300), atol=10)
-    assert looks.presence[10, RIGHT, CARRIED[0]] > 0.9
+    carried = looks.regions[10, RIGHT, CARRIED]
+    np.testing.assert_allclose(carried[:2], (150, 300), atol=10)
+    assert looks.presence[10, RIGHT, CARRIED] > 0.9
 
 
 def test_what_is_found_does_not_depend_on_the_stretches() -> None:
