@@ -9,7 +9,6 @@ people need no treatment of their own.
 The pose is not smoothed here. Regions are squares without rotation, and change slowly.
 """
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,18 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.pose.crops import Regions, rotate, to_picture
+from signrep_core.pose.graph import CENTRE, EDGE, MIN_PRESENCE, N_BODY, next_person_region
 from signrep_core.pose.networks import POSE_SIDE, PoseOutput
 from signrep_core.pose.people import NOSE_NEAR, Box, nose_gap
 
 Floats = NDArray[np.floating]
 
-N_BODY: Final = 33  # landmarks of the body; the next two of the network give the next region
 _NOSE: Final = 0
-_CENTRE, _EDGE = 33, 34  # middle of the hips, and a point of the circle around the whole body
-REGION_SCALE: Final = 1.25  # pose_landmarks_to_roi: side of the region over the circle's diameter
 STEADY: Final = 9  # frames whose regions' median is the next one
 FACE_TO_REGION: Final = (4.4, 14.4)  # face widths: the region's middle below the face's, and its side (15 real clips)
-MIN_PRESENCE: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -83,8 +79,8 @@ class BodyTrack:
         if seen.presence[0] <= MIN_PRESENCE or not self._is_person(placed[_NOSE, :2], face, others):
             self.begin()
             return None
-        side = 2 * REGION_SCALE * math.dist(placed[_CENTRE, :2], placed[_EDGE, :2])
-        self._recent.append(np.array([*placed[_CENTRE, :2], side, 0.0]))
+        ((x, y, side, _),) = next_person_region(placed[None, CENTRE : EDGE + 1])
+        self._recent.append(np.array([x, y, side, 0.0]))
         world = rotate(seen.world[:, :N_BODY], region[None, 3])[0]
         on_face = face is not None and nose_gap(placed[_NOSE], face) <= NOSE_NEAR
         return Body(placed[:N_BODY], landmarks[:N_BODY, 3], world, on_face)

@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from signrep_core.pose import graph
 from signrep_core.pose.crops import Regions, cut_crop, cut_crops, rotate, to_picture
 from signrep_core.pose.filters import LowPass, OneEuro
+from signrep_core.pose.graph import MIN_PRESENCE, N_BODY
 from signrep_core.pose.networks import HAND_SIDE, PERSON_SIDE, POSE_SIDE, RECROP_SIDE, Networks
 from signrep_core.skeleton import N_HAND_JOINTS, SIDES
 
 Array = NDArray[np.float64]
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
-N_BODY: Final = 33
-AUXILIARY: Final = slice(33, 35)  # the region's centre, and a point on its circle
-MIN_PRESENCE: Final = 0.5  # min_tracking_confidence; also the hand_landmark graph's threshold
+AUXILIARY: Final = slice(graph.CENTRE, graph.EDGE + 1)
 MIN_WRIST_VISIBILITY: Final = 0.1  # hand_visibility_from_hand_landmarks_from_pose
 _RIGHT: Final = np.array([side == "right" for side in SIDES])
 

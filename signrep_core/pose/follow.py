@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.pose.body_track import N_BODY, Body, BodyTrack
+from signrep_core.pose.body_track import Body, BodyTrack
 from signrep_core.pose.crops import Regions, cut_crop, cut_crops
-from signrep_core.pose.graph import person_region, whole_picture
+from signrep_core.pose.graph import N_BODY, person_region, whole_picture
 from signrep_core.pose.hands import NO_HANDS, HandFinder, Hands
 from signrep_core.pose.networks import PERSON_SIDE, POSE_SIDE, Networks
 from signrep_core.pose.people import CROSSING, Box, People, face_gap

@@ -23,10 +23,15 @@ FROM_POSE: Final = (2.7, -0.1)  # hand_landmarks_from_pose_to_recrop_roi
 FROM_RECROP: Final = (1.0, -0.1)  # hand_recrop_by_roi
 FROM_HAND: Final = (2.0, -0.1)  # hand_landmarks_to_roi
 MIN_PERSON_SCORE: Final = 0.5  # min_detection_confidence
+MIN_PRESENCE: Final = 0.5  # min_tracking_confidence; also the hand_landmark graph's threshold
 MIN_OVERLAP: Final = 0.3  # pose_detection's NonMaxSuppressionCalculator, weighted
 UP, DOWN = np.pi / 2, -np.pi / 2  # direction that an axis has in a crop
+# Among the pose network's landmarks; pairs are right, left.
+N_BODY: Final = 33  # those of the body
+CENTRE, EDGE = 33, 34  # middle of the hips, and a point of the circle around the whole body: they give the next region
+SHOULDERS, ELBOWS, HIPS = (12, 11), (14, 13), (24, 23)
 _WRIST_PINKY_INDEX: Final = np.array([{"right": (16, 18, 20), "left": (15, 17, 19)}[side] for side in SIDES])
-WRISTS: Final = _WRIST_PINKY_INDEX[:, 0]  # among MediaPipe's landmarks
+WRISTS: Final = _WRIST_PINKY_INDEX[:, 0]
 # HandLandmarksToRectCalculator: the palm, and of each finger all but the tip's two points
 _PALM: Final = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 _INDEX_MCP, _MIDDLE_MCP, _RING_MCP = 5, 9, 13  # it calls them PIP
@@ -88,7 +93,7 @@ def aligned(start: Array, end: Array, direction: float) -> Regions:
     (AlignmentPointsRectsCalculator).
     """
     x, y = np.moveaxis(end - start, -1, 0)
-    angle = _wrap(direction - np.arctan2(-y, x))
+    angle = wrap(direction - np.arctan2(-y, x))
     return np.stack([start[..., 0], start[..., 1], 2 * np.hypot(x, y), angle], -1)
 
 
@@ -152,7 +157,7 @@ def keep_regions(before: Array, anew: Regions) -> tuple[Regions, NDArray[np.bool
     inside = np.abs(rotate(hands - anew[:, None, :2], -angle)) < _INSIDE / 2 * side[:, None]
     kept = (
         known
-        & (np.abs(_wrap(old[:, 3] - angle)) <= _MAX_TURN)
+        & (np.abs(wrap(old[:, 3] - angle)) <= _MAX_TURN)
         & (np.abs(shift) <= _MAX_SHIFT * side).all(-1)
         & (np.abs(old[:, 2] - anew[:, 2]) <= _MAX_GROWTH * anew[:, 2])
         & inside.all((-1, -2))
@@ -160,6 +165,6 @@ def keep_regions(before: Array, anew: Regions) -> tuple[Regions, NDArray[np.bool
     return np.where(kept[:, None], old, anew), kept
 
 
-def _wrap(angle: Array) -> Array:
+def wrap(angle: NDArray[np.floating]) -> NDArray[np.floating]:
     """The same angle within -π to π."""
     return angle - 2 * np.pi * np.floor((angle + np.pi) / (2 * np.pi))

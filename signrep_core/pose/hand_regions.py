@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.pose.crops import Regions, rotate
-from signrep_core.pose.graph import UP, WRISTS, aligned, transform
+from signrep_core.pose.graph import ELBOWS, UP, WRISTS, aligned, transform, wrap
 
 Floats = NDArray[np.floating]
 
-ELBOWS: Final = (14, 13)  # of MediaPipe's pose, right and left
 _WRIST, _INDEX, _PINKY = 0, 5, 17  # of a hand's joints
 BEYOND_WRIST: Final = 0.28  # along the forearm, from the wrist to the hand's middle, in sides of the region
 
@@ -72,11 +71,6 @@ def similar(a: Regions, b: Regions) -> NDArray[np.bool_]:
     sized = np.abs(a[..., 2] - b[..., 2]) < 0.08 * b[..., 2]
     same: NDArray[np.bool_] = near & sized & (np.abs(wrap(a[..., 3] - b[..., 3])) < np.radians(8))
     return same
-
-
-def wrap(angle: Floats) -> Floats:
-    """The same angle in -pi to pi."""
-    return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
 def _region(centre: Floats, side: Floats, angle: Floats) -> Regions:

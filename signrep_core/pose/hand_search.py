@@ -23,7 +23,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from signrep_core.pose.crops import Regions, to_crop, to_picture
-from signrep_core.pose.graph import WRISTS, hand_regions, hand_to_region
+from signrep_core.pose.graph import SHOULDERS, WRISTS, hand_regions, hand_to_region
 from signrep_core.pose.hand_regions import (
     blend_regions,
     carried_regions,
@@ -39,7 +39,6 @@ from signrep_core.skeleton import FINGER_EDGES, SIDES
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 
-SHOULDERS: Final = (12, 11)  # of MediaPipe's pose, right and left
 # Rounds: crops of a hand and frame.
 FIRST, SECOND, AGAIN, COVERED = slice(0, 1), slice(1, 4), slice(4, 5), slice(5, 7)
 CARRIED: Final = 3  # the one that the anchors before and after give

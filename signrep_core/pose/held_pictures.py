@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.pose.crops import Regions, cut_crops
+from signrep_core.pose.graph import HIPS, SHOULDERS
 
 REACH: Final = 2.6  # shoulder widths from the middle of the shoulders: no hand is further away
 SHARP: Final = 320.0  # pixels of the shoulder width from which a hand fills more than its crop of 224 pixels
 SHOULDERS_TO_TRUNK: Final = 0.75  # of the trunk's length: the least shoulder width, of a signer seen from the side
-_SHOULDERS, _HIPS = (12, 11), (24, 23)
 
 
 class Held(NamedTuple):
@@ -30,11 +30,11 @@ class Held(NamedTuple):
 def hold(rgb: NDArray[np.uint8], body: NDArray[np.floating]) -> Held:
     """Keep a picture (H, W, 3) for crops of the hands of a body (33, >=2); of nobody (NaN) nothing is kept."""
     height, width = rgb.shape[:2]
-    right, left = body[list(_SHOULDERS), :2]
+    right, left = body[list(SHOULDERS), :2]
     middle = (right + left) / 2
     if not np.isfinite(middle).all():
         return Held(rgb[:0, :0], (0, 0), 1.0, (width, height))
-    trunk = float(np.linalg.norm(body[list(_HIPS), :2].mean(0) - middle))
+    trunk = float(np.linalg.norm(body[list(HIPS), :2].mean(0) - middle))
     shoulders = max(float(np.linalg.norm(right - left)), SHOULDERS_TO_TRUNK * trunk, 1.0)
     low = np.clip(np.floor(middle - REACH * shoulders), 0, (width - 1, height - 1)).astype(int)
     high = np.clip(np.ceil(middle + REACH * shoulders), low + 1, (width, height)).astype(int)
