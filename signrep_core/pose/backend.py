@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,13 @@ _BLANK = np.zeros((64, 64, 3), np.uint8)  # a first picture, since the graph ope
 _NOISE = re.compile(
     rb"^(INFO: |WARNING: All log messages before absl|[IW]\d{4} .*(feedback_manager|landmark_projection|gl_context))"
 )
+SIDE_INPUTS: Final = {  # of Holistic's graph
+    "model_complexity": 1,
+    "smooth_landmarks": True,
+    "enable_segmentation": False,
+    "smooth_segmentation": False,
+    "use_prev_landmarks": True,
+}
 
 
 @dataclass(frozen=True)
@@ -151,13 +158,7 @@ class HolisticSolution:
             with quiet_stderr():
                 self._graph = solution_base.SolutionBase(
                     graph_config=reference_graph(Path(folder)),
-                    side_inputs={
-                        "model_complexity": 1,
-                        "smooth_landmarks": True,
-                        "enable_segmentation": False,
-                        "smooth_segmentation": False,
-                        "use_prev_landmarks": True,
-                    },
+                    side_inputs=SIDE_INPUTS,
                     outputs=[*outputs, *self._scores.values(), *self._handedness.values()],
                     stream_type_hints=dict.fromkeys(self._handedness.values(), proto),
                 )

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from signrep_core.pose import graph
+from signrep_core.pose import filters, graph
 from signrep_core.pose.crops import Regions, cut_crop, cut_crops, rotate, to_picture
-from signrep_core.pose.filters import LowPass, OneEuro
+from signrep_core.pose.filters import Lanes, LowPass
 from signrep_core.pose.graph import MIN_PRESENCE, N_BODY
 from signrep_core.pose.networks import HAND_SIDE, PERSON_SIDE, POSE_SIDE, RECROP_SIDE, Networks
 from signrep_core.skeleton import N_HAND_JOINTS, SIDES
@@ -65,10 +65,10 @@ class Engine:
         self._region = np.full((lanes, 4), np.nan)
         self._hands = np.full((lanes, len(SIDES), N_HAND_JOINTS, 3), np.nan)
         # pose_landmark_filtering; visibility and world filters go on when a pose is lost
-        self._visibility = LowPass(0.1, np.full((lanes, N_BODY), np.nan))
-        self._body = OneEuro((lanes, N_BODY, 3), min_cutoff=0.05, beta=80)
-        self._auxiliary = OneEuro((lanes, 2, 3), min_cutoff=0.01, beta=10)
-        self._world = OneEuro((lanes, N_BODY, 3), min_cutoff=0.1, beta=40)
+        self._visibility = LowPass(np.full((lanes, N_BODY), np.nan))
+        self._body = Lanes((lanes, N_BODY, 3), filters.POSE)
+        self._auxiliary = Lanes((lanes, 2, 3), filters.AUXILIARY)
+        self._world = Lanes((lanes, N_BODY, 3), filters.WORLD)
 
     def reset(self, lane: int = 0) -> None:
         """Forget a lane's frames before."""

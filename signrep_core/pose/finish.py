@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signrep_core.body.landmarks import Detections
+from signrep_core.pose.filters import POSE, WORLD, OneEuro
 from signrep_core.pose.follow import Sighting
 from signrep_core.pose.graph import N_BODY, WRISTS
 from signrep_core.pose.hand_search import SCALE_REACH, shoulder_widths
 from signrep_core.pose.hands import DETECTED, INTERPOLATED, MISSING, STATES
-from signrep_core.pose.smooth import HAND, POSE, WORLD, OneEuro, smooth, smooth_share
+from signrep_core.pose.smooth import HAND, smooth, smooth_share
 from signrep_core.pose.tracker import MIN_SHOULDERS
 from signrep_core.skeleton import HAND_WRIST, MEDIAPIPE_POSE, SHOULDERS
 

@@ -1,34 +1,21 @@
 """Smooth landmarks without delay: the mean of a One-Euro filter that runs forwards and one that runs backwards.
 
-One-Euro (Casiez, Roussel, Vogel 2012) is a low-pass filter whose cutoff rises with the speed: slow joints lose their
-jitter, fast ones keep their place. MediaPipe runs it forwards only, so that its landmarks lag behind; a recording can
-be filtered from both ends, and the two delays cancel.
+MediaPipe runs it forwards only, so that its landmarks lag behind; a recording can be filtered from both ends, and the
+two delays cancel.
 
 Legend: T frames, M numbers a frame.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from signrep_core.pose.filters import VISIBILITY, OneEuro, State, step
+
 Floats = NDArray[np.floating]
 
-SPEED_CUTOFF_HZ: Final = 1.0  # of the speed's own low-pass filter
-
-
-class OneEuro(NamedTuple):
-    """Parameters of a filter."""
-
-    cutoff_hz: float  # of a joint at rest
-    rise: float  # Hz by which the cutoff rises with the speed, units a second
-
-
-# MediaPipe's pose_landmark_filtering, whose unit is the side of the pose's region.
-POSE: Final = OneEuro(0.05, 80.0)
-WORLD: Final = OneEuro(0.1, 40.0)  # unit: metres
 HAND: Final = OneEuro(0.5, 80.0)  # unit as POSE; halves the jitter of slow hands and costs 3 % of their accuracy
-VISIBILITY: Final = 0.1  # share of the new value
 
 
 def smooth(values: Floats, unit: Floats, times: Floats, filter_: OneEuro) -> Floats:
@@ -64,20 +51,9 @@ def smooth_share(values: Floats, share: float = VISIBILITY) -> Floats:
 def _run(values: Floats, units: Floats, steps: Floats, filter_: OneEuro) -> Floats:
     """One-Euro along the first axis: (T, 2, M) values, (T, 2, 1) units, (T - 1, 2, 1) seconds to the next frame."""
     out = np.empty_like(values)
-    state = out[0] = values[0]
-    speed = np.zeros_like(state)
+    out[0] = values[0]
+    state = State(out[0], np.zeros_like(out[0]))
     for t in range(1, len(values)):
-        now, step = values[t], steps[t - 1]
-        fresh = np.isnan(state)
-        change = (now - values[t - 1]) / (units[t] * step)
-        speed = np.where(fresh, 0, speed + _alpha(SPEED_CUTOFF_HZ, step) * (change - speed))
-        alpha = _alpha(filter_.cutoff_hz + filter_.rise * np.abs(speed), step)
-        state = np.where(fresh, now, state + alpha * (now - state))
-        out[t] = state
+        state = step(values[t], values[t - 1], state, steps[t - 1], units[t], filter_)
+        out[t] = state.smoothed
     return out
-
-
-def _alpha(cutoff_hz: Floats | float, step_s: Floats) -> Floats:
-    """Weight of a new value of a first-order low-pass filter."""
-    rate = 2 * np.pi * cutoff_hz * step_s
-    return rate / (rate + 1)

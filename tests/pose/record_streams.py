@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from signrep_core.pose.backend import import_mediapipe, reference_graph
+from signrep_core.pose.backend import SIDE_INPUTS, import_mediapipe, reference_graph
 from signrep_core.skeleton import SIDES
 from signrep_core.video.reader import read_frames
 
@@ -43,13 +43,7 @@ def main(folder: Path) -> None:
     solution = import_mediapipe("mediapipe.python.solution_base")
     graph = solution.SolutionBase(
         graph_config=reference_graph(folder),
-        side_inputs={
-            "model_complexity": 1,
-            "smooth_landmarks": True,
-            "enable_segmentation": False,
-            "smooth_segmentation": False,
-            "use_prev_landmarks": True,
-        },
+        side_inputs=SIDE_INPUTS,
         outputs=[*streams, *(f"{side}_hand_landmarks" for side in SIDES)],
         stream_type_hints=dict.fromkeys(streams, solution.PacketDataType.PROTO),
     )

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from signrep_core.pose.smooth import OneEuro, smooth, smooth_share
+from signrep_core.pose.filters import OneEuro
+from signrep_core.pose.smooth import smooth, smooth_share
 
 RATE = 25.0
 
