@@ -32,7 +32,7 @@ from signrep_core.skeleton import (
 from signrep_core.store.files import atomic_path
 from signrep_core.store.layout import find_results, shard_table
 from signrep_core.store.results import find_video
-from signrep_core.store.schemas import KEYPOINTS, POSE
+from signrep_core.store.schemas import KEYPOINTS, MISSING, POSE, SEEN
 from signrep_core.store.tables import Columns, TableWriter, read_groups_of, read_videos
 from signrep_core.text import compose
 from signrep_core.video.source import FASTEST_FPS
@@ -244,7 +244,7 @@ def _on_frames(path: Path, pose: _Pose, frames: Mapping[str, Any]) -> dict[str, 
 
 def _hand_states(confidence: NDArray[np.floating]) -> list[str]:
     """State of a hand in each frame by its wrist's confidence (T,); only its detection is known."""
-    return ["seen" if score > 0 else "" for score in confidence]
+    return [SEEN if score > 0 else MISSING for score in confidence]
 
 
 def _to_pose(

@@ -14,11 +14,11 @@ from signrep_core.errors import VideoError
 from signrep_core.pose.backend import Backend, Detection
 from signrep_core.pose.finish import Finished, finish
 from signrep_core.pose.follow import Sighting, follow_signer, same_take
-from signrep_core.pose.hands import MISSING, SEEN
 from signrep_core.pose.networks import Networks
 from signrep_core.pose.people import SCAN_FPS, FaceDetector, People, find_people
 from signrep_core.pose.tracker import Observation, Tracker
 from signrep_core.skeleton import BODY, N_HAND_JOINTS, SHOULDERS, SIDES
+from signrep_core.store.schemas import MISSING, SEEN
 from signrep_core.video.reader import Frame
 from signrep_core.video.shots import count_shots
 

@@ -15,10 +15,10 @@ from signrep_core.pose.filters import POSE, WORLD, OneEuro
 from signrep_core.pose.follow import Sighting
 from signrep_core.pose.graph import N_BODY, WRISTS
 from signrep_core.pose.hand_search import SCALE_REACH, shoulder_widths
-from signrep_core.pose.hands import DETECTED, INTERPOLATED, MISSING, STATES
 from signrep_core.pose.smooth import HAND, smooth, smooth_share
 from signrep_core.pose.tracker import MIN_SHOULDERS
 from signrep_core.skeleton import HAND_WRIST, MEDIAPIPE_POSE, SHOULDERS
+from signrep_core.store.schemas import DETECTED, HAND_STATES, INTERPOLATED, MISSING
 
 Floats = NDArray[np.floating]
 
@@ -33,7 +33,7 @@ class Finished(NamedTuple):
 
     present: NDArray[np.bool_]  # (T,) both shoulders are visible
     detections: Detections
-    hand_states: NDArray[np.str_]  # (T, 2) of hands.STATES
+    hand_states: NDArray[np.str_]  # (T, 2) of schemas.HAND_STATES
 
 
 def finish(sightings: Sequence[Sighting]) -> Finished:
@@ -72,7 +72,7 @@ def hand_confidence(odds: Floats) -> Floats:
 
 def label_gaps(states: NDArray[np.str_]) -> NDArray[np.str_]:
     """(T, 2) states with INTERPOLATED where at most MAX_GAP frames without the hand lie between two with it."""
-    labelled = states.astype(f"<U{max(map(len, STATES))}")
+    labelled = states.astype(f"<U{max(map(len, HAND_STATES))}")
     for hand in range(states.shape[1]):
         detected = np.flatnonzero(np.isin(states[:, hand], DETECTED))
         for before, after in pairwise(detected):

@@ -16,12 +16,9 @@ from numpy.typing import NDArray
 from signrep_core.pose.graph import WRISTS
 from signrep_core.pose.hand_path import NONE, Candidates, HandPath
 from signrep_core.pose.hand_search import FIRST, HandNetwork, HandSearch, Looks
+from signrep_core.store.schemas import MISSING, OUTSIDE, RECOVERED, SEEN
 
 Floats = NDArray[np.floating]
-
-MISSING, SEEN, RECOVERED, INTERPOLATED, OUTSIDE = "", "seen", "recovered", "interpolated", "outside"
-DETECTED: Final = (SEEN, RECOVERED)
-STATES: Final = (MISSING, SEEN, RECOVERED, INTERPOLATED, OUTSIDE)
 
 N_CANDIDATES: Final = 6  # of a hand and frame
 LEAST_ODDS: Final = -4.0  # log odds of a candidate
@@ -34,7 +31,7 @@ class Hands:
 
     points: Floats  # (N, 2, 21, 3) pixels, NaN where none was found; z of the same scale
     odds: Floats  # (N, 2) log odds that it is the hand; -inf where none was found
-    states: NDArray[np.str_]  # (N, 2) of STATES, but never INTERPOLATED
+    states: NDArray[np.str_]  # (N, 2) of schemas.HAND_STATES, but never INTERPOLATED
 
     def part(self, frames: slice) -> "Hands":
         """Some of the frames."""

@@ -7,6 +7,7 @@ Legend: J = 61 joints; xyz metres in skeleton axes, neck at the origin; xy pixel
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 
@@ -88,6 +89,11 @@ VIDEOS = Schema(
     ),
 )  # fmt: skip
 
+# States of a hand in a frame.
+MISSING, SEEN, RECOVERED, INTERPOLATED, OUTSIDE = "", "seen", "recovered", "interpolated", "outside"
+DETECTED: Final = (SEEN, RECOVERED)
+HAND_STATES: Final = (MISSING, *DETECTED, INTERPOLATED, OUTSIDE)
+
 POSE = Schema(
     "pose", 4, "extract_pose",
     (
@@ -101,7 +107,7 @@ POSE = Schema(
         Column("image_xy", FLOAT, (N_JOINTS, 2)),       # NaN where not detected
         Column("confidence", FLOAT, (N_JOINTS,)),       # 0 where not detected
         Column("box", FLOAT, (4,)),                     # x0, y0, x1, y1 of the visible joints, pixels; NaN if absent
-        Column("right_hand", TEXT),                     # seen, recovered, interpolated, outside or empty
+        Column("right_hand", TEXT),                     # one of HAND_STATES
         Column("left_hand", TEXT),
     ),
 )  # fmt: skip

@@ -6,8 +6,9 @@ import pytest
 from signrep_core.pose.body_track import Body
 from signrep_core.pose.finish import MAX_GAP, finish, hand_confidence, label_gaps
 from signrep_core.pose.follow import Sighting
-from signrep_core.pose.hands import INTERPOLATED, MISSING, OUTSIDE, RECOVERED, SEEN, Hands
+from signrep_core.pose.hands import Hands
 from signrep_core.skeleton import MEDIAPIPE_POSE, SHOULDERS, WRISTS
+from signrep_core.store.schemas import INTERPOLATED, MISSING, OUTSIDE, RECOVERED, SEEN
 from signrep_core.video.reader import Frame
 
 NO_RGB = np.empty((0, 0, 3), np.uint8)

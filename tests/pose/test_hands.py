@@ -8,10 +8,11 @@ import pytest
 
 from signrep_core.pose.crops import cut_crops
 from signrep_core.pose.follow import follow_signer
-from signrep_core.pose.hands import MISSING, OUTSIDE, RECOVERED, SEEN, HandFinder, Hands
+from signrep_core.pose.hands import HandFinder, Hands
 from signrep_core.pose.held_pictures import SHARP, cut_held, hold
 from signrep_core.pose.networks import Networks
 from signrep_core.pose.people import People
+from signrep_core.store.schemas import MISSING, OUTSIDE, RECOVERED, SEEN
 from signrep_core.video.reader import read_frames
 from tests.pose.scene import PATCH, SIZE, PatchNetwork, body, picture
 

@@ -22,7 +22,7 @@ from signrep_core.skeleton import (
     WRISTS,
 )
 from signrep_core.store.files import read_json
-from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, POSE
+from signrep_core.store.schemas import ACTIVITY, ANGLES, CROPS, DETECTED, OUTSIDE, POSE
 from signrep_core.store.tables import Columns, read_groups, read_table
 
 Counts = NDArray[np.int64]
@@ -81,7 +81,7 @@ class Statistics:
         middle = xy[:, ACTIVITY_REFERENCE, 1].mean(1)
         for k, side in enumerate(SIDES):
             state = np.asarray(pose[f"{side}_hand"])
-            here, detected = pose["present"] & (state != "outside"), np.isin(state, ("seen", "recovered"))
+            here, detected = pose["present"] & (state != OUTSIDE), np.isin(state, DETECTED)
             raised = xy[:, WRISTS[k], 1] < middle
             for place, there in enumerate((raised, ~raised)):
                 self.hands[k, place] += [(here & there).sum(), (here & there & detected).sum()]
